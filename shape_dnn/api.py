@@ -1,0 +1,220 @@
+"""What the package offers in Python; the command calls the same functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from shape_dnn import tuning
+from shape_dnn.assembly import Assembly, is_formula
+from shape_dnn.constraints import KNOWN_METRICS
+from shape_dnn.errors import UsageError
+from shape_dnn.events import Event, ignore
+from shape_dnn.kinds import Workload
+from shape_dnn.records import Measurement
+from shape_dnn.result import ALWAYS_SHOWN, Result
+from shape_dnn.settings import Settings
+from shape_dnn.space import Shape
+from shape_dnn.store import FILE_NAME, Run, Store
+from shape_dnn.study import Memory, Study, formula_values
+from shape_dnn.tuning import Answer, Facts
+
+Notify = Callable[[Event], None]
+
+
+def tune(*, notify: Notify = ignore, dry_run: bool = False, **settings: Any) -> Result:
+    """Find the shapes that meet the limits and, given a goal, the best of them (Algorithm 1 of the paper).
+
+    Args:
+        notify: called with every event (:mod:`shape_dnn.events`).
+        dry_run: only tell what would be trained.
+        **settings: the flags of the command with underscores, such as ``max_size="2MB"``
+            (:class:`shape_dnn.settings.Settings`).
+
+    Returns:
+        The result; empty if nothing complies.
+
+    Raises:
+        UsageError: a setting cannot be used.
+        UnavailableError: a plugin, a sensor or a dataset is not there.
+    """
+    return run(Assembly(Settings.create(settings)), notify, dry_run=dry_run)
+
+
+def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> Result:
+    """Do what :func:`tune` does with parts that were put together before."""
+    if parts.table is not None:
+        return _replay(parts, notify, dry_run=dry_run)
+    if dry_run:
+        return _plan(parts)
+    with ExitStack() as stack:
+        observers = [observer.instance for observer in parts.observers]
+        for observer in observers:
+            stack.callback(observer.close)
+
+        def tell(event: Event) -> None:
+            notify(event)
+            for observer in observers:
+                observer.notify(event)
+
+        shapes, query, modelling = parts.shapes, parts.query, parts.modelling
+        problem = parts.problem
+        _ = problem.training_identity  # reads the dataset, so that a missing file shows before anything is measured
+        store = Store(Path(parts.settings.study))
+        stack.callback(store.close)
+        executor, terminator = parts.executor, parts.terminator
+        stack.callback(executor.instance.close)
+        study = Study(
+            store, problem.workload, parts.meters, {}, problem, executor, terminator, parts.workers, tell,
+            parts.settings.retry_failed,
+        )  # fmt: skip
+        study.prepare()
+        number = store.begin_run(parts.settings.model_dump(mode="json"), _problem_record(parts))
+        state = "interrupted"
+        try:
+            answer = tuning.search(shapes, query, modelling, study, tell)
+            state = "done"
+        finally:
+            store.end_run(number, study.contexts, state)
+        return _result(parts, answer, study, problem.architecture.choice.name, study.new_trainings)
+
+
+def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
+    arch = parts.settings.arch if "arch" in parts.settings.model_fields_set else None
+    if dry_run:
+        answer = tuning.plan(parts.shapes, parts.query, parts.modelling, parts.replay)
+        return _result(parts, answer, parts.replay, arch, 0)
+    answer = tuning.search(parts.shapes, parts.query, parts.modelling, parts.replay, notify)
+    return _result(parts, answer, parts.replay, arch, len(answer.trainings))
+
+
+def _plan(parts: Assembly) -> Result:
+    problem = parts.problem
+    directory = Path(parts.settings.study)
+    exists = (directory / FILE_NAME).is_file()
+    store = Store(directory, create=False) if exists else Store.in_memory()
+    try:
+        contexts = {
+            metric: store.context(metric, problem.measurement_identity(meter))
+            for metric, meter in parts.meters.items()
+            if exists and not is_formula(meter)
+        }
+        memory = Memory(store, problem.workload, parts.meters, contexts)
+        answer = tuning.plan(parts.shapes, parts.query, parts.modelling, memory)
+        return _result(parts, answer, memory, parts.settings.arch, 0)
+    finally:
+        store.close()
+
+
+def ask(study: str | Path, **settings: Any) -> Result:
+    """Answer a question from what a study knows: nothing is measured or trained.
+
+    Args:
+        study: directory of the study.
+        **settings: other limits, another goal or model than those of the search; what is not given is taken from it,
+            except its limits and its goal.
+
+    Raises:
+        UsageError: there is no study, or a setting cannot be used.
+    """
+    Settings.create(settings)
+    allowed = {*QUESTION, "plugin"}
+    wrong = sorted(set(settings) - allowed)
+    if wrong:
+        raise UsageError(f"cannot be changed by a question; it takes {', '.join(sorted(allowed))}", setting=wrong[0])
+    store = Store(Path(study), create=False)
+    try:
+        former = store.last_run()
+        if former is None:
+            raise UsageError(f"nothing was searched in the study {str(study)!r} yet", setting="study")
+        kept = {name: value for name, value in former.settings.items() if name not in QUESTION or name == "model"}
+        parts = Assembly(Settings.create({**kept, **settings}))
+        memory = Memory(store, _recorded_workload(parts, former), parts.meters, dict(former.contexts))
+        answer = tuning.recall(parts.shapes, parts.query, parts.model.instance, memory)
+        return _result(parts, answer, memory, parts.settings.arch, 0)
+    finally:
+        store.close()
+
+
+QUESTION = ("max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "model")
+"""The settings that a question about a study may change."""
+
+
+def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any) -> dict[Shape, dict[str, Measurement]]:
+    """Measure metrics of every shape of a space, without training.
+
+    Args:
+        metrics: names of metrics.
+        notify: called with every event.
+        **settings: as for :func:`tune`.
+
+    Returns:
+        For each shape its measurements by metric.
+
+    Raises:
+        UsageError: a setting cannot be used.
+        MeterError: a metric cannot be measured here.
+    """
+    if "accuracy" in metrics:
+        raise UsageError("accuracy is not measured but trained; use tune", setting="metrics")
+    parts = Assembly(Settings.create(settings))
+    with ExitStack() as stack:
+        meters = parts.meters_of(metrics)
+        problem, shapes = parts.problem, parts.shapes
+        store = Store(Path(parts.settings.study))
+        stack.callback(store.close)
+        executor, terminator = parts.executor, parts.terminator
+        stack.callback(executor.instance.close)
+        study = Study(store, problem.workload, meters, {}, problem, executor, terminator, parts.workers, notify)
+        found: dict[Shape, dict[str, Measurement]] = {shape: {} for shape in shapes}
+        for metric in metrics:
+            values = study.measure(metric, shapes)
+            known = {} if is_formula(meters[metric]) else study.measurements(metric)
+            for shape, value in zip(shapes, values, strict=True):
+                found[shape][metric] = known.get(shape, Measurement(value, value, value))
+        return found
+
+
+def sized_shapes(parts: Assembly) -> list[tuple[Shape, float]]:
+    """Return every shape of the space that meets the limits on size, with its size in MB; no network is built."""
+    dataset = parts.dataset.instance
+    workload = Workload(parts.architecture.instance, dataset.input_shape, dataset.classes, 1, "cpu")
+    limits = parts.constraints
+    other = next((limit for limit in limits if limit.metric != "size"), None)
+    if other is not None:
+        raise UsageError(
+            f"{other} is not a limit on size; use tune or measure", setting="max" if other.upper else "min"
+        )
+    values = formula_values(parts.meters["size"], workload, parts.shapes)
+    pairs = zip(parts.shapes, values, strict=True)
+    return [(shape, size) for shape, size in pairs if size is not None and all(limit.allows(size) for limit in limits)]
+
+
+def _result(parts: Assembly, answer: Answer, facts: Facts, arch: str | None, new_trainings: int) -> Result:
+    shapes = [candidate.shape for candidate in answer.complying]
+    in_table = parts.table.columns if parts.table is not None else ()
+    obtainable = [m for m in {*ALWAYS_SHOWN, *parts.query.costs} if m in parts.meters or m in in_table]
+    if parts.table is not None:
+        computable = {"arch", "dataset"} <= parts.settings.model_fields_set
+        obtainable = [m for m in obtainable if m in in_table or computable]
+    metrics: Mapping[str, Mapping[Shape, float | None]] = {
+        metric: dict(zip(shapes, facts.measure(metric, shapes), strict=True))
+        for metric in sorted(obtainable)
+        if metric != "accuracy"
+    }
+    units = {name: metric.unit for name, metric in KNOWN_METRICS.items()}
+    units |= {name: meter.instance.unit for name, meter in parts.meters.items()}
+    return Result(answer, arch, metrics, units, parts.plugins, new_trainings)
+
+
+def _problem_record(parts: Assembly) -> dict[str, object]:
+    problem = parts.problem
+    return {"input_shape": list(problem.input_shape), "classes": problem.classes}
+
+
+def _recorded_workload(parts: Assembly, former: Run) -> Workload:
+    channels, height, width = former.problem["input_shape"]
+    classes = int(former.problem["classes"])
+    return Workload(parts.architecture.instance, (channels, height, width), classes, parts.settings.batch_size, "")

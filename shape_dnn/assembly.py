@@ -1,0 +1,416 @@
+"""From settings to the objects of a search: every plugin is looked up by name here and nowhere else."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from shape_dnn import devices
+from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, check_consistent
+from shape_dnn.errors import MeterError, UsageError
+from shape_dnn.kinds import (
+    AccuracyModel,
+    Architecture,
+    Dataset,
+    Executor,
+    Formula,
+    Goal,
+    Meter,
+    Observer,
+    Option,
+    Sampler,
+    Strategy,
+    Terminator,
+    Workload,
+)
+from shape_dnn.plugins import KINDS, Loaded, Registry, parse_option
+from shape_dnn.recipes import Recipe
+from shape_dnn.settings import Settings
+from shape_dnn.space import DesignSpace, Range, Shape
+from shape_dnn.study import Problem
+from shape_dnn.tables import Replay, Table
+from shape_dnn.tuning import Modelling, Query
+
+SHARED_OPTIONS = ("seed", "data_dir", "batch_size")
+"""Plugin options that take the setting of the same name unless they are given themselves."""
+USUAL_COSTS: Mapping[str, float] = {"size": 0.0, "latency": 1.0, "energy": 2.0}
+"""Order of the filters where no meter declares it, as in a replay; any other metric comes after them."""
+
+
+class Assembly:
+    """The parts of a search, each made when it is first asked for.
+
+    Args:
+        settings: what the user wants.
+        registry: plugins that were found before; by default they are found anew.
+
+    Raises:
+        UsageError: from any part; names the setting that cannot be used.
+        PluginError: from any part; a plugin cannot be used.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
+        self.settings = settings
+        self.registry = registry or Registry([Path(name) for name in settings.plugin])
+        self._options = self._split_options()
+        self._loaded: list[Loaded[Any]] = []
+
+    # Plugins
+
+    @property
+    def plugins(self) -> list[dict[str, str]]:
+        """Name, distribution and version of every plugin used so far, sorted."""
+        records = {tuple(loaded.provenance.items()) for loaded in self._loaded}
+        return [dict(record) for record in sorted(records)]
+
+    @cached_property
+    def architecture(self) -> Loaded[Architecture]:
+        """The family of networks."""
+        return self._load("architecture", self.settings.arch)
+
+    @cached_property
+    def dataset(self) -> Loaded[Dataset]:
+        """The images to classify."""
+        settings = self.settings
+        if settings.data_dir is not None:
+            plugin = self.registry.declaration("dataset", settings.dataset)
+            if "data_dir" not in plugin.options:
+                raise UsageError(f"dataset {settings.dataset!r} reads no files; leave it out", setting="data_dir")
+        return self._load("dataset", settings.dataset)
+
+    @cached_property
+    def meters(self) -> dict[str, Loaded[Meter]]:
+        """The meter of each metric that a constraint or the goal needs, and of size."""
+        return self.meters_of({"size", *self._metrics_asked_for, *self._chosen_meters} - {"accuracy"})
+
+    def meters_of(self, metrics: Iterable[str]) -> dict[str, Loaded[Meter]]:
+        """Load the meter of each metric; in a replay, of those that the table lacks and a meter has.
+
+        Raises:
+            MeterError: there is none.
+        """
+        meters: dict[str, Loaded[Meter]] = {}
+        for metric in sorted(metrics):
+            name = self._chosen_meters.get(metric, metric)
+            installed = name in self.registry.names("meter")
+            if self.table is not None and (metric in self.table.columns or not installed):
+                continue
+            if metric in KNOWN_METRICS and name == metric and not installed:
+                message = f"no meter for {metric} is installed; install a package that has one"
+                raise MeterError(f"{message}, and choose it with --meter {metric}=NAME (see: shape-dnn plugins)")
+            meters[metric] = self._load_meter(metric, name)
+        self._check_shared_options_used("meter", meters.values())
+        return meters
+
+    @cached_property
+    def _chosen_meters(self) -> dict[str, str]:
+        return dict(self._pair("meter", text) for text in self.settings.meter)
+
+    @cached_property
+    def executor(self) -> Loaded[Executor]:
+        """Where trainings run."""
+        return self._load("executor", self.settings.executor)
+
+    @cached_property
+    def terminator(self) -> Loaded[Terminator]:
+        """Which trainings are stopped early."""
+        return self._load("terminator", self.settings.terminator)
+
+    @cached_property
+    def observers(self) -> list[Loaded[Observer]]:
+        """Who is told what happens."""
+        observers = [self._load_shared("observer", name) for name in self.settings.observer]
+        self._check_shared_options_used("observer", observers)
+        return observers
+
+    # The search
+
+    @cached_property
+    def table(self) -> Table | None:
+        """The table to replay, if there is one."""
+        settings = self.settings
+        if settings.replay is None:
+            return None
+        for name in ("depth", "width"):
+            if getattr(settings, name) is not None:
+                raise UsageError("contradicts --replay: the shapes of the table are the design space", setting=name)
+        return Table.read(Path(settings.replay))
+
+    @cached_property
+    def space(self) -> DesignSpace:
+        """The design space."""
+        architecture, settings = self.architecture.instance, self.settings
+        ranges = []
+        for name, default in (("depth", architecture.default_depths), ("width", architecture.default_widths)):
+            text = getattr(settings, name)
+            try:
+                ranges.append(Range.parse(default if text is None else text))
+            except UsageError as error:
+                raise UsageError(error.message, setting=name) from None
+        return DesignSpace(architecture, *ranges)
+
+    @cached_property
+    def shapes(self) -> list[Shape]:
+        """Every shape of the design space, or of the table that is replayed."""
+        return self.space.shapes() if self.table is None else self.table.shapes
+
+    @cached_property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """All limits."""
+        settings = self.settings
+        texts = [
+            ("max_size", "size", True, settings.max_size),
+            ("max_latency", "latency", True, settings.max_latency),
+            ("max_energy", "energy", True, settings.max_energy),
+            ("min_accuracy", "accuracy", False, settings.min_accuracy),
+            *(("max", *self._limit("max", text)) for text in settings.max),
+            *(("min", *self._limit("min", text)) for text in settings.min),
+        ]
+        constraints = []
+        for setting, name, upper, text in texts:
+            if text is None:
+                continue
+            metric = self._metric(setting, name)
+            try:
+                constraints.append(Constraint(name, upper, metric.parse(text), metric.unit))
+                check_consistent(constraints)
+            except UsageError as error:
+                raise UsageError(error.message, setting=setting) from None
+        return tuple(constraints)
+
+    @cached_property
+    def goal(self) -> Loaded[Goal] | None:
+        """What makes the best shape, if the user said so."""
+        return None if self.settings.goal is None else self._load("goal", self.settings.goal)
+
+    @cached_property
+    def query(self) -> Query:
+        """Limits and goal."""
+        costs = {metric: meter.instance.cost for metric, meter in self.meters.items()}
+        asked = {metric: USUAL_COSTS.get(metric, math.inf) for metric in self._metrics_asked_for}
+        return Query(self.constraints, None if self.goal is None else self.goal.instance, {**asked, **costs})
+
+    @cached_property
+    def modelling(self) -> Modelling:
+        """Which shapes to train, and how to predict the others."""
+        strategy: Strategy
+        if self.settings.train is not None:
+            strategy = _training_count(self.settings.train)
+        else:
+            strategy = self._load("strategy", self.settings.strategy).instance
+        sampler: Loaded[Sampler] = self._load("sampler", self.settings.sampler)
+        return Modelling(strategy, sampler.instance, self.model.instance)
+
+    @cached_property
+    def model(self) -> Loaded[AccuracyModel]:
+        """The accuracy model."""
+        return self._load("accuracy_model", self.settings.model)
+
+    @cached_property
+    def device(self) -> str:
+        """Where to train and measure."""
+        return devices.resolve(self.settings.device)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """How shapes are trained."""
+        settings, dataset = self.settings, self.dataset.instance
+        if settings.recipe == "short":
+            recipe = dataset.short_recipe(self.device.split(":")[0])
+        else:
+            recipe = dataset.paper_recipe()
+        for name, text in self._options.get("recipe", {}).items():
+            recipe = dataclasses.replace(recipe, **{name: _recipe_value(recipe, name, text)})
+        given = {name: value for name in ("epochs", "lr") if (value := getattr(settings, name)) is not None}
+        return dataclasses.replace(recipe, **given)
+
+    @cached_property
+    def problem(self) -> Problem:
+        """What determines the facts of a study."""
+        settings, dataset = self.settings, self.dataset.instance
+        return Problem(
+            architecture=self.architecture,
+            dataset=self.dataset,
+            input_shape=dataset.input_shape,
+            classes=dataset.classes,
+            recipe=self.recipe,
+            protocol=settings.protocol,
+            device=self.device,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            plugin_files=self.registry.files,
+        )
+
+    @property
+    def workers(self) -> int | None:
+        """Trainings at once; one on a GPU unless the user says otherwise."""
+        return self.settings.workers or (None if self.device == "cpu" else 1)
+
+    @cached_property
+    def replay(self) -> Replay:
+        """Facts from the table."""
+        assert self.table is not None  # noqa: S101 - asked for only then
+        workload = None
+        if {"arch", "dataset"} <= self.settings.model_fields_set:
+            dataset = self.dataset.instance
+            workload = Workload(self.architecture.instance, dataset.input_shape, dataset.classes, 1, "cpu")
+        return Replay(self.table, self.settings.seed, self.meters, workload)
+
+    # Helpers
+
+    @cached_property
+    def _metrics_asked_for(self) -> set[str]:
+        goal = self.goal.instance.metrics if self.goal is not None else ()
+        return {*(constraint.metric for constraint in self.constraints), *goal}
+
+    def _load(self, kind: str, name: str) -> Loaded[Any]:
+        given = self._options.get(KINDS[kind].flag, {})
+        return self._load_with(kind, name, given)
+
+    def _load_shared(self, kind: str, name: str) -> Loaded[Any]:
+        """Load one of several plugins of a kind: an option goes to all that have it, or as NAME.OPTION to one."""
+        plugin = self.registry.declaration(kind, name)
+        given = {}
+        for option, text in self._options.get(KINDS[kind].flag, {}).items():
+            owner, _, rest = option.rpartition(".")
+            if (owner == name) or (not owner and rest in plugin.options):
+                given[rest] = text
+        return self._load_with(kind, name, given)
+
+    def _load_with(self, kind: str, name: str, given: Mapping[str, str]) -> Loaded[Any]:
+        declared = self.registry.declaration(kind, name).options
+        shared = {
+            option: value
+            for option in SHARED_OPTIONS
+            if option in declared and (value := getattr(self.settings, option)) is not None
+        }
+        loaded = self.registry.load(kind, name, {**shared, **given})
+        self._loaded.append(loaded)
+        return loaded
+
+    def _check_shared_options_used(self, kind: str, plugins: Any) -> None:
+        flag = KINDS[kind].flag
+        accepted = {
+            label
+            for plugin in plugins
+            for option in self.registry.declaration(kind, plugin.choice.name).options
+            for label in (option, f"{plugin.choice.name}.{option}")
+        }
+        for option in self._options.get(flag, {}):
+            if option not in accepted:
+                known = ", ".join(sorted(f"{flag}.{label}" for label in accepted)) or "none"
+                raise UsageError(f"{flag}.{option} is no option of the {flag}s in use; accepted: {known}", "option")
+
+    def _load_meter(self, metric: str, name: str) -> Loaded[Meter]:
+        meter: Loaded[Meter] = self._load_shared("meter", name)
+        if meter.instance.metric != metric:
+            message = f"meter {name!r} measures {meter.instance.metric}, not {metric}"
+            raise UsageError(message, setting="meter")
+        return meter
+
+    def _metric(self, setting: str, name: str) -> Metric:
+        if name in KNOWN_METRICS:
+            return KNOWN_METRICS[name]
+        if self.table is not None and name in self.table.columns:
+            return Metric(name, "")
+        meter = self._chosen_meters.get(name, name)
+        if meter not in self.registry.names("meter"):
+            known = sorted({*KNOWN_METRICS, *self.registry.names("meter")})
+            raise UsageError(f"there is no metric {name!r}; known are {', '.join(known)}", setting=setting)
+        return Metric(name, self._load_meter(name, meter).instance.unit)
+
+    def _limit(self, setting: str, text: str) -> tuple[str, bool, str]:
+        metric, limit = self._pair(setting, text)
+        return metric, setting == "max", limit
+
+    def _pair(self, setting: str, text: str) -> tuple[str, str]:
+        name, equals, value = text.partition("=")
+        if not (name.strip() and equals and value.strip()):
+            raise UsageError(f"{text!r} is not of the form METRIC=VALUE", setting=setting)
+        return name.strip(), value.strip()
+
+    def _split_options(self) -> dict[str, dict[str, str]]:
+        flags = [kind.flag for kind in KINDS.values()] + ["recipe"]
+        options: dict[str, dict[str, str]] = {}
+        for text in self.settings.option:
+            name, equals, value = text.partition("=")
+            flag, dot, option = name.strip().partition(".")
+            if not (equals and dot and option):
+                raise UsageError(f"{text!r} is not of the form KIND.OPTION=VALUE", setting="option")
+            if flag not in flags:
+                raise UsageError(f"{text!r}: {flag!r} is not a kind; known are {', '.join(flags)}", setting="option")
+            options.setdefault(flag, {})[option] = value
+        return options
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingCount(Strategy):
+    """What ``--train`` asks for.
+
+    Attributes:
+        number: of shapes, for any size of the space.
+        part: of the candidates instead.
+    """
+
+    number: int | None = None
+    part: Fraction | None = None
+
+    def count(self, candidates: int) -> int:
+        """Return the number, or the part rounded up, at most all."""
+        wanted = self.number if self.part is None else math.ceil(self.part * candidates)
+        return min(candidates, wanted or candidates)
+
+
+def _training_count(text: str) -> TrainingCount:
+    try:
+        if text.strip().endswith("%"):
+            part = Fraction(text.strip()[:-1]) / 100
+            if 0 < part <= 1:
+                return TrainingCount(part=part)
+        elif int(text) >= 1:
+            return TrainingCount(number=int(text))
+    except (ValueError, ZeroDivisionError):
+        pass
+    raise UsageError(f"{text!r} is neither a number of shapes from 1 nor a percentage above 0% and up to 100%", "train")
+
+
+def _recipe_value(recipe: Recipe, name: str, text: str) -> Any:
+    accepted = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
+    if name not in accepted:
+        known = ", ".join(f"recipe.{field}" for field in accepted)
+        raise UsageError(f"recipe.{name} is not part of a recipe; accepted: {known}", setting="option")
+    label = f"recipe.{name}"
+    if name == "milestones":
+        try:
+            return tuple(float(Fraction(part)) for part in text.split(","))
+        except (ValueError, ZeroDivisionError):
+            message = f"{label}={text}: expected fractions of the training, such as 0.3,0.6,0.8"
+            raise UsageError(message, setting="option") from None
+    choices = ("steps", "one-cycle") if name == "schedule" else ()
+    value = parse_option(label, Option(accepted[name], "", choices), text)
+    ranges: dict[str, Callable[[Any], bool]] = {
+        "epochs": lambda v: v >= 1,
+        "batch_size": lambda v: v >= 1,
+        "lr": lambda v: 0 < v < math.inf,
+        "warmup": lambda v: 0 <= v < 1,
+        "momentum": lambda v: 0 <= v < 1,
+        "label_smoothing": lambda v: 0 <= v < 1,
+    }
+    in_range = ranges.get(name, _finite)
+    if isinstance(value, float | int) and not in_range(value):
+        raise UsageError(f"{label}={text} is out of range", setting="option")
+    return value
+
+
+def _finite(value: float) -> bool:
+    return 0 <= value < math.inf
+
+
+def is_formula(meter: Loaded[Meter]) -> bool:
+    """Tell whether a meter computes rather than measures."""
+    return isinstance(meter.instance, Formula)

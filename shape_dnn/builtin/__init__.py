@@ -1,0 +1,157 @@
+"""The default plugins, declared like anyone's. The code of each stands beside this file, imported when selected."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from shape_dnn.hookspecs import hookimpl
+from shape_dnn.kinds import Option, Plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@hookimpl
+def shape_dnn_architectures() -> Iterable[Plugin]:
+    """Declare the built-in architectures."""
+    yield Plugin(
+        "wrn",
+        "Wide ResNet; depth 6N+4, width a factor on 16, 32 and 64 channels",
+        "shape_dnn.builtin.architectures.wrn:WideResNet",
+        {
+            "stem": Option(
+                "scaled",
+                "channels of the first convolution: scaled with the width (the paper), or 16 (the original network)",
+                ("scaled", "16"),
+            )
+        },
+    )
+
+
+_LIMIT = Option(0, "keep at most this many training images, the same share of each class; 0 keeps all")
+_DATA_DIR = Option("", "directory with the files")
+_DOWNLOAD = Option(default=False, help="fetch missing files from the internet by torchvision into data_dir")
+_SEED = Option(0, "which random choice")
+
+
+@hookimpl
+def shape_dnn_datasets() -> Iterable[Plugin]:
+    """Declare the built-in datasets."""
+    yield Plugin(
+        "digits",
+        "scikit-learn's handwritten digits: 1,797 images, 8x8x1, 10 classes",
+        "shape_dnn.builtin.datasets.digits:Digits",
+        {"limit": _LIMIT},
+    )
+    files = {"data_dir": _DATA_DIR, "limit": _LIMIT}
+    downloadable = {**files, "download": _DOWNLOAD}
+    package = "shape_dnn.builtin.datasets"
+    mnist = "60,000 images, 28x28x1, 10 classes"
+    yield Plugin("mnist", f"handwritten digits: {mnist}", f"{package}.mnist:Mnist", downloadable)
+    yield Plugin("fashion-mnist", f"articles of clothing: {mnist}", f"{package}.mnist:FashionMnist", downloadable)
+    cifar = "photographs: 50,000 images, 32x32x3"
+    yield Plugin("cifar10", f"{cifar}, 10 classes", f"{package}.cifar:Cifar10", downloadable)
+    yield Plugin("cifar100", f"{cifar}, 100 classes", f"{package}.cifar:Cifar100", downloadable)
+    yield Plugin(
+        "imagenet32",
+        "ImageNet scaled down: 1,281,167 images, 32x32x3, 1000 classes (Chrabaszcz et al. 2017)",
+        f"{package}.imagenet32:ImageNet32",
+        files,
+    )
+    yield Plugin(
+        "folder",
+        "your own images: one sub-folder per class, or train/ and test/ with one sub-folder per class each",
+        f"{package}.folder:Folder",
+        {
+            **files,
+            "size": Option(32, "height and width to which the images are resized"),
+            "channels": Option(3, "3 for colour, 1 for grey", (1, 3)),
+            "test": Option(Fraction(1, 5), "part of the images held out for the test where there is no folder test/"),
+            "flip": Option(default=True, help="whether training mirrors images left to right at random"),
+        },
+    )
+
+
+@hookimpl
+def shape_dnn_meters() -> Iterable[Plugin]:
+    """Declare the built-in meters."""
+    yield Plugin("size", "size of the stored network in MB, by a closed form", "shape_dnn.builtin.meters.size:Size")
+    yield Plugin(
+        "latency",
+        "time of one forward pass of a batch in ms",
+        "shape_dnn.builtin.meters.latency:Latency",
+        {
+            "threads": Option(1, "threads of a measurement on the CPU"),
+            "seconds": Option(0.5, "time spent on each shape after warm-up, at least"),
+            "channels_last": Option(default=False, help="memory format"),
+            "precision": Option("float32", "numeric format of weights and images", ("float32", "bfloat16", "float16")),
+        },
+    )
+
+
+@hookimpl
+def shape_dnn_samplers() -> Iterable[Plugin]:
+    """Declare the built-in samplers."""
+    module = "shape_dnn.builtin.samplers"
+    yield Plugin("interval", "evenly spaced through the shapes sorted by width and depth", f"{module}:Interval")
+    yield Plugin("random", "uniformly at random", f"{module}:Random", {"seed": _SEED})
+    yield Plugin("wider", "the shallowest shapes first, each with all its widths", f"{module}:Wider")
+
+
+@hookimpl
+def shape_dnn_strategies() -> Iterable[Plugin]:
+    """Declare the built-in strategies."""
+    module = "shape_dnn.builtin.strategies"
+    yield Plugin("thorough", "all of a small space, a half, then a third", f"{module}:thorough")
+    yield Plugin("standard", "all of a small space, a half, a third, then a quarter", f"{module}:standard")
+    yield Plugin("optimistic", "a half of a small space, down to a fifth", f"{module}:optimistic")
+    yield Plugin("exhaustive", "all", f"{module}:exhaustive")
+
+
+@hookimpl
+def shape_dnn_accuracy_models() -> Iterable[Plugin]:
+    """Declare the built-in accuracy models."""
+    package = "shape_dnn.builtin.accuracy_models"
+    yield Plugin("paper", "Equation 2 of the paper by least squares", f"{package}.paper:LeastSquares")
+    yield Plugin("ridge", "Equation 2 regularised, sound with few trainings", f"{package}.ridge:Ridge")
+
+
+@hookimpl
+def shape_dnn_goals() -> Iterable[Plugin]:
+    """Declare the built-in goals."""
+    for metric, summary in (
+        ("size", "the smallest"),
+        ("latency", "the fastest"),
+        ("energy", "the one that needs the least energy"),
+        ("accuracy", "the most accurate"),
+    ):
+        yield Plugin(metric, summary, f"shape_dnn.builtin.goals:{metric.title()}")
+
+
+@hookimpl
+def shape_dnn_executors() -> Iterable[Plugin]:
+    """Declare the built-in executors."""
+    yield Plugin(
+        "local",
+        "worker processes on this machine",
+        "shape_dnn.builtin.executors.local:Local",
+        {"threads": Option(1, "threads of each worker")},
+    )
+
+
+@hookimpl
+def shape_dnn_terminators() -> Iterable[Plugin]:
+    """Declare the built-in terminators."""
+    yield Plugin("none", "every training runs to its end", "shape_dnn.builtin.terminators:Never")
+
+
+@hookimpl
+def shape_dnn_observers() -> Iterable[Plugin]:
+    """Declare the built-in observers."""
+    yield Plugin(
+        "jsonl",
+        "writes every event as a line of JSON",
+        "shape_dnn.builtin.observers:JsonLines",
+        {"path": Option("shape-dnn-events.jsonl", "file to append to")},
+    )

@@ -1,0 +1,1 @@
+"""Predicting the accuracy of shapes that are not trained."""

@@ -1,0 +1,54 @@
+"""The paper's accuracy model: Equation 2 by ordinary least squares."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from shape_dnn.builtin.accuracy_models.equation2 import features
+from shape_dnn.kinds import AccuracyModel
+from shape_dnn.records import Prediction
+from shape_dnn.space import Shape
+
+COEFFICIENTS = 10
+
+
+class LeastSquares(AccuracyModel):
+    """Linear regression with intercept on the nine features, with statsmodels' prediction intervals.
+
+    With fewer trained shapes than its ten coefficients the solution of least norm is used and no standard deviation is
+    given; near ten it is at its worst. It warns of both.
+    """
+
+    def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
+        """Fit by the pseudo-inverse of the standardised features, which leaves a determined fit unchanged."""
+        from statsmodels.regression.linear_model import OLS
+
+        if len(shapes) <= COEFFICIENTS:
+            warnings.warn(
+                f"accuracy model 'paper' has {COEFFICIENTS} coefficients and {len(shapes)} trained shapes to fit them "
+                "to; its predictions are unreliable. Train more shapes, or use --model ridge",
+                stacklevel=2,
+            )
+        raw = features(shapes)
+        self._mean = raw.mean(0)
+        scale = raw.std(0)
+        self._scale = np.where(scale > 0, scale, 1.0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # statsmodels' own words on an underdetermined fit; ours are above
+            self._fit = OLS(np.asarray(accuracies, float), self._design(shapes)).fit()
+
+    def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
+        """Predict mean and the standard deviation of a new training."""
+        design = self._design(shapes)
+        means = design @ self._fit.params
+        if self._fit.df_resid <= 0:
+            return [Prediction(float(mean)) for mean in means]
+        stds = self._fit.get_prediction(design).se_obs
+        return [Prediction(float(mean), float(std)) for mean, std in zip(means, stds, strict=True)]
+
+    def _design(self, shapes: Sequence[Shape]) -> np.ndarray:
+        standardised = (features(shapes) - self._mean) / self._scale
+        return np.column_stack([np.ones(len(shapes)), standardised])

@@ -1,0 +1,154 @@
+"""Worker processes on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from shape_dnn.errors import TrainingError
+from shape_dnn.kinds import Executor
+from shape_dnn.work import Outcome, Task
+
+
+class Local(Executor):
+    """A pool of spawned processes, one task at a time each. A process that dies takes only its own task with it.
+
+    Args:
+        threads: of each worker; by default one, with as many workers as cores.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = threads
+        self._idle: list[_Worker] = []
+        self._busy: dict[_Worker, Task] = {}
+
+    def run(
+        self, tasks: Sequence[Task], workers: int | None, report: Callable[[Task, object], bool]
+    ) -> Iterator[Outcome]:
+        """Hand each task to a free worker, in order."""
+        waiting = deque(tasks)
+        most = max(1, min(len(waiting), workers or len(os.sched_getaffinity(0)) // self.threads))
+        while waiting or self._busy:
+            while waiting and len(self._busy) < most:
+                worker = self._idle.pop() if self._idle else _Worker(self.threads)
+                self._busy[worker] = waiting.popleft()
+                worker.start(self._busy[worker])
+            for connection in wait([worker.connection for worker in self._busy]):
+                worker = next(worker for worker in self._busy if worker.connection is connection)
+                outcome = worker.receive(self._busy[worker], report)
+                if outcome is not None:
+                    del self._busy[worker]
+                    if worker.alive:
+                        self._idle.append(worker)
+                    yield outcome
+
+    def close(self) -> None:
+        """End the processes, at once if they still work."""
+        for worker in self._busy:
+            worker.kill()
+        for worker in self._idle:
+            worker.stop()
+        self._busy.clear()
+        self._idle.clear()
+
+
+class _Worker:
+    """The driver's end of a worker process."""
+
+    def __init__(self, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(target=_serve, args=(theirs, threads), daemon=True)
+        self.process.start()
+        # Only the worker may hold its end, so that its death is seen here as the end of the connection.
+        theirs.close()
+        self.alive = True
+
+    def start(self, task: Task) -> None:
+        """Send a task."""
+        with contextlib.suppress(ConnectionError):  # it died before its first task; receive() will say so
+            self.connection.send(task)
+
+    def receive(self, task: Task, report: Callable[[Task, object], bool]) -> Outcome | None:
+        """Take one message; return the outcome if it was the last one."""
+        try:
+            what, content = self.connection.recv()
+            if what == "report":
+                self.connection.send(report(task, content))
+                return None
+        except (EOFError, ConnectionError):
+            self.alive = False
+            return Outcome(task, error=TrainingError(self._cause_of_death()))
+        return Outcome(task, result=content) if what == "result" else Outcome(task, error=content)
+
+    def _cause_of_death(self) -> str:
+        self.process.join()
+        code = self.process.exitcode
+        if code is None or code >= 0:
+            return f"its process ended with exit status {code}"
+        name = signal.Signals(-code).name
+        hint = ", perhaps for lack of memory" if -code == signal.SIGKILL else ""
+        return f"its process was killed by {name}{hint}"
+
+    def stop(self) -> None:
+        """Ask an idle process to end."""
+        with contextlib.suppress(ConnectionError):
+            self.connection.send(None)
+        self.process.join(timeout=5)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.alive = False
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+def _serve(connection: Connection, threads: int) -> None:
+    """Run tasks until told to stop: the main function of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what an interrupt ends
+    _end_with_parent()
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch, which is not imported yet
+
+    def report(content: object) -> bool:
+        connection.send(("report", content))
+        return bool(connection.recv())
+
+    with contextlib.suppress(EOFError, ConnectionError):  # the driver is gone, and so is this process in a moment
+        while (task := connection.recv()) is not None:
+            try:
+                message = ("result", task.run(report))
+            except Exception as error:  # noqa: BLE001 - whatever a plugin raises is an outcome
+                error.add_note("".join(traceback.format_exception(error)))
+                message = ("error", _picklable(error))
+            connection.send(message)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it dies, even in the middle of a task."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101 - this is a child process
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _picklable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - made one line above
+    except Exception:  # noqa: BLE001 - an exception can fail to pickle in any way
+        return TrainingError(" ".join(f"{type(error).__name__}: {error}".split()))
+    return error

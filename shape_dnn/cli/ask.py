@@ -1,0 +1,28 @@
+"""``shape-dnn ask``: another question to a study."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from shape_dnn.cli.config import gather, options
+from shape_dnn.cli.output import DEBUG, FORMATS, print_result
+
+
+@click.command("ask")
+@click.argument("study")
+@options("max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "model", "plugin")
+@click.option("--format", "output", type=FORMATS, default="table", show_default=True, help="Form of the result.")
+@DEBUG
+def command(study: str, output: str, **flags: Any) -> None:
+    """Answer with other limits or another goal from what STUDY knows. Nothing is measured or trained."""
+    gathered = gather(flags, None, environ={})
+    gathered.origins["study"] = "STUDY"
+
+    from shape_dnn.api import ask
+
+    with gathered.named():
+        result = ask(study, **gathered.values)
+    print_result(result, output)
+    result.raise_if_empty()

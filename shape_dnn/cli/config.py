@@ -1,0 +1,196 @@
+"""Where settings come from: a flag beats the environment, which beats the YAML file, which beats the default."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from shape_dnn.errors import UsageError
+from shape_dnn.settings import Settings, unknown_setting
+
+PREFIX = "SHAPE_DNN_"
+NOT_SETTINGS = ("SHAPE_DNN_PLUGINS",)
+
+
+@dataclass
+class Gathered:
+    """Values of settings, and where each came from.
+
+    Attributes:
+        values: by setting.
+        origins: by setting: a flag, an environment variable, or a file with line and column.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Name the origin of a setting in the errors about it."""
+        try:
+            yield
+        except UsageError as error:
+            if error.setting is None:
+                raise
+            where = self.origins.get(error.setting, flag_of(error.setting))
+            raise UsageError(f"{where}: {error.message}") from error
+
+    def settings(self) -> Settings:
+        """Check the values.
+
+        Raises:
+            UsageError: names the origin of the first that cannot be used.
+        """
+        with self.named():
+            return Settings.create(self.values)
+
+    def as_yaml(self) -> str:
+        """Write every setting as YAML, with its origin as a comment."""
+        lines = []
+        for name, value in self.settings().model_dump(mode="json").items():
+            text = yaml.safe_dump({name: value}, default_flow_style=None, width=10_000).strip()
+            lines.append(f"{text}  # {self.origins.get(name, 'default')}")
+        return "\n".join(lines)
+
+
+def flag_of(setting: str) -> str:
+    """Return the flag of a setting."""
+    return "-o" if setting == "option" else f"--{setting.replace('_', '-')}"
+
+
+def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the flags of settings to a command, all of them by default."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for name in reversed(names or tuple(Settings.model_fields)):
+            function = _option(name)(function)
+        return function
+
+    return add
+
+
+def _option(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    declared = Settings.model_fields[name]
+    flags = [flag_of(name)] + (["--option"] if name == "option" else [])
+    default = declared.default
+    help_text = declared.description or ""
+    if default not in (None, (), False):
+        help_text += f" [default: {default}]"
+    if isinstance(default, bool):
+        return click.option(*flags, name, is_flag=True, default=None, help=help_text)
+    multiple = isinstance(default, tuple)
+    return click.option(*flags, name, multiple=multiple, default=None, help=help_text, metavar=_metavar(name))
+
+
+def _metavar(name: str) -> str:
+    special = {
+        "max": "METRIC=VALUE",
+        "min": "METRIC=VALUE",
+        "meter": "METRIC=NAME",
+        "option": "KIND.OPTION=VALUE",
+        "plugin": "FILE.py",
+        "replay": "TABLE.csv",
+        "train": "N|P%",
+        "depth": "MIN:MAX:STEP",
+        "width": "MIN:MAX:STEP",
+        "data_dir": "DIR",
+        "study": "DIR",
+        "recipe": "short|paper",
+        "protocol": "validation|paper",
+    }
+    if name in special:
+        return special[name]
+    if name.startswith(("max_", "min_")):
+        return "LIMIT"
+    return "N" if Settings.model_fields[name].annotation in (int, int | None) else "VALUE" if name == "lr" else "NAME"
+
+
+def gather(flags: Mapping[str, Any], config: str | None, environ: Mapping[str, str] | None = None) -> Gathered:
+    """Collect settings from the YAML file, the environment and the flags.
+
+    Args:
+        flags: by setting; None and empty for those that were not given.
+        config: path of the YAML file.
+        environ: ``os.environ`` by default.
+
+    Raises:
+        UsageError: the file cannot be read or names an unknown setting; with line and column.
+    """
+    gathered = Gathered()
+    if config is not None:
+        _read_yaml(Path(config), gathered)
+    for variable, text in sorted((os.environ if environ is None else environ).items()):
+        name = variable.removeprefix(PREFIX).lower()
+        if not variable.startswith(PREFIX) or variable in NOT_SETTINGS or not text:
+            continue
+        if name not in Settings.model_fields:
+            warnings.warn(f"environment variable {variable} is ignored: {unknown_setting(name)}", stacklevel=2)
+            continue
+        several = isinstance(Settings.model_fields[name].default, tuple)
+        gathered.values[name] = [part.strip() for part in text.split(",")] if several else text
+        gathered.origins[name] = variable
+    for name, value in flags.items():
+        if value not in (None, ()):
+            gathered.values[name] = value
+            gathered.origins[name] = flag_of(name)
+    return gathered
+
+
+def _read_yaml(path: Path, gathered: Gathered) -> None:
+    try:
+        # BaseLoader makes nothing but text, lists and mappings: 10:30:6 is a range and not a number to the base 60.
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    except OSError as error:
+        raise UsageError(f"--config: cannot read {str(path)!r}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--config: {str(path)!r} is not a text file in UTF-8") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise UsageError(f"{_place(path, mark)}: not valid YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())[:200]}") from None
+    if root is None:
+        return
+    if not isinstance(root, yaml.MappingNode):
+        raise UsageError(f"{_place(path, root.start_mark)}: expected settings such as 'arch: wrn', one a line")
+    for key, node in root.value:
+        name = str(key.value).replace("-", "_")
+        where = _place(path, key.start_mark)
+        if name in gathered.values:
+            raise UsageError(f"{where}: {name!r} was set before, at {gathered.origins[name]}")
+        if name not in Settings.model_fields:
+            raise UsageError(f"{where}: {unknown_setting(name)}")
+        value = _plain(path, node)
+        if value not in ("", "null", "~"):
+            gathered.values[name] = value
+        gathered.origins[name] = _place(path, node.start_mark)
+
+
+def _plain(path: Path, node: yaml.Node) -> Any:
+    """Turn a node into text, a list of texts or a mapping of texts."""
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
+        return [str(item.value) for item in node.value]
+    if isinstance(node, yaml.MappingNode):
+        values: dict[str, str] = {}
+        for key, item in node.value:
+            if not (isinstance(key, yaml.ScalarNode) and isinstance(item, yaml.ScalarNode)):
+                raise UsageError(f"{_place(path, key.start_mark)}: expected NAME: VALUE")
+            if key.value in values:
+                raise UsageError(f"{_place(path, key.start_mark)}: {key.value!r} was set before")
+            values[str(key.value)] = str(item.value)
+        return values
+    raise UsageError(f"{_place(path, node.start_mark)}: expected a value, a list of values, or NAME: VALUE pairs")
+
+
+def _place(path: Path, mark: yaml.Mark | None) -> str:
+    return str(path) if mark is None else f"{path}:{mark.line + 1}:{mark.column + 1}"

@@ -1,0 +1,115 @@
+"""Printing results."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from shape_dnn.result import Result
+
+FORMATS = click.Choice(["table", "json", "csv"])
+DEBUG = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors.")
+"""Read by :func:`shape_dnn.cli.main`, and accepted by every command."""
+
+
+def console() -> Console:
+    """Return a console for standard output that does not fold tables when nobody looks at it."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=False)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value; numbers that are not finite do not occur."""
+    click.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print records with a header."""
+    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str], title: str = "") -> None:
+    """Print cells in aligned columns. Text is shown as it is: nothing in it is markup."""
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(Text(column), justify="right" if column not in LEFT else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console().print(table)
+
+
+LEFT = frozenset({"name", "kind", "distribution", "version", "state", "reason", "path", "strategy", "sampler", "model"})
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Write a number with a sensible precision; a value nobody knows is a dash."""
+    return "-" if value is None else f"{value:.{digits}g}"
+
+
+def percent(value: float | None) -> str:
+    """Write an accuracy."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def print_result(result: Result, output: str) -> None:
+    """Print the answer of a search."""
+    if output == "json":
+        print_json(result.to_dict())
+    elif output == "csv":
+        columns = ["depth", "width", *result.metric_names, "accuracy", "predicted_accuracy", "predicted_std"]
+        print_csv(result.rows(), columns)
+    else:
+        _print_human(result)
+
+
+def _print_human(result: Result) -> None:
+    out = console()
+    answer = result.answer
+    for stage in answer.stages:
+        out.print(Text(f"{stage.constraint}: {stage.before} -> {stage.after} shapes"))
+    metrics = [
+        name for name in result.metric_names if any(v is not None for v in result.metrics.get(name, {}).values())
+    ]
+    headers = [f"{name} [{result.units[name]}]" if result.units.get(name) else name for name in metrics]
+    rows = []
+    for candidate in answer.complying:
+        prediction = candidate.prediction
+        rows.append(
+            [
+                str(candidate.shape.depth),
+                str(candidate.shape.width),
+                *(number(result.metrics[name][candidate.shape]) for name in metrics),
+                "-" if prediction is None else f"{prediction.mean:.2f}",
+                "-" if prediction is None or prediction.std is None else f"{prediction.std:.2f}",
+                percent(candidate.accuracy),
+            ]
+        )
+    count = f"{len(rows)} of {answer.space} shapes comply"
+    print_table(rows, ["depth", "width", *headers, "predicted [%]", "+/-", "trained [%]"], title=count)
+    if answer.best is not None:
+        best = answer.best
+        state = f"trained accuracy {best.accuracy:.2f} %" if best.accuracy is not None else "not trained yet"
+        test = "" if answer.test_accuracy is None else f", test accuracy {answer.test_accuracy:.2f} %"
+        out.print(Text(f"best: depth {best.shape.depth}, width {best.shape.width}; {state}{test}"))
+    failed = [t for t in answer.trainings if t.reason]
+    for training in failed:
+        out.print(Text(f"{training.shape} has no accuracy: {training.reason}"))
+    cost = result.cost
+    if cost["trained"]:
+        speedup = f"{answer.candidates / len(answer.trainings):.2g}"
+        out.print(
+            Text(
+                f"trained {len(answer.trainings)} of {answer.candidates} candidates ({cost['new_trainings']} now): "
+                f"{speedup} times fewer trainings than all"
+            )
+        )

@@ -1,0 +1,58 @@
+"""Progress of a search as lines on standard error."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from shape_dnn.events import EpochFinished, Event, Measured, StageFinished, Tested, TrainingFinished, TrainingsPlanned
+
+
+class Progress:
+    """Prints events. On a terminal the epochs of running trainings are shown on a last line of their own."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._running: dict[str, str] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Print one event."""
+        match event:
+            case StageFinished(metric, limit, before, after):
+                self._print(f"{metric} {limit}: {before} -> {after} shapes")
+            case Measured(metric, unit, shape, measurement, done, total):
+                value = measurement.status
+                if measurement.value is not None:
+                    value = f"{measurement.value:.4g} {unit}"
+                    if measurement.low is not None and measurement.high is not None:
+                        value += f" ({measurement.low:.4g} to {measurement.high:.4g})"
+                self._print(f"{metric} {done:>3}/{total} {shape!s:<12} {value}")
+            case TrainingsPlanned(shapes, known):
+                text = f"training {len(shapes) - known} shapes" if len(shapes) - known != 1 else "training one shape"
+                self._print(f"{text}; {known} known from before" if known else text)
+            case EpochFinished(shape, epoch, epochs):
+                self._running[str(shape)] = f"{shape} epoch {epoch.number}/{epochs} {epoch.accuracy:.1f} %"
+                self._status()
+            case TrainingFinished(training, done, total):
+                self._running.pop(str(training.shape), None)
+                accuracy = training.accuracy
+                value = f"{accuracy:6.2f} %" if accuracy is not None else f"failed: {training.reason}"
+                seconds = "" if training.seconds is None else f"{training.seconds:6.1f} s"
+                self._print(f"trained {done:>3}/{total} {training.shape!s:<12} {value} {seconds}".rstrip())
+            case Tested(shape, accuracy):
+                self._print(f"test set read for {shape}: {accuracy:.2f} %")
+
+    def close(self) -> None:
+        """Remove the last line."""
+        self._running.clear()
+        self._status()
+
+    def _print(self, line: str) -> None:
+        click.echo(f"\r\x1b[K{line}" if self._live else line, err=True)
+        self._status()
+
+    def _status(self) -> None:
+        if self._live:
+            text = "   ".join(self._running.values())[:100]
+            click.echo(f"\r\x1b[K{text}", err=True, nl=False)

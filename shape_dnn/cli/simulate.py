@@ -1,0 +1,48 @@
+"""``shape-dnn simulate``: compare modelling strategies on a recorded table."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import click
+
+from shape_dnn.cli.config import gather, options
+from shape_dnn.cli.output import DEBUG, FORMATS, number, print_csv, print_json, print_table
+
+
+@click.command("simulate")
+@click.argument("table")
+@click.option("--strategy", "strategies", multiple=True, metavar="NAME", help="Repeatable; standard by default.")
+@click.option("--sampler", "samplers", multiple=True, metavar="NAME", help="Repeatable; by default all installed.")
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Repeatable; by default all installed.")
+@click.option("--seeds", type=click.IntRange(1), default=10, show_default=True, help="Searches for each combination.")
+@options("train", "max", "min", "max_size", "max_latency", "max_energy", "min_accuracy", "goal", "option", "plugin")
+@click.option("--format", "output", type=FORMATS, default="table", show_default=True, help="Form of the list.")
+@DEBUG
+def command(
+    table: str,
+    strategies: tuple[str, ...],
+    samplers: tuple[str, ...],
+    models: tuple[str, ...],
+    seeds: int,
+    output: str,
+    **flags: Any,
+) -> None:
+    """Search TABLE with every combination of strategy, sampler and accuracy model, and list what each achieved."""
+    gathered = gather(flags, None, environ={})
+    gathered.origins["replay"] = "TABLE"
+
+    from shape_dnn.simulation import Comparison, simulate
+
+    with gathered.named():
+        rows = simulate(table, strategies=strategies, samplers=samplers, models=models, seeds=seeds, **gathered.values)
+    columns = [field.name for field in dataclasses.fields(Comparison)]
+    records = [dataclasses.asdict(row) for row in rows]
+    if output == "json":
+        print_json(records)
+    elif output == "csv":
+        print_csv(records, columns)
+    else:
+        cells = [[v if isinstance(v, str) else number(v, 3) for v in record.values()] for record in records]
+        print_table(cells, columns)

@@ -1,0 +1,48 @@
+"""``shape-dnn space``: the shapes and their sizes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from shape_dnn.cli.config import gather, options
+from shape_dnn.cli.output import DEBUG, FORMATS, number, print_table
+
+
+@click.command("space")
+@click.option("--config", metavar="FILE.yaml", help="Settings by name.")
+@options("arch", "dataset", "data_dir", "depth", "width", "max_size", "max", "min", "option", "plugin")
+@click.option("--format", "output", type=FORMATS, default="table", show_default=True, help="Form of the list.")
+@DEBUG
+def command(config: str | None, output: str, **flags: Any) -> None:
+    """List the shapes of a design space and their sizes. Limits on size are applied; no network is built."""
+    gathered = gather(flags, config)
+    settings = gathered.settings()
+
+    from shape_dnn.api import sized_shapes
+    from shape_dnn.assembly import Assembly
+
+    with gathered.named():
+        shapes = sized_shapes(Assembly(settings))
+    write = sys.stdout.write
+    if output == "json":
+        # By hand, since a space can have millions of shapes: floats print in JSON as Python prints them.
+        write(
+            "[" + ",\n ".join(f'{{"depth": {s.depth}, "width": {w!r}, "size": {m!r}}}' for s, w, m in _floats(shapes))
+        )
+        write("]\n")
+    elif output == "csv":
+        write("depth,width,size\n" + "".join(f"{s.depth},{w!r},{m!r}\n" for s, w, m in _floats(shapes)))
+    else:
+        rows = ([str(shape.depth), str(shape.width), number(size)] for shape, size in shapes)
+        print_table(rows, ["depth", "width", "size [MB]"], title=f"{len(shapes)} shapes")
+
+
+def _floats(shapes: Any) -> Any:
+    width, as_float = None, 0.0
+    for shape, size in shapes:
+        if shape.width is not width:
+            width, as_float = shape.width, float(shape.width)
+        yield shape, as_float, size

@@ -1,0 +1,49 @@
+"""``shape-dnn tune``: Algorithm 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from shape_dnn.cli.config import gather, options
+from shape_dnn.cli.output import DEBUG, FORMATS, print_result
+
+
+@click.command("tune")
+@click.option("--config", metavar="FILE.yaml", help="Settings by name; a flag or SHAPE_DNN_NAME beats them.")
+@options()
+@click.option("--dry-run", is_flag=True, help="Only tell what would be trained.")
+@click.option("--print-config", is_flag=True, help="Only print every setting and where it came from, as YAML.")
+@click.option("--format", "output", type=FORMATS, default="table", show_default=True, help="Form of the result.")
+@DEBUG
+def command(
+    config: str | None,
+    dry_run: bool,
+    print_config: bool,
+    output: str,
+    **flags: Any,
+) -> None:
+    """Find the shapes that meet the limits and, given a goal, the best of them.
+
+    Cheap limits are applied first. A well-chosen part of the remaining shapes is trained, the accuracy of the others
+    predicted, and the best shape by the goal is trained before it is returned.
+    """
+    gathered = gather(flags, config)
+    if print_config:
+        click.echo(gathered.as_yaml())
+        return
+    settings = gathered.settings()
+
+    from shape_dnn.api import run
+    from shape_dnn.assembly import Assembly
+    from shape_dnn.cli.progress import Progress
+
+    progress = Progress()
+    with gathered.named():
+        try:
+            result = run(Assembly(settings), progress, dry_run=dry_run)
+        finally:
+            progress.close()
+    print_result(result, output)
+    result.raise_if_empty()

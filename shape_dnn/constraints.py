@@ -1,0 +1,112 @@
+"""Limits on metrics, and the units they are written in."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from shape_dnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A property of a shape that can be limited.
+
+    Attributes:
+        name: the word used in flags and results.
+        unit: unit of every value of the metric.
+        scales: other units accepted in a limit, each with its size in ``unit``.
+        maximum: largest value that makes sense, if there is one.
+    """
+
+    name: str
+    unit: str
+    scales: Mapping[str, Fraction] = field(default_factory=dict)
+    maximum: float = math.inf
+
+    def parse(self, text: str) -> float:
+        """Read a quantity such as ``2MB`` or, in the metric's own unit, ``2``.
+
+        Raises:
+            UsageError: not a number, not one of the units, or not a possible value.
+        """
+        units = {"": Fraction(1), self.unit: Fraction(1), **self.scales}
+        match = re.fullmatch(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?|\d+/\d+)\s*([^\d\s]*)\s*", text)
+        if match is None or match[2] not in units:
+            accepted = ", ".join(unit for unit in units if unit)
+            raise UsageError(
+                f"{text!r} is not a limit on {self.name}; write a number and, if you like, one of {accepted}"
+            )
+        try:
+            value = float(Fraction(match[1]) * units[match[2]])
+        except (ZeroDivisionError, OverflowError):
+            raise UsageError(f"{text!r} is not a finite number") from None
+        if not 0 <= value <= self.maximum:
+            between = "at least 0" if math.isinf(self.maximum) else f"from 0 to {self.maximum:g}"
+            raise UsageError(f"{text!r} is not a possible {self.name}, which is {between} {self.unit}")
+        return value
+
+
+def _scales(**powers_of_ten: int) -> dict[str, Fraction]:
+    return {unit: Fraction(10) ** power for unit, power in powers_of_ten.items()}
+
+
+SIZE = Metric("size", "MB", _scales(B=-6, kB=-3, KB=-3, GB=3))
+LATENCY = Metric("latency", "ms", _scales(ns=-6, us=-3, s=3))
+ENERGY = Metric("energy", "J", _scales(uJ=-6, mJ=-3, kJ=3))
+ACCURACY = Metric("accuracy", "%", maximum=100.0)
+
+KNOWN_METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (SIZE, LATENCY, ENERGY, ACCURACY)}
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """An upper or a lower limit on a metric; a value equal to the limit complies.
+
+    Attributes:
+        metric: name of the metric.
+        upper: whether ``limit`` is the largest rather than the smallest accepted value.
+        limit: in the unit of the metric.
+        unit: the unit of the metric, for messages.
+    """
+
+    metric: str
+    upper: bool
+    limit: float
+    unit: str = ""
+
+    def allows(self, value: float | None) -> bool:
+        """Tell whether a shape with this value complies; one whose value could not be obtained does not."""
+        if value is None:
+            return False
+        return value <= self.limit if self.upper else value >= self.limit
+
+    @property
+    def bound(self) -> str:
+        """The limit as a comparison, such as ``<= 2``."""
+        return f"{'<=' if self.upper else '>='} {self.limit:.12g}"
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.bound} {self.unit}".rstrip()
+
+
+def check_consistent(constraints: Iterable[Constraint]) -> None:
+    """Refuse two limits of one kind on a metric, and limits that no value can meet.
+
+    Raises:
+        UsageError: names the two constraints.
+    """
+    seen: dict[tuple[str, bool], Constraint] = {}
+    for constraint in constraints:
+        twin = seen.setdefault((constraint.metric, constraint.upper), constraint)
+        if twin is not constraint:
+            raise UsageError(f"{twin} and {constraint} limit the same metric twice; give one of them")
+        other = seen.get((constraint.metric, not constraint.upper))
+        if other is not None and not other.allows(constraint.limit):
+            raise UsageError(f"{other} and {constraint} contradict each other: no value meets both")

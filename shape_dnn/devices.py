@@ -1,0 +1,63 @@
+"""Which devices there are, and what identifies one."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+from shape_dnn.errors import UsageError
+
+
+def resolve(device: str) -> str:
+    """Return the device as torch writes it; ``auto`` is the first CUDA device if there is one, else the processor.
+
+    Raises:
+        UsageError: there is no such device; the message lists those there are.
+    """
+    if device == "cpu":
+        return device
+    import torch
+
+    there = available()
+    if device == "auto":
+        return there[-1] if len(there) == 1 else there[1]
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        raise UsageError(f"{device!r} is not a device; here are: {', '.join(there)}", setting="device") from None
+    name = f"cuda:{wanted.index or 0}" if wanted.type == "cuda" else str(wanted)
+    if name not in there:
+        raise UsageError(f"{device!r} is not there; here are: {', '.join(there)}", setting="device")
+    return name
+
+
+def available() -> list[str]:
+    """List the devices this machine can train and measure on, the processor first."""
+    import torch
+
+    cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return ["cpu", *cuda]
+
+
+def fingerprint(device: str) -> dict[str, str]:
+    """Describe the hardware and software that determine how fast a network runs."""
+    import torch
+
+    if device == "cpu":
+        hardware = _processor()
+        backend = torch.backends.cpu.get_cpu_capability()
+    else:
+        properties = torch.cuda.get_device_properties(device)
+        hardware = f"{properties.name}, {properties.total_memory // 2**20} MiB"
+        backend = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"  # type: ignore[no-untyped-call]
+    return {"hardware": hardware, "backend": backend, "torch": torch.__version__, "system": platform.platform()}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    wanted = ("model name", "cpu family", "model\t", "stepping")
+    found = {line.split(":")[0].strip(): line.split(":")[1].strip() for line in lines if line.startswith(wanted)}
+    return ", ".join(f"{name} {value}" for name, value in sorted(found.items())) or platform.processor() or "unknown"

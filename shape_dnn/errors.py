@@ -1,0 +1,57 @@
+"""Every error a user can meet. Each carries the exit status of the command that ends with it."""
+
+from __future__ import annotations
+
+
+class ShapeDnnError(Exception):
+    """Base of all errors that are reported in one line instead of a traceback."""
+
+    exit_status = 1
+
+
+class UsageError(ShapeDnnError):
+    """A setting has a value that cannot be used.
+
+    Args:
+        message: what is wrong and what is accepted.
+        setting: name of the setting at fault, if one is; the command line puts in its place where the value came from
+            (a flag, an environment variable, or a file with line and column).
+    """
+
+    exit_status = 2
+
+    def __init__(self, message: str, setting: str | None = None) -> None:
+        super().__init__(message, setting)
+        self.message = message
+        self.setting = setting
+
+    def __str__(self) -> str:
+        return f"{self.setting}: {self.message}" if self.setting else self.message
+
+
+class NothingCompliesError(ShapeDnnError):
+    """No shape meets the constraints."""
+
+    exit_status = 3
+
+
+class UnavailableError(ShapeDnnError):
+    """Something the search needs is not there: a plugin, a sensor, a dataset. The message says the remedy."""
+
+    exit_status = 4
+
+
+class PluginError(UnavailableError):
+    """A plugin failed to load, collides with another, is not installed, or broke the rules of its kind."""
+
+
+class DatasetError(UnavailableError):
+    """The files of a dataset are missing or damaged."""
+
+
+class MeterError(UnavailableError):
+    """A metric cannot be measured on this machine."""
+
+
+class TrainingError(ShapeDnnError):
+    """One training came to no result, for example because its loss became NaN. The search goes on without it."""

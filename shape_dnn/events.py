@@ -1,0 +1,81 @@
+"""What happens during a search, told to observers the moment it happens. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shape_dnn.records import Epoch, Measurement, Training
+    from shape_dnn.space import Shape
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events."""
+
+
+@dataclass(frozen=True)
+class StageFinished(Event):
+    """A constraint was applied: ``after`` of ``before`` shapes are left."""
+
+    metric: str
+    limit: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Measured(Event):
+    """A shape's metric was measured, the ``done``-th of ``total``."""
+
+    metric: str
+    unit: str
+    shape: Shape
+    measurement: Measurement
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class TrainingsPlanned(Event):
+    """A batch of shapes was selected; ``known`` of them were trained before and are not trained again."""
+
+    shapes: tuple[Shape, ...]
+    known: int
+
+
+@dataclass(frozen=True)
+class EpochFinished(Event):
+    """A training finished an epoch, of ``epochs`` in all."""
+
+    shape: Shape
+    epoch: Epoch
+    epochs: int
+
+
+@dataclass(frozen=True)
+class TrainingFinished(Event):
+    """A training ended, with or without result, the ``done``-th of ``total`` in its batch."""
+
+    training: Training
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Tested(Event):
+    """The test set was read for the shape that is returned; accuracy in percent."""
+
+    shape: Shape
+    accuracy: float
+
+
+if TYPE_CHECKING:
+    Notify = Callable[[Event], None]
+
+
+def ignore(_event: Event) -> None:
+    """Tell nobody."""

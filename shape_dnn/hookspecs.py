@@ -1,0 +1,261 @@
+"""The hooks by which plugins declare themselves, one per kind.
+
+A plugin package has an entry point in the group ``shape_dnn`` that names a module (or an object) with hook
+implementations; a single file can be given to the command as ``--plugin FILE.py``. Hooks declare, they never do the
+work: each yields :class:`~shape_dnn.kinds.Plugin` records, and only the factory of the plugin that a user selects is
+called. The examples below are complete.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shape_dnn.kinds import Plugin
+
+hookspec = pluggy.HookspecMarker("shape_dnn")
+hookimpl = pluggy.HookimplMarker("shape_dnn")
+"""Marks a function as the implementation of a hook."""
+
+
+@hookspec
+def shape_dnn_architectures() -> Iterable[Plugin]:
+    """Declare families of networks (``--arch``).
+
+    Example::
+
+        from shape_dnn import Architecture, Plugin, hookimpl
+
+        class Perceptron(Architecture):
+            title = "Perceptron"
+            default_depths, default_widths = "1:4:1", "1:3:1"
+
+            def is_depth(self, depth):
+                return depth >= 1
+
+            def sizes(self, shape, input_shape, classes):
+                channels, height, width = input_shape
+                hidden = round(16 * shape.width)
+                return [channels * height * width] + [hidden] * shape.depth + [classes]
+
+            def count_values(self, shape, input_shape, classes):
+                sizes = self.sizes(shape, input_shape, classes)
+                return sum((before + 1) * after for before, after in zip(sizes, sizes[1:]))
+
+            def build(self, shape, input_shape, classes):
+                from torch import nn
+
+                sizes = self.sizes(shape, input_shape, classes)
+                layers = [nn.Flatten()]
+                for before, after in zip(sizes, sizes[1:]):
+                    layers += [nn.Linear(before, after), nn.ReLU()]
+                return nn.Sequential(*layers[:-1])
+
+        @hookimpl
+        def shape_dnn_architectures():
+            yield Plugin("perceptron", "fully connected layers", Perceptron)
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def shape_dnn_datasets() -> Iterable[Plugin]:
+    """Declare image classification problems (``--dataset``).
+
+    Example::
+
+        from shape_dnn import Dataset, LabelledImages, Plugin, hookimpl
+
+        class Stripes(Dataset):
+            input_shape = (1, 8, 8)
+            classes = 2
+
+            def load(self):
+                return self.draw(200, seed=0), self.draw(100, seed=1)
+
+            def draw(self, number, seed):
+                import numpy as np
+
+                rng = np.random.default_rng(seed)
+                images = rng.integers(0, 128, (number, 1, 8, 8), dtype=np.uint8)
+                labels = np.arange(number) % 2
+                images[labels == 0, :, ::2, :] += 100
+                images[labels == 1, :, :, ::2] += 100
+                return LabelledImages(images, labels)
+
+        @hookimpl
+        def shape_dnn_datasets():
+            yield Plugin("stripes", "horizontal against vertical stripes in noise", Stripes)
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def shape_dnn_meters() -> Iterable[Plugin]:
+    """Declare meters. A meter called like its metric is used for it; another needs ``--meter METRIC=NAME``.
+
+    Example::
+
+        from shape_dnn import Formula, Plugin, hookimpl
+
+        class Layers(Formula):
+            metric, unit, cost = "layers", "layers", 0.0
+
+            def compute(self, workload, shapes):
+                return [float(shape.depth) for shape in shapes]
+
+        @hookimpl
+        def shape_dnn_meters():
+            yield Plugin("layers", "number of layers", Layers)
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def shape_dnn_samplers() -> Iterable[Plugin]:
+    """Declare samplers (``--sampler``).
+
+    Example::
+
+        from shape_dnn import Plugin, Sampler, hookimpl
+
+        class Shallow(Sampler):
+            def choose(self, shapes, observed, budget):
+                return [] if observed else sorted(shapes)[:budget]
+
+        @hookimpl
+        def shape_dnn_samplers():
+            yield Plugin("shallow", "the shallowest shapes first", Shallow)
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def shape_dnn_strategies() -> Iterable[Plugin]:
+    """Declare strategies (``--strategy``).
+
+    Example::
+
+        from shape_dnn import Plugin, Strategy, hookimpl
+
+        class Root(Strategy):
+            def count(self, candidates):
+                return round(candidates**0.5)
+
+        @hookimpl
+        def shape_dnn_strategies():
+            yield Plugin("root", "the square root of the number of candidates", Root)
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def shape_dnn_accuracy_models() -> Iterable[Plugin]:
+    """Declare accuracy models (``--model``).
+
+    Example::
+
+        from shape_dnn import AccuracyModel, Plugin, Prediction, hookimpl
+
+        class Mean(AccuracyModel):
+            def fit(self, shapes, accuracies):
+                self.mean = sum(accuracies) / len(accuracies)
+
+            def predict(self, shapes):
+                return [Prediction(self.mean) for _ in shapes]
+
+        @hookimpl
+        def shape_dnn_accuracy_models():
+            yield Plugin("mean", "every shape is as accurate as the mean", Mean)
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def shape_dnn_goals() -> Iterable[Plugin]:
+    """Declare goals (``--goal``).
+
+    Example::
+
+        from shape_dnn import Goal, Plugin, hookimpl
+
+        class ErrorTimesSize(Goal):
+            metrics = ("size", "accuracy")
+
+            def score(self, values):
+                return values["size"] * (100 - values["accuracy"])
+
+        @hookimpl
+        def shape_dnn_goals():
+            yield Plugin("error-times-size", "small and accurate", ErrorTimesSize)
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def shape_dnn_executors() -> Iterable[Plugin]:
+    """Declare executors (``--executor``).
+
+    Example::
+
+        from shape_dnn import Executor, Outcome, Plugin, hookimpl
+
+        class Here(Executor):
+            def run(self, tasks, workers, report):
+                for task in tasks:
+                    try:
+                        result = task.run(lambda progress, task=task: report(task, progress))
+                    except Exception as error:
+                        yield Outcome(task, error=error)
+                    else:
+                        yield Outcome(task, result)
+
+        @hookimpl
+        def shape_dnn_executors():
+            yield Plugin("here", "one after the other in the process of the search", Here)
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def shape_dnn_terminators() -> Iterable[Plugin]:
+    """Declare terminators (``--terminator``).
+
+    Example::
+
+        from shape_dnn import Plugin, Terminator, hookimpl
+
+        class Hopeless(Terminator):
+            def should_stop(self, curve, epochs, others):
+                return len(curve) >= 5 and curve[-1].accuracy < 20
+
+        @hookimpl
+        def shape_dnn_terminators():
+            yield Plugin("hopeless", "stop what is still below 20 % after five epochs", Hopeless)
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def shape_dnn_observers() -> Iterable[Plugin]:
+    """Declare observers (``--observer``).
+
+    Example::
+
+        from shape_dnn import Observer, Plugin, hookimpl
+
+        class Count(Observer):
+            events = 0
+
+            def notify(self, event):
+                self.events += 1
+
+        @hookimpl
+        def shape_dnn_observers():
+            yield Plugin("count", "counts what happens", Count)
+    """
+    raise NotImplementedError

@@ -1,0 +1,322 @@
+"""The kinds of plugin: one small abstract class each. Standard library only.
+
+To write a plugin, derive from one of these classes and declare it with the hook of its kind
+(:mod:`shape_dnn.hookspecs`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from shape_dnn.recipes import WRN_PAPER, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from shape_dnn.events import Event
+    from shape_dnn.records import Epoch, Measurement, Prediction, Training
+    from shape_dnn.space import Shape
+    from shape_dnn.work import Outcome, Task
+
+OptionValue = str | int | float | bool | Fraction
+InputShape = tuple[int, int, int]
+"""Channels, height and width of an image."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting of a plugin, given as ``-o KIND.OPTION=VALUE``.
+
+    An option called ``seed``, ``data_dir`` or ``batch_size`` takes the command's setting of that name unless it is
+    given itself.
+
+    Attributes:
+        default: value if it is not given; its type is the type of the option.
+        help: one line.
+        choices: the accepted values, if they are few.
+    """
+
+    default: OptionValue
+    help: str
+    choices: tuple[OptionValue, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """What a hook yields: the declaration of one plugin. Declaring must stay cheap; the factory may import anything.
+
+    Attributes:
+        name: unique within its kind; lower-case letters, digits and hyphens.
+        summary: one line for lists.
+        factory: called with the options as keyword arguments, returns an object of the kind. Either a callable or its
+            import path ``"package.module:name"``, which is imported when the plugin is selected.
+        options: by name.
+    """
+
+    name: str
+    summary: str
+    factory: Callable[..., Any] | str
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+
+class Architecture(ABC):
+    """A family of networks that differ in depth and width.
+
+    Instances are created anew in every worker process from name and options, and must not change.
+    """
+
+    title: ClassVar[str]
+    """The name in messages, such as ``Wide ResNet``."""
+    depth_rule: ClassVar[str] = "see its documentation"
+    """Which depths exist, in words."""
+    width_rule: ClassVar[str] = "widths are above 0"
+    """Which widths exist, in words."""
+    default_depths: ClassVar[str]
+    """Range of depths searched unless the user gives one, ``MIN:MAX:STEP``."""
+    default_widths: ClassVar[str]
+    """Range of widths searched unless the user gives one."""
+
+    @abstractmethod
+    def is_depth(self, depth: int) -> bool:
+        """Tell whether the family has networks of this depth."""
+
+    def is_width(self, width: Fraction) -> bool:
+        """Tell whether the family has networks of this width."""
+        return width > 0
+
+    @abstractmethod
+    def count_values(self, shape: Shape, input_shape: InputShape, classes: int) -> int:
+        """Count the numbers that a trained network stores, by a closed form: no network is built.
+
+        Parameters and buffers of floating point count (for batch normalisation weight, bias, running mean and running
+        variance). Size is four bytes for each (paper, Section 3). Called for up to millions of shapes: keep it fast.
+
+        Args:
+            shape: depth and width, both valid.
+            input_shape: channels, height and width of an image.
+            classes: number of outputs.
+        """
+
+    @abstractmethod
+    def build(self, shape: Shape, input_shape: InputShape, classes: int) -> torch.nn.Module:
+        """Build the network with random weights, drawn from torch's global generator.
+
+        It maps a float tensor of shape ``(batch, *input_shape)`` to logits of shape ``(batch, classes)``.
+        """
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images with their classes, in memory.
+
+    Attributes:
+        images: uint8, of shape (number, channels, height, width).
+        labels: int64, of shape (number,), from 0 to classes - 1.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: NDArray[np.int64]) -> LabelledImages:
+        """Select images by position."""
+        return LabelledImages(self.images[indices], self.labels[indices])
+
+
+class Dataset(ABC):
+    """An image classification problem."""
+
+    validation_fraction: float = 0.1
+    """Part of the training images held out for validation."""
+
+    @property
+    @abstractmethod
+    def input_shape(self) -> InputShape:
+        """Channels, height and width of an image. Known without the files where possible."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> int:
+        """Number of classes. Known without the files where possible."""
+
+    @abstractmethod
+    def load(self) -> tuple[LabelledImages, LabelledImages]:
+        """Read the training images and the test images. The same files always give the same arrays.
+
+        Raises:
+            DatasetError: files are missing or damaged; the message says which and what to do.
+        """
+
+    def short_recipe(self, device_type: str) -> Recipe:
+        """Give a recipe that ranks the shapes well in a fraction of the time, on ``cpu`` or ``cuda``."""
+        return Recipe(epochs=20, schedule="one-cycle")
+
+    def paper_recipe(self) -> Recipe:
+        """Give the recipe of the paper, or of the literature, for this dataset."""
+        return WRN_PAPER
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a meter measures shapes under.
+
+    Attributes:
+        architecture: builds the networks.
+        input_shape: channels, height and width of an image.
+        classes: number of outputs.
+        batch_size: images in one forward pass.
+        device: as torch writes it, such as ``cpu`` or ``cuda:0``.
+    """
+
+    architecture: Architecture
+    input_shape: InputShape
+    classes: int
+    batch_size: int
+    device: str
+
+
+class Meter(ABC):
+    """Obtains one metric of a shape without training it. Lower values are better.
+
+    Derive from :class:`Formula` or :class:`Instrument`.
+    """
+
+    metric: str
+    """Name of the metric, used in ``--max METRIC=VALUE`` and in results."""
+    unit: str
+    """Unit of all its values."""
+    cost: float
+    """Place in the order of the filters, the cheapest first: size 0, latency 1, energy 2."""
+
+
+class Formula(Meter):
+    """A meter that computes: nothing runs, and nothing needs to be remembered."""
+
+    @abstractmethod
+    def compute(self, workload: Workload, shapes: Sequence[Shape]) -> Sequence[float]:
+        """Return the metric of each shape, in order."""
+
+
+class Instrument(Meter):
+    """A meter that runs networks on the device. Every value is recorded in the study."""
+
+    @abstractmethod
+    def identity(self, workload: Workload) -> Mapping[str, object]:
+        """Return what else determines a value, as JSON values: a fingerprint of the device, library versions.
+
+        Architecture, shape, input, classes, batch size, device name, meter and options need not be repeated.
+        Runs in the process of the search, before anything is measured.
+
+        Raises:
+            MeterError: there is nothing to measure with; the message says why and the remedy.
+        """
+
+    @abstractmethod
+    def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
+        """Measure every shape, in any order, handing over each as soon as it is known. Runs in a worker process.
+
+        Raises:
+            MeterError: the sensor failed; the message says why and the remedy.
+        """
+
+
+class Strategy(ABC):
+    """How many shapes to train (paper, Section 4)."""
+
+    @abstractmethod
+    def count(self, candidates: int) -> int:
+        """Return how many of ``candidates`` shapes to train, from 1 to ``candidates``."""
+
+
+class Sampler(ABC):
+    """Which shapes to train (paper, Section 4)."""
+
+    @abstractmethod
+    def choose(self, shapes: Sequence[Shape], observed: Sequence[Training], budget: int) -> Sequence[Shape]:
+        """Return the shapes to train next, or nothing when done.
+
+        Asked again after the results of the previous answer have arrived.
+
+        Args:
+            shapes: all candidates, sorted by width and then depth.
+            observed: every training so far, in the order of ``shapes``; a failed one has no accuracy.
+            budget: number of trainings in all, of which ``len(observed)`` are spent.
+        """
+
+
+class AccuracyModel(ABC):
+    """Predicts the accuracy of shapes from the accuracy of some that were trained (paper, Equation 2)."""
+
+    @abstractmethod
+    def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
+        """Learn from trained shapes, at least one, and their accuracies in percent."""
+
+    @abstractmethod
+    def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
+        """Predict each shape, in order."""
+
+
+class Goal(ABC):
+    """Scores a shape that complies; the shape of the lowest score is the best."""
+
+    metrics: tuple[str, ...]
+    """Metrics the score needs. Those that no constraint has measured yet are measured before ordering."""
+
+    @abstractmethod
+    def score(self, values: Mapping[str, float]) -> float:
+        """Return the score of a shape from its ``metrics``; accuracy is the trained one or else the predicted one."""
+
+
+class Executor(ABC):
+    """Runs tasks somewhere: in processes of this machine, or on others."""
+
+    @abstractmethod
+    def run(
+        self, tasks: Sequence[Task], workers: int | None, report: Callable[[Task, object], bool]
+    ) -> Iterator[Outcome]:
+        """Run every task once and hand over each outcome as it arrives, in any order.
+
+        A task that raises, or whose process dies, is an outcome like any other and does not disturb the rest.
+
+        Args:
+            tasks: in the order in which they should start.
+            workers: how many to run at once; None for the executor's own choice.
+            report: to be called with whatever a task reports while it runs; returns False to ask the task to stop.
+        """
+
+    def close(self) -> None:  # noqa: B027 - there may be nothing to release
+        """Release whatever was started; called once, also after an error."""
+
+
+class Terminator(ABC):
+    """Decides whether a training is worth continuing."""
+
+    @abstractmethod
+    def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
+        """Decide after each epoch.
+
+        Args:
+            curve: the training's epochs so far.
+            epochs: how many it would have in all.
+            others: finished trainings of the same search.
+        """
+
+
+class Observer(ABC):
+    """Is told what happens during a search, for example to log it."""
+
+    @abstractmethod
+    def notify(self, event: Event) -> None:
+        """Take note of an event (:mod:`shape_dnn.events`)."""
+
+    def close(self) -> None:  # noqa: B027 - there may be nothing open
+        """Flush whatever is open; called once, also after an error."""

@@ -1,0 +1,423 @@
+"""Discover plugins, keep the broken ones from harming the rest, and look them up by name.
+
+Built-in plugins come in by the same entry point as those of other packages.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import pluggy
+
+from shape_dnn import hookspecs, kinds
+from shape_dnn.errors import PluginError, ShapeDnnError, UsageError
+from shape_dnn.kinds import Plugin
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from shape_dnn.kinds import OptionValue
+
+GROUP = "shape_dnn"
+"""Entry-point group of plugin packages, and the name of the pluggy project."""
+ALLOW_LIST = "SHAPE_DNN_PLUGINS"
+"""Environment variable with the third-party distributions to allow, separated by commas; all if it is not set."""
+OWN_DISTRIBUTION = "shape-dnn"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of plugin: what its objects are, and the flag that selects one."""
+
+    name: str
+    hook: str
+    base: type
+    flag: str
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("architecture", "shape_dnn_architectures", kinds.Architecture, "arch"),
+        Kind("dataset", "shape_dnn_datasets", kinds.Dataset, "dataset"),
+        Kind("meter", "shape_dnn_meters", kinds.Meter, "meter"),
+        Kind("sampler", "shape_dnn_samplers", kinds.Sampler, "sampler"),
+        Kind("strategy", "shape_dnn_strategies", kinds.Strategy, "strategy"),
+        Kind("accuracy_model", "shape_dnn_accuracy_models", kinds.AccuracyModel, "model"),
+        Kind("goal", "shape_dnn_goals", kinds.Goal, "goal"),
+        Kind("executor", "shape_dnn_executors", kinds.Executor, "executor"),
+        Kind("terminator", "shape_dnn_terminators", kinds.Terminator, "terminator"),
+        Kind("observer", "shape_dnn_observers", kinds.Observer, "observer"),
+    )
+}
+
+IN_REPOSITORY: Mapping[tuple[str, str], str] = {("sampler", "sobol"): "plugins/shape-dnn-sobol"}
+"""Packages kept beside this one but installed on their own: (kind, name) to folder."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where plugins come from: a distribution, or a single file.
+
+    Attributes:
+        distribution: name of the distribution, or path of the file.
+        version: of the distribution; for a file a hash of its content.
+        is_file: whether it is a file.
+    """
+
+    distribution: str
+    version: str
+    is_file: bool = False
+
+    def __str__(self) -> str:
+        return self.distribution if self.is_file else f"{self.distribution} {self.version}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the list of plugins.
+
+    Attributes:
+        name: of the plugin; of the entry point if its plugins could not be read.
+        kind: None if it could not be read.
+        source: where it comes from.
+        state: ``ok``, ``failed``, ``blocked`` or ``collision``.
+        reason: why it is not ok.
+        plugin: its declaration, if it could be read.
+    """
+
+    name: str
+    kind: str | None
+    source: Source
+    state: str
+    reason: str = ""
+    plugin: Plugin | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plugin by name with the options that were set: what a worker process needs to create it anew."""
+
+    kind: str
+    name: str
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[T]):
+    """The object a plugin's factory made, and where it came from."""
+
+    choice: Choice
+    source: Source
+    instance: T
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What determines the behaviour of the object, as JSON values.
+
+        The version of a distribution does not count, since an upgrade must not discard what was measured and trained;
+        the content of a plugin file does, since it is being worked on.
+        """
+        origin = f"file {self.source.version}" if self.source.is_file else self.source.distribution
+        options = {name: str(value) for name, value in sorted(self.choice.options.items())}
+        return {"name": self.choice.name, "from": origin, "options": options}
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Kind, name, distribution and version, for results."""
+        return {
+            "kind": self.choice.kind,
+            "name": self.choice.name,
+            "distribution": self.source.distribution,
+            "version": self.source.version,
+        }
+
+
+class Registry:
+    """All plugins that were found.
+
+    Args:
+        files: plugin files given by path, beside the installed distributions.
+        environ: read for the allow-list; ``os.environ`` by default.
+
+    Raises:
+        PluginError: a plugin file cannot be loaded. An installed distribution that cannot be is listed as failed.
+    """
+
+    def __init__(self, files: Iterable[Path] = (), environ: Mapping[str, str] | None = None) -> None:
+        self.files = tuple(files)
+        self._entries: list[Entry] = []
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(hookspecs)
+        self._read_distributions(os.environ if environ is None else environ)
+        for path in self.files:
+            self._read_file(path)
+        self._mark_collisions()
+
+    def entries(self) -> list[Entry]:
+        """List every plugin, sorted by kind, name and distribution, whatever the order of discovery."""
+        return sorted(self._entries, key=lambda e: (e.kind or "", e.name, e.source.distribution, e.reason))
+
+    def names(self, kind: str) -> list[str]:
+        """List the names of the usable plugins of a kind, sorted."""
+        return sorted({entry.name for entry in self._entries if entry.kind == kind and entry.state == "ok"})
+
+    def load(self, kind: str, name: str, options: Mapping[str, object] | None = None) -> Loaded[Any]:
+        """Create the object of a plugin.
+
+        Args:
+            kind: one of :data:`KINDS`.
+            name: of the plugin.
+            options: by name; text is converted to the type of the option.
+
+        Raises:
+            UsageError: no such plugin or option, or not a value of the option.
+            PluginError: the plugin failed to load, collides with another, or is not installed.
+        """
+        entry = self._find(kind, name)
+        plugin = entry.plugin
+        assert plugin is not None  # noqa: S101 - every entry of a kind has its declaration
+        values = self._option_values(kind, plugin, options or {})
+        try:
+            instance = _resolve(plugin.factory)(**values)
+        except ShapeDnnError:
+            raise
+        except Exception as error:
+            raise PluginError(f"{kind} {name!r} of {entry.source} failed to start: {_describe(error)}") from error
+        if not isinstance(instance, KINDS[kind].base):
+            made, wanted = type(instance).__name__, KINDS[kind].base.__name__
+            raise PluginError(f"{kind} {name!r} of {entry.source} made a {made}, which is not a shape_dnn.{wanted}")
+        return Loaded(Choice(kind, name, values), entry.source, instance)
+
+    def declaration(self, kind: str, name: str) -> Plugin:
+        """Return what a plugin declared.
+
+        Raises:
+            UsageError: no such plugin.
+            PluginError: the plugin cannot be used.
+        """
+        plugin = self._find(kind, name).plugin
+        assert plugin is not None  # noqa: S101
+        return plugin
+
+    # Discovery
+
+    def _read_distributions(self, environ: Mapping[str, str]) -> None:
+        allowed = environ.get(ALLOW_LIST)
+        allow = None if allowed is None else {_normalise(name) for name in allowed.split(",") if name.strip()}
+        known = set()
+        # Not pluggy's load_setuptools_entrypoints: it drops a second distribution with the same entry-point name.
+        for point in metadata.entry_points(group=GROUP):
+            distribution, version = ("unknown", "") if point.dist is None else (point.dist.name, point.dist.version)
+            source = Source(distribution, version)
+            names = {_normalise(distribution), _normalise(point.name)}
+            known |= names
+            own = _normalise(distribution) == OWN_DISTRIBUTION
+            if not own and allow is not None and not names & allow:
+                reason = f"{ALLOW_LIST} does not name it"
+                self._entries.append(Entry(point.name, None, source, "blocked", reason))
+            else:
+                self._read(point.name, source, point.load)
+        for name in sorted((allow or set()) - known):
+            warnings.warn(f"{ALLOW_LIST} names {name!r}, and no such plugin package is installed", stacklevel=2)
+
+    def _read_file(self, path: Path) -> None:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"cannot read {str(path)!r}: {error.strerror}", setting="plugin") from None
+        digest = hashlib.sha256(content).hexdigest()[:12]
+        source = Source(str(path), digest, is_file=True)
+        entries = self._read(path.stem, source, lambda: _import_file(path, digest))
+        failed = next((entry for entry in entries if entry.state == "failed"), None)
+        if failed is not None:
+            raise PluginError(f"plugin file {path} failed to load: {failed.reason}")
+
+    def _read(self, name: str, source: Source, load: Any) -> list[Entry]:
+        """Import a plugin module and collect its declarations; a failure becomes an entry instead of an exception."""
+        entries: list[Entry] = []
+        try:
+            module = load()
+            self._manager.register(module, name=f"{source.distribution}:{name}")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's import raises
+            entries.append(Entry(name, None, source, "failed", _describe(error)))
+        else:
+            try:
+                self._manager.check_pending()
+            except pluggy.PluginValidationError as error:
+                self._manager.unregister(module)
+                entries.append(Entry(name, None, source, "failed", _misspelt(error)))
+            else:
+                for kind in KINDS.values():
+                    entries += self._collect(name, kind, source, module)
+        self._entries += entries
+        return entries
+
+    def _collect(self, name: str, kind: Kind, source: Source, module: object) -> list[Entry]:
+        caller = getattr(self._manager.hook, kind.hook)
+        entries: list[Entry] = []
+        for implementation in caller.get_hookimpls():
+            if implementation.plugin is not module:
+                continue
+            try:
+                _refuse_wrapper(implementation)
+                plugins = [_check_declaration(record) for record in implementation.function()]
+            except (Exception, SystemExit) as error:  # noqa: BLE001
+                entries.append(Entry(name, kind.name, source, "failed", f"{kind.hook}: {_describe(error)}"))
+            else:
+                entries += [Entry(plugin.name, kind.name, source, "ok", plugin=plugin) for plugin in plugins]
+        return entries
+
+    def _mark_collisions(self) -> None:
+        sources: dict[tuple[str | None, str], list[Source]] = {}
+        for entry in self._entries:
+            if entry.plugin is not None:
+                sources.setdefault((entry.kind, entry.name), []).append(entry.source)
+        for i, entry in enumerate(self._entries):
+            rivals = sources.get((entry.kind, entry.name), [])
+            if entry.plugin is not None and len(rivals) > 1:
+                both = " and ".join(sorted(str(source) for source in rivals))
+                reason = f"{both} both declare {entry.kind} {entry.name!r}"
+                self._entries[i] = Entry(entry.name, entry.kind, entry.source, "collision", reason, entry.plugin)
+
+    # Look-up
+
+    def _find(self, kind: str, name: str) -> Entry:
+        matches = [e for e in self._entries if e.kind == kind and e.name == name and e.plugin is not None]
+        if not matches:
+            raise self._unknown(kind, name)
+        entry = matches[0]
+        if entry.state == "collision":
+            raise PluginError(f"{entry.reason}; uninstall one, or set {ALLOW_LIST} to the packages you want")
+        return entry
+
+    def _unknown(self, kind: str, name: str) -> ShapeDnnError:
+        flag = KINDS[kind].flag
+        folder = IN_REPOSITORY.get((kind, name))
+        if folder is not None:
+            return PluginError(f"{kind} {name!r} is not installed; from a checkout: pip install ./{folder}")
+        for entry in self._entries:
+            if entry.state == "blocked" and name in {entry.name, entry.source.distribution}:
+                return PluginError(f"{kind} {name!r} of {entry.source} is blocked: {entry.reason}")
+        known = self.names(kind)
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        message = f"no {kind} is called {name!r}{hint}; known are: {', '.join(known) or 'none'}"
+        failed = next((e for e in self._entries if e.state == "failed" and e.kind in {kind, None}), None)
+        if failed is not None and not close:
+            return PluginError(f"{message}; it may be one of {failed.source}, which failed to load: {failed.reason}")
+        return UsageError(message, setting=flag)
+
+    def _option_values(self, kind: str, plugin: Plugin, given: Mapping[str, object]) -> dict[str, OptionValue]:
+        flag = KINDS[kind].flag
+        values = {name: option.default for name, option in plugin.options.items()}
+        for name, value in given.items():
+            if name not in plugin.options:
+                accepted = ", ".join(f"{flag}.{known}" for known in sorted(plugin.options)) or "none"
+                message = f"{flag}.{name} is not an option of {kind} {plugin.name!r}; its options: {accepted}"
+                raise UsageError(message, setting="option")
+            values[name] = parse_option(f"{flag}.{name}", plugin.options[name], value)
+        return values
+
+
+def parse_option(label: str, option: kinds.Option, value: object) -> OptionValue:
+    """Convert a value, often text, to the type of the option.
+
+    Raises:
+        UsageError: names the option, the value and what is accepted.
+    """
+    wanted = type(option.default)
+    text = str(value).strip()
+    parsed: OptionValue
+    try:
+        if wanted is bool:
+            parsed = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+        elif wanted is str:
+            parsed = str(value)
+        else:
+            parsed = wanted(text)
+    except (KeyError, ValueError, ZeroDivisionError):
+        names = {bool: "true or false", int: "a whole number", float: "a number", Fraction: "a number or a fraction"}
+        raise UsageError(f"{label}={value}: expected {names.get(wanted, wanted.__name__)}", setting="option") from None
+    if option.choices and parsed not in option.choices:
+        accepted = ", ".join(str(choice) for choice in option.choices)
+        raise UsageError(f"{label}={value}: accepted are {accepted}", setting="option")
+    return parsed
+
+
+def _refuse_wrapper(implementation: pluggy.HookImpl) -> None:
+    if implementation.wrapper or implementation.hookwrapper:
+        raise TypeError("hook wrappers are not accepted")
+
+
+def _check_declaration(record: object) -> Plugin:
+    if not isinstance(record, Plugin):
+        raise TypeError(f"yielded {record!r:.60}, which is not a shape_dnn.Plugin")
+    if not (isinstance(record.name, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", record.name)):
+        raise ValueError(f"plugin name {record.name!r} is not made of lower-case letters, digits and hyphens")
+    if not (callable(record.factory) or isinstance(record.factory, str)):
+        raise TypeError(f"the factory of {record.name!r} is neither callable nor an import path")
+    if not all(isinstance(option, kinds.Option) for option in dict(record.options).values()):
+        raise TypeError(f"the options of {record.name!r} are not shape_dnn.Option objects")
+    return record
+
+
+def _resolve(factory: Any) -> Any:
+    if not isinstance(factory, str):
+        return factory
+    module, _, attribute = factory.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _import_file(path: Path, digest: str) -> ModuleType:
+    # The digest in the name keeps files of one name apart, and a changed file from its former self.
+    name = f"shape_dnn_plugin_{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _normalise(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def _describe(error: BaseException) -> str:
+    """Say what was raised in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _misspelt(error: pluggy.PluginValidationError) -> str:
+    match = re.search(r"unknown hook '(\w+)'", str(error))
+    if match is None:
+        return _describe(error)
+    hooks = [kind.hook for kind in KINDS.values()]
+    close = difflib.get_close_matches(match[1], hooks, n=1)
+    return f"unknown hook {match[1]!r}" + (
+        f" (did you mean {close[0]}?)" if close else f"; known are {', '.join(hooks)}"
+    )

@@ -1,0 +1,47 @@
+"""Training hyper-parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one shape is trained: SGD with Nesterov momentum on the cross-entropy loss.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images per step; a last incomplete batch is left out.
+        lr: highest learning rate.
+        schedule: ``steps`` multiplies the rate by ``gamma`` at each milestone; ``one-cycle`` rises linearly during the
+            first ``warmup`` of all steps and then falls linearly to zero.
+        milestones: for ``steps``, as fractions of all epochs, so that they move with ``epochs``.
+        gamma: for ``steps``.
+        warmup: for ``one-cycle``, as a fraction of all steps.
+        momentum: Nesterov momentum.
+        weight_decay: L2 penalty (paper, Table 2), on all parameters.
+        crop: pixels of black border added on each side before cropping at random to the former size; 0 for none.
+        flip: whether images are mirrored left to right at random.
+        label_smoothing: probability mass taken from the right class and spread over all.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    lr: float = 0.1
+    schedule: Literal["steps", "one-cycle"] = "steps"
+    milestones: tuple[float, ...] = (0.3, 0.6, 0.8)
+    gamma: float = 0.2
+    warmup: float = 0.2
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    crop: int = 4
+    flip: bool = True
+    label_smoothing: float = 0.0
+
+
+WRN_PAPER = Recipe(epochs=200)
+"""Zagoruyko and Komodakis (2016), as the paper uses it: rate 0.1, times 0.2 at epochs 60, 120 and 160 of 200."""
+
+IMAGENET32_PAPER = Recipe(epochs=60, lr=0.01, milestones=(1 / 3, 2 / 3))
+"""The paper's recipe for its space D1 on ImageNet32x32: rate 0.01, times 0.2 at epochs 20 and 40 of 60."""

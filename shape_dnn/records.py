@@ -1,0 +1,78 @@
+"""What is known of a shape: measurements, trainings and predictions. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shape_dnn.space import Shape
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One metric of one shape.
+
+    Attributes:
+        value: in the unit of the metric; None if there is none, and then ``status`` says why.
+        low: lower end of the 95 % confidence interval, if the meter gives one.
+        high: upper end of it.
+        status: ``ok``, or what went wrong (such as ``out of memory``).
+        details: whatever else the meter wants to keep, as JSON values: samples, clocks, temperature.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    status: str = "ok"
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One point of a learning curve.
+
+    Attributes:
+        number: epochs trained so far, counted from 1.
+        loss: mean training loss of the epoch.
+        accuracy: percent, on the split the protocol selects on.
+    """
+
+    number: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """What came of training one shape.
+
+    Attributes:
+        shape: what was trained.
+        accuracy: percent; None if the training came to no result, and then ``reason`` says why.
+        reason: empty for a finished training.
+        curve: one point per finished epoch.
+        seconds: duration of the training.
+    """
+
+    shape: Shape
+    accuracy: float | None
+    reason: str = ""
+    curve: tuple[Epoch, ...] = ()
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What an accuracy model expects of training a shape.
+
+    Attributes:
+        mean: percent.
+        std: standard deviation of the accuracy that a training would reach, in points, its own noise included;
+            None if the model cannot tell.
+    """
+
+    mean: float
+    std: float | None = None

@@ -1,0 +1,126 @@
+"""The answer of a search as users see it: in Python, as JSON, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shape_dnn.errors import NothingCompliesError
+from shape_dnn.space import Shape
+from shape_dnn.tuning import Answer, Candidate
+
+ALWAYS_SHOWN = ("size", "latency", "energy")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What :func:`shape_dnn.tune` returns.
+
+    Attributes:
+        answer: of the kernel.
+        arch: name of the architecture; None if a table was replayed and none was named.
+        metrics: the values of each metric for the complying shapes; None where nobody measured.
+        units: of each metric.
+        plugins: name, version and distribution of each plugin that had a part in it.
+        new_trainings: trainings made for this answer; the others were known.
+    """
+
+    answer: Answer
+    arch: str | None
+    metrics: Mapping[str, Mapping[Shape, float | None]]
+    units: Mapping[str, str]
+    plugins: Sequence[Mapping[str, str]]
+    new_trainings: int
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """The shapes that comply."""
+        return [candidate.shape for candidate in self.answer.complying]
+
+    @property
+    def best(self) -> Shape | None:
+        """The best of them by the goal; None without a goal."""
+        return None if self.answer.best is None else self.answer.best.shape
+
+    @property
+    def verified(self) -> bool:
+        """Whether the best shape was trained and complies."""
+        return self.answer.verified
+
+    @property
+    def metric_names(self) -> list[str]:
+        """The metrics in the order in which they are shown."""
+        return [*ALWAYS_SHOWN, *sorted(set(self.metrics) - set(ALWAYS_SHOWN))]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the complying shapes as flat records, for tables and data frames."""
+        return [self._row(candidate) for candidate in self.answer.complying]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object that ``--format json`` prints."""
+        answer = self.answer
+        best = answer.best
+        trained = [t for t in answer.trainings if not t.reason]
+        failed = [t for t in answer.trainings if t.reason]
+        return {
+            "space": {"arch": self.arch, "shapes": answer.space},
+            "stages": [
+                {"metric": s.constraint.metric, "limit": s.constraint.bound, "before": s.before, "after": s.after}
+                for s in answer.stages
+            ],
+            "trained": [{**_shape(t.shape), "accuracy": t.accuracy} for t in trained],
+            "failed": [{**_shape(t.shape), "reason": t.reason} for t in failed],
+            "shapes": self.rows(),
+            "best": None if best is None else {**self._row(best), "test_accuracy": answer.test_accuracy},
+            "verified": answer.verified,
+            "cost": self.cost,
+            "plugins": [dict(plugin) for plugin in self.plugins],
+        }
+
+    @property
+    def cost(self) -> dict[str, float | None]:
+        """The paper's cost: trainings against shapes left after the limits that need no training."""
+        trained, candidates, space = len(self.answer.trainings), self.answer.candidates, self.answer.space
+        return {
+            "trained": trained,
+            "candidates": candidates,
+            "percent_of_space": 100 * trained / space,
+            "speedup": candidates / trained if trained else None,
+            "new_trainings": self.new_trainings,
+        }
+
+    def raise_if_empty(self) -> None:
+        """Raise an error if nothing complies.
+
+        Raises:
+            NothingCompliesError: says which constraint left nothing over, or that no training succeeded.
+        """
+        answer = self.answer
+        if answer.complying:
+            return
+        failures = [t for t in answer.trainings if t.reason]
+        if failures and len(failures) == len(answer.trainings):
+            raise NothingCompliesError(f"no training succeeded; the first failed because {failures[0].reason}")
+        emptied = next((s for s in answer.stages if s.after == 0), None)
+        if emptied is not None:
+            count = f"{emptied.before} shapes" if emptied.before != 1 else "one shape"
+            raise NothingCompliesError(f"nothing complies: {emptied.constraint} dropped the last {count}")
+        limits = " and ".join(str(s.constraint) for s in answer.stages if s.constraint.metric == "accuracy")
+        raise NothingCompliesError(
+            f"nothing complies: every shape predicted to meet {limits or 'the constraints'} failed it when trained"
+        )
+
+    def _row(self, candidate: Candidate) -> dict[str, Any]:
+        prediction = candidate.prediction
+        return {
+            **_shape(candidate.shape),
+            **{name: self.metrics.get(name, {}).get(candidate.shape) for name in self.metric_names},
+            "accuracy": candidate.accuracy,
+            "predicted_accuracy": None if prediction is None else prediction.mean,
+            "predicted_std": None if prediction is None else prediction.std,
+        }
+
+
+def _shape(shape: Shape) -> dict[str, float]:
+    return {"depth": shape.depth, "width": float(shape.width)}

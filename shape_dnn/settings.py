@@ -1,0 +1,103 @@
+"""Every setting of a search, in one place: the flags of the command, the keys of a YAML file and of ``tune()``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from shape_dnn.errors import UsageError
+
+
+def _text(value: object) -> object:
+    """Accept numbers, fractions and ranges where their text is meant."""
+    plain = not isinstance(value, bool | str | list | tuple | dict) and value is not None
+    return str(value) if plain else value
+
+
+def _texts(value: object) -> object:
+    """Accept a mapping for ``NAME=VALUE`` pairs, and a single text for a list of one."""
+    if isinstance(value, Mapping):
+        return tuple(f"{name}={item}" for name, item in value.items())
+    if isinstance(value, str):
+        return (value,)
+    return tuple(map(_text, value)) if isinstance(value, list | tuple) else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+
+
+class Settings(BaseModel):
+    """The settings of a search. Text is read when it is used, in the notation of the command line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    arch: str = Field("wrn", description="Architecture.")
+    dataset: str = Field("digits", description="Dataset.")
+    data_dir: str | None = Field(None, description="Directory with the files of the dataset.")
+    depth: Text | None = Field(None, description="Range of depths, MIN:MAX:STEP with MAX excluded.")
+    width: Text | None = Field(None, description="Range of widths, MIN:MAX:STEP with MAX excluded; 1/16 is exact.")
+    max_size: Text | None = Field(
+        None, description="Largest size, for example 2MB (parameters and batch-norm buffers)."
+    )
+    max_latency: Text | None = Field(None, description="Longest forward pass of a batch, for example 4ms.")
+    max_energy: Text | None = Field(None, description="Most energy of a batch, for example 3J.")
+    min_accuracy: Text | None = Field(None, description="Lowest accuracy, for example 95%.")
+    max: Texts = Field((), description="METRIC=VALUE, an upper limit on any metric; repeatable.")
+    min: Texts = Field((), description="METRIC=VALUE, a lower limit on any metric; repeatable.")
+    goal: str | None = Field(None, description="What makes the best shape; without it all that comply are returned.")
+    strategy: str = Field("standard", description="How many shapes to train, by the size of the space.")
+    train: Text | None = Field(None, description="Number or percentage of shapes to train instead, 12 or 20%.")
+    sampler: str = Field("interval", description="Which shapes to train.")
+    model: str = Field("ridge", description="Accuracy model that predicts the others.")
+    batch_size: int = Field(1, ge=1, description="Images in a measured forward pass.")
+    device: str = Field("auto", description="Where to train and measure: cpu, cuda, cuda:1, or auto.")
+    recipe: Literal["short", "paper"] = Field("short", description="Training recipe: quick, or that of the paper.")
+    epochs: int | None = Field(None, ge=1, description="Epochs of a training instead of the recipe's.")
+    lr: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Highest learning rate instead of the recipe's."
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of everything random.")
+    protocol: Literal["validation", "paper"] = Field(
+        "validation", description="Judge epochs on held-out training images, or on the test set as in the paper."
+    )
+    executor: str = Field("local", description="Where trainings run.")
+    workers: int | None = Field(None, ge=1, description="Trainings at once; by default one per core, or one on a GPU.")
+    terminator: str = Field("none", description="Which trainings are stopped early.")
+    observer: Texts = Field((), description="Who else is told what happens; repeatable.")
+    meter: Texts = Field((), description="METRIC=NAME, another meter for a metric; repeatable.")
+    option: Texts = Field((), description="KIND.OPTION=VALUE, an option of a plugin or the recipe; repeatable.")
+    plugin: Texts = Field((), description="Python file that declares plugins; repeatable.")
+    study: Text = Field("shape-dnn-study", description="Directory that remembers everything measured and trained.")
+    retry_failed: bool = Field(default=False, description="Train shapes again whose training failed before.")
+    replay: Text | None = Field(None, description="CSV table whose accuracies are looked up instead of trained.")
+
+    @classmethod
+    def create(cls, values: Mapping[str, Any]) -> Settings:
+        """Check values and make settings of them.
+
+        Raises:
+            UsageError: names the first setting that is unknown or has an impossible value.
+        """
+        unknown = sorted(set(values) - set(cls.model_fields))
+        if unknown:
+            raise UsageError(unknown_setting(unknown[0]), setting=unknown[0])
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            first = error.errors()[0]
+            setting = str(first["loc"][0])
+            message = first["msg"].replace("Input should", "it should", 1)
+            raise UsageError(f"{first['input']!r} is not accepted: {message}", setting=setting) from None
+
+
+def unknown_setting(name: str) -> str:
+    """Say that there is no such setting, and which one may be meant."""
+    import difflib
+
+    known = sorted(Settings.model_fields)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+    return f"there is no setting {name!r}; {hint}"

@@ -1,0 +1,119 @@
+"""Compare modelling strategies on a recorded table: what would each have trained, and how well had it predicted?"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shape_dnn import tuning
+from shape_dnn.assembly import Assembly
+from shape_dnn.plugins import Registry
+from shape_dnn.settings import Settings
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How one combination of plugins did, as means over the seeds.
+
+    Attributes:
+        strategy: how many shapes are trained (or the value of ``--train``).
+        sampler: which.
+        model: predicts the others.
+        trained: number of trainings, the verification included.
+        percent: of the candidates.
+        mean_error: mean absolute error of the predictions for shapes that were not trained, in points; None if every
+            shape was trained.
+        max_error: the largest of them.
+        found: part of the searches that returned a shape, given a goal.
+    """
+
+    strategy: str
+    sampler: str
+    model: str
+    trained: float
+    percent: float
+    mean_error: float | None
+    max_error: float | None
+    found: float | None
+
+
+def simulate(
+    table: str | Path,
+    *,
+    strategies: Iterable[str] = (),
+    samplers: Iterable[str] = (),
+    models: Iterable[str] = (),
+    seeds: int = 10,
+    **settings: Any,
+) -> list[Comparison]:
+    """Run the search on a table with every combination of strategy, sampler and model.
+
+    Args:
+        table: CSV file (:mod:`shape_dnn.tables`).
+        strategies: names; by default the one of the settings.
+        samplers: names; by default every one that is installed.
+        models: names; by default every one that is installed.
+        seeds: number of searches for each combination, with seeds from 0.
+        **settings: limits, goal and others as for :func:`shape_dnn.tune`.
+
+    Raises:
+        UsageError: the table or a setting cannot be used.
+        PluginError: a plugin cannot be used.
+    """
+    base = Settings.create({**settings, "replay": table})
+    registry = Registry([Path(name) for name in base.plugin])
+    combinations = itertools.product(
+        list(strategies) or [base.strategy],
+        list(samplers) or registry.names("sampler"),
+        list(models) or registry.names("accuracy_model"),
+    )
+    return [_compare(base, registry, *names, range(seeds)) for names in combinations]
+
+
+def _compare(
+    base: Settings, registry: Registry, strategy: str, sampler: str, model: str, seeds: Sequence[int]
+) -> Comparison:
+    trained, percents, means, maxima, found = [], [], [], [], []
+    for seed in seeds:
+        names = {"strategy": strategy, "sampler": sampler, "model": model, "seed": seed}
+        parts = Assembly(base.model_copy(update=names), registry)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a poor fit shows in its error, which is what is asked for
+            answer = tuning.search(parts.shapes, parts.query, parts.modelling, parts.replay)
+            errors = _errors(parts)
+        trained.append(len(answer.trainings))
+        percents.append(100 * len(answer.trainings) / max(1, answer.candidates))
+        found.append(answer.verified)
+        if errors:
+            means.append(statistics.fmean(errors))
+            maxima.append(max(errors))
+    return Comparison(
+        base.train or strategy,
+        sampler,
+        model,
+        statistics.fmean(trained),
+        statistics.fmean(percents),
+        statistics.fmean(means) if means else None,
+        max(maxima) if maxima else None,
+        statistics.fmean(found) if base.goal else None,
+    )
+
+
+def _errors(parts: Assembly) -> list[float]:
+    """Predict the shapes that the sampler leaves out, and compare with what was recorded."""
+    survivors, _ = tuning.apply_limits(parts.shapes, parts.query, parts.replay, lambda _event: None)
+    trainings = tuning.train_sample(survivors, parts.modelling, parts.replay)
+    candidates = tuning.assess(survivors, trainings, parts.modelling.model)
+    truth = {t.shape: t.accuracy for t in parts.replay.train(survivors)}
+    return [
+        abs(candidate.prediction.mean - accuracy)
+        for candidate in candidates
+        if candidate.accuracy is None
+        and candidate.prediction is not None
+        and (accuracy := truth[candidate.shape]) is not None
+    ]

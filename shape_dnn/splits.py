@@ -1,0 +1,51 @@
+"""Stratified, seeded selections of labelled images, and the fingerprint of a dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from shape_dnn.kinds import LabelledImages
+
+
+def stratified_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Order all positions so that every prefix holds the classes in nearly their overall proportions.
+
+    Within a class the order is random. The i-th of n images of a class comes at about i / n of the way.
+    """
+    rng = np.random.default_rng(seed)
+    tie_breaks = rng.random(len(labels))
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return np.lexsort((tie_breaks, place)).astype(np.int64)
+
+
+def split(images: LabelledImages, fraction: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
+    """Hold out a stratified part; return the rest and the part, both in the former order."""
+    order = stratified_order(images.labels, seed)
+    held_out = round(fraction * len(images))
+    return images.take(np.sort(order[held_out:])), images.take(np.sort(order[:held_out]))
+
+
+def limit(images: LabelledImages, number: int, seed: int = 0) -> LabelledImages:
+    """Keep a stratified selection of ``number`` images; all of them if ``number`` is 0 or not smaller."""
+    if not 0 < number < len(images):
+        return images
+    return images.take(np.sort(stratified_order(images.labels, seed)[:number]))
+
+
+def fingerprint(*parts: LabelledImages) -> str:
+    """Digest the content of images and labels, so that the same data has the same name wherever it lies."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(repr((part.images.shape, part.labels.shape)).encode())
+        digest.update(np.ascontiguousarray(part.images).data)
+        digest.update(np.ascontiguousarray(part.labels, dtype="<i8").data)
+    return digest.hexdigest()

@@ -1,0 +1,350 @@
+"""The study file: facts in SQLite, each under everything that determines it. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from shape_dnn.errors import UsageError
+from shape_dnn.records import Epoch, Measurement, Training
+from shape_dnn.space import Shape
+
+FILE_NAME = "study.sqlite"
+APPLICATION_ID = 0x53444E4E  # "SDNN", so that the file is not mistaken for another program's
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+-- What determines a family of facts apart from the shape, as canonical JSON.
+CREATE TABLE context (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,            -- a metric, or 'training'
+    digest TEXT NOT NULL UNIQUE,
+    identity TEXT NOT NULL
+);
+-- Versions of plugins and libraries, as canonical JSON.
+CREATE TABLE provenance (
+    id INTEGER PRIMARY KEY,
+    content TEXT NOT NULL UNIQUE
+);
+CREATE TABLE measurement (
+    id INTEGER PRIMARY KEY,
+    context INTEGER NOT NULL REFERENCES context,
+    depth INTEGER NOT NULL,
+    width TEXT NOT NULL,           -- an exact fraction
+    value REAL,
+    low REAL,
+    high REAL,
+    status TEXT NOT NULL,
+    details TEXT NOT NULL,
+    provenance INTEGER NOT NULL REFERENCES provenance,
+    recorded REAL NOT NULL,        -- seconds since 1970
+    UNIQUE (context, depth, width)
+);
+CREATE TABLE training (
+    id INTEGER PRIMARY KEY,
+    context INTEGER NOT NULL REFERENCES context,
+    depth INTEGER NOT NULL,
+    width TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    accuracy REAL,
+    reason TEXT NOT NULL,
+    seconds REAL,
+    provenance INTEGER NOT NULL REFERENCES provenance,
+    recorded REAL NOT NULL,
+    UNIQUE (context, depth, width, attempt)
+);
+CREATE TABLE epoch (
+    training INTEGER NOT NULL REFERENCES training,
+    number INTEGER NOT NULL,
+    loss REAL NOT NULL,
+    accuracy REAL NOT NULL,
+    PRIMARY KEY (training, number)
+) WITHOUT ROWID;
+-- Accuracy on the test set of a finished training.
+CREATE TABLE test (
+    training INTEGER PRIMARY KEY REFERENCES training,
+    accuracy REAL NOT NULL,
+    recorded REAL NOT NULL
+);
+-- Commands that worked on the study.
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY,
+    settings TEXT NOT NULL,
+    problem TEXT NOT NULL,
+    contexts TEXT NOT NULL,        -- kind to context
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    started REAL NOT NULL,
+    ended REAL,
+    state TEXT NOT NULL            -- running, done or interrupted
+);
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command that worked on a study.
+
+    Attributes:
+        settings: what it was called with.
+        problem: architecture, input shape and classes, so that questions need not read the dataset.
+        contexts: which facts answer it, by metric, and ``training``.
+        state: ``running``, ``done`` or ``interrupted``.
+    """
+
+    settings: Mapping[str, Any]
+    problem: Mapping[str, Any]
+    contexts: Mapping[str, int]
+    state: str
+
+
+class Store:
+    """One study file. Every fact is committed the moment it is added; nothing is ever overwritten.
+
+    Args:
+        directory: of the study; made if it is not there.
+        create: whether it may be made.
+
+    Raises:
+        UsageError: the directory cannot be written, there is no study in it, or it holds another kind of file.
+    """
+
+    def __init__(self, directory: Path, create: bool = True) -> None:
+        self.directory = directory
+        self.path = directory / FILE_NAME
+        if not create and not self.path.is_file():
+            raise UsageError(f"there is no study in {str(directory)!r} (no {FILE_NAME})", setting="study")
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=30)
+            self._open()
+            with self._transaction():
+                pass  # fails here rather than after hours if the file cannot be written
+        except OSError as error:
+            raise UsageError(f"cannot write to {str(directory)!r}: {error.strerror}", setting="study") from None
+        except sqlite3.DatabaseError as error:
+            raise UsageError(f"{str(self.path)!r} cannot be used as a study: {error}", setting="study") from None
+
+    def _open(self) -> None:
+        connection = self._connection
+        connection.execute("PRAGMA foreign_keys = ON")
+        # The write-ahead log of common SQLite versions can corrupt a file; the rollback journal with EXTRA is the
+        # most durable mode there is.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA synchronous = EXTRA")
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        if not tables and not application:
+            with self._transaction():
+                for statement in SCHEMA.split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            return
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if application != APPLICATION_ID:
+            raise sqlite3.DatabaseError("it belongs to another program")
+        if version != SCHEMA_VERSION:
+            raise sqlite3.DatabaseError(f"its format is {version}, and this program reads {SCHEMA_VERSION}; upgrade it")
+
+    @classmethod
+    def in_memory(cls) -> Store:
+        """Make an empty study without a file, for those who only look."""
+        store = cls.__new__(cls)
+        store.directory = store.path = Path()
+        store._connection = sqlite3.connect(":memory:", isolation_level=None)  # noqa: SLF001 - its own
+        store._open()  # noqa: SLF001
+        return store
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    # Identities
+
+    def context(self, kind: str, identity: Mapping[str, object]) -> int:
+        """Return the number of a family of facts, the same whenever the identity is the same."""
+        text = canonical(identity)
+        digest = hashlib.blake2b(f"{kind}\n{text}".encode(), digest_size=16).hexdigest()
+        with self._transaction():
+            insert = "INSERT OR IGNORE INTO context (kind, digest, identity) VALUES (?, ?, ?)"
+            self._connection.execute(insert, (kind, digest, text))
+            (number,) = self._connection.execute("SELECT id FROM context WHERE digest = ?", (digest,)).fetchone()
+        return int(number)
+
+    def weights_path(self, context: int, shape: Shape) -> Path:
+        """Return where the weights of a trained shape lie."""
+        (digest,) = self._connection.execute("SELECT digest FROM context WHERE id = ?", (context,)).fetchone()
+        width = f"{shape.width.numerator}_{shape.width.denominator}"
+        return self.directory / "weights" / str(digest) / f"{shape.depth}-{width}.safetensors"
+
+    def _provenance(self, content: Mapping[str, object]) -> int:
+        text = canonical(content)
+        self._connection.execute("INSERT OR IGNORE INTO provenance (content) VALUES (?)", (text,))
+        (number,) = self._connection.execute("SELECT id FROM provenance WHERE content = ?", (text,)).fetchone()
+        return int(number)
+
+    # Facts
+
+    def add_measurement(
+        self, context: int, shape: Shape, measurement: Measurement, provenance: Mapping[str, object]
+    ) -> None:
+        """Record a measurement."""
+        m = measurement
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO measurement"
+                " (context, depth, width, value, low, high, status, details, provenance, recorded)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (context, shape.depth, str(shape.width), m.value, m.low, m.high, m.status, canonical(m.details),
+                 self._provenance(provenance), time.time()),
+            )  # fmt: skip
+
+    def measurements(self, context: int) -> dict[Shape, Measurement]:
+        """Return every measurement of a family."""
+        rows = self._connection.execute(
+            "SELECT depth, width, value, low, high, status, details FROM measurement WHERE context = ?", (context,)
+        )
+        return {
+            Shape(depth, Fraction(width)): Measurement(value, low, high, status, json.loads(details))
+            for depth, width, value, low, high, status, details in rows
+        }
+
+    def add_training(self, context: int, training: Training, provenance: Mapping[str, object]) -> None:
+        """Record a training, finished or failed, with its curve; a further attempt stands beside the former."""
+        t, key = training, (context, training.shape.depth, str(training.shape.width))
+        with self._transaction():
+            count = "SELECT count(*) FROM training WHERE context = ? AND depth = ? AND width = ?"
+            (attempts,) = self._connection.execute(count, key).fetchone()
+            cursor = self._connection.execute(
+                "INSERT INTO training (context, depth, width, attempt, accuracy, reason, seconds, provenance, recorded)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*key, attempts + 1, t.accuracy, t.reason, t.seconds, self._provenance(provenance), time.time()),
+            )
+            self._connection.executemany(
+                "INSERT INTO epoch (training, number, loss, accuracy) VALUES (?, ?, ?, ?)",
+                [(cursor.lastrowid, epoch.number, epoch.loss, epoch.accuracy) for epoch in t.curve],
+            )
+
+    def trainings(self, context: int) -> dict[Shape, Training]:
+        """Return the last attempt at every shape of a family."""
+        curves: dict[int, list[Epoch]] = {}
+        epochs = self._connection.execute(
+            "SELECT training, number, loss, epoch.accuracy FROM epoch JOIN training ON training.id = epoch.training"
+            " WHERE context = ? ORDER BY training, number",
+            (context,),
+        )
+        for training, number, loss, accuracy in epochs:
+            curves.setdefault(training, []).append(Epoch(number, loss, accuracy))
+        rows = self._connection.execute(
+            "SELECT id, depth, width, accuracy, reason, seconds FROM training WHERE context = ? ORDER BY attempt",
+            (context,),
+        )
+        found = {}
+        for number, depth, width, accuracy, reason, seconds in rows:
+            shape = Shape(depth, Fraction(width))
+            found[shape] = Training(shape, accuracy, reason, tuple(curves.get(number, ())), seconds)
+        return found
+
+    def add_test(self, context: int, shape: Shape, accuracy: float) -> None:
+        """Record the accuracy of a finished training on the test set."""
+        with self._transaction():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO test (training, accuracy, recorded) SELECT max(id), ?, ? FROM training"
+                " WHERE context = ? AND depth = ? AND width = ? AND accuracy IS NOT NULL",
+                (accuracy, time.time(), context, shape.depth, str(shape.width)),
+            )
+
+    def test(self, context: int, shape: Shape) -> float | None:
+        """Return the accuracy of a shape on the test set, if it was read for it."""
+        row = self._connection.execute(
+            "SELECT test.accuracy FROM test JOIN training ON training.id = test.training"
+            " WHERE context = ? AND depth = ? AND width = ?",
+            (context, shape.depth, str(shape.width)),
+        ).fetchone()
+        return None if row is None else float(row[0])
+
+    # Runs
+
+    def begin_run(self, settings: Mapping[str, object], problem: Mapping[str, object]) -> int:
+        """Record that a command starts working on the study."""
+        with self._transaction():
+            cursor = self._connection.execute(
+                "INSERT INTO run (settings, problem, contexts, host, pid, started, state)"
+                " VALUES (?, ?, '{}', ?, ?, ?, 'running')",
+                (canonical(settings), canonical(problem), socket.gethostname(), os.getpid(), time.time()),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def end_run(self, run: int, contexts: Mapping[str, int], state: str) -> None:
+        """Record which facts a command used and how it ended."""
+        with self._transaction():
+            self._connection.execute(
+                "UPDATE run SET contexts = ?, state = ?, ended = ? WHERE id = ?",
+                (canonical(contexts), state, time.time(), run),
+            )
+
+    def last_run(self) -> Run | None:
+        """Return the run to which questions refer: the last one that finished, or else the last one."""
+        row = self._connection.execute(
+            "SELECT settings, problem, contexts, state FROM run ORDER BY state = 'done' DESC, id DESC LIMIT 1"
+        ).fetchone()
+        return None if row is None else Run(json.loads(row[0]), json.loads(row[1]), json.loads(row[2]), row[3])
+
+    def summary(self) -> dict[str, object]:
+        """Count the facts, and tell the state of the last run and the time of the last fact."""
+        one = self._connection.execute
+        (measured,) = one("SELECT count(*) FROM measurement").fetchone()
+        (trained,) = one("SELECT count(*) FROM training WHERE accuracy IS NOT NULL").fetchone()
+        (failed,) = one(
+            "SELECT count(*) FROM training AS t WHERE accuracy IS NULL AND attempt = (SELECT max(attempt) FROM training"
+            " WHERE context = t.context AND depth = t.depth AND width = t.width)"
+        ).fetchone()
+        (updated,) = one(
+            "SELECT max(recorded) FROM (SELECT recorded FROM measurement UNION ALL SELECT recorded FROM training)"
+        ).fetchone()
+        last = one("SELECT state, host, pid FROM run ORDER BY id DESC LIMIT 1").fetchone()
+        return {"state": _state(last), "measured": measured, "trained": trained, "failed": failed, "updated": updated}
+
+
+def canonical(value: object) -> str:
+    """Write JSON that is the same text whenever the value is the same."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _state(last: tuple[str, str, int] | None) -> str:
+    if last is None:
+        return "empty"
+    state, host, pid = last
+    if state == "running" and host == socket.gethostname():
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return "interrupted"
+        except PermissionError:
+            pass
+    return state

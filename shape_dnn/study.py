@@ -1,0 +1,341 @@
+"""The memo of a search: it answers from the study file what it knows, and has the rest measured and trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any, cast
+
+from shape_dnn import splits
+from shape_dnn.errors import MeterError, PluginError, ShapeDnnError
+from shape_dnn.events import (
+    EpochFinished,
+    Event,
+    Measured,
+    Tested,
+    TrainingFinished,
+    TrainingsPlanned,
+)
+from shape_dnn.kinds import (
+    Architecture,
+    Dataset,
+    Executor,
+    Formula,
+    InputShape,
+    Instrument,
+    Meter,
+    Terminator,
+    Workload,
+)
+from shape_dnn.measuring import MeasuringTask
+from shape_dnn.plugins import Loaded
+from shape_dnn.recipes import Recipe
+from shape_dnn.records import Epoch, Measurement, Training
+from shape_dnn.space import Shape
+from shape_dnn.store import Store
+from shape_dnn.training import EvaluationTask, Protocol, TrainingTask
+from shape_dnn.work import Task
+
+TRAINING = "training"
+"""Name of the family of trainings, beside those of the metrics."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be solved, apart from the limits: everything that determines the facts of a study.
+
+    Attributes:
+        architecture: family of networks.
+        dataset: images to classify.
+        input_shape: channels, height and width of an image.
+        classes: number of classes.
+        recipe: how shapes are trained.
+        protocol: on which images they are judged.
+        device: where they are trained and measured, as torch writes it.
+        batch_size: images in a measured forward pass.
+        seed: of trainings and of the validation split.
+        plugin_files: files that declare plugins.
+    """
+
+    architecture: Loaded[Architecture]
+    dataset: Loaded[Dataset]
+    input_shape: InputShape
+    classes: int
+    recipe: Recipe
+    protocol: Protocol
+    device: str
+    batch_size: int
+    seed: int
+    plugin_files: tuple[Path, ...] = ()
+
+    @property
+    def workload(self) -> Workload:
+        """What meters need to know."""
+        return Workload(self.architecture.instance, self.input_shape, self.classes, self.batch_size, self.device)
+
+    @cached_property
+    def training_identity(self) -> dict[str, object]:
+        """Everything but the shape that determines an accuracy. Reads the dataset."""
+        return {
+            "architecture": self.architecture.identity,
+            "dataset": splits.fingerprint(*self.dataset.instance.load()),
+            "recipe": dataclasses.asdict(self.recipe),
+            "protocol": self.protocol,
+            "validation_fraction": self.dataset.instance.validation_fraction,
+            "seed": self.seed,
+        }
+
+    def measurement_identity(self, meter: Loaded[Meter]) -> dict[str, object]:
+        """Everything but the shape that determines a measured metric."""
+        instrument = cast("Instrument", meter.instance)
+        return {
+            "meter": {**meter.identity, "version": meter.source.version},
+            "architecture": self.architecture.identity,
+            "input_shape": list(self.input_shape),
+            "classes": self.classes,
+            "batch_size": self.batch_size,
+            "device": self.device,
+            **instrument.identity(self.workload),
+        }
+
+
+def formula_values(meter: Loaded[Meter], workload: Workload, shapes: Sequence[Shape]) -> list[float | None]:
+    """Compute a closed form for every shape.
+
+    Raises:
+        PluginError: the meter returns another number of values.
+    """
+    values = list(cast("Formula", meter.instance).compute(workload, shapes))
+    if len(values) != len(shapes):
+        name = f"meter {meter.choice.name!r} of {meter.source}"
+        raise PluginError(f"{name} returned {len(values)} values for {len(shapes)} shapes")
+    return cast("list[float | None]", values)
+
+
+@dataclass
+class Memory:
+    """What a study knows already; asked for more, it answers with nothing.
+
+    Attributes:
+        store: the study file.
+        workload: for closed forms.
+        meters: by metric.
+        contexts: which facts of the file are meant, by metric, and for trainings.
+    """
+
+    store: Store
+    workload: Workload
+    meters: Mapping[str, Loaded[Meter]]
+    contexts: dict[str, int]
+    _measurements: dict[str, dict[Shape, Measurement]] = field(default_factory=dict, init=False)
+    _trainings: dict[Shape, Training] | None = field(default=None, init=False)
+
+    def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
+        """Return the metric of each shape, None where nobody measured it."""
+        meter = self.meters.get(metric)
+        if meter is not None and isinstance(meter.instance, Formula):
+            return formula_values(meter, self.workload, shapes)
+        known = self.measurements(metric)
+        return [known[shape].value if shape in known else None for shape in shapes]
+
+    def measurements(self, metric: str) -> dict[Shape, Measurement]:
+        """Return every measurement of a metric with its interval and status."""
+        if metric not in self._measurements:
+            context = self.contexts.get(metric)
+            self._measurements[metric] = {} if context is None else self.store.measurements(context)
+        return self._measurements[metric]
+
+    def train(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Return the trainings of those shapes that were trained."""
+        known = self.trainings()
+        return [known[shape] for shape in shapes if shape in known]
+
+    def trainings(self) -> dict[Shape, Training]:
+        """Return every training, failed ones included."""
+        if self._trainings is None:
+            context = self.contexts.get(TRAINING)
+            self._trainings = {} if context is None else self.store.trainings(context)
+        return self._trainings
+
+    def test(self, shape: Shape) -> float | None:
+        """Return the accuracy on the test set, if it was read for this shape."""
+        context = self.contexts.get(TRAINING)
+        return None if context is None else self.store.test(context, shape)
+
+
+@dataclass
+class Study(Memory):
+    """A memory that has what is missing measured and trained, and records each fact the moment it arrives.
+
+    Attributes:
+        problem: what the facts are about.
+        executor: where the work is done.
+        terminator: which trainings are stopped early.
+        workers: how many trainings at once; None for the executor's choice.
+        notify: told what happens.
+        retry_failed: whether shapes whose training failed before are trained again.
+        new_trainings: trainings made so far by this object.
+    """
+
+    problem: Problem
+    executor: Loaded[Executor]
+    terminator: Loaded[Terminator]
+    workers: int | None
+    notify: Callable[[Event], None]
+    retry_failed: bool = False
+    new_trainings: int = field(default=0, init=False)
+
+    def prepare(self) -> None:
+        """Find out what determines the facts, so that whatever is missing for a search shows before it starts.
+
+        Raises:
+            MeterError: a metric cannot be measured here.
+            DatasetError: the dataset cannot be read.
+        """
+        self.contexts[TRAINING] = self.store.context(TRAINING, self.problem.training_identity)
+        for metric in self.meters:
+            self._context(metric)
+
+    def _context(self, metric: str) -> None:
+        meter = self.meters[metric]
+        if metric not in self.contexts and isinstance(meter.instance, Instrument):
+            self.contexts[metric] = self.store.context(metric, self.problem.measurement_identity(meter))
+
+    def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
+        """Return the metric of each shape, None for one that could not be measured.
+
+        Raises:
+            MeterError: the metric cannot be measured here.
+        """
+        if isinstance(self.meters[metric].instance, Instrument):
+            self._context(metric)
+            known = self.measurements(metric)
+            missing = tuple(shape for shape in shapes if shape not in known)
+            if missing:
+                self._run_meter(metric, missing)
+        return super().measure(metric, shapes)
+
+    def _run_meter(self, metric: str, shapes: tuple[Shape, ...]) -> None:
+        meter, problem = self.meters[metric], self.problem
+        known = self.measurements(metric)
+        provenance = self._provenance(meter)
+        done = 0
+
+        def record(_task: Task, report: object) -> bool:
+            nonlocal done
+            shape, measurement = cast("tuple[Shape, Measurement]", report)
+            self.store.add_measurement(self.contexts[metric], shape, measurement, provenance)
+            known[shape] = measurement
+            done += 1
+            self.notify(Measured(metric, meter.instance.unit, shape, measurement, done, len(shapes)))
+            return True
+
+        task = MeasuringTask(
+            meter.choice,
+            problem.architecture.choice,
+            problem.plugin_files,
+            problem.input_shape,
+            problem.classes,
+            problem.batch_size,
+            problem.device,
+            shapes,
+        )
+        outcomes = self.executor.instance.run([task], 1, record)
+        for outcome in outcomes:
+            if isinstance(outcome.error, ShapeDnnError):
+                raise MeterError(f"measuring {metric} failed: {outcome.error}") from outcome.error
+            if outcome.error is not None:
+                reason = " ".join(f"{type(outcome.error).__name__}: {outcome.error}".split())
+                raise MeterError(f"measuring {metric} failed: {reason}") from outcome.error
+
+    def train(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train those shapes that were not trained before; return the trainings of all, in order."""
+        known = self.trainings()
+        missing = [shape for shape in shapes if not self._settled(known.get(shape))]
+        self.notify(TrainingsPlanned(tuple(shapes), len(shapes) - len(missing)))
+        self._run_trainings(missing)
+        return super().train(shapes)
+
+    def _settled(self, training: Training | None) -> bool:
+        return training is not None and (training.accuracy is not None or not self.retry_failed)
+
+    def _run_trainings(self, shapes: Sequence[Shape]) -> None:
+        known = self.trainings()
+        provenance = self._provenance(self.executor, self.terminator)
+        # The longest first, so that none is left running alone at the end.
+        tasks = sorted(map(self._task, shapes), key=lambda task: (-self._work(task.shape), task.shape))
+        curves: dict[Shape, list[Epoch]] = {shape: [] for shape in shapes}
+        epochs = self.problem.recipe.epochs
+
+        def watch(task: Task, report: object) -> bool:
+            shape, epoch = cast("TrainingTask", task).shape, cast("Epoch", report)
+            curves[shape].append(epoch)
+            self.notify(EpochFinished(shape, epoch, epochs))
+            others = [training for training in known.values() if training.accuracy is not None]
+            return not self.terminator.instance.should_stop(curves[shape], epochs, others)
+
+        outcomes = self.executor.instance.run(tasks, self.workers, watch)
+        for done, outcome in enumerate(outcomes, start=1):
+            shape = cast("TrainingTask", outcome.task).shape
+            if isinstance(outcome.error, ShapeDnnError) and outcome.error.exit_status != 1:
+                raise outcome.error  # the dataset or a plugin is gone: no other training can succeed
+            if outcome.error is None:
+                training = cast("Training", outcome.result)
+            else:
+                training = Training(shape, None, _reason(outcome.error), tuple(curves[shape]))
+            self.store.add_training(self.contexts[TRAINING], training, provenance)
+            known[shape] = training
+            self.new_trainings += 1
+            self.notify(TrainingFinished(training, done, len(tasks)))
+
+    def test(self, shape: Shape) -> float | None:
+        """Return the accuracy on the test set, reading it now if it was not read for this shape before."""
+        known = super().test(shape)
+        if known is not None:
+            return known
+        tasks = [EvaluationTask(self._task(shape))]
+        outcomes = self.executor.instance.run(tasks, 1, lambda *_: True)
+        for outcome in outcomes:
+            if outcome.error is not None:
+                raise outcome.error
+            accuracy = cast("float", outcome.result)
+        self.store.add_test(self.contexts[TRAINING], shape, accuracy)
+        self.notify(Tested(shape, accuracy))
+        return accuracy
+
+    def _task(self, shape: Shape) -> TrainingTask:
+        problem = self.problem
+        return TrainingTask(
+            problem.architecture.choice,
+            problem.dataset.choice,
+            problem.plugin_files,
+            shape,
+            problem.recipe,
+            problem.device,
+            problem.seed,
+            problem.protocol,
+            self.store.weights_path(self.contexts[TRAINING], shape),
+        )
+
+    def _work(self, shape: Shape) -> float:
+        """Estimate the duration of a training, in no particular unit."""
+        return shape.depth * (1 + float(shape.width) ** 2)
+
+    def _provenance(self, *plugins: Loaded[Any]) -> dict[str, object]:
+        used: tuple[Loaded[Any], ...] = (self.problem.architecture, self.problem.dataset, *plugins)
+        return {
+            "plugins": [plugin.provenance for plugin in used],
+            "device": self.problem.device,
+            "python": platform.python_version(),
+            "libraries": {name: metadata.version(name) for name in ("torch", "torchvision", "numpy")},
+        }
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ShapeDnnError) else f"{type(error).__name__}: {text}"

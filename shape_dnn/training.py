@@ -1,0 +1,295 @@
+"""Train one shape by a recipe (paper, Section 5), and read the test set for the one that is returned.
+
+Everything here runs in a worker process.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from shape_dnn import splits
+from shape_dnn.errors import TrainingError
+from shape_dnn.kinds import Architecture, Dataset, LabelledImages
+from shape_dnn.plugins import Choice, Registry
+from shape_dnn.recipes import Recipe
+from shape_dnn.records import Epoch, Training
+from shape_dnn.space import Shape
+from shape_dnn.work import Task
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Protocol = Literal["validation", "paper"]
+"""On which images an epoch is judged: held-out training images, or the test set as in the paper."""
+
+EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class TrainingTask(Task):
+    """Train a shape and keep the weights of its best epoch.
+
+    Attributes:
+        architecture: which plugin builds the network.
+        dataset: which plugin reads the images.
+        plugin_files: files that may declare them.
+        shape: what to train.
+        recipe: how.
+        device: where, as torch writes it.
+        seed: of weights, order of images, augmentation, and of the validation split.
+        protocol: on which images an epoch is judged.
+        weights: safetensors file to write.
+    """
+
+    architecture: Choice
+    dataset: Choice
+    plugin_files: tuple[Path, ...]
+    shape: Shape
+    recipe: Recipe
+    device: str
+    seed: int
+    protocol: Protocol
+    weights: Path
+
+    def run(self, report: Callable[[object], bool]) -> Training:
+        """Train, reporting every :class:`Epoch`.
+
+        Raises:
+            TrainingError: the loss is not finite, or the memory does not suffice.
+        """
+        import torch
+
+        began = time.perf_counter()
+        architecture = load_architecture(self.architecture, self.plugin_files)
+        train, judge = self._images()
+        torch.manual_seed(self.seed)
+        torch.set_flush_denormal(True)
+        network = architecture.build(self.shape, train.images.shape[1:], self._classes())
+        run = Run(network, self.recipe, torch.device(self.device))
+        try:
+            curve = run.fit(train, judge, report)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise TrainingError(f"out of memory on {self.device}: {_one_line(error)}") from None
+        except RuntimeError as error:
+            if "allocate memory" in str(error):
+                raise TrainingError(f"out of memory on {self.device}: {_one_line(error)}") from None
+            raise
+        seconds = time.perf_counter() - began
+        if len(curve) < self.recipe.epochs:
+            return Training(self.shape, None, f"stopped after epoch {len(curve)}", curve, seconds)
+        save_weights(run.best_state, self.weights)
+        return Training(self.shape, max(epoch.accuracy for epoch in curve), "", curve, seconds)
+
+    def _classes(self) -> int:
+        return load_dataset(self.dataset, self.plugin_files).classes
+
+    def _images(self) -> tuple[LabelledImages, LabelledImages]:
+        """Return the images to train on and those to judge an epoch on."""
+        dataset = load_dataset(self.dataset, self.plugin_files)
+        train, test = load_images(self.dataset, self.plugin_files)
+        if self.protocol == "paper":
+            return train, test
+        return splits.split(train, dataset.validation_fraction, self.seed)
+
+
+@dataclass(frozen=True)
+class EvaluationTask(Task):
+    """Read the test set for one trained shape."""
+
+    training: TrainingTask
+
+    def run(self, report: Callable[[object], bool]) -> float:
+        """Return the accuracy on the test set in percent."""
+        import torch
+        from safetensors.torch import load_file
+
+        task = self.training
+        train, _ = task._images()  # noqa: SLF001 - both classes describe one training
+        _, test = load_images(task.dataset, task.plugin_files)
+        network = load_architecture(task.architecture, task.plugin_files).build(
+            task.shape,
+            test.images.shape[1:],
+            task._classes(),  # noqa: SLF001
+        )
+        network.load_state_dict(load_file(task.weights))
+        run = Run(network, task.recipe, torch.device(task.device))
+        run.normalise_by(train)
+        return run.accuracy(test)
+
+
+class Run:
+    """A network being trained on a device.
+
+    Args:
+        network: with random weights.
+        recipe: hyper-parameters.
+        device: where to train.
+    """
+
+    def __init__(self, network: torch.nn.Module, recipe: Recipe, device: torch.device) -> None:
+        self.network = network.to(device)
+        self.recipe = recipe
+        self.device = device
+        self.best_state: dict[str, Tensor] = {}
+
+    def fit(self, train: LabelledImages, judge: LabelledImages, report: Callable[[object], bool]) -> tuple[Epoch, ...]:
+        """Train for all epochs, or until ``report`` returns False; return the learning curve.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        import torch
+
+        recipe = self.recipe
+        self.normalise_by(train)
+        optimiser = torch.optim.SGD(
+            self.network.parameters(),
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.momentum > 0,
+            weight_decay=recipe.weight_decay,
+        )
+        images, labels = self._tensors(train)
+        batch_size = min(recipe.batch_size, len(train))
+        batches = len(train) // batch_size
+        curve: list[Epoch] = []
+        for number in range(1, recipe.epochs + 1):
+            self.network.train()
+            order = torch.randperm(len(train)).to(self.device)
+            total = torch.zeros((), device=self.device)
+            for i in range(batches):
+                for group in optimiser.param_groups:
+                    group["lr"] = learning_rate(recipe, (number - 1 + i / batches) / recipe.epochs)
+                chosen = order[i * batch_size : (i + 1) * batch_size]
+                logits = self.network(self._normalise(augment(images[chosen], recipe)))
+                loss = torch.nn.functional.cross_entropy(logits, labels[chosen], label_smoothing=recipe.label_smoothing)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                total += loss.detach()
+            mean_loss = float(total) / batches
+            if not math.isfinite(mean_loss):
+                raise TrainingError(f"the training loss became {mean_loss} in epoch {number}; a lower --lr may help")
+            curve.append(Epoch(number, mean_loss, self.accuracy(judge)))
+            if curve[-1].accuracy >= max(epoch.accuracy for epoch in curve):
+                self.best_state = {k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()}
+            if not report(curve[-1]):
+                break
+        return tuple(curve)
+
+    def normalise_by(self, images: LabelledImages) -> None:
+        """Take the mean and standard deviation of each channel from these images."""
+        import torch
+
+        levels = torch.from_numpy(images.images)
+        means, stds = [], []
+        for channel in range(levels.shape[1]):
+            # Counting the 256 levels needs no floating-point copy of all images, and is exact.
+            counts = torch.bincount(levels[:, channel].flatten().int(), minlength=256).double()
+            values = torch.arange(256, dtype=torch.float64)
+            mean = (counts * values).sum() / counts.sum()
+            means.append(mean)
+            stds.append(((counts * (values - mean) ** 2).sum() / counts.sum()).sqrt().clamp(min=1.0))
+        self._mean = torch.stack(means).float().view(-1, 1, 1).to(self.device)
+        self._std = torch.stack(stds).float().view(-1, 1, 1).to(self.device)
+
+    def accuracy(self, images: LabelledImages) -> float:
+        """Return the percentage of images whose class has the highest logit."""
+        import torch
+
+        self.network.eval()
+        levels, labels = self._tensors(images)
+        correct = 0
+        with torch.inference_mode():
+            for start in range(0, len(images), EVALUATION_BATCH):
+                batch = slice(start, start + EVALUATION_BATCH)
+                correct += int((self.network(self._normalise(levels[batch])).argmax(1) == labels[batch]).sum())
+        return 100 * correct / len(images)
+
+    def _tensors(self, images: LabelledImages) -> tuple[Tensor, Tensor]:
+        import torch
+
+        return torch.from_numpy(images.images).to(self.device), torch.from_numpy(images.labels).to(self.device)
+
+    def _normalise(self, levels: Tensor) -> Tensor:
+        return (levels.float() - self._mean) / self._std
+
+
+def learning_rate(recipe: Recipe, progress: float) -> float:
+    """Return the rate after this fraction of the training, from 0 to below 1."""
+    if recipe.schedule == "steps":
+        return recipe.lr * recipe.gamma ** sum(progress >= milestone for milestone in recipe.milestones)
+    if progress < recipe.warmup:
+        return recipe.lr * progress / recipe.warmup
+    return recipe.lr * (1 - progress) / (1 - recipe.warmup)
+
+
+def augment(images: Tensor, recipe: Recipe) -> Tensor:
+    """Shift and mirror each image of a batch (number, channels, height, width) at random, as the recipe says."""
+    import torch
+
+    number, channels, height, width = images.shape
+    if recipe.crop:
+        padded = torch.nn.functional.pad(images, (recipe.crop,) * 4)
+        offsets = torch.randint(0, 2 * recipe.crop + 1, (2, number, 1)).to(images.device)
+        rows = (offsets[0] + torch.arange(height, device=images.device)).view(number, 1, height, 1)
+        columns = (offsets[1] + torch.arange(width, device=images.device)).view(number, 1, 1, width)
+        each = torch.arange(number, device=images.device).view(number, 1, 1, 1)
+        images = padded[each, torch.arange(channels, device=images.device).view(1, channels, 1, 1), rows, columns]
+    if recipe.flip:
+        mirrored = (torch.rand(number) < 0.5).to(images.device).view(number, 1, 1, 1)
+        images = torch.where(mirrored, images.flip(3), images)
+    return images
+
+
+def save_weights(state: dict[str, Tensor], path: Path) -> None:
+    """Write weights so that the file is there whole or not at all."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file({name: value.contiguous() for name, value in state.items()}, partial)
+    partial.replace(path)
+
+
+@functools.lru_cache(maxsize=4)
+def _registry(plugin_files: tuple[Path, ...]) -> Registry:
+    return Registry(plugin_files)
+
+
+def load_architecture(choice: Choice, plugin_files: tuple[Path, ...]) -> Architecture:
+    """Create an architecture from its name in a worker process."""
+    return cast("Architecture", _registry(plugin_files).load(choice.kind, choice.name, choice.options).instance)
+
+
+_datasets: dict[tuple[object, ...], tuple[Dataset, tuple[LabelledImages, LabelledImages]]] = {}
+
+
+def _dataset(choice: Choice, plugin_files: tuple[Path, ...]) -> tuple[Dataset, tuple[LabelledImages, LabelledImages]]:
+    key = (choice.name, tuple(sorted(choice.options.items())), plugin_files)
+    if key not in _datasets:
+        _datasets.clear()  # a worker holds one dataset at a time
+        dataset = cast("Dataset", _registry(plugin_files).load(choice.kind, choice.name, choice.options).instance)
+        _datasets[key] = (dataset, dataset.load())
+    return _datasets[key]
+
+
+def load_dataset(choice: Choice, plugin_files: tuple[Path, ...]) -> Dataset:
+    """Create a dataset from its name in a worker process; read once per process."""
+    return _dataset(choice, plugin_files)[0]
+
+
+def load_images(choice: Choice, plugin_files: tuple[Path, ...]) -> tuple[LabelledImages, LabelledImages]:
+    """Return the training and test images of a dataset; read once per process."""
+    return _dataset(choice, plugin_files)[1]
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,331 @@
+"""Algorithm 1 of the paper: filter by what is cheap to know, train a few shapes, predict the rest, verify the answer.
+
+Nothing here knows a plugin, a file or a device. Facts come from a study, or from a recorded table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from shape_dnn.constraints import Constraint
+from shape_dnn.errors import PluginError
+from shape_dnn.events import Event, StageFinished, ignore
+from shape_dnn.kinds import AccuracyModel, Goal, Sampler, Strategy
+from shape_dnn.records import Prediction, Training
+from shape_dnn.space import Shape, by_width_then_depth
+
+
+class Facts(Protocol):
+    """What the search asks. Asking twice costs nothing: whoever answers remembers."""
+
+    def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
+        """Return a metric of each shape; None for one that has no value."""
+
+    def train(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Return the training of each shape, in order; those that cannot be had are left out."""
+
+    def test(self, shape: Shape) -> float | None:
+        """Return the accuracy of a trained shape on the test set; None if there is none."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the user wants.
+
+    Attributes:
+        constraints: limits on metrics.
+        goal: orders the shapes that comply; without one, all are returned.
+        costs: declared cost of obtaining each metric; the cheapest limit is applied first, and accuracy last.
+    """
+
+    constraints: Sequence[Constraint] = ()
+    goal: Goal | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def non_functional(self) -> list[Constraint]:
+        """The limits that need no training, in the order in which they are applied."""
+        limits = [c for c in self.constraints if c.metric != "accuracy"]
+        return sorted(limits, key=lambda c: (self.costs.get(c.metric, 0.0), c.metric))
+
+    @property
+    def functional(self) -> list[Constraint]:
+        """The limits on accuracy."""
+        return [c for c in self.constraints if c.metric == "accuracy"]
+
+
+@dataclass(frozen=True)
+class Modelling:
+    """How the accuracy of many shapes is found by training few.
+
+    Attributes:
+        strategy: how many shapes to train.
+        sampler: which.
+        model: predicts the others.
+    """
+
+    strategy: Strategy
+    sampler: Sampler
+    model: AccuracyModel
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A limit that was applied: ``after`` of ``before`` shapes are left."""
+
+    constraint: Constraint
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A shape that complies.
+
+    Attributes:
+        shape: depth and width.
+        accuracy: percent, of its training; None if it was not trained.
+        prediction: of the accuracy model.
+    """
+
+    shape: Shape
+    accuracy: float | None
+    prediction: Prediction | None
+
+    @property
+    def expected_accuracy(self) -> float | None:
+        """The trained accuracy or else the predicted one."""
+        if self.accuracy is not None:
+            return self.accuracy
+        return None if self.prediction is None else self.prediction.mean
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The outcome of a search.
+
+    Attributes:
+        space: number of shapes in the design space.
+        stages: what each limit dropped.
+        candidates: number of shapes left after the limits that need no training.
+        trainings: every training the search used, in the order of asking, failed ones included.
+        complying: shapes that meet all limits.
+        best: the best of them by the goal; None without a goal, or if there is none.
+        test_accuracy: of the best on the test set, if it was read.
+    """
+
+    space: int
+    stages: tuple[Stage, ...]
+    candidates: int
+    trainings: tuple[Training, ...]
+    complying: tuple[Candidate, ...]
+    best: Candidate | None
+    test_accuracy: float | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Whether the best shape was trained, and so is known to comply."""
+        return self.best is not None and self.best.accuracy is not None
+
+
+def search(
+    shapes: Sequence[Shape],
+    query: Query,
+    modelling: Modelling,
+    facts: Facts,
+    notify: Callable[[Event], None] = ignore,
+) -> Answer:
+    """Find the shapes that comply and, given a goal, the best of them (Algorithm 1).
+
+    Args:
+        shapes: the design space.
+        query: limits and goal.
+        modelling: which shapes to train, and how to predict the others.
+        facts: measures and trains.
+        notify: told after each stage.
+    """
+    survivors, stages = apply_limits(shapes, query, facts, notify)
+    trainings = train_sample(survivors, modelling, facts)
+    candidates = assess(survivors, trainings, modelling.model)
+    complying, more_stages = apply_accuracy_limits(candidates, query, notify)
+    best = None
+    if query.goal is not None:
+        complying, best, verifications = verify(complying, query, facts)
+        trainings += verifications
+    test_accuracy = facts.test(best.shape) if best is not None and best.accuracy is not None else None
+    return Answer(
+        len(shapes), (*stages, *more_stages), len(survivors), tuple(trainings), tuple(complying), best, test_accuracy
+    )
+
+
+def recall(shapes: Sequence[Shape], query: Query, model: AccuracyModel, facts: Facts) -> Answer:
+    """Answer from trainings that were made before, without asking for more.
+
+    Args:
+        shapes: the design space.
+        query: limits and goal.
+        model: predicts the shapes that were not trained.
+        facts: what is known; must not measure or train.
+    """
+    survivors, stages = apply_limits(shapes, query, facts, ignore)
+    candidates = assess(survivors, facts.train(shapes), model)
+    complying, more_stages = apply_accuracy_limits(candidates, query, ignore)
+    best = min_by_goal(complying, query, facts)
+    test_accuracy = None if best is None else facts.test(best.shape)
+    return Answer(len(shapes), (*stages, *more_stages), len(survivors), (), tuple(complying), best, test_accuracy)
+
+
+def plan(shapes: Sequence[Shape], query: Query, modelling: Modelling, facts: Facts) -> Answer:
+    """Tell what a search would train first, as far as can be told without measuring or training.
+
+    A shape whose metric is not known yet counts as complying.
+
+    Args:
+        shapes: the design space.
+        query: limits and goal.
+        modelling: which shapes to train.
+        facts: what is known; must not measure or train.
+    """
+    survivors = list(shapes)
+    stages = []
+    for constraint in query.non_functional:
+        values = facts.measure(constraint.metric, survivors)
+        before = len(survivors)
+        survivors = [s for s, v in zip(survivors, values, strict=True) if v is None or constraint.allows(v)]
+        stages.append(Stage(constraint, before, len(survivors)))
+    chosen: Sequence[Shape] = ()
+    if survivors:
+        survivors.sort(key=by_width_then_depth)
+        chosen = modelling.sampler.choose(survivors, (), modelling.strategy.count(len(survivors)))
+    trainings = tuple(Training(shape, None) for shape in chosen)
+    complying = tuple(Candidate(shape, None, None) for shape in survivors)
+    return Answer(len(shapes), tuple(stages), len(survivors), trainings, complying, None)
+
+
+def apply_limits(
+    shapes: Sequence[Shape], query: Query, facts: Facts, notify: Callable[[Event], None]
+) -> tuple[list[Shape], list[Stage]]:
+    """Steps 1 to 4: drop what exceeds a limit on size, latency, energy or any other metric, the cheapest first."""
+    survivors = list(shapes)
+    stages = []
+    for constraint in query.non_functional:
+        values = facts.measure(constraint.metric, survivors)
+        before = len(survivors)
+        survivors = [shape for shape, value in zip(survivors, values, strict=True) if constraint.allows(value)]
+        stages.append(_finish_stage(constraint, before, len(survivors), notify))
+    return survivors, stages
+
+
+def train_sample(shapes: Sequence[Shape], modelling: Modelling, facts: Facts) -> list[Training]:
+    """Step 5, first half: train the shapes that the sampler chooses, as many as the strategy allows.
+
+    Raises:
+        PluginError: the strategy or the sampler breaks the rules of its kind.
+    """
+    if not shapes:
+        return []
+    shapes = sorted(shapes, key=by_width_then_depth)
+    budget = modelling.strategy.count(len(shapes))
+    if not 1 <= budget <= len(shapes):
+        raise PluginError(f"the strategy asks for {budget} trainings of {len(shapes)} shapes")
+    asked: set[Shape] = set()
+    trainings: list[Training] = []
+    while batch := modelling.sampler.choose(shapes, _in_order(trainings), budget):
+        _check_batch(batch, shapes, asked, budget)
+        asked.update(batch)
+        trainings += facts.train(batch)
+    return trainings
+
+
+def assess(shapes: Sequence[Shape], trainings: Sequence[Training], model: AccuracyModel) -> list[Candidate]:
+    """Step 5, second half: fit the accuracy model, predict every shape; one whose training failed is left out."""
+    if not shapes:
+        return []
+    accuracies = {t.shape: t.accuracy for t in _in_order(trainings) if t.accuracy is not None}
+    failed = {t.shape for t in trainings} - set(accuracies)
+    remaining = [shape for shape in shapes if shape not in failed]
+    if not accuracies:
+        return [Candidate(shape, None, None) for shape in remaining]
+    model.fit(list(accuracies), list(accuracies.values()))
+    predictions = model.predict(remaining)
+    return [
+        Candidate(shape, accuracies.get(shape), prediction)
+        for shape, prediction in zip(remaining, predictions, strict=True)
+    ]
+
+
+def apply_accuracy_limits(
+    candidates: Sequence[Candidate], query: Query, notify: Callable[[Event], None]
+) -> tuple[list[Candidate], list[Stage]]:
+    """Step 6: drop the shapes whose trained, or else predicted, accuracy is beyond a limit."""
+    complying = list(candidates)
+    stages = []
+    for constraint in query.functional:
+        before = len(complying)
+        complying = [c for c in complying if constraint.allows(c.expected_accuracy)]
+        stages.append(_finish_stage(constraint, before, len(complying), notify))
+    return complying, stages
+
+
+def verify(
+    complying: Sequence[Candidate], query: Query, facts: Facts
+) -> tuple[list[Candidate], Candidate | None, list[Training]]:
+    """Step 7: train the best by the goal; where its accuracy falls short, take the next best, until one holds.
+
+    Returns:
+        The shapes that comply now, the best of them, and the trainings made.
+    """
+    remaining = list(complying)
+    trainings: list[Training] = []
+    while (best := min_by_goal(remaining, query, facts)) is not None and best.accuracy is None:
+        results = facts.train([best.shape])
+        trainings += results
+        accuracy = results[0].accuracy if results else None
+        place = remaining.index(best)
+        if accuracy is None or not all(c.allows(accuracy) for c in query.functional):
+            del remaining[place]
+            continue
+        remaining[place] = replace(best, accuracy=accuracy)
+        # A training may turn out worse than promised, and an earlier one better: the best is one that was trained.
+        best = min_by_goal([c for c in remaining if c.accuracy is not None], query, facts)
+        break
+    return remaining, best, trainings
+
+
+def min_by_goal(candidates: Sequence[Candidate], query: Query, facts: Facts) -> Candidate | None:
+    """Return the best candidate by the goal, the smaller shape on a tie; None without a goal or a score."""
+    goal = query.goal
+    if goal is None or not candidates:
+        return None
+    shapes = [candidate.shape for candidate in candidates]
+    columns = {metric: facts.measure(metric, shapes) for metric in goal.metrics if metric != "accuracy"}
+    columns["accuracy"] = [candidate.expected_accuracy for candidate in candidates]
+    scored = []
+    for i, candidate in enumerate(candidates):
+        values = {metric: value for metric in goal.metrics if (value := columns[metric][i]) is not None}
+        if len(values) == len(goal.metrics):
+            scored.append((goal.score(values), by_width_then_depth(candidate.shape), candidate))
+    return min(scored, key=lambda entry: entry[:2])[2] if scored else None
+
+
+def _finish_stage(constraint: Constraint, before: int, after: int, notify: Callable[[Event], None]) -> Stage:
+    notify(StageFinished(constraint.metric, constraint.bound, before, after))
+    return Stage(constraint, before, after)
+
+
+def _in_order(trainings: Sequence[Training]) -> list[Training]:
+    """Sort trainings by shape, so that nothing depends on which one finished first."""
+    return sorted(trainings, key=lambda training: by_width_then_depth(training.shape))
+
+
+def _check_batch(batch: Sequence[Shape], shapes: Sequence[Shape], asked: set[Shape], budget: int) -> None:
+    known = set(shapes)
+    for shape in batch:
+        if shape not in known:
+            raise PluginError(f"the sampler chose {shape}, which is not one of the shapes it was given")
+    if asked.intersection(batch) or len(set(batch)) < len(batch):
+        raise PluginError("the sampler chose a shape twice")
+    if len(asked) + len(batch) > budget:
+        raise PluginError(f"the sampler chose {len(asked) + len(batch)} shapes with a budget of {budget}")
