@@ -26,7 +26,8 @@ class LeastSquares(AccuracyModel):
         """Fit by the pseudo-inverse of the standardised features, which leaves a determined fit unchanged."""
         from statsmodels.regression.linear_model import OLS
 
-        if len(shapes) <= COEFFICIENTS:
+        self._determined = len(shapes) > COEFFICIENTS
+        if not self._determined:
             warnings.warn(
                 f"accuracy model 'paper' has {COEFFICIENTS} coefficients and {len(shapes)} trained shapes to fit them "
                 "to; its predictions are unreliable. Train more shapes, or use --model ridge",
@@ -44,7 +45,7 @@ class LeastSquares(AccuracyModel):
         """Predict mean and the standard deviation of a new training."""
         design = self._design(shapes)
         means = design @ self._fit.params
-        if self._fit.df_resid <= 0:
+        if not self._determined:
             return [Prediction(float(mean)) for mean in means]
         stds = self._fit.get_prediction(design).se_obs
         return [Prediction(float(mean), float(std)) for mean, std in zip(means, stds, strict=True)]

@@ -1,0 +1,99 @@
+"""What the tests share: a place of their own to run in, and plugin packages made on the spot."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shape_dnn.cli import main
+
+
+@pytest.fixture(autouse=True)
+def own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run every test in an empty directory, untouched by the user's environment."""
+    directory = tmp_path / "work"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    for name in ("SHAPE_DNN_PLUGINS", "SHAPE_DNN_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+    return directory
+
+
+class Ran:
+    """What a command printed and how it ended."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> str:
+        """The last line on standard error, which must be the one line of the error message."""
+        assert "Traceback" not in self.err
+        lines = [line for line in self.err.splitlines() if "error:" in line]
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+@pytest.fixture
+def shape_dnn(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run the command in this process."""
+
+    def run(*arguments: object) -> Ran:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return Ran(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Make an installed distribution: its metadata, its entry points and its modules, as pip leaves them."""
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    modules_before = set(sys.modules)
+
+    def make(name: str, version: str, entry_points: Mapping[str, str], modules: Mapping[str, str]) -> Path:
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        points = "".join(f"{point} = {target}\n" for point, target in entry_points.items())
+        (info / "entry_points.txt").write_text(f"[shape_dnn]\n{points}")
+        for module, source in modules.items():
+            (site / f"{module}.py").write_text(source)
+        return site
+
+    yield make
+    for name in set(sys.modules) - modules_before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(site)):
+            del sys.modules[name]
+
+
+TABLE = """# accuracies made by a formula: 100 - 8 / width - 40 / depth
+depth,width,accuracy,size,latency
+"""
+
+
+@pytest.fixture
+def table(own_directory: Path) -> Path:
+    """A recorded table of 45 shapes without noise, on which every model of Equation 2 is exact."""
+    rows = [
+        f"{depth},{width},{100 - 8 / width - 40 / depth:.6f},{depth * width * width / 100},{depth / 10}"
+        for width in (1, 2, 3, 4, 5)
+        for depth in range(10, 60, 6)
+    ]
+    path = own_directory / "table.csv"
+    path.write_text(TABLE + "\n".join(rows) + "\n")
+    return path

@@ -1,0 +1,102 @@
+import warnings
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from shape_dnn import AccuracyModel, Shape
+from shape_dnn.builtin.accuracy_models.equation2 import features
+from shape_dnn.builtin.accuracy_models.paper import LeastSquares
+from shape_dnn.builtin.accuracy_models.ridge import Ridge
+
+SPACE = [Shape(depth, Fraction(width, 4)) for width in range(4, 24) for depth in range(10, 60, 6)]
+
+
+def accuracy(shape: Shape, rng: np.random.Generator | None = None, noise: float = 0.0) -> float:
+    d, w = shape.depth, float(shape.width)
+    return 97 - 6 / w - 30 / d + 2 / w**2 - 5 / (d * w) + (0.0 if rng is None else rng.normal(0, noise))
+
+
+def some(number: int) -> list[Shape]:
+    return [SPACE[i] for i in np.random.default_rng(number).permutation(len(SPACE))[:number]]
+
+
+def test_the_features_are_those_of_equation_2() -> None:
+    d, w = 10, 0.5
+    expected = [1 / w, 1 / d, 1 / w**2, 1 / (d * w), 1 / d**2, 1 / w**3, 1 / (w**2 * d), 1 / (w * d**2), 1 / d**3]
+    assert features([Shape(10, Fraction(1, 2))])[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("model", [LeastSquares(), Ridge()])
+def test_enough_noiseless_trainings_determine_the_others(model: AccuracyModel) -> None:
+    trained = SPACE[::4]
+    model.fit(trained, [accuracy(s) for s in trained])
+    errors = [abs(p.mean - accuracy(s)) for p, s in zip(model.predict(SPACE), SPACE, strict=True)]
+    assert max(errors) < 0.05
+
+
+def test_least_squares_equals_an_independent_solution() -> None:
+    rng = np.random.default_rng(0)
+    trained, target = SPACE[::7], [accuracy(s, rng, 0.2) for s in SPACE[::7]]
+    model = LeastSquares()
+    model.fit(trained, target)
+    design = np.column_stack([np.ones(len(trained)), features(trained)])
+    coefficients, *_ = np.linalg.lstsq(design, np.array(target), rcond=None)
+    expected = np.column_stack([np.ones(len(SPACE)), features(SPACE)]) @ coefficients
+    assert [p.mean for p in model.predict(SPACE)] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 9, 10])
+def test_paper_warns_of_too_few_trainings_and_claims_no_precision(number: int) -> None:
+    trained = some(number)
+    model = LeastSquares()
+    with pytest.warns(UserWarning, match=f"10 coefficients and {number} trained shapes"):
+        model.fit(trained, [accuracy(s) for s in trained])
+    assert all(np.isfinite(p.mean) and p.std is None for p in model.predict(SPACE))
+
+
+def test_paper_does_not_warn_of_enough() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LeastSquares().fit(SPACE[::7], [accuracy(s) for s in SPACE[::7]])
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 8, 10])
+def test_ridge_stays_near_the_truth_with_fewer_trainings_than_coefficients(number: int) -> None:
+    trained = some(number)
+    model = Ridge()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(trained, [accuracy(s) for s in trained])
+        predictions = model.predict(SPACE)
+    low, high = min(map(accuracy, SPACE)), max(map(accuracy, SPACE))
+    assert all(low - 10 < p.mean < high + 10 for p in predictions)
+    assert all((p.std is None) == (number == 1) for p in predictions)
+
+
+@pytest.mark.parametrize("model", [LeastSquares, Ridge])
+def test_ninety_percent_intervals_hold_nine_times_of_ten(model: type[AccuracyModel]) -> None:
+    rng = np.random.default_rng(7)
+    inside = []
+    for _ in range(60):
+        order = rng.permutation(len(SPACE))
+        trained, rest = [SPACE[i] for i in order[:20]], [SPACE[i] for i in order[20:60]]
+        fitted = model()
+        fitted.fit(trained, [accuracy(s, rng, 0.2) for s in trained])
+        for prediction, shape in zip(fitted.predict(rest), rest, strict=True):
+            assert prediction.std is not None
+            inside.append(abs(prediction.mean - accuracy(shape, rng, 0.2)) <= 1.645 * prediction.std)
+    assert 0.8 < np.mean(inside) < 0.97
+
+
+@pytest.mark.parametrize("model", [LeastSquares(), Ridge()])
+def test_equal_accuracies_are_predicted_as_such(model: AccuracyModel) -> None:
+    model.fit(SPACE[::7], [98.0] * len(SPACE[::7]))
+    assert all(p.mean == pytest.approx(98.0) for p in model.predict(SPACE))
+
+
+def test_shapes_of_one_width_are_enough_for_a_fit() -> None:
+    trained = [s for s in SPACE if s.width == 2]
+    model = Ridge()
+    model.fit(trained, [accuracy(s) for s in trained])
+    assert all(abs(p.mean - accuracy(s)) < 1 for p, s in zip(model.predict(trained), trained, strict=True))

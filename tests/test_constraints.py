@@ -1,0 +1,66 @@
+import pytest
+
+from shape_dnn import Constraint, UsageError
+from shape_dnn.constraints import ACCURACY, ENERGY, LATENCY, SIZE, Metric, check_consistent
+
+
+@pytest.mark.parametrize(
+    ("metric", "text", "value"),
+    [
+        (SIZE, "2", 2.0),
+        (SIZE, "2MB", 2.0),
+        (SIZE, " 2 MB ", 2.0),
+        (SIZE, "18.672kB", 0.018672),
+        (SIZE, "18672B", 0.018672),
+        (SIZE, "1.5GB", 1500.0),
+        (LATENCY, "4ms", 4.0),
+        (LATENCY, "250us", 0.25),
+        (LATENCY, "0.5s", 500.0),
+        (ENERGY, "3J", 3.0),
+        (ENERGY, "304mJ", 0.304),
+        (ACCURACY, "95%", 95.0),
+        (ACCURACY, "95.5", 95.5),
+        (SIZE, "1e-3", 0.001),
+        (SIZE, "1/4", 0.25),
+    ],
+)
+def test_units_are_exact(metric: Metric, text: str, value: float) -> None:
+    assert metric.parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("metric", "text"),
+    [
+        (SIZE, "2ms"),
+        (SIZE, "two"),
+        (SIZE, ""),
+        (SIZE, "nan"),
+        (SIZE, "inf"),
+        (SIZE, "-1"),
+        (SIZE, "1/0"),
+        (SIZE, "1e999"),
+        (SIZE, "2 MB 3"),
+        (ACCURACY, "101"),
+        (LATENCY, "4J"),
+    ],
+)
+def test_what_is_no_quantity_of_the_metric_is_refused_with_what_is_accepted(metric: Metric, text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        metric.parse(text)
+    assert metric.unit in str(refused.value) or "finite" in str(refused.value)
+
+
+def test_a_value_equal_to_the_limit_complies_and_an_unknown_one_does_not() -> None:
+    assert Constraint("size", upper=True, limit=2.0).allows(2.0)
+    assert Constraint("accuracy", upper=False, limit=95.0).allows(95.0)
+    assert not Constraint("size", upper=True, limit=2.0).allows(2.0000001)
+    assert not Constraint("size", upper=True, limit=2.0).allows(None)
+
+
+def test_contradicting_limits_are_refused() -> None:
+    at_least, at_most = Constraint("size", upper=False, limit=3.0), Constraint("size", upper=True, limit=2.0)
+    with pytest.raises(UsageError, match="contradict"):
+        check_consistent([at_least, at_most])
+    with pytest.raises(UsageError, match="twice"):
+        check_consistent([at_most, Constraint("size", upper=True, limit=5.0)])
+    check_consistent([at_most, Constraint("size", upper=False, limit=2.0)])

@@ -1,0 +1,79 @@
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shape_dnn import Shape, Strategy, Training
+from shape_dnn.assembly import _training_count
+from shape_dnn.builtin.samplers import Interval, Random, Wider
+from shape_dnn.builtin.strategies import exhaustive, optimistic, standard, thorough
+from shape_dnn.errors import UsageError
+from shape_dnn.space import by_width_then_depth
+
+SPACE_D = [Shape(depth, Fraction(width, 2)) for width in range(4, 21) for depth in range(16, 53, 6)]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "candidates", "trained"),
+    [
+        (thorough(), 13, 13), (thorough(), 19, 19), (thorough(), 26, 13), (thorough(), 46, 23), (thorough(), 135, 45),
+        (standard(), 6, 6), (standard(), 9, 9), (standard(), 26, 13), (standard(), 30, 15), (standard(), 45, 15),
+        (standard(), 180, 45),
+        (optimistic(), 119, 24),
+        (exhaustive(), 180, 180),
+    ],
+)  # fmt: skip
+def test_counts_of_the_papers_tables(strategy: Strategy, candidates: int, trained: int) -> None:
+    assert strategy.count(candidates) == trained
+
+
+def test_thorough_trains_a_third_from_70_to_135() -> None:
+    assert all(thorough().count(n) == -(-n // 3) for n in range(70, 136))
+
+
+@given(st.integers(1, 100_000))
+def test_every_strategy_trains_at_least_one_and_at_most_all(candidates: int) -> None:
+    for strategy in (thorough(), standard(), optimistic(), exhaustive()):
+        assert 1 <= strategy.count(candidates) <= candidates
+
+
+def test_interval_takes_every_fifth_shape_of_space_d() -> None:
+    assert list(Interval().choose(SPACE_D, (), 24)) == SPACE_D[::5]
+
+
+def test_wider_takes_every_width_of_the_shallowest_depth_first() -> None:
+    chosen = Wider().choose(SPACE_D, (), 20)
+    assert [shape.depth for shape in chosen] == [16] * 17 + [22] * 3
+    assert [shape.width for shape in chosen[:17]] == sorted({shape.width for shape in SPACE_D})
+
+
+def test_random_depends_on_the_seed_alone() -> None:
+    assert list(Random(1).choose(SPACE_D, (), 24)) == list(Random(1).choose(SPACE_D, (), 24))
+    assert list(Random(1).choose(SPACE_D, (), 24)) != list(Random(2).choose(SPACE_D, (), 24))
+
+
+@given(number=st.integers(1, 119), data=st.data())
+def test_samplers_choose_as_many_different_shapes_as_asked_and_once(number: int, data: st.DataObject) -> None:
+    budget = data.draw(st.integers(1, number))
+    shapes = SPACE_D[:number]
+    for sampler in (Interval(), Wider(), Random(3)):
+        chosen = list(sampler.choose(shapes, (), budget))
+        assert len(chosen) == len(set(chosen)) == budget
+        assert set(chosen) <= set(shapes)
+        assert not sampler.choose(shapes, [Training(shape, 90.0) for shape in chosen], budget)
+
+
+def test_space_d_is_sorted_as_samplers_see_it() -> None:
+    assert sorted(SPACE_D, key=by_width_then_depth) == SPACE_D
+
+
+@pytest.mark.parametrize(("text", "count"), [("5", 5), ("100", 60), ("20%", 12), ("1%", 1), ("100%", 60), ("33.3%", 20)])
+def test_train_takes_a_number_or_a_percentage(text: str, count: int) -> None:
+    assert _training_count(text).count(60) == count
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "0%", "101%", "x", "%", "1.5", "nan%"])
+def test_train_refuses_anything_else(text: str) -> None:
+    with pytest.raises(UsageError, match="neither a number of shapes"):
+        _training_count(text)
