@@ -211,7 +211,13 @@ def _result(parts: Assembly, answer: Answer, facts: Facts, arch: str | None, new
 
 def _problem_record(parts: Assembly) -> dict[str, object]:
     problem = parts.problem
-    return {"input_shape": list(problem.input_shape), "classes": problem.classes}
+    return {
+        "architecture": problem.architecture.identity,
+        "input_shape": list(problem.input_shape),
+        "classes": problem.classes,
+        "batch_size": problem.batch_size,
+        "device": problem.device,
+    }
 
 
 def _recorded_workload(parts: Assembly, former: Run) -> Workload:

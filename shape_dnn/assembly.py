@@ -38,6 +38,8 @@ from shape_dnn.tuning import Modelling, Query
 
 SHARED_OPTIONS = ("seed", "data_dir", "batch_size")
 """Plugin options that take the setting of the same name unless they are given themselves."""
+SEVERAL = ("meter", "observer")
+"""Kinds of which a search uses several plugins: an option goes to all that have it, or as NAME.OPTION to one."""
 USUAL_COSTS: Mapping[str, float] = {"size": 0.0, "latency": 1.0, "energy": 2.0}
 """Order of the filters where no meter declares it, as in a replay; any other metric comes after them."""
 
@@ -104,7 +106,6 @@ class Assembly:
                 message = f"no meter for {metric} is installed; install a package that has one"
                 raise MeterError(f"{message}, and choose it with --meter {metric}=NAME (see: shape-dnn plugins)")
             meters[metric] = self._load_meter(metric, name)
-        self._check_shared_options_used("meter", meters.values())
         return meters
 
     @cached_property
@@ -124,9 +125,7 @@ class Assembly:
     @cached_property
     def observers(self) -> list[Loaded[Observer]]:
         """Who is told what happens."""
-        observers = [self._load_shared("observer", name) for name in self.settings.observer]
-        self._check_shared_options_used("observer", observers)
-        return observers
+        return [self._load_shared("observer", name) for name in self.settings.observer]
 
     # The search
 
@@ -273,7 +272,7 @@ class Assembly:
         return self._load_with(kind, name, given)
 
     def _load_shared(self, kind: str, name: str) -> Loaded[Any]:
-        """Load one of several plugins of a kind: an option goes to all that have it, or as NAME.OPTION to one."""
+        """Load one of several plugins of a kind with those options that are meant for it."""
         plugin = self.registry.declaration(kind, name)
         given = {}
         for option, text in self._options.get(KINDS[kind].flag, {}).items():
@@ -292,19 +291,6 @@ class Assembly:
         loaded = self.registry.load(kind, name, {**shared, **given})
         self._loaded.append(loaded)
         return loaded
-
-    def _check_shared_options_used(self, kind: str, plugins: Any) -> None:
-        flag = KINDS[kind].flag
-        accepted = {
-            label
-            for plugin in plugins
-            for option in self.registry.declaration(kind, plugin.choice.name).options
-            for label in (option, f"{plugin.choice.name}.{option}")
-        }
-        for option in self._options.get(flag, {}):
-            if option not in accepted:
-                known = ", ".join(sorted(f"{flag}.{label}" for label in accepted)) or "none"
-                raise UsageError(f"{flag}.{option} is no option of the {flag}s in use; accepted: {known}", "option")
 
     def _load_meter(self, metric: str, name: str) -> Loaded[Meter]:
         meter: Loaded[Meter] = self._load_shared("meter", name)
@@ -335,17 +321,32 @@ class Assembly:
         return name.strip(), value.strip()
 
     def _split_options(self) -> dict[str, dict[str, str]]:
-        flags = [kind.flag for kind in KINDS.values()] + ["recipe"]
+        kinds = {kind.flag: kind.name for kind in KINDS.values()}
         options: dict[str, dict[str, str]] = {}
         for text in self.settings.option:
             name, equals, value = text.partition("=")
             flag, dot, option = name.strip().partition(".")
             if not (equals and dot and option):
                 raise UsageError(f"{text!r} is not of the form KIND.OPTION=VALUE", setting="option")
-            if flag not in flags:
-                raise UsageError(f"{text!r}: {flag!r} is not a kind; known are {', '.join(flags)}", setting="option")
+            if flag not in {*kinds, "recipe"}:
+                accepted = ", ".join([*kinds, "recipe"])
+                raise UsageError(f"{text!r}: {flag!r} is not a kind; known are {accepted}", setting="option")
+            if flag in SEVERAL:
+                self._check_declared(flag, option)
             options.setdefault(flag, {})[option] = value
         return options
+
+    def _check_declared(self, kind: str, option: str) -> None:
+        """Refuse an option that no installed plugin of the kind has, whether it is in use or not."""
+        accepted = {
+            label
+            for name in self.registry.names(kind)
+            for declared in self.registry.declaration(kind, name).options
+            for label in (declared, f"{name}.{declared}")
+        }
+        if option not in accepted:
+            known = ", ".join(f"{kind}.{label}" for label in sorted(accepted)) or "none"
+            raise UsageError(f"{kind}.{option} is not an option of any {kind}; accepted: {known}", setting="option")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -97,7 +97,7 @@ class Run:
 
     Attributes:
         settings: what it was called with.
-        problem: architecture, input shape and classes, so that questions need not read the dataset.
+        problem: what metrics depend on, so that questions need not read the dataset.
         contexts: which facts answer it, by metric, and ``training``.
         state: ``running``, ``done`` or ``interrupted``.
     """
@@ -305,11 +305,21 @@ class Store:
             )
 
     def last_run(self) -> Run | None:
-        """Return the run to which questions refer: the last one that finished, or else the last one."""
+        """Return the run to which questions refer: the last one that finished, or else the last one.
+
+        What earlier runs measured for the same problem is counted as its own.
+        """
         row = self._connection.execute(
-            "SELECT settings, problem, contexts, state FROM run ORDER BY state = 'done' DESC, id DESC LIMIT 1"
+            "SELECT id, settings, problem, state FROM run ORDER BY state = 'done' DESC, id DESC LIMIT 1"
         ).fetchone()
-        return None if row is None else Run(json.loads(row[0]), json.loads(row[1]), json.loads(row[2]), row[3])
+        if row is None:
+            return None
+        number, settings, problem, state = row
+        contexts: dict[str, int] = {}
+        earlier = "SELECT contexts FROM run WHERE problem = ? AND id <= ? ORDER BY id"
+        for (text,) in self._connection.execute(earlier, (problem, number)):
+            contexts |= json.loads(text)
+        return Run(json.loads(settings), json.loads(problem), contexts, state)
 
     def summary(self) -> dict[str, object]:
         """Count the facts, and tell the state of the last run and the time of the last fact."""

@@ -134,7 +134,10 @@ class Run:
     """
 
     def __init__(self, network: torch.nn.Module, recipe: Recipe, device: torch.device) -> None:
-        self.network = network.to(device)
+        import torch
+
+        # The layout that convolutions are fastest in; it changes no result.
+        self.network = network.to(device).to(memory_format=torch.channels_last)
         self.recipe = recipe
         self.device = device
         self.best_state: dict[str, Tensor] = {}
@@ -155,6 +158,7 @@ class Run:
             momentum=recipe.momentum,
             nesterov=recipe.momentum > 0,
             weight_decay=recipe.weight_decay,
+            fused=True,
         )
         images, labels = self._tensors(train)
         batch_size = min(recipe.batch_size, len(train))
@@ -219,7 +223,10 @@ class Run:
         return torch.from_numpy(images.images).to(self.device), torch.from_numpy(images.labels).to(self.device)
 
     def _normalise(self, levels: Tensor) -> Tensor:
-        return (levels.float() - self._mean) / self._std
+        import torch
+
+        images = (levels.float() - self._mean) / self._std
+        return images.contiguous(memory_format=torch.channels_last)
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:

@@ -38,7 +38,9 @@ def write_mnist(directory: Path, ending: str = ".gz", number: int = 40) -> None:
         write_idx(directory / f"{prefix}-labels-idx1-ubyte{ending}", np.arange(number) % 10)
 
 
-def write_batch(path: Path, classes: int, labels: str, number: int = 40, first: int = 0, protocol: int = 2) -> np.ndarray:
+def write_batch(
+    path: Path, classes: int, labels: str, number: int = 40, first: int = 0, protocol: int = 2
+) -> np.ndarray:
     data = np.random.default_rng(0).integers(0, 256, (number, 3072), dtype=np.uint8)
     batch = {"data": data, labels: [first + i % classes for i in range(number)], "filenames": ["a.png"] * number}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,8 +162,14 @@ def test_an_npz_with_objects_is_refused() -> None:
         (lambda p: p.write_bytes(p.read_bytes()[:200]), "damaged"),
         (lambda p: p.write_bytes(b""), "damaged"),
         (lambda p: p.write_bytes(b"not gzip at all"), "damaged"),
-        (lambda p: write_idx(p, np.zeros((40, 28, 28)), header=b"\0\0\x0d\x03" + struct.pack(">3I", 40, 28, 28)), "does not start like"),
-        (lambda p: write_idx(p, np.zeros((39, 28, 28)), header=b"\0\0\x08\x03" + struct.pack(">3I", 40, 28, 28)), "announces 40 x 28 x 28"),
+        (
+            lambda p: write_idx(p, np.zeros((40, 28, 28)), header=b"\0\0\x0d\x03" + struct.pack(">3I", 40, 28, 28)),
+            "does not start like",
+        ),
+        (
+            lambda p: write_idx(p, np.zeros((39, 28, 28)), header=b"\0\0\x08\x03" + struct.pack(">3I", 40, 28, 28)),
+            "announces 40 x 28 x 28",
+        ),
         (lambda p: write_idx(p, np.zeros((39, 28, 28))), "39 images and 40 labels"),
         (lambda p: write_idx(p, np.zeros((40, 8, 8))), "images of .8, 8. pixels"),
         (lambda p: p.unlink(), "no train-images-idx3-ubyte.gz or train-images-idx3-ubyte in"),

@@ -27,7 +27,9 @@ BROKEN = {
     "raises at import": "raise RuntimeError('no luck')",
     "leaves at import": "import sys; sys.exit(3)",
     "needs a missing library": "import a_library_that_is_not_there",
-    "raises while yielding": GOOD.replace('    yield Plugin("middle"', '    raise KeyError("gone")\n    yield Plugin("middle"'),
+    "raises while yielding": GOOD.replace(
+        '    yield Plugin("middle"', '    raise KeyError("gone")\n    yield Plugin("middle"'
+    ),
     "yields nonsense": GOOD.replace("yield Plugin(", "yield ('middle',"),
     "misspells a hook": GOOD.replace("def shape_dnn_samplers", "def shape_dnn_sampler"),
     "takes an argument no hook has": GOOD.replace("shape_dnn_samplers()", "shape_dnn_samplers(shapes)"),
@@ -100,7 +102,12 @@ def test_the_order_of_discovery_does_not_matter(install: Install) -> None:
 
 
 def test_what_the_allow_list_leaves_out_is_not_imported(install: Install) -> None:
-    install("acme-shapes", "1.2", {"acme": "acme_shapes"}, {"acme_shapes": "__import__('pathlib').Path('imported').touch()\n" + GOOD})
+    install(
+        "acme-shapes",
+        "1.2",
+        {"acme": "acme_shapes"},
+        {"acme_shapes": "__import__('pathlib').Path('imported').touch()\n" + GOOD},
+    )
     for allowed in ("", "some-other"):
         with pytest.warns(UserWarning, match="some-other") if allowed else _nothing():
             registry = Registry(environ={"SHAPE_DNN_PLUGINS": allowed})
@@ -139,7 +146,12 @@ def test_options_are_checked(options: dict[str, str], complaint: str) -> None:
 
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
-    [("whole", "x", "a whole number"), ("number", "x", "a number"), ("switch", "maybe", "true or false"), ("part", "1/0", "a fraction")],
+    [
+        ("whole", "x", "a whole number"),
+        ("number", "x", "a number"),
+        ("switch", "maybe", "true or false"),
+        ("part", "1/0", "a fraction"),
+    ],
 )
 def test_options_of_the_wrong_type_are_refused(option: str, value: str, expected: str) -> None:
     Path("typed.py").write_text(

@@ -68,7 +68,9 @@ def test_space_d_is_sorted_as_samplers_see_it() -> None:
     assert sorted(SPACE_D, key=by_width_then_depth) == SPACE_D
 
 
-@pytest.mark.parametrize(("text", "count"), [("5", 5), ("100", 60), ("20%", 12), ("1%", 1), ("100%", 60), ("33.3%", 20)])
+@pytest.mark.parametrize(
+    ("text", "count"), [("5", 5), ("100", 60), ("20%", 12), ("1%", 1), ("100%", 60), ("33.3%", 20)]
+)
 def test_train_takes_a_number_or_a_percentage(text: str, count: int) -> None:
     assert _training_count(text).count(60) == count
 

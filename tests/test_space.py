@@ -41,7 +41,9 @@ def test_shapes_are_sorted_by_width_then_depth() -> None:
     assert space.shapes() == [Shape(10, half), Shape(16, half), Shape(10, one), Shape(16, one)]
 
 
-@pytest.mark.parametrize("text", ["", "10", "10:60", "10:60:6:1", "a:b:c", "10:60:0", "10:60:-6", "60:10:6", "5:5:1", "1/0:2:1"])
+@pytest.mark.parametrize(
+    "text", ["", "10", "10:60", "10:60:6:1", "a:b:c", "10:60:0", "10:60:-6", "60:10:6", "5:5:1", "1/0:2:1"]
+)
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"MIN:MAX:STEP|step|holds nothing"):
         Range.parse(text)

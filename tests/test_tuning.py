@@ -180,7 +180,9 @@ def test_the_most_accurate_shape_is_never_worse_than_one_that_was_trained() -> N
 
 def test_a_shape_without_a_measured_value_does_not_comply_with_a_limit_on_it() -> None:
     latency = {**LATENCY, SHAPES[0]: None}
-    answer = search(SHAPES, Query([limit("latency", 1e9)], None, COSTS), modelling(), Known({"latency": latency}, ACCURACY))
+    answer = search(
+        SHAPES, Query([limit("latency", 1e9)], None, COSTS), modelling(), Known({"latency": latency}, ACCURACY)
+    )
     assert SHAPES[0] not in [c.shape for c in answer.complying]
     assert len(answer.complying) == len(SHAPES) - 1
 

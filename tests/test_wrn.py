@@ -33,9 +33,17 @@ def test_the_closed_form_equals_the_built_network(
 
 @pytest.mark.parametrize(
     ("depth", "width", "classes", "parameters"),
-    [(16, 1, 10, 175_066), (16, 4, 10, 2_748_890), (28, 10, 10, 36_479_194), (28, 10, 100, 36_536_884), (40, 2, 10, 2_243_546)],
+    [
+        (16, 1, 10, 175_066),
+        (16, 4, 10, 2_748_890),
+        (28, 10, 10, 36_479_194),
+        (28, 10, 100, 36_536_884),
+        (40, 2, 10, 2_243_546),
+    ],
 )
-def test_published_parameter_counts_of_the_original_network(depth: int, width: int, classes: int, parameters: int) -> None:
+def test_published_parameter_counts_of_the_original_network(
+    depth: int, width: int, classes: int, parameters: int
+) -> None:
     with torch.device("meta"):
         network = WideResNet("16").build(Shape(depth, Fraction(width)), (3, 32, 32), classes)
     assert sum(p.numel() for p in network.parameters()) == parameters

@@ -56,7 +56,7 @@ class Gathered:
         """Write every setting as YAML, with its origin as a comment."""
         lines = []
         for name, value in self.settings().model_dump(mode="json").items():
-            text = yaml.safe_dump({name: value}, default_flow_style=None, width=10_000).strip()
+            text = yaml.safe_dump({name: value}, default_flow_style=True, width=10_000).strip()[1:-1]
             lines.append(f"{text}  # {self.origins.get(name, 'default')}")
         return "\n".join(lines)
 

@@ -75,8 +75,10 @@ def print_result(result: Result, output: str) -> None:
 def _print_human(result: Result) -> None:
     out = console()
     answer = result.answer
+    out.print(Text(f"space: {answer.space} shapes" + (f" of {result.arch}" if result.arch else "")))
     for stage in answer.stages:
-        out.print(Text(f"{stage.constraint}: {stage.before} -> {stage.after} shapes"))
+        dropped = stage.before - stage.after
+        out.print(Text(f"{stage.constraint}: {stage.before} -> {stage.after} shapes, {dropped} dropped"))
     metrics = [
         name for name in result.metric_names if any(v is not None for v in result.metrics.get(name, {}).values())
     ]

@@ -1,0 +1,272 @@
+"""The contract of the command: what it prints, and the status it ends with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shape_dnn import __version__
+
+Run = Callable[..., object]
+
+
+def test_help_version_and_plugins_import_nothing_heavy() -> None:
+    for arguments in (["--help"], ["--version"], ["plugins"], ["plugins", "--format", "json"], ["tune", "--help"]):
+        code = (
+            "import sys\nfrom shape_dnn.cli import main\n"
+            f"try: main({arguments!r})\nexcept SystemExit as end: assert not end.code, end.code\n"
+            "heavy = {'torch', 'torchvision', 'numpy', 'pandas', 'scipy', 'sklearn', 'statsmodels'} & set(sys.modules)\n"
+            "sys.exit(f'imported {heavy}' if heavy else 0)"
+        )
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+
+
+def test_importing_the_package_imports_no_library() -> None:
+    code = "import sys; before = set(sys.modules); import shape_dnn; print(sorted(set(sys.modules) - before))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "numpy", "pydantic", "pluggy", "click"} & set(ran.stdout.replace("'", " ").split())
+
+
+def test_every_public_name_can_be_imported() -> None:
+    import shape_dnn
+
+    for name in shape_dnn.__all__:
+        assert getattr(shape_dnn, name) is not None
+    assert set(shape_dnn.__all__) == set(dir(shape_dnn))
+
+
+def test_version(shape_dnn: Run) -> None:
+    assert shape_dnn("--version").out == f"shape-dnn, version {__version__}\n"
+
+
+def test_space_lists_shapes_with_their_sizes(shape_dnn: Run) -> None:
+    ran = shape_dnn(
+        "space", "--arch", "wrn", "--dataset", "cifar10", "--depth", "10:60:6", "--width", "1:6:1", "--format", "json"
+    )
+    assert ran.status == 0
+    assert len(ran.json) == 45
+    assert all(set(row) == {"depth", "width", "size"} for row in ran.json)
+    by_shape = {(row["depth"], row["width"]): row["size"] for row in ran.json}
+    assert by_shape[(10, 1.0)] == pytest.approx(0.313896, abs=0.01)
+    limited = shape_dnn(
+        "space",
+        "--dataset",
+        "cifar10",
+        "--depth",
+        "10:60:6",
+        "--width",
+        "1:6:1",
+        "--max-size",
+        "2MB",
+        "--format",
+        "json",
+    )
+    assert limited.json == [row for row in ran.json if row["size"] <= 2]
+
+
+def test_space_in_csv_and_as_a_table(shape_dnn: Run) -> None:
+    rows = list(csv.DictReader(io.StringIO(shape_dnn("space", "--format", "csv").out)))
+    assert len(rows) == 28
+    assert float(rows[0]["width"]) == 0.25
+    assert "1/4" in shape_dnn("space").out
+
+
+def test_the_json_of_a_search_has_the_form_of_the_contract(shape_dnn: Run, table: Path) -> None:
+    ran = shape_dnn("--replay", table, "--max-size", "2", "--goal", "size", "--min-accuracy", "90%", "--format", "json")
+    assert ran.status == 0
+    answer = ran.json
+    assert set(answer["space"]) == {"arch", "shapes"}
+    assert answer["stages"][0] == {
+        "metric": "size",
+        "limit": "<= 2",
+        "before": 45,
+        "after": answer["stages"][1]["before"],
+    }
+    assert answer["stages"][1]["limit"] == ">= 90"
+    assert all({"depth", "width", "accuracy"} == set(row) for row in answer["trained"])
+    columns = {"depth", "width", "size", "latency", "energy", "accuracy", "predicted_accuracy", "predicted_std"}
+    assert all(columns == set(row) for row in answer["shapes"])
+    assert all(row["energy"] is None for row in answer["shapes"]), "what nobody measured is null"
+    assert answer["verified"] is True
+    assert answer["best"]["test_accuracy"] is None
+    cost = answer["cost"]
+    assert cost["candidates"] == answer["stages"][0]["after"]
+    assert cost["trained"] == len(answer["trained"])
+    assert cost["speedup"] == cost["candidates"] / cost["trained"]
+    assert cost["percent_of_space"] == pytest.approx(100 * cost["trained"] / 45)
+    assert {"kind": "sampler", "name": "interval", "distribution": "shape-dnn", "version": __version__} in answer[
+        "plugins"
+    ]
+
+
+def test_without_a_goal_there_is_no_best(shape_dnn: Run, table: Path) -> None:
+    answer = shape_dnn("--replay", table, "--format", "json").json
+    assert (answer["best"], answer["verified"]) == (None, False)
+
+
+def test_a_search_in_csv_and_as_a_table(shape_dnn: Run, table: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(shape_dnn("--replay", table, "--max-size", "1", "--format", "csv").out)))
+    assert rows
+    assert all(float(row["size"]) <= 1 for row in rows)
+    ran = shape_dnn("--replay", table, "--max-size", "1", "--goal", "accuracy")
+    assert "size <= 1 MB: 45 -> " in ran.out
+    assert "best: depth" in ran.out
+
+
+def test_nothing_complies(shape_dnn: Run, table: Path) -> None:
+    ran = shape_dnn("--replay", table, "--max-size", "0.01", "--format", "json")
+    assert ran.status == 3
+    assert ran.json["shapes"] == []
+    assert "size <= 0.01 MB dropped the last 45 shapes" in ran.error
+    ran = shape_dnn("--replay", table, "--min-accuracy", "99.9")
+    assert ran.status == 3
+    assert "accuracy >= 99.9 %" in ran.error
+
+
+def test_a_dry_run_says_what_would_be_trained_and_leaves_no_trace(shape_dnn: Run) -> None:
+    ran = shape_dnn("--dry-run", "--max-size", "1MB", "--device", "cpu", "--format", "json")
+    assert ran.status == 0
+    answer = ran.json
+    assert answer["trained"]
+    assert all(row["accuracy"] is None for row in answer["trained"])
+    assert answer["cost"]["trained"] == len(answer["trained"])
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "complaint"),
+    [
+        (["--max-size", "2ms"], 2, "--max-size: '2ms' is not a limit on size; .* MB"),
+        (["--max-size", "nan"], 2, "--max-size"),
+        (["--min-accuracy", "120%"], 2, "--min-accuracy: '120%' is not a possible accuracy, .* 0 to 100 %"),
+        (["--depth", "60:10:6"], 2, "--depth: 60:10:6: the range holds nothing"),
+        (["--depth", "11:30:6"], 2, r"--depth: .*6N\+4 with N from 1, the nearest are 10 and 16"),
+        (["--depth", "10"], 2, "--depth: '10' is not a range; write MIN:MAX:STEP"),
+        (["--width", "0:1:1/4"], 2, "--width: 0:1:1/4 contains 0"),
+        (["--arch", "wnr"], 2, r"--arch: no architecture is called 'wnr' \(did you mean wrn\?\)"),
+        (["--dataset", "imagenet"], 2, "--dataset: no dataset is called 'imagenet'.*imagenet32"),
+        (["--sampler", "x"], 2, "--sampler: no sampler is called 'x'; known are: interval, random"),
+        (["--strategy", "x"], 2, "--strategy"),
+        (["--model", "x"], 2, "--model"),
+        (["--goal", "x"], 2, "--goal"),
+        (["--executor", "x"], 2, "--executor"),
+        (["--terminator", "x"], 2, "--terminator"),
+        (["--observer", "x"], 2, "--observer"),
+        (["--train", "0"], 2, "--train: '0' is neither a number"),
+        (["--epochs", "0"], 2, "--epochs: '0' is not accepted"),
+        (["--batch-size", "0"], 2, "--batch-size"),
+        (["--lr", "-1"], 2, "--lr"),
+        (["--seed", "x"], 2, "--seed"),
+        (["--workers", "0"], 2, "--workers"),
+        (["--protocol", "x"], 2, "--protocol: 'x' is not accepted: it should be 'validation' or 'paper'"),
+        (["--device", "cuda:99"], 2, "--device: 'cuda:99' is not there; here are: cpu"),
+        (["--device", "abacus"], 2, "--device: 'abacus' is not a device"),
+        (["-o", "stem=16"], 2, "-o: 'stem=16' is not of the form KIND.OPTION=VALUE"),
+        (["-o", "arc.stem=16"], 2, "-o: 'arc.stem=16': 'arc' is not a kind"),
+        (["-o", "arch.steam=16"], 2, "-o: arch.steam is not an option"),
+        (["-o", "recipe.speed=16"], 2, "-o: recipe.speed is not part of a recipe"),
+        (["-o", "recipe.momentum=1"], 2, "-o: recipe.momentum=1 is out of range"),
+        (["-o", "recipe.schedule=flat"], 2, "-o: recipe.schedule=flat: accepted are steps, one-cycle"),
+        (["-o", "meter.thread=1"], 2, "-o: meter.thread is not an option of any meter; accepted: .*meter.threads"),
+        (["--max", "size"], 2, "--max: 'size' is not of the form METRIC=VALUE"),
+        (["--max", "weight=2"], 2, "--max: there is no metric 'weight'; known are accuracy, energy, latency, size"),
+        (["--max-size", "2", "--min", "size=3"], 2, "--min: .* contradict"),
+        (["--max-size", "2", "--max", "size=3"], 2, "--max: .* twice"),
+        (["--meter", "latency"], 2, "--meter: 'latency' is not of the form"),
+        (["--data-dir", "."], 2, "--data-dir: dataset 'digits' reads no files"),
+        (["--plugin", "none.py"], 2, "--plugin: cannot read 'none.py'"),
+        (["--study", "/proc/nothing"], 2, "--study: cannot write"),
+        (["--replay", "none.csv"], 2, "--replay: cannot read"),
+        (["--bananas"], 2, "No such option"),
+        (["tuna"], 2, "No such command 'tuna'"),
+        (["--dataset", "cifar10"], 4, "dataset 'cifar10' is read from files; give --data-dir DIR"),
+        (["--dataset", "mnist", "--data-dir", "nowhere"], 4, "'nowhere' is not a directory"),
+        (["--max-energy", "3J"], 4, "no meter for energy is installed"),
+        (["--goal", "energy"], 4, "no meter for energy is installed"),
+        (["ask", "nowhere"], 2, "STUDY: there is no study in 'nowhere'"),
+        (["simulate", "nowhere.csv"], 2, "TABLE: cannot read"),
+        (["measure", "--metrics", "accuracy"], 2, "accuracy is not measured but trained"),
+        (["measure", "--metrics", "energy"], 4, "no meter for energy"),
+        (["plugins", "--kind", "fruit"], 2, "'fruit' is not a kind"),
+        (["studies", "nowhere"], 2, "'nowhere' is not a directory"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_clear_line(shape_dnn: Run, arguments: list[str], status: int, complaint: str) -> None:
+    import re
+
+    ran = shape_dnn(*arguments)
+    assert ran.status == status, ran.err
+    assert re.search(complaint, ran.error), ran.error
+    assert ran.out == ""
+
+
+def test_debug_shows_the_traceback(shape_dnn: Run) -> None:
+    ran = shape_dnn("--replay", "none.csv", "--debug")
+    assert ran.status == 2
+    assert "Traceback" in ran.err
+
+
+def test_plugins_lists_what_is_there_and_what_failed(shape_dnn: Run, install: Callable[..., Path]) -> None:
+    install("acme-broken", "0.3", {"broken": "acme_broken"}, {"acme_broken": "1 / 0"})
+    ran = shape_dnn("plugins", "--format", "json")
+    assert ran.status == 0
+    columns = {"name", "kind", "distribution", "version", "state", "reason"}
+    assert all(set(row) == columns for row in ran.json)
+    assert {
+        "name": "wrn",
+        "kind": "architecture",
+        "distribution": "shape-dnn",
+        "version": __version__,
+        "state": "ok",
+        "reason": "",
+    } in ran.json
+    (broken,) = [row for row in ran.json if row["distribution"] == "acme-broken"]
+    assert (broken["state"], broken["kind"]) == ("failed", None)
+    assert "ZeroDivisionError" in broken["reason"]
+    assert "ZeroDivisionError" in shape_dnn("plugins").out
+
+
+def test_a_broken_plugin_breaks_no_command_that_does_not_use_it(
+    shape_dnn: Run, install: Callable[..., Path], table: Path
+) -> None:
+    install("acme-broken", "0.3", {"broken": "acme_broken"}, {"acme_broken": "import sys; sys.exit('bye')"})
+    assert shape_dnn("--replay", table).status == 0
+    assert shape_dnn("space").status == 0
+    ran = shape_dnn("--replay", table, "--sampler", "broken-one")
+    assert ran.status == 4
+    assert "acme-broken 0.3, which failed to load: SystemExit: bye" in ran.error
+
+
+def test_simulate_prints_a_row_for_each_combination(shape_dnn: Run, table: Path) -> None:
+    ran = shape_dnn(
+        "simulate",
+        table,
+        "--sampler",
+        "interval",
+        "--model",
+        "paper",
+        "--model",
+        "ridge",
+        "--seeds",
+        "2",
+        "--format",
+        "json",
+    )
+    assert [row["model"] for row in ran.json] == ["paper", "ridge"]
+    assert shape_dnn("simulate", table, "--seeds", "1").status == 0
+
+
+def test_text_of_strangers_stays_text(shape_dnn: Run, install: Callable[..., Path]) -> None:
+    hostile = "[bold red]</script><img onerror=alert(1)>"
+    install("acme-broken", "0.3", {"broken": "acme_broken"}, {"acme_broken": f"raise ValueError({hostile!r})"})
+    assert "[bold red]" in shape_dnn("plugins").out
+    ran = shape_dnn("plugins", "--format", "json")
+    assert hostile in json.loads(ran.out)[0]["reason"] or any(hostile in row["reason"] for row in ran.json)

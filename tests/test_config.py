@@ -1,0 +1,122 @@
+"""Where settings come from, and what is said of those that cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from shape_dnn import UsageError
+from shape_dnn.cli.config import gather
+from shape_dnn.settings import Settings
+
+Ran = Callable[..., object]
+
+
+def write(text: str) -> str:
+    Path("conf.yaml").write_text(text)
+    return "conf.yaml"
+
+
+def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() -> None:
+    config = write("epochs: 1\nlr: 0.1\nseed: 1\n")
+    gathered = gather({"epochs": "3"}, config, {"SHAPE_DNN_EPOCHS": "2", "SHAPE_DNN_LR": "0.2"})
+    settings = gathered.settings()
+    assert (settings.epochs, settings.lr, settings.seed, settings.batch_size) == (3, 0.2, 1, 1)
+    assert gathered.origins == {"epochs": "--epochs", "lr": "SHAPE_DNN_LR", "seed": "conf.yaml:3:7"}
+
+
+def test_print_config_shows_the_outcome_and_can_be_read_again(shape_dnn: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHAPE_DNN_MAX_SIZE", "2MB")
+    config = write("depth: 10:30:6\nmax:\n  latency: 4ms\noption: [arch.stem=16]\nreplay: null\n")
+    ran = shape_dnn("--config", config, "--goal", "size", "--print-config")
+    assert ran.status == 0
+    assert "max_size: 2MB  # SHAPE_DNN_MAX_SIZE" in ran.out
+    assert "goal: size  # --goal" in ran.out
+    assert "depth: '10:30:6'  # conf.yaml:1:8" in ran.out
+    assert "sampler: interval  # default" in ran.out
+    monkeypatch.delenv("SHAPE_DNN_MAX_SIZE")
+    again = gather({}, write(ran.out), {}).settings()
+    assert again.max == ("latency=4ms",)
+    assert again.option == ("arch.stem=16",)
+    assert yaml.safe_load(ran.out)["replay"] is None
+
+
+def test_what_looks_like_a_number_to_the_base_60_is_a_range() -> None:
+    assert gather({}, write("depth: 10:30:6\n"), {}).settings().depth == "10:30:6"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("epochs: 3\nepochs: 4\n", r"conf\.yaml:2:1: 'epochs' was set before, at conf\.yaml:1:9"),
+        ("detph: 10:30:6\n", r"conf\.yaml:1:1: there is no setting 'detph'; did you mean depth\?"),
+        ("arch: wrn\n  dataset: digits\n", r"conf\.yaml:2:10: not valid YAML"),
+        ("- arch\n", r"conf\.yaml:1:1: expected settings"),
+        ("arch: [a, [b]]\n", r"conf\.yaml:1:7: expected a value"),
+        ("max:\n  size: 1\n  size: 2\n", r"conf\.yaml:3:3: 'size' was set before"),
+        ("epochs: many\n", r"conf\.yaml:1:9: 'many' is not accepted: it should be a valid integer"),
+        ("epochs: 0\n", r"conf\.yaml:1:9: '0' is not accepted: it should be greater than or equal to 1"),
+        ("arch: [wrn]\n", r"conf\.yaml:1:7: .*it should be a valid string"),
+        ("seed: !!python/object/apply:os.system ['touch exploded']\n", "should be a valid integer"),
+        ("&a [*a]\n", r"conf\.yaml:1:\d+: "),
+        ("\x00", "not valid YAML"),
+    ],
+)
+def test_faults_in_the_file_are_named_with_line_and_column(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        gather({}, write(text), {}).settings()
+    assert not Path("exploded").exists()
+
+
+def test_files_that_cannot_be_read_are_named(shape_dnn: Ran) -> None:
+    for config in ("nowhere.yaml", "."):
+        ran = shape_dnn("--config", config)
+        assert ran.status == 2
+        assert f"--config: cannot read '{config}'" in ran.error
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "complaint"),
+    [
+        ("SHAPE_DNN_EPOCHS", "x", "SHAPE_DNN_EPOCHS: 'x' is not accepted"),
+        ("SHAPE_DNN_DEPTH", "5", "SHAPE_DNN_DEPTH: '5' is not a range"),
+    ],
+)
+def test_faults_in_the_environment_name_the_variable(
+    shape_dnn: Ran, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, complaint: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    ran = shape_dnn("--dry-run")
+    assert ran.status == 2
+    assert complaint in ran.error
+
+
+def test_a_variable_that_names_no_setting_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match="SHAPE_DNN_EPOHCS is ignored.*did you mean epochs"):
+        gather({}, None, {"SHAPE_DNN_EPOHCS": "3"})
+
+
+def test_lists_in_the_environment_are_separated_by_commas() -> None:
+    gathered = gather({}, None, {"SHAPE_DNN_OPTION": "arch.stem=16, sampler.seed=2"})
+    assert gathered.settings().option == ("arch.stem=16", "sampler.seed=2")
+
+
+def test_python_takes_numbers_ranges_and_mappings() -> None:
+    from fractions import Fraction
+
+    from shape_dnn import Range
+
+    settings = Settings.create(
+        {"depth": Range.parse("10:30:6"), "max_size": 2, "min": {"accuracy": 95}, "train": Fraction(5)}
+    )
+    assert (settings.depth, settings.max_size, settings.min, settings.train) == ("10:30:6", "2", ("accuracy=95",), "5")
+
+
+def test_every_setting_has_a_flag_and_a_description(shape_dnn: Ran) -> None:
+    text = shape_dnn("tune", "--help").out
+    for name, field in Settings.model_fields.items():
+        assert field.description
+        assert f"--{name.replace('_', '-')}" in text

@@ -1,0 +1,218 @@
+"""The whole search on real images: trained, remembered, asked, interrupted, and with shapes that fail."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shape_dnn import Shape, ask, measure, tune
+from shape_dnn.events import Event, Measured, TrainingFinished
+
+SMALL: dict[str, Any] = {
+    "depth": "10:17:6",
+    "width": "1/4:3/4:1/4",
+    "epochs": 2,
+    "device": "cpu",
+    "option": {"dataset.limit": 400, "meter.seconds": 0.02},
+}
+FLAGS = ["--depth", "10:17:6", "--width", "1/4:3/4:1/4", "--epochs", "2", "--device", "cpu", "-o", "dataset.limit=400",
+         "-o", "meter.seconds=0.02"]  # fmt: skip
+
+
+def test_a_search_is_remembered_and_asked(shape_dnn: Callable[..., Any]) -> None:
+    events: list[Event] = []
+    first = tune(**SMALL, max_latency="1s", min_accuracy="1%", goal="size", notify=events.append)
+    answer = first.to_dict()
+    assert first.verified
+    assert first.best == Shape(10, first.shapes[0].width)
+    assert answer["stages"][0] == {"metric": "latency", "limit": "<= 1000", "before": 4, "after": 4}
+    assert len(answer["trained"]) == answer["cost"]["new_trainings"] == 4, "standard trains all of a small space"
+    assert all(row["latency"] > 0 and row["size"] > 0 and row["energy"] is None for row in answer["shapes"])
+    assert 0 < answer["best"]["test_accuracy"] <= 100
+    assert sum(isinstance(event, Measured) for event in events) == 4
+    assert sum(isinstance(event, TrainingFinished) for event in events) == 4
+
+    events.clear()
+    again = tune(**SMALL, max_latency="1s", min_accuracy="1%", goal="size", notify=events.append).to_dict()
+    assert not any(isinstance(event, Measured | TrainingFinished) for event in events)
+    assert again["cost"].pop("new_trainings") == 0
+    answer["cost"].pop("new_trainings")
+    assert again == answer, "the same command gives the same answer, whoever did the work"
+
+    wider = tune(**{**SMALL, "width": "1/4:1:1/4"}, notify=events.append)
+    assert wider.new_trainings == 2, "only what is missing is trained"
+
+    other = ask("shape-dnn-study", max_latency="1s", goal="latency")
+    assert other.new_trainings == 0
+    assert other.to_dict()["trained"] == []
+    assert len(other.shapes) == 4, "two of the six shapes have no measured latency, so nobody knows that they comply"
+    assert other.best is not None
+    ran = shape_dnn("ask", "shape-dnn-study", "--max-size", "0.05MB", "--goal", "accuracy", "--format", "json")
+    assert ran.status == 0
+    assert ran.json["trained"] == []
+    assert all(row["size"] <= 0.05 for row in ran.json["shapes"])
+    assert shape_dnn("ask", "shape-dnn-study", "--max-size", "1B").status == 3
+
+    (row,) = shape_dnn("studies", "--format", "json").json
+    assert set(row) == {"path", "state", "measured", "trained", "failed", "updated"}
+    assert (row["state"], row["measured"], row["trained"], row["failed"]) == ("done", 4, 6, 0)
+    assert "done" in shape_dnn("studies").out
+
+
+HERE = """
+from shape_dnn import Executor, Outcome, Plugin, hookimpl
+
+class Here(Executor):
+    def run(self, tasks, workers, report):
+        import torch
+
+        torch.set_num_threads(1)
+        for task in tasks:
+            yield Outcome(task, task.run(lambda progress: report(task, progress)))
+
+@hookimpl
+def shape_dnn_executors():
+    yield Plugin("here", "in this process, which has imported everything already", Here)
+"""
+
+
+def test_everything_that_determines_an_accuracy_makes_it_another_one() -> None:
+    Path("here.py").write_text(HERE)
+    one = {**SMALL, "width": "1/4:1/2:1/4", "depth": "10:11:6", "plugin": "here.py", "executor": "here"}
+    assert tune(**one).new_trainings == 1
+    for change in ({"seed": 1}, {"epochs": 1}, {"lr": 0.05}, {"protocol": "paper"}, {"option": ["dataset.limit=300"]}):
+        assert tune(**{**one, **change}).new_trainings == 1, change
+    assert tune(**{**one, "batch_size": 8, "workers": 1, "sampler": "random", "train": 1}).new_trainings == 0
+
+
+def test_measure_prints_four_keys_for_each_metric_and_remembers(shape_dnn: Callable[..., Any]) -> None:
+    arguments = [*FLAGS[:4], "--device", "cpu", "-o", "meter.seconds=0.02", "--metrics", "size,latency"]
+    ran = shape_dnn("measure", *arguments, "--format", "json")
+    keys = {f"{name}{part}" for name in ("size", "latency") for part in ("", "_low", "_high", "_status")}
+    assert all(set(row) == {"depth", "width"} | keys for row in ran.json)
+    assert all(0 < row["latency_low"] <= row["latency"] <= row["latency_high"] for row in ran.json)
+    again = shape_dnn("measure", *arguments, "--format", "json")
+    assert again.json == ran.json
+    assert "latency" not in again.err
+    assert len(measure(["latency"], **{k: v for k, v in SMALL.items() if k != "epochs"}, batch_size=2)) == 4
+    assert "latency_low" in shape_dnn("measure", *arguments, "--format", "csv").out
+    assert "ok" in shape_dnn("measure", *arguments).out
+
+
+TROUBLE = """
+import os, signal
+from fractions import Fraction
+from shape_dnn import Plugin, hookimpl
+from shape_dnn.builtin.architectures.wrn import WideResNet
+
+class Trouble(WideResNet):
+    def build(self, shape, input_shape, classes):
+        import torch
+        if shape.depth == 16 and shape.width == Fraction(1, 4):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if shape.depth == 16:
+            raise ValueError("no such network")
+        network = super().build(shape, input_shape, classes)
+        if shape.width == Fraction(1, 2):
+            torch.nn.init.constant_(network.classifier.weight, float("nan"))
+        return network
+
+@hookimpl
+def shape_dnn_architectures():
+    yield Plugin("trouble", "fails in every way", Trouble)
+"""
+
+
+def test_shapes_whose_training_fails_are_recorded_and_the_others_go_on(shape_dnn: Callable[..., Any]) -> None:
+    Path("trouble.py").write_text(TROUBLE)
+    arguments = [*FLAGS, "--plugin", "trouble.py", "--arch", "trouble", "--format", "json"]
+    ran = shape_dnn(*arguments)
+    assert ran.status == 0, ran.err
+    assert [(t["depth"], t["width"]) for t in ran.json["trained"]] == [(10, 0.25)]
+    reasons = {(f["depth"], f["width"]): f["reason"] for f in ran.json["failed"]}
+    assert "killed by SIGKILL" in reasons[(16, 0.25)]
+    assert reasons[(16, 0.5)] == "ValueError: no such network"
+    assert "loss became nan" in reasons[(10, 0.5)]
+    assert [(s["depth"], s["width"]) for s in ran.json["shapes"]] == [(10, 0.25)]
+    assert "failed: ValueError: no such network" in ran.err
+    again = shape_dnn(*arguments)
+    assert again.json["cost"]["new_trainings"] == 0, "a failure is a fact too"
+    assert again.json["failed"] == ran.json["failed"]
+    assert shape_dnn(*arguments, "--retry-failed").json["cost"]["new_trainings"] == 3
+    plugin = next(p for p in ran.json["plugins"] if p["name"] == "trouble")
+    assert plugin["distribution"] == "trouble.py"
+
+
+def test_a_search_whose_every_training_fails_says_why(shape_dnn: Callable[..., Any]) -> None:
+    Path("trouble.py").write_text(TROUBLE)
+    ran = shape_dnn(
+        *FLAGS[4:], "--depth", "16:17:6", "--width", "1/2:3/4:1/4", "--plugin", "trouble.py", "--arch", "trouble"
+    )
+    assert ran.status == 3
+    assert "no training succeeded; the first failed because ValueError: no such network" in ran.error
+
+
+def test_a_search_that_is_interrupted_goes_on_where_it_was() -> None:
+    command = [sys.executable, "-m", "shape_dnn", *FLAGS, "--format", "json", "--workers", "1", "--epochs", "6"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if line.startswith("trained"):
+                break
+        running.send_signal(signal.SIGINT)
+        rest = running.stderr.read()
+        assert running.wait(30) == 130
+    assert "interrupted; everything finished is kept" in rest
+    assert "Traceback" not in rest
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    cost = json.loads(done.stdout)["cost"]
+    assert cost["trained"] == 4
+    assert 1 <= cost["new_trainings"] <= 3
+    assert "known from before" in done.stderr
+
+
+def test_an_observer_follows_the_search() -> None:
+    tune(**{**SMALL, "width": "1/4:1/2:1/4"}, observer="jsonl", goal="size")
+    events = [json.loads(line) for line in Path("shape-dnn-events.jsonl").read_text().splitlines()]
+    assert [e["event"] for e in events if e["event"] != "EpochFinished"] == [
+        "TrainingsPlanned", "TrainingFinished", "TrainingFinished", "Tested",
+    ]  # fmt: skip
+    assert all(event["time"] <= time.time() for event in events)
+
+
+def test_a_plugin_can_replace_every_part(tmp_path: Path) -> None:
+    """The examples of the hook specs, all at once in one file, in one search."""
+    import inspect
+
+    from shape_dnn import hookspecs
+    from shape_dnn.plugins import KINDS
+
+    source = ""
+    for kind in KINDS.values():
+        text = inspect.getdoc(getattr(hookspecs, kind.hook)) or ""
+        lines = text.split("Example::\n", 1)[1].splitlines()
+        source += "\n".join(line[4:] for line in lines) + "\n"
+    Path("everything.py").write_text(source)
+    result = tune(
+        plugin="everything.py", arch="perceptron", dataset="stripes", sampler="shallow", strategy="root", model="mean",
+        goal="error-times-size", executor="here", terminator="hopeless", observer="count", max={"layers": 2}, epochs=2,
+        device="cpu", option={"recipe.crop": 0, "recipe.flip": "no"},
+    )  # fmt: skip
+    assert result.verified
+    assert {p["name"] for p in result.plugins if p["distribution"] == "everything.py"} == {
+        "perceptron", "stripes", "shallow", "root", "mean", "error-times-size", "here", "hopeless", "count", "layers",
+    }  # fmt: skip
+    assert all(row["layers"] <= 2 for row in result.rows())
+
+
+def test_the_number_of_workers_changes_nothing_but_the_time() -> None:
+    Path("here.py").write_text(HERE)
+    one = tune(**SMALL, plugin="here.py", executor="here", study="one", goal="accuracy").to_dict()
+    two = tune(**SMALL, workers=2, study="two", goal="accuracy").to_dict()
+    assert {**one, "plugins": []} == {**two, "plugins": []}

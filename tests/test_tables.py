@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from shape_dnn import MeterError, Shape, UsageError, simulate, tune
+from shape_dnn.tables import Replay, Table
+
+
+def write(text: str) -> Path:
+    Path("t.csv").write_text(text)
+    return Path("t.csv")
+
+
+def test_a_table_with_comments_seeds_and_gaps() -> None:
+    table = Table.read(
+        write(
+            "# made here\nwidth,depth,accuracy,seed,latency\n\n1/2,10,90.5,2,\n0.5,10,90.1,1,3.5\n# more\n2,16,95,1,7\n"
+        )
+    )
+    half, two = Shape(10, Fraction(1, 2)), Shape(16, Fraction(2))
+    assert table.shapes == [half, two]
+    assert [Replay(table, seed).train([half])[0].accuracy for seed in range(3)] == [90.1, 90.5, 90.1]
+    assert Replay(table, 1).measure("latency", [half, two]) == [None, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "holds no table"),
+        ("# nothing\n", "holds no table"),
+        ("depth,width,accuracy\n", "has no rows"),
+        ("depth,width\n10,1\n", "t.csv:1: no column 'accuracy'"),
+        ("depth,width,accuracy,accuracy\n10,1,90,90\n", "t.csv:1: a column name occurs twice"),
+        ("depth,width,accuracy\n10,1\n", "t.csv:2: 2 values for 3 columns"),
+        ("#\ndepth,width,accuracy\n10,1,90\n10,1,91\n", r"t.csv:4: shape \(10, 1\) occurs twice"),
+        ("depth,width,accuracy\nten,1,90\n", "t.csv:2: depth 'ten'"),
+        ("depth,width,accuracy\n0,1,90\n", "t.csv:2: depth 0"),
+        ("depth,width,accuracy\n10.5,1,90\n", "t.csv:2: depth 21/2"),
+        ("depth,width,accuracy\n10,1/0,90\n", "t.csv:2"),
+        ("depth,width,accuracy\n10,1,high\n", "t.csv:2: accuracy 'high' is not a number"),
+        ("depth,width,accuracy\n10,1,nan\n", "t.csv:2: accuracy 'nan' is not finite"),
+        ("depth,width,accuracy\n10,1,101\n", "t.csv:2: accuracy '101' is not a percentage"),
+    ],
+)
+def test_faults_are_named_with_file_and_line(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        Table.read(write(text))
+
+
+def test_files_that_are_no_text_are_refused() -> None:
+    Path("t.csv").write_bytes(b"\xff\xfe\0\0")
+    with pytest.raises(UsageError, match="not a text file"):
+        Table.read(Path("t.csv"))
+    with pytest.raises(UsageError, match=r"cannot read 'none\.csv'"):
+        Table.read(Path("none.csv"))
+
+
+def test_a_replay_finds_what_the_table_holds(table: Path) -> None:
+    result = tune(replay=table, max_size="2", min_accuracy="90%", goal="latency", model="paper")
+    facts = Table.read(table)
+    rows = {shape: rows[0] for shape, rows in facts.rows.items()}
+    expected = {s for s, row in rows.items() if row["size"] <= 2 and row["accuracy"] >= 90}  # type: ignore[operator]
+    assert set(result.shapes) == expected
+    assert result.best == min(expected, key=lambda s: (rows[s]["latency"], s.width))
+    assert result.verified
+    printed = result.to_dict()
+    assert printed["space"]["shapes"] == 45
+    looked_up = [(t["depth"], t["width"]) for t in printed["trained"]]
+    assert len(looked_up) == len(set(looked_up)) == printed["cost"]["trained"]
+    assert (printed["best"]["depth"], printed["best"]["width"]) in looked_up
+
+
+def test_no_number_is_invented_for_a_metric_the_table_lacks(table: Path) -> None:
+    with pytest.raises(MeterError, match=r"table\.csv has no column 'energy'"):
+        tune(replay=table, max_energy="3J")
+    text = Path(table).read_text().replace(",size,", ",volume,")
+    with pytest.raises(MeterError, match="no column 'size'.*give --arch and --dataset"):
+        tune(replay=write(text), max_size="2")
+    computed = tune(replay=write(text), max_size="2", arch="wrn", dataset="cifar10")
+    assert all(row["size"] <= 2 for row in computed.rows())
+    assert all(row["size"] is None for row in tune(replay=write(text)).rows())
+
+
+def test_any_column_is_a_metric(table: Path) -> None:
+    text = Path(table).read_text().replace(",size,", ",volume,")
+    result = tune(replay=write(text), max={"volume": 2})
+    assert result.to_dict()["stages"] == [
+        {"metric": "volume", "limit": "<= 2", "before": 45, "after": len(result.shapes)}
+    ]
+
+
+def test_the_space_of_a_replay_is_the_table(table: Path) -> None:
+    with pytest.raises(UsageError, match="depth: contradicts --replay"):
+        tune(replay=table, depth="10:60:6")
+
+
+def test_a_shape_without_recorded_accuracy_counts_as_failed() -> None:
+    result = tune(replay=write("depth,width,accuracy\n10,1,90\n16,1,\n22,1,92\n"))
+    assert [f["depth"] for f in result.to_dict()["failed"]] == [16]
+    assert len(result.shapes) == 2
+
+
+def test_simulate_compares_every_combination(table: Path) -> None:
+    rows = simulate(
+        table, samplers=["interval", "random"], models=["paper", "ridge"], seeds=3, goal="size", min_accuracy="90"
+    )
+    assert [(r.sampler, r.model) for r in rows] == [
+        ("interval", "paper"), ("interval", "ridge"), ("random", "paper"), ("random", "ridge"),
+    ]  # fmt: skip
+    assert all(r.found == 1.0 for r in rows)
+    exact = rows[0]
+    assert exact.mean_error is not None
+    assert exact.mean_error < 0.01, "the table obeys Equation 2, and 15 trainings determine its ten coefficients"
+
+
+def test_simulate_has_no_error_where_everything_is_trained(table: Path) -> None:
+    (row,) = simulate(table, strategies=["exhaustive"], samplers=["wider"], models=["ridge"], seeds=1)
+    assert (row.trained, row.percent, row.mean_error) == (45, 100, None)

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from shape_dnn import LabelledImages, Recipe, Shape, TrainingError
+from shape_dnn.plugins import Choice
+from shape_dnn.recipes import IMAGENET32_PAPER, WRN_PAPER
+from shape_dnn.training import EvaluationTask, Run, TrainingTask, augment, learning_rate
+
+TINY = Recipe(epochs=2, batch_size=32, lr=0.2, schedule="one-cycle", crop=1, flip=False)
+
+
+def task(**changes: object) -> TrainingTask:
+    base = TrainingTask(
+        Choice("architecture", "wrn"),
+        Choice("dataset", "digits", {"limit": 400}),
+        (),
+        Shape(10, Fraction(1, 2)),
+        TINY,
+        "cpu",
+        0,
+        "validation",
+        Path("weights/a.safetensors"),
+    )
+    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+
+
+def go_on(_: object) -> bool:
+    return True
+
+
+def test_a_training_learns_and_keeps_the_weights_of_its_best_epoch() -> None:
+    seen: list[object] = []
+    training = task(recipe=dataclasses.replace(TINY, epochs=8)).run(lambda epoch: seen.append(epoch) or True)
+    assert training.accuracy == max(epoch.accuracy for epoch in training.curve) > 60
+    assert tuple(seen) == training.curve
+    assert [epoch.number for epoch in training.curve] == list(range(1, 9))
+    assert training.curve[-1].loss < training.curve[0].loss
+    assert training.reason == ""
+    assert "classifier.weight" in load_file("weights/a.safetensors")
+
+
+def test_the_same_seed_gives_the_same_curve_bit_for_bit_and_another_one_does_not() -> None:
+    first, again, other = task().run(go_on), task().run(go_on), task(seed=1).run(go_on)
+    assert first.curve == again.curve
+    assert first.curve != other.curve
+
+
+def test_the_test_set_is_read_with_the_weights_that_were_kept() -> None:
+    paper = task(protocol="paper")
+    training = paper.run(go_on)
+    assert EvaluationTask(paper).run(go_on) == training.accuracy, "the paper's accuracy is that on the test set"
+
+
+def test_the_validation_split_is_held_out_of_training() -> None:
+    train, judge = task()._images()
+    assert (len(train), len(judge)) == (320, 80)
+    whole, test = task(protocol="paper")._images()
+    assert (len(whole), len(test)) == (400, 359)
+
+
+def test_a_training_that_diverges_says_so() -> None:
+    with pytest.raises(TrainingError, match="loss became (nan|inf).*lower --lr"):
+        task(recipe=dataclasses.replace(TINY, lr=1e30, schedule="steps")).run(go_on)
+    assert not Path("weights").exists()
+
+
+def test_a_training_that_is_asked_to_stop_has_a_curve_but_no_accuracy() -> None:
+    training = task(recipe=dataclasses.replace(TINY, epochs=5)).run(lambda epoch: epoch.number < 2)  # type: ignore[attr-defined]
+    assert training.accuracy is None
+    assert training.reason == "stopped after epoch 2"
+    assert len(training.curve) == 2
+
+
+def test_the_paper_s_recipe_for_wide_resnets() -> None:
+    rates = {epoch: learning_rate(WRN_PAPER, epoch / 200) for epoch in (0, 59, 60, 119, 120, 159, 160, 199)}
+    assert rates == pytest.approx(
+        {0: 0.1, 59: 0.1, 60: 0.02, 119: 0.02, 120: 0.004, 159: 0.004, 160: 0.0008, 199: 0.0008}
+    )
+    assert (WRN_PAPER.momentum, WRN_PAPER.weight_decay, WRN_PAPER.batch_size) == (0.9, 5e-4, 128)
+    assert (WRN_PAPER.crop, WRN_PAPER.flip) == (4, True)
+    imagenet = {epoch: learning_rate(IMAGENET32_PAPER, epoch / 60) for epoch in (0, 19, 20, 39, 40, 59)}
+    assert imagenet == pytest.approx({0: 0.01, 19: 0.01, 20: 0.002, 39: 0.002, 40: 0.0004, 59: 0.0004})
+
+
+def test_one_cycle_rises_and_falls_to_zero() -> None:
+    recipe = Recipe(epochs=10, lr=0.4, schedule="one-cycle", warmup=0.2)
+    rates = [learning_rate(recipe, step / 1000) for step in range(1000)]
+    assert rates[0] == 0
+    assert max(rates) == rates[200] == pytest.approx(0.4)
+    assert rates[-1] < 0.001
+
+
+def test_a_crop_shifts_each_image_by_itself_into_a_black_border() -> None:
+    torch.manual_seed(0)
+    images = torch.full((400, 2, 6, 6), 7, dtype=torch.uint8)
+    images[:, :, 0, 0] = 9
+    shifted = augment(images, Recipe(epochs=1, crop=2, flip=False))
+    assert shifted.shape == images.shape
+    corners = [(shifted[i, 0] == 9).nonzero().tolist() for i in range(400)]
+    places = {tuple(corner[0]) if corner else None for corner in corners}
+    assert places == {None} | {(row, column) for row in range(3) for column in range(3)}
+    assert set(shifted.unique().tolist()) == {0, 7, 9}
+    assert torch.equal(shifted[:, 0], shifted[:, 1]), "all channels of an image move together"
+
+
+def test_flips_mirror_half_of_the_images_and_none_if_not_wanted() -> None:
+    torch.manual_seed(0)
+    images = torch.arange(6, dtype=torch.uint8).view(1, 1, 1, 6).repeat(1000, 3, 4, 1)
+    flipped = augment(images, Recipe(epochs=1, crop=0, flip=True))
+    mirrored = (flipped[:, 0, 0, 0] == 5).float().mean()
+    assert 0.4 < mirrored < 0.6
+    assert torch.equal(augment(images, Recipe(epochs=1, crop=0, flip=False)), images)
+
+
+def test_normalising_gives_zero_mean_and_unit_variance() -> None:
+    rng = np.random.default_rng(0)
+    images = LabelledImages(rng.integers(0, 200, (50, 3, 8, 8), dtype=np.uint8), np.zeros(50, np.int64))
+    run = Run(torch.nn.Flatten(), TINY, torch.device("cpu"))
+    run.normalise_by(images)
+    normal = run._normalise(torch.from_numpy(images.images))
+    assert normal.mean((0, 2, 3)).abs().max() < 1e-5
+    assert (normal.std((0, 2, 3)) - 1).abs().max() < 1e-3
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_training_on_a_gpu_learns() -> None:
+    training = task(device="cuda:0", recipe=dataclasses.replace(TINY, epochs=8)).run(go_on)
+    assert training.accuracy is not None
+    assert training.accuracy > 60
