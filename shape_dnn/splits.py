@@ -1,8 +1,7 @@
-"""Stratified, seeded selections of labelled images, and the fingerprint of a dataset."""
+"""Stratified, seeded selections of labelled images."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,13 +38,3 @@ def limit(images: LabelledImages, number: int, seed: int = 0) -> LabelledImages:
     if not 0 < number < len(images):
         return images
     return images.take(np.sort(stratified_order(images.labels, seed)[:number]))
-
-
-def fingerprint(*parts: LabelledImages) -> str:
-    """Digest the content of images and labels, so that the same data has the same name wherever it lies."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(repr((part.images.shape, part.labels.shape)).encode())
-        digest.update(np.ascontiguousarray(part.images).data)
-        digest.update(np.ascontiguousarray(part.labels, dtype="<i8").data)
-    return digest.hexdigest()

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
-from shape_dnn import splits
+from shape_dnn import images
 from shape_dnn.errors import MeterError, PluginError, ShapeDnnError
 from shape_dnn.events import (
     EpochFinished,
@@ -28,6 +28,7 @@ from shape_dnn.kinds import (
     Formula,
     InputShape,
     Instrument,
+    LabelledImages,
     Meter,
     Terminator,
     Workload,
@@ -79,11 +80,21 @@ class Problem:
         return Workload(self.architecture.instance, self.input_shape, self.classes, self.batch_size, self.device)
 
     @cached_property
+    def images(self) -> tuple[LabelledImages, LabelledImages]:
+        """The training images and the test images, read when first asked for."""
+        return self.dataset.instance.load()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The name of the images by their content."""
+        return images.fingerprint(*self.images)
+
+    @cached_property
     def training_identity(self) -> dict[str, object]:
         """Everything but the shape that determines an accuracy. Reads the dataset."""
         return {
             "architecture": self.architecture.identity,
-            "dataset": splits.fingerprint(*self.dataset.instance.load()),
+            "dataset": self.fingerprint,
             "recipe": dataclasses.asdict(self.recipe),
             "protocol": self.protocol,
             "validation_fraction": self.dataset.instance.validation_fraction,
@@ -312,8 +323,10 @@ class Study(Memory):
         problem = self.problem
         return TrainingTask(
             problem.architecture.choice,
-            problem.dataset.choice,
             problem.plugin_files,
+            self._images,
+            problem.classes,
+            problem.dataset.instance.validation_fraction,
             shape,
             problem.recipe,
             problem.device,
@@ -321,6 +334,13 @@ class Study(Memory):
             problem.protocol,
             self.store.weights_path(self.contexts[TRAINING], shape),
         )
+
+    @cached_property
+    def _images(self) -> Path:
+        """Where workers find the images; written the first time something is trained."""
+        directory = self.store.directory / "images" / self.problem.fingerprint
+        images.save(*self.problem.images, directory)
+        return directory
 
     def _work(self, shape: Shape) -> float:
         """Estimate the duration of a training, in no particular unit."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from shape_dnn import splits
+from shape_dnn import images, splits
 from shape_dnn.errors import TrainingError
-from shape_dnn.kinds import Architecture, Dataset, LabelledImages
+from shape_dnn.kinds import Architecture, LabelledImages
 from shape_dnn.plugins import Choice, Registry
 from shape_dnn.recipes import Recipe
 from shape_dnn.records import Epoch, Training
@@ -38,8 +38,10 @@ class TrainingTask(Task):
 
     Attributes:
         architecture: which plugin builds the network.
-        dataset: which plugin reads the images.
-        plugin_files: files that may declare them.
+        plugin_files: files that may declare it.
+        images: directory with the images (:mod:`shape_dnn.images`).
+        classes: number of classes.
+        validation_fraction: part of the training images held out for validation.
         shape: what to train.
         recipe: how.
         device: where, as torch writes it.
@@ -49,8 +51,10 @@ class TrainingTask(Task):
     """
 
     architecture: Choice
-    dataset: Choice
     plugin_files: tuple[Path, ...]
+    images: Path
+    classes: int
+    validation_fraction: float
     shape: Shape
     recipe: Recipe
     device: str
@@ -68,10 +72,10 @@ class TrainingTask(Task):
 
         began = time.perf_counter()
         architecture = load_architecture(self.architecture, self.plugin_files)
-        train, judge = self._images()
+        train, judge = self.split()
         torch.manual_seed(self.seed)
         torch.set_flush_denormal(True)
-        network = architecture.build(self.shape, train.images.shape[1:], self._classes())
+        network = architecture.build(self.shape, train.images.shape[1:], self.classes)
         run = Run(network, self.recipe, torch.device(self.device))
         try:
             curve = run.fit(train, judge, report)
@@ -87,16 +91,12 @@ class TrainingTask(Task):
         save_weights(run.best_state, self.weights)
         return Training(self.shape, max(epoch.accuracy for epoch in curve), "", curve, seconds)
 
-    def _classes(self) -> int:
-        return load_dataset(self.dataset, self.plugin_files).classes
-
-    def _images(self) -> tuple[LabelledImages, LabelledImages]:
+    def split(self) -> tuple[LabelledImages, LabelledImages]:
         """Return the images to train on and those to judge an epoch on."""
-        dataset = load_dataset(self.dataset, self.plugin_files)
-        train, test = load_images(self.dataset, self.plugin_files)
+        train, test = images.load(self.images)
         if self.protocol == "paper":
             return train, test
-        return splits.split(train, dataset.validation_fraction, self.seed)
+        return splits.split(train, self.validation_fraction, self.seed)
 
 
 @dataclass(frozen=True)
@@ -111,13 +111,10 @@ class EvaluationTask(Task):
         from safetensors.torch import load_file
 
         task = self.training
-        train, _ = task._images()  # noqa: SLF001 - both classes describe one training
-        _, test = load_images(task.dataset, task.plugin_files)
-        network = load_architecture(task.architecture, task.plugin_files).build(
-            task.shape,
-            test.images.shape[1:],
-            task._classes(),  # noqa: SLF001
-        )
+        train, _ = task.split()
+        _, test = images.load(task.images)
+        architecture = load_architecture(task.architecture, task.plugin_files)
+        network = architecture.build(task.shape, test.images.shape[1:], task.classes)
         network.load_state_dict(load_file(task.weights))
         run = Run(network, task.recipe, torch.device(task.device))
         run.normalise_by(train)
@@ -152,14 +149,7 @@ class Run:
 
         recipe = self.recipe
         self.normalise_by(train)
-        optimiser = torch.optim.SGD(
-            self.network.parameters(),
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            nesterov=recipe.momentum > 0,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
+        descend = Descent(self.network, recipe)
         images, labels = self._tensors(train)
         batch_size = min(recipe.batch_size, len(train))
         batches = len(train) // batch_size
@@ -169,14 +159,11 @@ class Run:
             order = torch.randperm(len(train)).to(self.device)
             total = torch.zeros((), device=self.device)
             for i in range(batches):
-                for group in optimiser.param_groups:
-                    group["lr"] = learning_rate(recipe, (number - 1 + i / batches) / recipe.epochs)
                 chosen = order[i * batch_size : (i + 1) * batch_size]
                 logits = self.network(self._normalise(augment(images[chosen], recipe)))
                 loss = torch.nn.functional.cross_entropy(logits, labels[chosen], label_smoothing=recipe.label_smoothing)
-                optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
+                descend(learning_rate(recipe, (number - 1 + i / batches) / recipe.epochs))
                 total += loss.detach()
             mean_loss = float(total) / batches
             if not math.isfinite(mean_loss):
@@ -229,6 +216,47 @@ class Run:
         return images.contiguous(memory_format=torch.channels_last)
 
 
+class Descent:
+    """Stochastic gradient descent with Nesterov momentum, by torch's own step.
+
+    Not ``torch.optim.SGD``, whose construction imports torch's compiler: seconds for every worker process.
+
+    Args:
+        network: whose parameters are changed.
+        recipe: momentum and L2 penalty.
+    """
+
+    def __init__(self, network: torch.nn.Module, recipe: Recipe) -> None:
+        self._network = network
+        self._recipe = recipe
+        self._velocities: dict[Tensor, Tensor | None] = {}
+
+    def __call__(self, learning_rate: float) -> None:
+        """Take one step along the gradients, and forget them."""
+        import torch
+        from torch.optim.sgd import sgd
+
+        gradients = {p: p.grad for p in self._network.parameters() if p.grad is not None}
+        parameters: list[Tensor] = list(gradients)
+        velocities = [self._velocities.get(parameter) for parameter in parameters]
+        with torch.no_grad():
+            sgd(
+                parameters,
+                list(gradients.values()),
+                velocities,
+                fused=True,
+                lr=learning_rate,
+                momentum=self._recipe.momentum,
+                nesterov=self._recipe.momentum > 0,
+                weight_decay=self._recipe.weight_decay,
+                dampening=0.0,
+                maximize=False,
+            )
+        self._velocities = dict(zip(parameters, velocities, strict=True))
+        for parameter in parameters:
+            parameter.grad = None
+
+
 def learning_rate(recipe: Recipe, progress: float) -> float:
     """Return the rate after this fraction of the training, from 0 to below 1."""
     if recipe.schedule == "steps":
@@ -274,28 +302,6 @@ def _registry(plugin_files: tuple[Path, ...]) -> Registry:
 def load_architecture(choice: Choice, plugin_files: tuple[Path, ...]) -> Architecture:
     """Create an architecture from its name in a worker process."""
     return cast("Architecture", _registry(plugin_files).load(choice.kind, choice.name, choice.options).instance)
-
-
-_datasets: dict[tuple[object, ...], tuple[Dataset, tuple[LabelledImages, LabelledImages]]] = {}
-
-
-def _dataset(choice: Choice, plugin_files: tuple[Path, ...]) -> tuple[Dataset, tuple[LabelledImages, LabelledImages]]:
-    key = (choice.name, tuple(sorted(choice.options.items())), plugin_files)
-    if key not in _datasets:
-        _datasets.clear()  # a worker holds one dataset at a time
-        dataset = cast("Dataset", _registry(plugin_files).load(choice.kind, choice.name, choice.options).instance)
-        _datasets[key] = (dataset, dataset.load())
-    return _datasets[key]
-
-
-def load_dataset(choice: Choice, plugin_files: tuple[Path, ...]) -> Dataset:
-    """Create a dataset from its name in a worker process; read once per process."""
-    return _dataset(choice, plugin_files)[0]
-
-
-def load_images(choice: Choice, plugin_files: tuple[Path, ...]) -> tuple[LabelledImages, LabelledImages]:
-    """Return the training and test images of a dataset; read once per process."""
-    return _dataset(choice, plugin_files)[1]
 
 
 def _one_line(error: BaseException) -> str:

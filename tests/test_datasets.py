@@ -20,6 +20,7 @@ from shape_dnn.builtin.datasets.digits import Digits
 from shape_dnn.builtin.datasets.folder import Folder
 from shape_dnn.builtin.datasets.imagenet32 import ImageNet32
 from shape_dnn.builtin.datasets.mnist import FashionMnist, Mnist
+from shape_dnn.images import fingerprint
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 
@@ -294,8 +295,8 @@ def test_a_split_is_stratified_seeded_and_complete() -> None:
 
 def test_a_fingerprint_names_the_content() -> None:
     data = labelled()
-    assert splits.fingerprint(data) == splits.fingerprint(labelled())
+    assert fingerprint(data) == fingerprint(labelled())
     changed = labelled()
     changed.images[7] += 1
     relabelled = LabelledImages(data.images, np.roll(data.labels, 1))
-    assert len({splits.fingerprint(d) for d in (data, changed, relabelled, splits.limit(data, 100))}) == 4
+    assert len({fingerprint(d) for d in (data, changed, relabelled, splits.limit(data, 100))}) == 4

@@ -9,19 +9,27 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from shape_dnn import LabelledImages, Recipe, Shape, TrainingError
+from shape_dnn import LabelledImages, Recipe, Shape, TrainingError, images
+from shape_dnn.builtin.datasets.digits import Digits
 from shape_dnn.plugins import Choice
 from shape_dnn.recipes import IMAGENET32_PAPER, WRN_PAPER
-from shape_dnn.training import EvaluationTask, Run, TrainingTask, augment, learning_rate
+from shape_dnn.training import Descent, EvaluationTask, Run, TrainingTask, augment, learning_rate
 
 TINY = Recipe(epochs=2, batch_size=32, lr=0.2, schedule="one-cycle", crop=1, flip=False)
+
+
+def digits_on_disk() -> Path:
+    images.save(*Digits(limit=400).load(), Path("images"))
+    return Path("images")
 
 
 def task(**changes: object) -> TrainingTask:
     base = TrainingTask(
         Choice("architecture", "wrn"),
-        Choice("dataset", "digits", {"limit": 400}),
         (),
+        digits_on_disk(),
+        10,
+        0.2,
         Shape(10, Fraction(1, 2)),
         TINY,
         "cpu",
@@ -60,9 +68,9 @@ def test_the_test_set_is_read_with_the_weights_that_were_kept() -> None:
 
 
 def test_the_validation_split_is_held_out_of_training() -> None:
-    train, judge = task()._images()
+    train, judge = task().split()
     assert (len(train), len(judge)) == (320, 80)
-    whole, test = task(protocol="paper")._images()
+    whole, test = task(protocol="paper").split()
     assert (len(whole), len(test)) == (400, 359)
 
 
@@ -136,3 +144,30 @@ def test_a_training_on_a_gpu_learns() -> None:
     training = task(device="cuda:0", recipe=dataclasses.replace(TINY, epochs=8)).run(go_on)
     assert training.accuracy is not None
     assert training.accuracy > 60
+
+
+def test_a_step_is_that_of_torch_s_own_optimiser() -> None:
+    torch.manual_seed(0)
+    recipe = Recipe(epochs=1, momentum=0.9, weight_decay=5e-4)
+    ours, theirs = torch.nn.Linear(5, 3), torch.nn.Linear(5, 3)
+    theirs.load_state_dict(ours.state_dict())
+    descend = Descent(ours, recipe)
+    optimiser = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    for step in range(5):
+        inputs = torch.randn(4, 5)
+        ours(inputs).square().sum().backward()
+        descend(0.1 / (step + 1))
+        optimiser.param_groups[0]["lr"] = 0.1 / (step + 1)
+        optimiser.zero_grad()
+        theirs(inputs).square().sum().backward()
+        optimiser.step()
+    assert torch.allclose(ours.weight, theirs.weight)
+
+
+def test_images_on_disk_are_those_that_were_saved() -> None:
+    train, test = Digits(limit=100).load()
+    images.save(train, test, Path("here"))
+    images.save(train, test, Path("here"))
+    again, test_again = images.load(Path("here"))
+    assert images.fingerprint(train, test) == images.fingerprint(again, test_again)
+    assert [path.name for path in Path().iterdir()] == ["here"]

@@ -1,0 +1,52 @@
+"""Labelled images on disk, where every worker process of a machine sees one and the same copy."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from shape_dnn.kinds import LabelledImages
+
+PARTS = ("train", "test")
+
+
+def fingerprint(*parts: LabelledImages) -> str:
+    """Digest the content of images and labels, so that the same data has the same name wherever it lies."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(repr((part.images.shape, part.labels.shape)).encode())
+        digest.update(np.ascontiguousarray(part.images).data)
+        digest.update(np.ascontiguousarray(part.labels, dtype="<i8").data)
+    return digest.hexdigest()
+
+
+def save(train: LabelledImages, test: LabelledImages, directory: Path) -> None:
+    """Write training and test images into a directory, which is there whole or not at all."""
+    if directory.is_dir():
+        return
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".partial-"))
+    for name, part in zip(PARTS, (train, test), strict=True):
+        np.save(partial / f"{name}-images.npy", part.images)
+        np.save(partial / f"{name}-labels.npy", part.labels)
+    try:
+        partial.replace(directory)
+    except OSError:
+        shutil.rmtree(partial)
+        if not directory.is_dir():
+            raise
+
+
+def load(directory: Path) -> tuple[LabelledImages, LabelledImages]:
+    """Return the training and test images that were saved, mapped into memory rather than read."""
+    train, test = (
+        LabelledImages(
+            np.load(directory / f"{name}-images.npy", mmap_mode="c"), np.load(directory / f"{name}-labels.npy")
+        )
+        for name in PARTS
+    )
+    return train, test
