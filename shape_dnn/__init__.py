@@ -11,43 +11,47 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from shape_dnn.api import ask, measure, tune
-    from shape_dnn.constraints import Constraint
-    from shape_dnn.errors import (
-        DatasetError,
-        MeterError,
-        NothingCompliesError,
-        PluginError,
-        ShapeDnnError,
-        TrainingError,
-        UnavailableError,
-        UsageError,
-    )
-    from shape_dnn.hookspecs import hookimpl
-    from shape_dnn.kinds import (
-        AccuracyModel,
-        Architecture,
-        Dataset,
-        Executor,
-        Formula,
-        Goal,
-        Instrument,
-        LabelledImages,
-        Meter,
-        Observer,
-        Option,
-        Plugin,
-        Sampler,
-        Strategy,
-        Terminator,
-        Workload,
-    )
-    from shape_dnn.recipes import Recipe
-    from shape_dnn.records import Epoch, Measurement, Prediction, Training
-    from shape_dnn.result import Result
-    from shape_dnn.simulation import simulate
-    from shape_dnn.space import DesignSpace, Range, Shape
-    from shape_dnn.work import Outcome, Task
+    from shape_dnn.api import ask as ask
+    from shape_dnn.api import measure as measure
+    from shape_dnn.api import tune as tune
+    from shape_dnn.constraints import Constraint as Constraint
+    from shape_dnn.errors import DatasetError as DatasetError
+    from shape_dnn.errors import MeterError as MeterError
+    from shape_dnn.errors import NothingCompliesError as NothingCompliesError
+    from shape_dnn.errors import PluginError as PluginError
+    from shape_dnn.errors import ShapeDnnError as ShapeDnnError
+    from shape_dnn.errors import TrainingError as TrainingError
+    from shape_dnn.errors import UnavailableError as UnavailableError
+    from shape_dnn.errors import UsageError as UsageError
+    from shape_dnn.hookspecs import hookimpl as hookimpl
+    from shape_dnn.kinds import AccuracyModel as AccuracyModel
+    from shape_dnn.kinds import Architecture as Architecture
+    from shape_dnn.kinds import Dataset as Dataset
+    from shape_dnn.kinds import Executor as Executor
+    from shape_dnn.kinds import Formula as Formula
+    from shape_dnn.kinds import Goal as Goal
+    from shape_dnn.kinds import Instrument as Instrument
+    from shape_dnn.kinds import LabelledImages as LabelledImages
+    from shape_dnn.kinds import Meter as Meter
+    from shape_dnn.kinds import Observer as Observer
+    from shape_dnn.kinds import Option as Option
+    from shape_dnn.kinds import Plugin as Plugin
+    from shape_dnn.kinds import Sampler as Sampler
+    from shape_dnn.kinds import Strategy as Strategy
+    from shape_dnn.kinds import Terminator as Terminator
+    from shape_dnn.kinds import Workload as Workload
+    from shape_dnn.recipes import Recipe as Recipe
+    from shape_dnn.records import Epoch as Epoch
+    from shape_dnn.records import Measurement as Measurement
+    from shape_dnn.records import Prediction as Prediction
+    from shape_dnn.records import Training as Training
+    from shape_dnn.result import Result as Result
+    from shape_dnn.simulation import simulate as simulate
+    from shape_dnn.space import DesignSpace as DesignSpace
+    from shape_dnn.space import Range as Range
+    from shape_dnn.space import Shape as Shape
+    from shape_dnn.work import Outcome as Outcome
+    from shape_dnn.work import Task as Task
 
 _HOMES = {
     "api": ("ask", "measure", "tune"),

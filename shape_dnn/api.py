@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from shape_dnn import tuning
 from shape_dnn.assembly import Assembly, is_formula
@@ -187,9 +188,12 @@ def sized_shapes(parts: Assembly) -> list[tuple[Shape, float]]:
         raise UsageError(
             f"{other} is not a limit on size; use tune or measure", setting="max" if other.upper else "min"
         )
-    values = formula_values(parts.meters["size"], workload, parts.shapes)
-    pairs = zip(parts.shapes, values, strict=True)
-    return [(shape, size) for shape, size in pairs if size is not None and all(limit.allows(size) for limit in limits)]
+    shapes = parts.shapes
+    sizes = cast("list[float]", formula_values(parts.meters["size"], workload, shapes))
+    for limit in limits:
+        complies = list(map(limit.allows, sizes))
+        shapes, sizes = list(compress(shapes, complies)), list(compress(sizes, complies))
+    return list(zip(shapes, sizes, strict=True))
 
 
 def _result(parts: Assembly, answer: Answer, facts: Facts, arch: str | None, new_trainings: int) -> Result:
