@@ -23,6 +23,7 @@ class StageFinished(Event):
 
     metric: str
     limit: str
+    unit: str
     before: int
     after: int
 

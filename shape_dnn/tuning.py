@@ -311,7 +311,7 @@ def min_by_goal(candidates: Sequence[Candidate], query: Query, facts: Facts) -> 
 
 
 def _finish_stage(constraint: Constraint, before: int, after: int, notify: Callable[[Event], None]) -> Stage:
-    notify(StageFinished(constraint.metric, constraint.bound, before, after))
+    notify(StageFinished(constraint.metric, constraint.bound, constraint.unit, before, after))
     return Stage(constraint, before, after)
 
 

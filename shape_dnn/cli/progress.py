@@ -19,8 +19,8 @@ class Progress:
     def __call__(self, event: Event) -> None:
         """Print one event."""
         match event:
-            case StageFinished(metric, limit, before, after):
-                self._print(f"{metric} {limit}: {before} -> {after} shapes")
+            case StageFinished(metric, limit, unit, before, after):
+                self._print(f"{metric} {limit} {unit}".rstrip() + f": {before} -> {after} shapes")
             case Measured(metric, unit, shape, measurement, done, total):
                 value = measurement.status
                 if measurement.value is not None:
