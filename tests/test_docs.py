@@ -43,16 +43,13 @@ COMMANDS = [
 def test_commands_in_the_documentation_have_flags_that_exist(line: str, shape_dnn: Callable[..., Any]) -> None:
     _, *arguments = shlex.split(line)
     Path("search.yaml").write_text(next(text for _, text in blocks("yaml")))
-    if arguments[0].startswith("-"):
-        ran = shape_dnn(*arguments, "--print-config")
-    else:
-        ran = shape_dnn(*arguments, "--help")
+    ran = shape_dnn(*arguments, "--print-config" if arguments[0].startswith("-") else "--help")
     assert ran.status == 0, ran.err
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("yaml"))
 def test_yaml_in_the_documentation_is_accepted(page: str, text: str) -> None:
-    values = yaml.load(text, Loader=yaml.BaseLoader)
+    values = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - makes text only
     assert Settings.create(values)
 
 
