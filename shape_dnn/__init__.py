@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from shape_dnn.records import Prediction as Prediction
     from shape_dnn.records import Training as Training
     from shape_dnn.result import Result as Result
+    from shape_dnn.shape import Shape as Shape
     from shape_dnn.simulation import simulate as simulate
     from shape_dnn.space import DesignSpace as DesignSpace
     from shape_dnn.space import Range as Range
-    from shape_dnn.space import Shape as Shape
     from shape_dnn.work import Outcome as Outcome
     from shape_dnn.work import Task as Task
 
@@ -89,7 +89,8 @@ _HOMES = {
     "records": ("Epoch", "Measurement", "Prediction", "Training"),
     "result": ("Result",),
     "simulation": ("simulate",),
-    "space": ("DesignSpace", "Range", "Shape"),
+    "shape": ("Shape",),
+    "space": ("DesignSpace", "Range"),
     "work": ("Outcome", "Task"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -17,7 +17,7 @@ from shape_dnn.kinds import Workload
 from shape_dnn.records import Measurement
 from shape_dnn.result import ALWAYS_SHOWN, Result
 from shape_dnn.settings import Settings
-from shape_dnn.space import Shape
+from shape_dnn.shape import Shape
 from shape_dnn.store import FILE_NAME, Run, Store
 from shape_dnn.study import Memory, Study, formula_values
 from shape_dnn.tuning import Answer, Facts

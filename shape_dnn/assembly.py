@@ -31,7 +31,8 @@ from shape_dnn.kinds import (
 from shape_dnn.plugins import KINDS, Loaded, Registry, parse_option
 from shape_dnn.recipes import Recipe
 from shape_dnn.settings import Settings
-from shape_dnn.space import DesignSpace, Range, Shape
+from shape_dnn.shape import Shape
+from shape_dnn.space import DesignSpace, Range
 from shape_dnn.study import Problem
 from shape_dnn.tables import Replay, Table
 from shape_dnn.tuning import Modelling, Query

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shape_dnn.records import Epoch, Measurement, Training
-    from shape_dnn.space import Shape
+    from shape_dnn.shape import Shape
 
 
 @dataclass(frozen=True)

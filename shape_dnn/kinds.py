@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from shape_dnn.events import Event
     from shape_dnn.records import Epoch, Measurement, Prediction, Training
-    from shape_dnn.space import Shape
+    from shape_dnn.shape import Shape
     from shape_dnn.work import Outcome, Task
 
 OptionValue = str | int | float | bool | Fraction

@@ -13,7 +13,7 @@ from shape_dnn.work import Task
 
 if TYPE_CHECKING:
     from shape_dnn.kinds import Architecture, InputShape
-    from shape_dnn.space import Shape
+    from shape_dnn.shape import Shape
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shape_dnn.space import Shape
+    from shape_dnn.shape import Shape
 
 
 @dataclass(frozen=True)

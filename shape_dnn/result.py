@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shape_dnn.errors import NothingCompliesError
-from shape_dnn.space import Shape
+from shape_dnn.shape import Shape
 from shape_dnn.tuning import Answer, Candidate
 
 ALWAYS_SHOWN = ("size", "latency", "energy")

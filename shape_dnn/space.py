@@ -1,4 +1,4 @@
-"""Shapes and the design space they are taken from (paper, Section 3)."""
+"""The design space that shapes are taken from (paper, Section 3)."""
 
 from __future__ import annotations
 
@@ -7,34 +7,15 @@ import itertools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from shape_dnn.errors import UsageError
+from shape_dnn.shape import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shape_dnn.kinds import Architecture
-
-
-class Shape(NamedTuple):
-    """The size of a network along its two free dimensions.
-
-    Attributes:
-        depth: number of layers, in the way the architecture counts them.
-        width: exact factor on the channels of every convolution.
-    """
-
-    depth: int
-    width: Fraction
-
-    def __str__(self) -> str:
-        return f"({self.depth}, {self.width})"
-
-
-def by_width_then_depth(shape: Shape) -> tuple[Fraction, int]:
-    """Sort key of the lexicographic order in which samplers see the shapes."""
-    return shape.width, shape.depth
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from shape_dnn.errors import UsageError
 from shape_dnn.records import Epoch, Measurement, Training
-from shape_dnn.space import Shape
+from shape_dnn.shape import Shape
 
 FILE_NAME = "study.sqlite"
 APPLICATION_ID = 0x53444E4E  # "SDNN", so that the file is not mistaken for another program's

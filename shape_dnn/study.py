@@ -37,7 +37,7 @@ from shape_dnn.measuring import MeasuringTask
 from shape_dnn.plugins import Loaded
 from shape_dnn.recipes import Recipe
 from shape_dnn.records import Epoch, Measurement, Training
-from shape_dnn.space import Shape
+from shape_dnn.shape import Shape
 from shape_dnn.store import Store
 from shape_dnn.training import EvaluationTask, Protocol, TrainingTask
 from shape_dnn.work import Task

@@ -17,7 +17,7 @@ from shape_dnn.errors import MeterError, UsageError
 from shape_dnn.kinds import Formula, Meter, Workload
 from shape_dnn.plugins import Loaded
 from shape_dnn.records import Training
-from shape_dnn.space import Shape, by_width_then_depth
+from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.study import formula_values
 
 REQUIRED = ("depth", "width", "accuracy")

@@ -19,7 +19,7 @@ from shape_dnn.kinds import Architecture, LabelledImages
 from shape_dnn.plugins import Choice, Registry
 from shape_dnn.recipes import Recipe
 from shape_dnn.records import Epoch, Training
-from shape_dnn.space import Shape
+from shape_dnn.shape import Shape
 from shape_dnn.work import Task
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from shape_dnn.errors import PluginError
 from shape_dnn.events import Event, StageFinished, ignore
 from shape_dnn.kinds import AccuracyModel, Goal, Sampler, Strategy
 from shape_dnn.records import Prediction, Training
-from shape_dnn.space import Shape, by_width_then_depth
+from shape_dnn.shape import Shape, by_width_then_depth
 
 
 class Facts(Protocol):

@@ -9,7 +9,7 @@ from shape_dnn.assembly import _training_count
 from shape_dnn.builtin.samplers import Interval, Random, Wider
 from shape_dnn.builtin.strategies import exhaustive, optimistic, standard, thorough
 from shape_dnn.errors import UsageError
-from shape_dnn.space import by_width_then_depth
+from shape_dnn.shape import by_width_then_depth
 
 SPACE_D = [Shape(depth, Fraction(width, 2)) for width in range(4, 21) for depth in range(16, 53, 6)]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from shape_dnn.kinds import Sampler
 from shape_dnn.records import Training
-from shape_dnn.space import Shape
+from shape_dnn.shape import Shape
 
 
 class Interval(Sampler):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shape_dnn.space import Shape
+from shape_dnn.shape import Shape
 
 
 def features(shapes: Sequence[Shape]) -> NDArray[np.float64]:

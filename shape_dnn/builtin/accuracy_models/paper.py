@@ -10,7 +10,7 @@ import numpy as np
 from shape_dnn.builtin.accuracy_models.equation2 import features
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.records import Prediction
-from shape_dnn.space import Shape
+from shape_dnn.shape import Shape
 
 COEFFICIENTS = 10
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from shape_dnn.kinds import InputShape
-    from shape_dnn.space import Shape
+    from shape_dnn.shape import Shape
 
 BASE_CHANNELS = (16, 32, 64)
 """Channels of the three groups at width 1."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from shape_dnn import devices
 from shape_dnn.kinds import Instrument, Workload
 from shape_dnn.records import Measurement
-from shape_dnn.space import Shape
+from shape_dnn.shape import Shape
 
 if TYPE_CHECKING:
     import torch

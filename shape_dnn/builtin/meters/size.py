@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shape_dnn.kinds import Formula, Workload
-from shape_dnn.space import Shape
+from shape_dnn.shape import Shape
 
 BYTES_PER_VALUE = 4
 
