@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import compress
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +12,7 @@ from typing import Any, cast
 from shape_dnn import tuning
 from shape_dnn.assembly import Assembly, is_formula
 from shape_dnn.constraints import KNOWN_METRICS
-from shape_dnn.errors import UsageError
+from shape_dnn.errors import MeterError, UsageError, blame
 from shape_dnn.events import Event, ignore
 from shape_dnn.kinds import Workload
 from shape_dnn.records import Measurement
@@ -58,8 +59,10 @@ def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> R
         def tell(event: Event) -> None:
             notify(event)
             for observer in observers:
-                observer.notify(event)
+                with blame(observer):
+                    observer.notify(event)
 
+        parts.check()
         shapes, query, modelling = parts.shapes, parts.query, parts.modelling
         problem = parts.problem
         _ = problem.training_identity  # reads the dataset, so that a missing file shows before anything is measured
@@ -72,17 +75,13 @@ def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> R
             parts.settings.retry_failed,
         )  # fmt: skip
         study.prepare()
-        number = store.begin_run(parts.settings.model_dump(mode="json"), _problem_record(parts))
-        state = "interrupted"
-        try:
+        with _recorded(store, "tune", parts, study):
             answer = tuning.search(shapes, query, modelling, study, tell)
-            state = "done"
-        finally:
-            store.end_run(number, study.contexts, state)
         return _result(parts, answer, study, problem.architecture.choice.name, study.new_trainings)
 
 
 def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
+    parts.check()
     arch = parts.settings.arch if "arch" in parts.settings.model_fields_set else None
     if dry_run:
         answer = tuning.plan(parts.shapes, parts.query, parts.modelling, parts.replay)
@@ -92,7 +91,9 @@ def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
 
 
 def _plan(parts: Assembly) -> Result:
+    parts.check()
     problem = parts.problem
+    _ = problem.training_identity  # a dataset that cannot be read would stop the search, too
     directory = Path(parts.settings.study)
     exists = (directory / FILE_NAME).is_file()
     store = Store(directory, create=False) if exists else Store.in_memory()
@@ -133,10 +134,22 @@ def ask(study: str | Path, **settings: Any) -> Result:
         kept = {name: value for name, value in former.settings.items() if name not in QUESTION or name == "model"}
         parts = Assembly(Settings.create({**kept, **settings}))
         memory = Memory(store, _recorded_workload(parts, former), parts.meters, dict(former.contexts))
+        _check_known(parts, memory)
         answer = tuning.recall(parts.shapes, parts.query, parts.model.instance, memory)
         return _result(parts, answer, memory, parts.settings.arch, 0)
     finally:
         store.close()
+
+
+def _check_known(parts: Assembly, memory: Memory) -> None:
+    """Refuse a question about a metric of which the study knows nothing; warn if it knows it of some shapes only."""
+    for metric in sorted(set(parts.query.costs) - {"accuracy"}):
+        unknown = sum(value is None for value in memory.measure(metric, parts.shapes))
+        if unknown == len(parts.shapes):
+            raise MeterError(f"the study knows the {metric} of no shape; measure it with shape-dnn measure or tune")
+        if unknown:
+            count = f"{unknown} of {len(parts.shapes)} shapes"
+            warnings.warn(f"the study does not know the {metric} of {count}; these are left out", stacklevel=3)
 
 
 QUESTION = ("max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "model")
@@ -158,9 +171,12 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
         UsageError: a setting cannot be used.
         MeterError: a metric cannot be measured here.
     """
-    if "accuracy" in metrics:
-        raise UsageError("accuracy is not measured but trained; use tune", setting="metrics")
+    if "accuracy" in metrics or not metrics:
+        message = "accuracy is not measured but trained; use tune" if metrics else "name at least one metric"
+        raise UsageError(message, setting="metrics")
     parts = Assembly(Settings.create(settings))
+    if parts.settings.replay is not None:
+        raise UsageError("a recorded table is not measured", setting="replay")
     with ExitStack() as stack:
         meters = parts.meters_of(metrics)
         problem, shapes = parts.problem, parts.shapes
@@ -170,12 +186,25 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
         stack.callback(executor.instance.close)
         study = Study(store, problem.workload, meters, {}, problem, executor, terminator, parts.workers, notify)
         found: dict[Shape, dict[str, Measurement]] = {shape: {} for shape in shapes}
-        for metric in metrics:
-            values = study.measure(metric, shapes)
-            known = {} if is_formula(meters[metric]) else study.measurements(metric)
-            for shape, value in zip(shapes, values, strict=True):
-                found[shape][metric] = known.get(shape, Measurement(value, value, value))
+        with _recorded(store, "measure", parts, study):
+            for metric in metrics:
+                values = study.measure(metric, shapes)
+                known = {} if is_formula(meters[metric]) else study.measurements(metric)
+                for shape, value in zip(shapes, values, strict=True):
+                    found[shape][metric] = known.get(shape, Measurement(value, value, value))
         return found
+
+
+@contextmanager
+def _recorded(store: Store, command: str, parts: Assembly, study: Study) -> Iterator[None]:
+    """Keep in the study that a command works on it, and how it ended."""
+    number = store.begin_run(command, parts.settings.model_dump(mode="json"), _problem_record(parts))
+    state = "interrupted"
+    try:
+        yield
+        state = "done"
+    finally:
+        store.end_run(number, study.contexts, state)
 
 
 def sized_shapes(parts: Assembly) -> list[tuple[Shape, float]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from shape_dnn import devices
 from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, check_consistent
-from shape_dnn.errors import MeterError, UsageError
+from shape_dnn.errors import MeterError, PluginError, UsageError
 from shape_dnn.kinds import (
     AccuracyModel,
     Architecture,
@@ -31,7 +32,7 @@ from shape_dnn.kinds import (
 from shape_dnn.plugins import KINDS, Loaded, Registry, parse_option
 from shape_dnn.recipes import Recipe
 from shape_dnn.settings import Settings
-from shape_dnn.shape import Shape
+from shape_dnn.shape import Shape, exact
 from shape_dnn.space import DesignSpace, Range
 from shape_dnn.study import Problem
 from shape_dnn.tables import Replay, Table
@@ -41,6 +42,10 @@ SHARED_OPTIONS = ("seed", "data_dir", "batch_size")
 """Plugin options that take the setting of the same name unless they are given themselves."""
 SEVERAL = ("meter", "observer")
 """Kinds of which a search uses several plugins: an option goes to all that have it, or as NAME.OPTION to one."""
+RESERVED = frozenset(
+    {"depth", "width", "seed", "accuracy", "predicted_accuracy", "predicted_std", "test_accuracy", "training"}
+)
+"""Words of results and studies that no metric can be called."""
 USUAL_COSTS: Mapping[str, float] = {"size": 0.0, "latency": 1.0, "energy": 2.0}
 """Order of the filters where no meter declares it, as in a replay; any other metric comes after them."""
 
@@ -62,6 +67,29 @@ class Assembly:
         self.registry = registry or Registry([Path(name) for name in settings.plugin])
         self._options = self._split_options()
         self._loaded: list[Loaded[Any]] = []
+
+    def check(self) -> None:
+        """Look up every plugin that the settings name and check every option, whether the search will need them or not.
+
+        Raises:
+            UsageError: a name or an option is not known.
+            PluginError: a plugin cannot be used.
+        """
+        settings = self.settings
+        for flag, kind in {kind.flag: kind.name for kind in KINDS.values()}.items():
+            if flag in SEVERAL:
+                continue
+            name = getattr(settings, flag)
+            if name is not None:
+                self.registry.check_options(kind, name, self._options.get(flag, {}))
+            elif flag in self._options:
+                raise UsageError(
+                    f"{flag}.{next(iter(self._options[flag]))} is given without --{flag}", setting="option"
+                )
+        for name in settings.observer:
+            self.registry.declaration("observer", name)
+        for name in self._chosen_meters.values():
+            self.registry.declaration("meter", name)
 
     # Plugins
 
@@ -227,6 +255,8 @@ class Assembly:
         for name, text in self._options.get("recipe", {}).items():
             recipe = dataclasses.replace(recipe, **{name: _recipe_value(recipe, name, text)})
         given = {name: value for name in ("epochs", "lr") if (value := getattr(settings, name)) is not None}
+        for name in sorted(given.keys() & self._options.get("recipe", {}).keys()):
+            raise UsageError(f"recipe.{name} contradicts --{name}; give one of them", setting="option")
         return dataclasses.replace(recipe, **given)
 
     @cached_property
@@ -258,10 +288,18 @@ class Assembly:
         workload = None
         if {"arch", "dataset"} <= self.settings.model_fields_set:
             dataset = self.dataset.instance
+            self._check_shapes_of_table()
             workload = Workload(self.architecture.instance, dataset.input_shape, dataset.classes, 1, "cpu")
         return Replay(self.table, self.settings.seed, self.meters, workload)
 
     # Helpers
+
+    def _check_shapes_of_table(self) -> None:
+        architecture = self.architecture.instance
+        for shape in self.shapes:
+            if not (architecture.is_depth(shape.depth) and architecture.is_width(shape.width)):
+                rules = f"{architecture.depth_rule}, {architecture.width_rule}"
+                raise UsageError(f"the table has shape {shape}, and {architecture.title} has not: {rules}", "replay")
 
     @cached_property
     def _metrics_asked_for(self) -> set[str]:
@@ -295,6 +333,8 @@ class Assembly:
 
     def _load_meter(self, metric: str, name: str) -> Loaded[Meter]:
         meter: Loaded[Meter] = self._load_shared("meter", name)
+        if metric in RESERVED or not re.fullmatch(r"[a-z][a-z0-9_-]*", metric):
+            raise PluginError(f"meter {name!r} of {meter.source} has a metric called {metric!r}, a word that is taken")
         if meter.instance.metric != metric:
             message = f"meter {name!r} measures {meter.instance.metric}, not {metric}"
             raise UsageError(message, setting="meter")
@@ -318,7 +358,8 @@ class Assembly:
     def _pair(self, setting: str, text: str) -> tuple[str, str]:
         name, equals, value = text.partition("=")
         if not (name.strip() and equals and value.strip()):
-            raise UsageError(f"{text!r} is not of the form METRIC=VALUE", setting=setting)
+            form = "METRIC=NAME" if setting == "meter" else "METRIC=VALUE"
+            raise UsageError(f"{text!r} is not of the form {form}", setting=setting)
         return name.strip(), value.strip()
 
     def _split_options(self) -> dict[str, dict[str, str]]:
@@ -333,19 +374,23 @@ class Assembly:
                 accepted = ", ".join([*kinds, "recipe"])
                 raise UsageError(f"{text!r}: {flag!r} is not a kind; known are {accepted}", setting="option")
             if flag in SEVERAL:
-                self._check_declared(flag, option)
-            options.setdefault(flag, {})[option] = value
+                self._check_declared(flag, option, value)
+            if option in options.setdefault(flag, {}):
+                raise UsageError(f"{flag}.{option} is given twice", setting="option")
+            options[flag][option] = value
         return options
 
-    def _check_declared(self, kind: str, option: str) -> None:
+    def _check_declared(self, kind: str, option: str, value: str) -> None:
         """Refuse an option that no installed plugin of the kind has, whether it is in use or not."""
         accepted = {
-            label
+            label: declared
             for name in self.registry.names(kind)
-            for declared in self.registry.declaration(kind, name).options
-            for label in (declared, f"{name}.{declared}")
+            for option_name, declared in self.registry.declaration(kind, name).options.items()
+            for label in (option_name, f"{name}.{option_name}")
         }
-        if option not in accepted:
+        if option in accepted:
+            parse_option(f"{kind}.{option}", accepted[option], value)
+        else:
             known = ", ".join(f"{kind}.{label}" for label in sorted(accepted)) or "none"
             raise UsageError(f"{kind}.{option} is not an option of any {kind}; accepted: {known}", setting="option")
 
@@ -371,12 +416,12 @@ class TrainingCount(Strategy):
 def _training_count(text: str) -> TrainingCount:
     try:
         if text.strip().endswith("%"):
-            part = Fraction(text.strip()[:-1]) / 100
+            part = exact(text.strip()[:-1]) / 100
             if 0 < part <= 1:
                 return TrainingCount(part=part)
         elif int(text) >= 1:
             return TrainingCount(number=int(text))
-    except (ValueError, ZeroDivisionError):
+    except ValueError:
         pass
     raise UsageError(f"{text!r} is neither a number of shapes from 1 nor a percentage above 0% and up to 100%", "train")
 
@@ -389,28 +434,32 @@ def _recipe_value(recipe: Recipe, name: str, text: str) -> Any:
     label = f"recipe.{name}"
     if name == "milestones":
         try:
-            return tuple(float(Fraction(part)) for part in text.split(","))
-        except (ValueError, ZeroDivisionError):
+            milestones = tuple(float(exact(part)) for part in text.split(","))
+        except ValueError:
+            milestones = ()
+        if not milestones or not all(0 < milestone < 1 for milestone in milestones):
             message = f"{label}={text}: expected fractions of the training, such as 0.3,0.6,0.8"
-            raise UsageError(message, setting="option") from None
+            raise UsageError(message, setting="option")
+        return milestones
     choices = ("steps", "one-cycle") if name == "schedule" else ()
     value = parse_option(label, Option(accepted[name], "", choices), text)
-    ranges: dict[str, Callable[[Any], bool]] = {
-        "epochs": lambda v: v >= 1,
-        "batch_size": lambda v: v >= 1,
-        "lr": lambda v: 0 < v < math.inf,
-        "warmup": lambda v: 0 <= v < 1,
-        "momentum": lambda v: 0 <= v < 1,
-        "label_smoothing": lambda v: 0 <= v < 1,
-    }
-    in_range = ranges.get(name, _finite)
-    if isinstance(value, float | int) and not in_range(value):
-        raise UsageError(f"{label}={text} is out of range", setting="option")
+    least, most = RECIPE_RANGES.get(name, (-math.inf, math.inf))
+    if isinstance(value, float | int) and not least <= value <= most:
+        raise UsageError(f"{label}={text}: accepted are numbers from {least:g} to {most:g}", setting="option")
     return value
 
 
-def _finite(value: float) -> bool:
-    return 0 <= value < math.inf
+RECIPE_RANGES: Mapping[str, tuple[float, float]] = {
+    "epochs": (1, 1e6),
+    "batch_size": (1, 1e6),
+    "lr": (1e-12, 1e6),
+    "gamma": (0, 1),
+    "warmup": (0, 0.99),
+    "momentum": (0, 0.9999),
+    "weight_decay": (0, 1e3),
+    "crop": (0, 64),
+    "label_smoothing": (0, 0.99),
+}
 
 
 def is_formula(meter: Loaded[Meter]) -> bool:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from shape_dnn.errors import UsageError
+from shape_dnn.shape import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,20 +38,22 @@ class Metric:
             UsageError: not a number, not one of the units, or not a possible value.
         """
         units = {"": Fraction(1), self.unit: Fraction(1), **self.scales}
-        match = re.fullmatch(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?|\d+/\d+)\s*([^\d\s]*)\s*", text)
+        match = re.fullmatch(r"\s*([-+]?[0-9./]+(?:[eE][-+]?[0-9]{1,2})?)\s*([^\d\s]*)\s*", text)
         if match is None or match[2] not in units:
-            accepted = ", ".join(unit for unit in units if unit)
-            raise UsageError(
-                f"{text!r} is not a limit on {self.name}; write a number and, if you like, one of {accepted}"
-            )
+            raise self._refusal(text, units)
         try:
-            value = float(Fraction(match[1]) * units[match[2]])
-        except (ZeroDivisionError, OverflowError):
-            raise UsageError(f"{text!r} is not a finite number") from None
+            value = float(exact(match[1]) * units[match[2]])
+        except ValueError:
+            raise self._refusal(text, units) from None
         if not 0 <= value <= self.maximum:
             between = "at least 0" if math.isinf(self.maximum) else f"from 0 to {self.maximum:g}"
             raise UsageError(f"{text!r} is not a possible {self.name}, which is {between} {self.unit}")
         return value
+
+    def _refusal(self, text: str, units: Iterable[str]) -> UsageError:
+        accepted = ", ".join(unit for unit in units if unit)
+        hint = f"; write a number and, if you like, one of {accepted}" if accepted else "; write a number"
+        return UsageError(f"{text!r} is not a limit on {self.name}{hint}")
 
 
 def _scales(**powers_of_ten: int) -> dict[str, Fraction]:

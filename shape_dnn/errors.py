@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ShapeDnnError(Exception):
     """Base of all errors that are reported in one line instead of a traceback."""
@@ -53,5 +56,26 @@ class MeterError(UnavailableError):
     """A metric cannot be measured on this machine."""
 
 
+class StudyError(UnavailableError):
+    """The study file cannot be read or written, or another process works on it."""
+
+
 class TrainingError(ShapeDnnError):
     """One training came to no result, for example because its loss became NaN. The search goes on without it."""
+
+
+def describe(error: BaseException) -> str:
+    """Say what was raised in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+@contextmanager
+def blame(plugin: object) -> Iterator[None]:
+    """Turn whatever the code of a plugin raises into a PluginError that names its class and what it raised."""
+    try:
+        yield
+    except ShapeDnnError:
+        raise
+    except Exception as error:
+        kind = type(plugin)
+        raise PluginError(f"plugin {kind.__qualname__} of {kind.__module__} failed: {describe(error)}") from error

@@ -42,10 +42,11 @@ class Measured(Event):
 
 @dataclass(frozen=True)
 class TrainingsPlanned(Event):
-    """A batch of shapes was selected; ``known`` of them were trained before and are not trained again."""
+    """A batch of shapes was selected; ``known`` of them were trained before, ``failed`` of these without result."""
 
     shapes: tuple[Shape, ...]
     known: int
+    failed: int
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shape_dnn.kinds import LabelledImages
+from shape_dnn.kinds import InputShape, LabelledImages
 
 PARTS = ("train", "test")
 
@@ -22,6 +22,24 @@ def fingerprint(*parts: LabelledImages) -> str:
         digest.update(np.ascontiguousarray(part.images).data)
         digest.update(np.ascontiguousarray(part.labels, dtype="<i8").data)
     return digest.hexdigest()
+
+
+def check(train: LabelledImages, test: LabelledImages, input_shape: InputShape, classes: int) -> None:
+    """Check that images are what their dataset says.
+
+    Raises:
+        ValueError: says what is wrong.
+    """
+    for name, part in zip(PARTS, (train, test), strict=True):
+        images, labels = part.images, part.labels
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != tuple(input_shape):
+            raise ValueError(f"its {name} images are {images.dtype} {images.shape[1:]} instead of uint8 {input_shape}")
+        if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) != len(images):
+            raise ValueError(f"it has {len(images)} {name} images and {labels.dtype} {labels.shape} labels")
+        if not len(labels):
+            raise ValueError(f"it has no {name} images")
+        if labels.min() < 0 or labels.max() >= classes:
+            raise ValueError(f"its {name} labels run from {labels.min()} to {labels.max()}, with {classes} classes")
 
 
 def save(train: LabelledImages, test: LabelledImages, directory: Path) -> None:

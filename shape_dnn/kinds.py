@@ -41,11 +41,13 @@ class Option:
         default: value if it is not given; its type is the type of the option.
         help: one line.
         choices: the accepted values, if they are few.
+        minimum: the least accepted value of a number.
     """
 
     default: OptionValue
     help: str
     choices: tuple[OptionValue, ...] = ()
+    minimum: float | None = None
 
 
 @dataclass(frozen=True)

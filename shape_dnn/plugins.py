@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import math
 import os
 import re
 import sys
@@ -23,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import pluggy
 
 from shape_dnn import hookspecs, kinds
-from shape_dnn.errors import PluginError, ShapeDnnError, UsageError
+from shape_dnn.errors import PluginError, ShapeDnnError, UsageError, describe
 from shape_dnn.kinds import Plugin
+from shape_dnn.shape import exact
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -190,16 +192,14 @@ class Registry:
             UsageError: no such plugin or option, or not a value of the option.
             PluginError: the plugin failed to load, collides with another, or is not installed.
         """
-        entry = self._find(kind, name)
-        plugin = entry.plugin
-        assert plugin is not None  # noqa: S101 - every entry of a kind has its declaration
-        values = self._option_values(kind, plugin, options or {})
+        entry, plugin = self._find(kind, name), self.declaration(kind, name)
+        values = self.check_options(kind, name, options or {})
         try:
             instance = _resolve(plugin.factory)(**values)
         except ShapeDnnError:
             raise
         except Exception as error:
-            raise PluginError(f"{kind} {name!r} of {entry.source} failed to start: {_describe(error)}") from error
+            raise PluginError(f"{kind} {name!r} of {entry.source} failed to start: {describe(error)}") from error
         if not isinstance(instance, KINDS[kind].base):
             made, wanted = type(instance).__name__, KINDS[kind].base.__name__
             raise PluginError(f"{kind} {name!r} of {entry.source} made a {made}, which is not a shape_dnn.{wanted}")
@@ -213,7 +213,7 @@ class Registry:
             PluginError: the plugin cannot be used.
         """
         plugin = self._find(kind, name).plugin
-        assert plugin is not None  # noqa: S101
+        assert plugin is not None  # noqa: S101 - every entry of a kind has its declaration
         return plugin
 
     # Discovery
@@ -256,7 +256,7 @@ class Registry:
             module = load()
             self._manager.register(module, name=f"{source.distribution}:{name}")
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's import raises
-            entries.append(Entry(name, None, source, "failed", _describe(error)))
+            entries.append(Entry(name, None, source, "failed", describe(error)))
         else:
             try:
                 self._manager.check_pending()
@@ -279,7 +279,7 @@ class Registry:
                 _refuse_wrapper(implementation)
                 plugins = [_check_declaration(record) for record in implementation.function()]
             except (Exception, SystemExit) as error:  # noqa: BLE001
-                entries.append(Entry(name, kind.name, source, "failed", f"{kind.hook}: {_describe(error)}"))
+                entries.append(Entry(name, kind.name, source, "failed", f"{kind.hook}: {describe(error)}"))
             else:
                 entries += [Entry(plugin.name, kind.name, source, "ok", plugin=plugin) for plugin in plugins]
         return entries
@@ -311,28 +311,34 @@ class Registry:
         flag = KINDS[kind].flag
         folder = IN_REPOSITORY.get((kind, name))
         if folder is not None:
-            return PluginError(f"{kind} {name!r} is not installed; from a checkout: pip install ./{folder}")
+            return PluginError(f"{_words(kind)} {name!r} is not installed; from a checkout: pip install ./{folder}")
         for entry in self._entries:
             if entry.state == "blocked" and name in {entry.name, entry.source.distribution}:
                 return PluginError(f"{kind} {name!r} of {entry.source} is blocked: {entry.reason}")
         known = self.names(kind)
         close = difflib.get_close_matches(name, known, n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
-        message = f"no {kind} is called {name!r}{hint}; known are: {', '.join(known) or 'none'}"
+        message = f"no {_words(kind)} is called {name!r}{hint}; known are: {', '.join(known) or 'none'}"
         failed = next((e for e in self._entries if e.state == "failed" and e.kind in {kind, None}), None)
         if failed is not None and not close:
             return PluginError(f"{message}; it may be one of {failed.source}, which failed to load: {failed.reason}")
         return UsageError(message, setting=flag)
 
-    def _option_values(self, kind: str, plugin: Plugin, given: Mapping[str, object]) -> dict[str, OptionValue]:
-        flag = KINDS[kind].flag
-        values = {name: option.default for name, option in plugin.options.items()}
-        for name, value in given.items():
-            if name not in plugin.options:
+    def check_options(self, kind: str, name: str, given: Mapping[str, object]) -> dict[str, OptionValue]:
+        """Return the value of every option of a plugin, the default for those that are not given.
+
+        Raises:
+            UsageError: no such plugin or option, or not a value of the option.
+            PluginError: the plugin cannot be used.
+        """
+        plugin, flag = self.declaration(kind, name), KINDS[kind].flag
+        values = {option: declared.default for option, declared in plugin.options.items()}
+        for option, value in given.items():
+            if option not in plugin.options:
                 accepted = ", ".join(f"{flag}.{known}" for known in sorted(plugin.options)) or "none"
-                message = f"{flag}.{name} is not an option of {kind} {plugin.name!r}; its options: {accepted}"
+                message = f"{flag}.{option} is not an option of {_words(kind)} {name!r}; its options: {accepted}"
                 raise UsageError(message, setting="option")
-            values[name] = parse_option(f"{flag}.{name}", plugin.options[name], value)
+            values[option] = parse_option(f"{flag}.{option}", plugin.options[option], value)
         return values
 
 
@@ -350,15 +356,28 @@ def parse_option(label: str, option: kinds.Option, value: object) -> OptionValue
             parsed = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
         elif wanted is str:
             parsed = str(value)
+        elif wanted is Fraction:
+            parsed = exact(text)
+        elif wanted is int:
+            parsed = int(text)
         else:
-            parsed = wanted(text)
-    except (KeyError, ValueError, ZeroDivisionError):
+            parsed = _finite(text)
+    except (KeyError, ValueError):
         names = {bool: "true or false", int: "a whole number", float: "a number", Fraction: "a number or a fraction"}
         raise UsageError(f"{label}={value}: expected {names.get(wanted, wanted.__name__)}", setting="option") from None
     if option.choices and parsed not in option.choices:
         accepted = ", ".join(str(choice) for choice in option.choices)
         raise UsageError(f"{label}={value}: accepted are {accepted}", setting="option")
+    if option.minimum is not None and not isinstance(parsed, str) and parsed < option.minimum:
+        raise UsageError(f"{label}={value}: accepted are numbers from {option.minimum:g}", setting="option")
     return parsed
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not finite")
+    return number
 
 
 def _refuse_wrapper(implementation: pluggy.HookImpl) -> None:
@@ -373,8 +392,9 @@ def _check_declaration(record: object) -> Plugin:
         raise ValueError(f"plugin name {record.name!r} is not made of lower-case letters, digits and hyphens")
     if not (callable(record.factory) or isinstance(record.factory, str)):
         raise TypeError(f"the factory of {record.name!r} is neither callable nor an import path")
-    if not all(isinstance(option, kinds.Option) for option in dict(record.options).values()):
-        raise TypeError(f"the options of {record.name!r} are not shape_dnn.Option objects")
+    for option in dict(record.options).values():
+        if not isinstance(option, kinds.Option) or not isinstance(option.default, str | int | float | Fraction):
+            raise TypeError(f"the options of {record.name!r} are not shape_dnn.Option objects with a plain default")
     return record
 
 
@@ -407,15 +427,14 @@ def _normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-def _describe(error: BaseException) -> str:
-    """Say what was raised in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
 
 
 def _misspelt(error: pluggy.PluginValidationError) -> str:
     match = re.search(r"unknown hook '(\w+)'", str(error))
     if match is None:
-        return _describe(error)
+        return describe(error)
     hooks = [kind.hook for kind in KINDS.values()]
     close = difflib.get_close_matches(match[1], hooks, n=1)
     return f"unknown hook {match[1]!r}" + (

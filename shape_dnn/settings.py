@@ -13,7 +13,10 @@ from shape_dnn.errors import UsageError
 def _text(value: object) -> object:
     """Accept numbers, fractions and ranges where their text is meant."""
     plain = not isinstance(value, bool | str | list | tuple | dict) and value is not None
-    return str(value) if plain else value
+    text = str(value) if plain else value
+    if isinstance(text, str) and ("\0" in text or not text.strip()):
+        raise ValueError("it should be text, and is empty or has a NUL character")
+    return text
 
 
 def _texts(value: object) -> object:
@@ -21,7 +24,7 @@ def _texts(value: object) -> object:
     if isinstance(value, Mapping):
         return tuple(f"{name}={item}" for name, item in value.items())
     if isinstance(value, str):
-        return (value,)
+        return (_text(value),)
     return tuple(map(_text, value)) if isinstance(value, list | tuple) else value
 
 
@@ -34,9 +37,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    arch: str = Field("wrn", description="Architecture.")
-    dataset: str = Field("digits", description="Dataset.")
-    data_dir: str | None = Field(None, description="Directory with the files of the dataset.")
+    arch: Text = Field("wrn", description="Architecture.")
+    dataset: Text = Field("digits", description="Dataset.")
+    data_dir: Text | None = Field(None, description="Directory with the files of the dataset.")
     depth: Text | None = Field(None, description="Range of depths, MIN:MAX:STEP with MAX excluded.")
     width: Text | None = Field(None, description="Range of widths, MIN:MAX:STEP with MAX excluded; 1/16 is exact.")
     max_size: Text | None = Field(
@@ -47,13 +50,13 @@ class Settings(BaseModel):
     min_accuracy: Text | None = Field(None, description="Lowest accuracy, for example 95%.")
     max: Texts = Field((), description="METRIC=VALUE, an upper limit on any metric; repeatable.")
     min: Texts = Field((), description="METRIC=VALUE, a lower limit on any metric; repeatable.")
-    goal: str | None = Field(None, description="What makes the best shape; without it all that comply are returned.")
-    strategy: str = Field("standard", description="How many shapes to train, by the size of the space.")
+    goal: Text | None = Field(None, description="What makes the best shape; without it all that comply are returned.")
+    strategy: Text = Field("standard", description="How many shapes to train, by the size of the space.")
     train: Text | None = Field(None, description="Number or percentage of shapes to train instead, 12 or 20%.")
-    sampler: str = Field("interval", description="Which shapes to train.")
-    model: str = Field("ridge", description="Accuracy model that predicts the others.")
+    sampler: Text = Field("interval", description="Which shapes to train.")
+    model: Text = Field("ridge", description="Accuracy model that predicts the others.")
     batch_size: int = Field(1, ge=1, description="Images in a measured forward pass.")
-    device: str = Field("auto", description="Where to train and measure: cpu, cuda, cuda:1, or auto.")
+    device: Text = Field("auto", description="Where to train and measure: cpu, cuda, cuda:1, or auto.")
     recipe: Literal["short", "paper"] = Field("short", description="Training recipe: quick, or that of the paper.")
     epochs: int | None = Field(None, ge=1, description="Epochs of a training instead of the recipe's.")
     lr: float | None = Field(
@@ -63,9 +66,9 @@ class Settings(BaseModel):
     protocol: Literal["validation", "paper"] = Field(
         "validation", description="Judge epochs on held-out training images, or on the test set as in the paper."
     )
-    executor: str = Field("local", description="Where trainings run.")
+    executor: Text = Field("local", description="Where trainings run.")
     workers: int | None = Field(None, ge=1, description="Trainings at once; by default one per core, or one on a GPU.")
-    terminator: str = Field("none", description="Which trainings are stopped early.")
+    terminator: Text = Field("none", description="Which trainings are stopped early.")
     observer: Texts = Field((), description="Who else is told what happens; repeatable.")
     meter: Texts = Field((), description="METRIC=NAME, another meter for a metric; repeatable.")
     option: Texts = Field((), description="KIND.OPTION=VALUE, an option of a plugin or the recipe; repeatable.")
@@ -89,7 +92,7 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             setting = str(first["loc"][0])
-            message = first["msg"].replace("Input should", "it should", 1)
+            message = first["msg"].replace("Input should", "it should", 1).removeprefix("Value error, ")
             raise UsageError(f"{first['input']!r} is not accepted: {message}", setting=setting) from None
 
 

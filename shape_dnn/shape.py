@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -24,3 +25,21 @@ class Shape(NamedTuple):
 def by_width_then_depth(shape: Shape) -> tuple[Fraction, int]:
     """Sort key of the lexicographic order in which samplers see the shapes."""
     return shape.width, shape.depth
+
+
+_WHOLE = "[0-9]{1,30}"
+_EXACT = re.compile(rf"\s*[-+]?({_WHOLE}/{_WHOLE}|({_WHOLE}\.?[0-9]{{0,30}}|\.{_WHOLE})([eE][-+]?[0-9]{{1,2}})?)\s*")
+
+
+def exact(text: str) -> Fraction:
+    """Read an integer, a decimal or a fraction such as ``1/16`` without rounding.
+
+    Raises:
+        ValueError: it is none of these, or beyond any use.
+    """
+    if not _EXACT.fullmatch(text):
+        raise ValueError(f"{text!r} is not a number")
+    try:
+        return Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError(f"{text!r} divides by zero") from None

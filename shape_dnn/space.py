@@ -10,12 +10,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from shape_dnn.errors import UsageError
-from shape_dnn.shape import Shape
+from shape_dnn.shape import Shape, exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shape_dnn.kinds import Architecture
+
+
+MOST_SHAPES = 10_000_000
+"""Larger spaces are taken for a mistake."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,16 @@ class Range:
             raise UsageError(f"{self}: the step must be above 0")
         if self.stop <= self.start:
             raise UsageError(f"{self}: the range holds nothing, since MAX (itself excluded) is not above MIN")
+        if (self.stop - self.start) / self.step > MOST_SHAPES:
+            raise UsageError(f"{self}: the range holds more than {MOST_SHAPES:,} values")
 
     @classmethod
     def parse(cls, text: str) -> Range:
         """Read ``MIN:MAX:STEP``."""
         parts = text.split(":")
         try:
-            start, stop, step = (Fraction(part.strip()) for part in parts)
-        except (ValueError, ZeroDivisionError):
+            start, stop, step = (exact(part) for part in parts)
+        except ValueError:
             raise UsageError(
                 f"{text!r} is not a range; write MIN:MAX:STEP with MAX excluded, for example 10:60:6 or 1/16:1:1/16"
             ) from None
@@ -78,6 +84,8 @@ class DesignSpace:
     widths: Range
 
     def __post_init__(self) -> None:
+        if len(self) > MOST_SHAPES:
+            raise UsageError(f"the space has {len(self):,} shapes, and at most {MOST_SHAPES:,} are accepted", "depth")
         for depth in self.depths:
             if depth.denominator != 1 or not self.architecture.is_depth(int(depth)):
                 raise UsageError(self._no_such_depth(depth), setting="depth")

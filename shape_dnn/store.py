@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from shape_dnn.errors import UsageError
+from shape_dnn.errors import StudyError, UsageError, describe
 from shape_dnn.records import Epoch, Measurement, Training
 from shape_dnn.shape import Shape
 
@@ -79,6 +79,7 @@ CREATE TABLE test (
 -- Commands that worked on the study.
 CREATE TABLE run (
     id INTEGER PRIMARY KEY,
+    command TEXT NOT NULL,         -- tune or measure
     settings TEXT NOT NULL,
     problem TEXT NOT NULL,
     contexts TEXT NOT NULL,        -- kind to context
@@ -128,8 +129,9 @@ class Store:
             directory.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=30)
             self._open()
-            with self._transaction():
-                pass  # fails here rather than after hours if the file cannot be written
+            (directory / "weights").mkdir(exist_ok=True)
+            self._connection.execute("BEGIN IMMEDIATE")  # fails here rather than after hours if it cannot be written
+            self._connection.execute("ROLLBACK")
         except OSError as error:
             raise UsageError(f"cannot write to {str(directory)!r}: {error.strerror}", setting="study") from None
         except sqlite3.DatabaseError as error:
@@ -172,13 +174,35 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
+        with self._naming_errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk ends the transaction by itself
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _naming_errors(self) -> Iterator[None]:
+        """Say which file cannot be read or written, and why."""
         try:
             yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StudyError(f"study file {str(self.path)!r} cannot be read or written: {error}") from error
+
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        """Say that the file is damaged when what is in it makes no sense."""
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+            raise StudyError(f"study file {str(self.path)!r} is damaged: {describe(error)}") from error
+
+    def _read(self, query: str, *values: object) -> list[Any]:
+        with self._naming_errors():
+            return self._connection.execute(query, values).fetchall()
 
     # Identities
 
@@ -222,13 +246,13 @@ class Store:
 
     def measurements(self, context: int) -> dict[Shape, Measurement]:
         """Return every measurement of a family."""
-        rows = self._connection.execute(
-            "SELECT depth, width, value, low, high, status, details FROM measurement WHERE context = ?", (context,)
-        )
-        return {
-            Shape(depth, Fraction(width)): Measurement(value, low, high, status, json.loads(details))
-            for depth, width, value, low, high, status, details in rows
-        }
+        columns = "depth, width, value, low, high, status, details"
+        rows = self._read(f"SELECT {columns} FROM measurement WHERE context = ?", context)  # noqa: S608 - constant
+        with self._decoding():
+            return {
+                Shape(depth, Fraction(width)): Measurement(value, low, high, status, json.loads(details))
+                for depth, width, value, low, high, status, details in rows
+            }
 
     def add_training(self, context: int, training: Training, provenance: Mapping[str, object]) -> None:
         """Record a training, finished or failed, with its curve; a further attempt stands beside the former."""
@@ -249,21 +273,22 @@ class Store:
     def trainings(self, context: int) -> dict[Shape, Training]:
         """Return the last attempt at every shape of a family."""
         curves: dict[int, list[Epoch]] = {}
-        epochs = self._connection.execute(
+        epochs = self._read(
             "SELECT training, number, loss, epoch.accuracy FROM epoch JOIN training ON training.id = epoch.training"
             " WHERE context = ? ORDER BY training, number",
-            (context,),
+            context,
         )
         for training, number, loss, accuracy in epochs:
             curves.setdefault(training, []).append(Epoch(number, loss, accuracy))
-        rows = self._connection.execute(
+        rows = self._read(
             "SELECT id, depth, width, accuracy, reason, seconds FROM training WHERE context = ? ORDER BY attempt",
-            (context,),
+            context,
         )
         found = {}
-        for number, depth, width, accuracy, reason, seconds in rows:
-            shape = Shape(depth, Fraction(width))
-            found[shape] = Training(shape, accuracy, reason, tuple(curves.get(number, ())), seconds)
+        with self._decoding():
+            for number, depth, width, accuracy, reason, seconds in rows:
+                shape = Shape(depth, Fraction(width))
+                found[shape] = Training(shape, accuracy, reason, tuple(curves.get(number, ())), seconds)
         return found
 
     def add_test(self, context: int, shape: Shape, accuracy: float) -> None:
@@ -277,22 +302,33 @@ class Store:
 
     def test(self, context: int, shape: Shape) -> float | None:
         """Return the accuracy of a shape on the test set, if it was read for it."""
-        row = self._connection.execute(
+        rows = self._read(
             "SELECT test.accuracy FROM test JOIN training ON training.id = test.training"
             " WHERE context = ? AND depth = ? AND width = ?",
-            (context, shape.depth, str(shape.width)),
-        ).fetchone()
-        return None if row is None else float(row[0])
+            context,
+            shape.depth,
+            str(shape.width),
+        )
+        return float(rows[0][0]) if rows else None
 
     # Runs
 
-    def begin_run(self, settings: Mapping[str, object], problem: Mapping[str, object]) -> int:
-        """Record that a command starts working on the study."""
+    def begin_run(self, command: str, settings: Mapping[str, object], problem: Mapping[str, object]) -> int:
+        """Record that a command starts working on the study.
+
+        Raises:
+            StudyError: another process of this machine works on it; names the process.
+        """
         with self._transaction():
+            running = "SELECT pid FROM run WHERE state = 'running' AND host = ?"
+            for (pid,) in self._connection.execute(running, (socket.gethostname(),)).fetchall():
+                if pid != os.getpid() and _is_alive(pid):
+                    message = f"study {str(self.directory)!r} is in use by process {pid}"
+                    raise StudyError(f"{message}; wait for it, or choose another --study")
             cursor = self._connection.execute(
-                "INSERT INTO run (settings, problem, contexts, host, pid, started, state)"
-                " VALUES (?, ?, '{}', ?, ?, ?, 'running')",
-                (canonical(settings), canonical(problem), socket.gethostname(), os.getpid(), time.time()),
+                "INSERT INTO run (command, settings, problem, contexts, host, pid, started, state)"
+                " VALUES (?, ?, ?, '{}', ?, ?, ?, 'running')",
+                (command, canonical(settings), canonical(problem), socket.gethostname(), os.getpid(), time.time()),
             )
         return int(cursor.lastrowid or 0)
 
@@ -309,32 +345,39 @@ class Store:
 
         What earlier runs measured for the same problem is counted as its own.
         """
-        row = self._connection.execute(
-            "SELECT id, settings, problem, state FROM run ORDER BY state = 'done' DESC, id DESC LIMIT 1"
-        ).fetchone()
-        if row is None:
+        rows = self._read(
+            "SELECT settings, problem, contexts, state FROM run WHERE command = 'tune'"
+            " ORDER BY state = 'done' DESC, id DESC LIMIT 1"
+        )
+        if not rows:
             return None
-        number, settings, problem, state = row
-        contexts: dict[str, int] = {}
-        earlier = "SELECT contexts FROM run WHERE problem = ? AND id <= ? ORDER BY id"
-        for (text,) in self._connection.execute(earlier, (problem, number)):
-            contexts |= json.loads(text)
-        return Run(json.loads(settings), json.loads(problem), contexts, state)
+        settings, problem, own_contexts, state = rows[0]
+        others = self._read("SELECT contexts FROM run WHERE problem = ? ORDER BY id", problem)
+        with self._decoding():
+            contexts: dict[str, int] = {}
+            for text in (*(other for (other,) in others), own_contexts):
+                contexts |= json.loads(text)
+            return Run(json.loads(settings), json.loads(problem), contexts, state)
 
     def summary(self) -> dict[str, object]:
         """Count the facts, and tell the state of the last run and the time of the last fact."""
-        one = self._connection.execute
-        (measured,) = one("SELECT count(*) FROM measurement").fetchone()
-        (trained,) = one("SELECT count(*) FROM training WHERE accuracy IS NOT NULL").fetchone()
-        (failed,) = one(
+        ((measured,),) = self._read("SELECT count(*) FROM measurement")
+        ((trained,),) = self._read("SELECT count(*) FROM training WHERE accuracy IS NOT NULL")
+        ((failed,),) = self._read(
             "SELECT count(*) FROM training AS t WHERE accuracy IS NULL AND attempt = (SELECT max(attempt) FROM training"
             " WHERE context = t.context AND depth = t.depth AND width = t.width)"
-        ).fetchone()
-        (updated,) = one(
+        )
+        ((updated,),) = self._read(
             "SELECT max(recorded) FROM (SELECT recorded FROM measurement UNION ALL SELECT recorded FROM training)"
-        ).fetchone()
-        last = one("SELECT state, host, pid FROM run ORDER BY id DESC LIMIT 1").fetchone()
-        return {"state": _state(last), "measured": measured, "trained": trained, "failed": failed, "updated": updated}
+        )
+        last = self._read("SELECT state, host, pid FROM run ORDER BY id DESC LIMIT 1")
+        return {
+            "state": _state(last[0]) if last else "empty",
+            "measured": measured,
+            "trained": trained,
+            "failed": failed,
+            "updated": updated,
+        }
 
 
 def canonical(value: object) -> str:
@@ -346,15 +389,16 @@ def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 
-def _state(last: tuple[str, str, int] | None) -> str:
-    if last is None:
-        return "empty"
+def _state(last: tuple[str, str, int]) -> str:
     state, host, pid = last
-    if state == "running" and host == socket.gethostname():
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return "interrupted"
-        except PermissionError:
-            pass
-    return state
+    return "interrupted" if state == "running" and host == socket.gethostname() and not _is_alive(pid) else state
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import platform
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from shape_dnn import images
-from shape_dnn.errors import MeterError, PluginError, ShapeDnnError
+from shape_dnn.errors import MeterError, PluginError, ShapeDnnError, blame, describe
 from shape_dnn.events import (
     EpochFinished,
     Event,
@@ -82,7 +84,10 @@ class Problem:
     @cached_property
     def images(self) -> tuple[LabelledImages, LabelledImages]:
         """The training images and the test images, read when first asked for."""
-        return self.dataset.instance.load()
+        with blame(self.dataset.instance):
+            train, test = self.dataset.instance.load()
+            images.check(train, test, self.input_shape, self.classes)
+        return train, test
 
     @cached_property
     def fingerprint(self) -> str:
@@ -104,6 +109,8 @@ class Problem:
     def measurement_identity(self, meter: Loaded[Meter]) -> dict[str, object]:
         """Everything but the shape that determines a measured metric."""
         instrument = cast("Instrument", meter.instance)
+        with blame(instrument):
+            depends_on = dict(instrument.identity(self.workload))
         return {
             "meter": {**meter.identity, "version": meter.source.version},
             "architecture": self.architecture.identity,
@@ -111,7 +118,7 @@ class Problem:
             "classes": self.classes,
             "batch_size": self.batch_size,
             "device": self.device,
-            **instrument.identity(self.workload),
+            **depends_on,
         }
 
 
@@ -121,10 +128,14 @@ def formula_values(meter: Loaded[Meter], workload: Workload, shapes: Sequence[Sh
     Raises:
         PluginError: the meter returns another number of values.
     """
-    values = list(cast("Formula", meter.instance).compute(workload, shapes))
+    name = f"meter {meter.choice.name!r} of {meter.source}"
+    with blame(meter.instance):
+        values = list(map(float, cast("Formula", meter.instance).compute(workload, shapes)))
     if len(values) != len(shapes):
-        name = f"meter {meter.choice.name!r} of {meter.source}"
         raise PluginError(f"{name} returned {len(values)} values for {len(shapes)} shapes")
+    if not all(map(math.isfinite, values)) or min(values, default=0.0) < 0:
+        wrong = next(value for value in values if not 0 <= value < math.inf)
+        raise PluginError(f"{name} returned {wrong} for shape {shapes[values.index(wrong)]}")
     return cast("list[float | None]", values)
 
 
@@ -236,10 +247,15 @@ class Study(Memory):
         known = self.measurements(metric)
         provenance = self._provenance(meter)
         done = 0
+        name = f"meter {meter.choice.name!r} of {meter.source}"
 
         def record(_task: Task, report: object) -> bool:
             nonlocal done
             shape, measurement = cast("tuple[Shape, Measurement]", report)
+            if shape not in shapes or shape in known:
+                raise PluginError(f"{name} measured shape {shape}, which it was not asked for")
+            if not _is_sound(measurement):
+                raise PluginError(f"{name} returned {measurement} for shape {shape}")
             self.store.add_measurement(self.contexts[metric], shape, measurement, provenance)
             known[shape] = measurement
             done += 1
@@ -261,15 +277,23 @@ class Study(Memory):
             if isinstance(outcome.error, ShapeDnnError):
                 raise MeterError(f"measuring {metric} failed: {outcome.error}") from outcome.error
             if outcome.error is not None:
-                reason = " ".join(f"{type(outcome.error).__name__}: {outcome.error}".split())
-                raise MeterError(f"measuring {metric} failed: {reason}") from outcome.error
+                raise MeterError(f"measuring {metric} failed: {describe(outcome.error)}") from outcome.error
+        missing = [shape for shape in shapes if shape not in known]
+        if missing:
+            raise PluginError(f"{name} did not measure shape {missing[0]}")
 
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train those shapes that were not trained before; return the trainings of all, in order."""
         known = self.trainings()
         missing = [shape for shape in shapes if not self._settled(known.get(shape))]
-        self.notify(TrainingsPlanned(tuple(shapes), len(shapes) - len(missing)))
-        self._run_trainings(missing)
+        failed = [s for s in shapes if s not in missing and known[s].accuracy is None]
+        self.notify(TrainingsPlanned(tuple(shapes), len(shapes) - len(missing), len(failed)))
+        if missing:
+            self._run_trainings(missing)
+        lost = next((shape for shape in shapes if shape not in known), None)
+        if lost is not None:
+            executor = f"executor {self.executor.choice.name!r} of {self.executor.source}"
+            raise PluginError(f"{executor} returned nothing for shape {lost}")
         return super().train(shapes)
 
     def _settled(self, training: Training | None) -> bool:
@@ -288,7 +312,8 @@ class Study(Memory):
             curves[shape].append(epoch)
             self.notify(EpochFinished(shape, epoch, epochs))
             others = [training for training in known.values() if training.accuracy is not None]
-            return not self.terminator.instance.should_stop(curves[shape], epochs, others)
+            with blame(self.terminator.instance):
+                return not self.terminator.instance.should_stop(curves[shape], epochs, others)
 
         outcomes = self.executor.instance.run(tasks, self.workers, watch)
         for done, outcome in enumerate(outcomes, start=1):
@@ -313,7 +338,12 @@ class Study(Memory):
         outcomes = self.executor.instance.run(tasks, 1, lambda *_: True)
         for outcome in outcomes:
             if outcome.error is not None:
-                raise outcome.error
+                warnings.warn(
+                    f"the test set could not be read for {shape}: {describe(outcome.error)}; its weights are kept in "
+                    f"{self.store.directory / 'weights'}",
+                    stacklevel=2,
+                )
+                return None
             accuracy = cast("float", outcome.result)
         self.store.add_test(self.contexts[TRAINING], shape, accuracy)
         self.notify(Tested(shape, accuracy))
@@ -356,6 +386,18 @@ class Study(Memory):
         }
 
 
+def _is_sound(measurement: object) -> bool:
+    """Tell whether this is a measurement with a finite value, or with none and a status that says why."""
+    if not isinstance(measurement, Measurement):
+        return False
+    if measurement.value is None:
+        return measurement.status != "ok"
+    return all(
+        isinstance(v, float | int) and math.isfinite(v) and v >= 0
+        for v in (measurement.value, measurement.low, measurement.high)
+        if v is not None
+    )
+
+
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, ShapeDnnError) else f"{type(error).__name__}: {text}"
+    return " ".join(str(error).split()) if isinstance(error, ShapeDnnError) else describe(error)

@@ -10,14 +10,13 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 from shape_dnn.errors import MeterError, UsageError
 from shape_dnn.kinds import Formula, Meter, Workload
 from shape_dnn.plugins import Loaded
 from shape_dnn.records import Training
-from shape_dnn.shape import Shape, by_width_then_depth
+from shape_dnn.shape import Shape, by_width_then_depth, exact
 from shape_dnn.study import formula_values
 
 REQUIRED = ("depth", "width", "accuracy")
@@ -58,7 +57,7 @@ class Table:
         lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
         if not lines:
             raise UsageError(f"{str(path)!r} holds no table", setting="replay")
-        cells = [[cell.strip() for cell in record] for record in csv.reader(line for _, line in lines)]
+        cells = [_cells(f"{path}:{number}", line) for number, line in lines]
         columns = tuple(cells[0])
         where = f"{path}:{lines[0][0]}"
         missing = [name for name in REQUIRED if name not in columns]
@@ -115,7 +114,10 @@ class Replay:
             MeterError: the table does not hold it, and it cannot be computed.
         """
         if metric in self._table.columns:
-            return [self._rows[shape][metric] for shape in shapes]
+            values = [self._rows[shape][metric] for shape in shapes]
+            if shapes and all(value is None for value in values):
+                raise MeterError(f"{self._table.path} has no value in column {metric!r} for any shape in question")
+            return values
         meter = self._meters.get(metric)
         if meter is not None and isinstance(meter.instance, Formula) and self._workload is not None:
             return formula_values(meter, self._workload, shapes)
@@ -136,10 +138,19 @@ class Replay:
         return None
 
 
+def _cells(where: str, line: str) -> list[str]:
+    """Split one line; a quoted cell cannot run into the next."""
+    try:
+        (record,) = csv.reader([line], strict=True)
+    except csv.Error as error:
+        raise UsageError(f"{where}: not a line of CSV: {error}", setting="replay") from None
+    return [cell.strip() for cell in record]
+
+
 def _shape(where: str, raw: Mapping[str, str]) -> Shape:
     try:
-        depth, width = Fraction(raw["depth"]), Fraction(raw["width"])
-    except (ValueError, ZeroDivisionError):
+        depth, width = exact(raw["depth"]), exact(raw["width"])
+    except ValueError:
         raise UsageError(
             f"{where}: depth {raw['depth']!r} and width {raw['width']!r} are not numbers", "replay"
         ) from None
@@ -161,4 +172,6 @@ def _number(where: str, column: str, text: str) -> float | None:
         raise UsageError(f"{where}: {column} {text!r} is not finite", setting="replay")
     if column == "accuracy" and not 0 <= value <= 100:
         raise UsageError(f"{where}: accuracy {text!r} is not a percentage from 0 to 100", setting="replay")
+    if value < 0:
+        raise UsageError(f"{where}: {column} {text!r} is below 0", setting="replay")
     return value

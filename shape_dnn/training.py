@@ -74,9 +74,9 @@ class TrainingTask(Task):
         architecture = load_architecture(self.architecture, self.plugin_files)
         train, judge = self.split()
         torch.manual_seed(self.seed)
-        torch.set_flush_denormal(True)
         network = architecture.build(self.shape, train.images.shape[1:], self.classes)
         run = Run(network, self.recipe, torch.device(self.device))
+        torch.set_flush_denormal(True)  # numbers too small to matter slow a processor down
         try:
             curve = run.fit(train, judge, report)
         except (torch.OutOfMemoryError, MemoryError) as error:
@@ -85,6 +85,8 @@ class TrainingTask(Task):
             if "allocate memory" in str(error):
                 raise TrainingError(f"out of memory on {self.device}: {_one_line(error)}") from None
             raise
+        finally:
+            torch.set_flush_denormal(False)
         seconds = time.perf_counter() - began
         if len(curve) < self.recipe.epochs:
             return Training(self.shape, None, f"stopped after epoch {len(curve)}", curve, seconds)

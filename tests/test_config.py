@@ -60,9 +60,12 @@ def test_what_looks_like_a_number_to_the_base_60_is_a_range() -> None:
         ("epochs: many\n", r"conf\.yaml:1:9: 'many' is not accepted: it should be a valid integer"),
         ("epochs: 0\n", r"conf\.yaml:1:9: '0' is not accepted: it should be greater than or equal to 1"),
         ("arch: [wrn]\n", r"conf\.yaml:1:7: .*it should be a valid string"),
-        ("seed: !!python/object/apply:os.system ['touch exploded']\n", "should be a valid integer"),
+        ("seed: !!python/object/apply:os.system ['touch exploded']\n", "tag .*python/object.* is not accepted"),
         ("&a [*a]\n", r"conf\.yaml:1:\d+: "),
         ("\x00", "not valid YAML"),
+        ("? [a, b]\n: c\n", r"conf\.yaml:1:3: expected the name of a setting"),
+        ('study: "a\\0b"\n', r"conf\.yaml:1:8: .*NUL"),
+        ('arch: ""\n', r"conf\.yaml:1:7: '' is not accepted"),
     ],
 )
 def test_faults_in_the_file_are_named_with_line_and_column(text: str, complaint: str) -> None:
@@ -120,3 +123,9 @@ def test_every_setting_has_a_flag_and_a_description(shape_dnn: Ran) -> None:
     for name, field in Settings.model_fields.items():
         assert field.description
         assert f"--{name.replace('_', '-')}" in text
+
+
+def test_an_option_given_by_a_flag_replaces_that_of_the_file_and_no_other() -> None:
+    config = write("option: {arch.stem: 16, dataset.limit: 7}\n")
+    settings = gather({"option": ("dataset.limit=5",)}, config, {}).settings()
+    assert settings.option == ("arch.stem=16", "dataset.limit=5")

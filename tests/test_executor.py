@@ -3,60 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from worker_tasks import Die, Obedient, Square, Where
 
 from shape_dnn import Task, TrainingError
 from shape_dnn.builtin.executors.local import Local
-
-
-@dataclass(frozen=True)
-class Square(Task):
-    number: int
-
-    def run(self, report: Callable[[object], bool]) -> int:
-        report(self.number)
-        return self.number**2
-
-
-@dataclass(frozen=True)
-class Die(Task):
-    how: str
-
-    def run(self, report: Callable[[object], bool]) -> object:
-        if self.how == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.how == "exit":
-            os._exit(3)
-        if self.how == "unpicklable error":
-
-            class Local(Exception):
-                pass
-
-            raise Local("no way home")
-        raise ValueError("as usual")
-
-
-@dataclass(frozen=True)
-class Obedient(Task):
-    def run(self, report: Callable[[object], bool]) -> int:
-        rounds = 0
-        while report(rounds):
-            rounds += 1
-        return rounds
-
-
-@dataclass(frozen=True)
-class Where(Task):
-    def run(self, report: Callable[[object], bool]) -> tuple[int, str]:
-        return os.getpid(), os.environ["OMP_NUM_THREADS"]
 
 
 @pytest.fixture
@@ -122,7 +79,7 @@ def test_closing_ends_the_workers_even_those_at_work() -> None:
 DRIVER = """
 import sys
 sys.path.insert(0, {tests!r})
-from test_executor import Obedient
+from worker_tasks import Obedient
 from shape_dnn.builtin.executors.local import Local
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shape_dnn import Shape, ask, measure, tune
+import pytest
+
+from shape_dnn import MeterError, Shape, ask, measure, tune
 from shape_dnn.events import Event, Measured, TrainingFinished
 
 SMALL: dict[str, Any] = {
@@ -48,7 +50,8 @@ def test_a_search_is_remembered_and_asked(shape_dnn: Callable[..., Any]) -> None
     wider = tune(**{**SMALL, "width": "1/4:1:1/4"}, notify=events.append)
     assert wider.new_trainings == 2, "only what is missing is trained"
 
-    other = ask("shape-dnn-study", max_latency="1s", goal="latency")
+    with pytest.warns(UserWarning, match="the study does not know the latency of 2 of 6 shapes"):
+        other = ask("shape-dnn-study", max_latency="1s", goal="latency")
     assert other.new_trainings == 0
     assert other.to_dict()["trained"] == []
     assert len(other.shapes) == 4, "two of the six shapes have no measured latency, so nobody knows that they comply"
@@ -216,3 +219,23 @@ def test_the_number_of_workers_changes_nothing_but_the_time() -> None:
     one = tune(**SMALL, plugin="here.py", executor="here", study="one", goal="accuracy").to_dict()
     two = tune(**SMALL, workers=2, study="two", goal="accuracy").to_dict()
     assert {**one, "plugins": []} == {**two, "plugins": []}
+
+
+def test_lost_weights_cost_the_test_accuracy_and_nothing_else() -> None:
+    one = {**SMALL, "width": "1/4:1/2:1/4", "depth": "10:11:6", "goal": "size"}
+    first = tune(**{**one, "goal": None}, train=1)
+    assert first.new_trainings == 1
+    for path in Path("shape-dnn-study/weights").rglob("*.safetensors"):
+        path.unlink()
+    with pytest.warns(UserWarning, match="the test set could not be read for"):
+        result = tune(**one)
+    assert result.verified
+    assert result.answer.test_accuracy is None
+
+
+def test_a_question_about_what_nobody_measured_is_refused() -> None:
+    Path("here.py").write_text(HERE)
+    tune(**{**SMALL, "width": "1/4:1/2:1/4", "depth": "10:11:6", "plugin": "here.py", "executor": "here"})
+    for question in ({"max_latency": "4ms"}, {"goal": "latency"}):
+        with pytest.raises(MeterError, match="the study knows the latency of no shape; measure it"):
+            ask("shape-dnn-study", **question)

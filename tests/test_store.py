@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from shape_dnn import Epoch, Measurement, Shape, Training, UsageError
+from shape_dnn.errors import StudyError
 from shape_dnn.store import FILE_NAME, SCHEMA_VERSION, Store
 
 SHAPE = Shape(10, Fraction(1, 3))
@@ -58,7 +59,7 @@ def test_nothing_is_overwritten() -> None:
     store = Store(Path("study"))
     context = store.context("latency", {})
     store.add_measurement(context, SHAPE, Measurement(1.0), {})
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(StudyError, match="UNIQUE"):
         store.add_measurement(context, SHAPE, Measurement(2.0), {})
     assert store.measurements(context)[SHAPE].value == 1.0
 
@@ -74,7 +75,7 @@ def test_a_test_accuracy_is_read_once() -> None:
 
 def test_a_run_that_ends_without_saying_so_is_interrupted() -> None:
     store = Store(Path("study"))
-    run = store.begin_run({"arch": "wrn"}, {"classes": 10})
+    run = store.begin_run("tune", {"arch": "wrn"}, {"classes": 10})
     assert store.summary()["state"] == "running"
     store._connection.execute("UPDATE run SET pid = 999999999")
     assert store.summary()["state"] == "interrupted"
@@ -125,3 +126,54 @@ def test_a_directory_that_cannot_be_written_is_refused() -> None:
     with pytest.raises(UsageError, match="no study in 'nowhere'"):
         Store(Path("nowhere"), create=False)
     assert not Path("nowhere").exists()
+
+
+def lacks_a_table(path: Path) -> None:
+    Store(path.parent).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE measurement")
+
+
+def makes_no_sense(path: Path) -> None:
+    store = Store(path.parent)
+    store.begin_run("tune", {}, {})
+    store._connection.execute("UPDATE run SET settings = 'this is not JSON'")
+    store.add_training(store.context("training", {}), Training(SHAPE, 95.0), {})
+    store._connection.execute("UPDATE training SET width = 'wide'")
+    store.close()
+
+
+@pytest.mark.parametrize("damage", [lacks_a_table, makes_no_sense])
+def test_a_damaged_study_is_named_and_does_not_hide_the_others(damage: object, shape_dnn: object) -> None:
+    Store(Path("good")).close()
+    path = Path("bad") / FILE_NAME
+    path.parent.mkdir()
+    damage(path)  # type: ignore[operator]
+    with pytest.raises(StudyError, match=r"bad/study\.sqlite"):  # noqa: PT012 - one of them meets the damage
+        store = Store(path.parent)
+        store.measurements(1)
+        store.trainings(1)
+    ran = shape_dnn("studies", "--format", "json")  # type: ignore[operator]
+    assert ran.status == 0
+    assert {row["path"] for row in ran.json} == {"bad", "good"}
+    assert shape_dnn("ask", "bad").status != 0  # type: ignore[operator]
+
+
+def test_a_study_in_use_by_another_process_is_refused() -> None:
+    import os
+
+    store = Store(Path("study"))
+    store.begin_run("tune", {}, {})
+    Store(Path("study")).begin_run("measure", {}, {})  # the same process may
+    store._connection.execute("UPDATE run SET pid = ?", (os.getppid(),))
+    with pytest.raises(StudyError, match=f"in use by process {os.getppid()}"):
+        Store(Path("study")).begin_run("tune", {}, {})
+
+
+def test_a_full_disk_is_said_to_be_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(Path("study"))
+    store._connection.execute("PRAGMA max_page_count = 1")
+    context = store.context("latency", {})
+    with pytest.raises(StudyError, match=r"study\.sqlite.*full"):  # noqa: PT012 - one of many is too many
+        for depth in range(2000):
+            store.add_measurement(context, Shape(depth, Fraction(1)), Measurement(1.0, details={"x": "y" * 500}), {})

@@ -42,6 +42,9 @@ def test_a_table_with_comments_seeds_and_gaps() -> None:
         ("depth,width,accuracy\n10,1/0,90\n", "t.csv:2"),
         ("depth,width,accuracy\n10,1,high\n", "t.csv:2: accuracy 'high' is not a number"),
         ("depth,width,accuracy\n10,1,nan\n", "t.csv:2: accuracy 'nan' is not finite"),
+        ("depth,width,accuracy,size\n10,1,90,-5\n", "t.csv:2: size '-5' is below 0"),
+        ("depth,width,accuracy\n1e99999999,1,90\n", "t.csv:2: depth '1e99999999'"),
+        ('depth,width,accuracy\n10,1,"9\n0"\n', "t.csv:2: not a line of CSV"),
         ("depth,width,accuracy\n10,1,101\n", "t.csv:2: accuracy '101' is not a percentage"),
     ],
 )
@@ -119,3 +122,14 @@ def test_simulate_compares_every_combination(table: Path) -> None:
 def test_simulate_has_no_error_where_everything_is_trained(table: Path) -> None:
     (row,) = simulate(table, strategies=["exhaustive"], samplers=["wider"], models=["ridge"], seeds=1)
     assert (row.trained, row.percent, row.mean_error) == (45, 100, None)
+
+
+def test_no_size_is_computed_for_a_shape_the_architecture_does_not_have() -> None:
+    path = write("depth,width,accuracy\n10,1,90\n17,1,91\n")
+    with pytest.raises(UsageError, match=r"the table has shape \(17, 1\), and Wide ResNet has not: .*6N\+4"):
+        tune(replay=path, arch="wrn", dataset="digits", max_size=20)
+
+
+def test_a_column_without_values_is_no_reason_to_drop_shapes() -> None:
+    with pytest.raises(MeterError, match="no value in column 'heat'"):
+        tune(replay=write("depth,width,accuracy,heat\n10,1,90,\n16,1,91,\n"), max={"heat": 3})

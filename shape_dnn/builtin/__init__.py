@@ -29,7 +29,7 @@ def shape_dnn_architectures() -> Iterable[Plugin]:
     )
 
 
-_LIMIT = Option(0, "keep at most this many training images, the same share of each class; 0 keeps all")
+_LIMIT = Option(0, "keep at most this many training images, the same share of each class; 0 keeps all", minimum=0)
 _DATA_DIR = Option("", "directory with the files")
 _DOWNLOAD = Option(default=False, help="fetch missing files from the internet by torchvision into data_dir")
 _SEED = Option(0, "which random choice")
@@ -65,7 +65,7 @@ def shape_dnn_datasets() -> Iterable[Plugin]:
         f"{package}.folder:Folder",
         {
             **files,
-            "size": Option(32, "height and width to which the images are resized"),
+            "size": Option(32, "height and width to which the images are resized", minimum=1),
             "channels": Option(3, "3 for colour, 1 for grey", (1, 3)),
             "test": Option(Fraction(1, 5), "part of the images held out for the test where there is no folder test/"),
             "flip": Option(default=True, help="whether training mirrors images left to right at random"),
@@ -82,8 +82,8 @@ def shape_dnn_meters() -> Iterable[Plugin]:
         "time of one forward pass of a batch in ms",
         "shape_dnn.builtin.meters.latency:Latency",
         {
-            "threads": Option(1, "threads of a measurement on the CPU"),
-            "seconds": Option(0.5, "time spent on each shape after warm-up, at least"),
+            "threads": Option(1, "threads of a measurement on the CPU", minimum=1),
+            "seconds": Option(0.5, "time spent on each shape after warm-up, at least", minimum=0),
             "channels_last": Option(default=False, help="memory format"),
             "precision": Option("float32", "numeric format of weights and images", ("float32", "bfloat16", "float16")),
         },
@@ -136,7 +136,7 @@ def shape_dnn_executors() -> Iterable[Plugin]:
         "local",
         "worker processes on this machine",
         "shape_dnn.builtin.executors.local:Local",
-        {"threads": Option(1, "threads of each worker")},
+        {"threads": Option(1, "threads of each worker", minimum=1)},
     )
 
 

@@ -7,12 +7,13 @@ import os
 import sys
 import traceback
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from shape_dnn import __version__
-from shape_dnn.errors import ShapeDnnError
+from shape_dnn.errors import PluginError, ShapeDnnError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,10 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and end the process with its exit status."""
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     warnings.simplefilter("default", UserWarning)
+    if sys.stdout is None:  # closed by whoever started the command
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the end
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
-        status = program.main(arguments, prog_name="shape-dnn", standalone_mode=False)
+        with program.make_context("shape-dnn", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            status = program.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        status = end.exit_code
     except click.ClickException as error:
         _say(error.format_message())
         status = error.exit_code
@@ -89,6 +95,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Whoever reads the output has seen enough; keep Python from complaining about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
+    except SystemExit as end:
+        _say(f"a plugin ended the program by itself (SystemExit: {end.code})")
+        status = PluginError.exit_status
+    except OSError as error:
+        if debug:
+            traceback.print_exception(error)
+        _say(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        status = 1
     except Exception as error:  # noqa: BLE001 - a user never meets a traceback that was not asked for
         if debug:
             traceback.print_exception(error)

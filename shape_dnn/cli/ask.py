@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMATS, print_result
+from shape_dnn.cli.output import DEBUG, FORMATS, print_result, results_only
 
 
 @click.command("ask")
@@ -22,7 +22,7 @@ def command(study: str, output: str, **flags: Any) -> None:
 
     from shape_dnn.api import ask
 
-    with gathered.named():
+    with gathered.named(), results_only():
         result = ask(study, **gathered.values)
     print_result(result, output)
     result.raise_if_empty()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from shape_dnn.errors import UsageError
 from shape_dnn.settings import Settings, unknown_setting
 
 PREFIX = "SHAPE_DNN_"
+PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 NOT_SETTINGS = ("SHAPE_DNN_PLUGINS",)
 
 
@@ -138,10 +139,20 @@ def gather(flags: Mapping[str, Any], config: str | None, environ: Mapping[str, s
         gathered.values[name] = [part.strip() for part in text.split(",")] if several else text
         gathered.origins[name] = variable
     for name, value in flags.items():
-        if value not in (None, ()):
-            gathered.values[name] = value
-            gathered.origins[name] = flag_of(name)
+        if value in (None, ()):
+            continue
+        merge = name == "option" and name in gathered.values
+        gathered.values[name] = {**_by_name(gathered.values[name]), **_by_name(value)} if merge else value
+        gathered.origins[name] = flag_of(name)
     return gathered
+
+
+def _by_name(options: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
+    """Key options by their name, so that one given by a flag replaces the same one of a file, and no other."""
+    if isinstance(options, Mapping):
+        return dict(options)
+    texts = (options,) if isinstance(options, str) else options
+    return {name: value for name, _, value in (text.partition("=") for text in texts)}
 
 
 def _read_yaml(path: Path, gathered: Gathered) -> None:
@@ -162,20 +173,24 @@ def _read_yaml(path: Path, gathered: Gathered) -> None:
     if not isinstance(root, yaml.MappingNode):
         raise UsageError(f"{_place(path, root.start_mark)}: expected settings such as 'arch: wrn', one a line")
     for key, node in root.value:
-        name = str(key.value).replace("-", "_")
         where = _place(path, key.start_mark)
+        if not isinstance(key, yaml.ScalarNode):
+            raise UsageError(f"{where}: expected the name of a setting")
+        name = str(key.value).replace("-", "_")
         if name in gathered.values:
             raise UsageError(f"{where}: {name!r} was set before, at {gathered.origins[name]}")
         if name not in Settings.model_fields:
             raise UsageError(f"{where}: {unknown_setting(name)}")
         value = _plain(path, node)
-        if value not in ("", "null", "~"):
+        if not (value in ("", "null", "~") and node.style is None):
             gathered.values[name] = value
         gathered.origins[name] = _place(path, node.start_mark)
 
 
 def _plain(path: Path, node: yaml.Node) -> Any:
     """Turn a node into text, a list of texts or a mapping of texts."""
+    if node.tag not in PLAIN_TAGS:
+        raise UsageError(f"{_place(path, node.start_mark)}: tag {node.tag!r} is not accepted; write plain values")
     if isinstance(node, yaml.ScalarNode):
         return str(node.value)
     if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):

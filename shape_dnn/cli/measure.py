@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMATS, number, print_csv, print_json, print_table
+from shape_dnn.cli.output import DEBUG, FORMATS, number, print_csv, print_json, print_table, results_only
 
 
 @click.command("measure")
@@ -29,7 +29,8 @@ def command(metrics: str, config: str | None, output: str, **flags: Any) -> None
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     progress = Progress()
-    with gathered.named():
+    gathered.origins["metrics"] = "--metrics"
+    with gathered.named(), results_only():
         try:
             found = measure(names, notify=progress, **settings.model_dump(exclude_unset=True))
         finally:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -19,6 +21,27 @@ from shape_dnn.result import Result
 FORMATS = click.Choice(["table", "json", "csv"])
 DEBUG = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors.")
 """Read by :func:`shape_dnn.cli.main`, and accepted by every command."""
+
+
+@contextmanager
+def results_only() -> Iterator[None]:
+    """Keep standard output for the result: what plugins and workers print meanwhile goes to standard error.
+
+    The file descriptor itself is redirected, since worker processes inherit it.
+    """
+    sys.stdout.flush()
+    try:
+        kept = os.dup(sys.stdout.fileno())
+    except (OSError, ValueError):  # an output without a descriptor of its own, as in a notebook
+        yield
+        return
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, sys.stdout.fileno())
+        os.close(kept)
 
 
 def console() -> Console:

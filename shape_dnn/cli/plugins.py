@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shape_dnn.cli.output import DEBUG, FORMATS, print_csv, print_json, print_table
+from shape_dnn.cli.output import DEBUG, FORMATS, print_csv, print_json, print_table, results_only
 
 
 @click.command("plugins")
@@ -16,12 +16,15 @@ from shape_dnn.cli.output import DEBUG, FORMATS, print_csv, print_json, print_ta
 @DEBUG
 def command(files: tuple[str, ...], kind: str | None, output: str) -> None:
     """List every plugin with kind, distribution, version and state."""
+    from shape_dnn.cli.config import Gathered
     from shape_dnn.errors import UsageError
     from shape_dnn.plugins import KINDS, Registry
 
     if kind is not None and kind not in KINDS:
         raise UsageError(f"--kind: {kind!r} is not a kind; known are {', '.join(KINDS)}")
-    entries = [e for e in Registry([Path(name) for name in files]).entries() if kind in (None, e.kind)]
+    with Gathered().named(), results_only():
+        registry = Registry([Path(name) for name in files])
+    entries = [entry for entry in registry.entries() if kind in (None, entry.kind)]
     columns = ["name", "kind", "distribution", "version", "state", "reason"]
     rows = [
         dict(zip(columns, (e.name, e.kind, e.source.distribution, e.source.version, e.state, e.reason), strict=True))

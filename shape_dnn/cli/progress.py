@@ -28,9 +28,11 @@ class Progress:
                     if measurement.low is not None and measurement.high is not None:
                         value += f" ({measurement.low:.4g} to {measurement.high:.4g})"
                 self._print(f"{metric} {done:>3}/{total} {shape!s:<12} {value}")
-            case TrainingsPlanned(shapes, known):
+            case TrainingsPlanned(shapes, known, failed):
                 text = f"training {len(shapes) - known} shapes" if len(shapes) - known != 1 else "training one shape"
-                self._print(f"{text}; {known} known from before" if known else text)
+                text += f"; {known} known from before" if known else ""
+                text += f", of which {failed} failed (--retry-failed trains them again)" if failed else ""
+                self._print(text)
             case EpochFinished(shape, epoch, epochs):
                 self._running[str(shape)] = f"{shape} epoch {epoch.number}/{epochs} {epoch.accuracy:.1f} %"
                 self._status()

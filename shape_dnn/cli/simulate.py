@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMATS, number, print_csv, print_json, print_table
+from shape_dnn.cli.output import DEBUG, FORMATS, number, print_csv, print_json, print_table, results_only
 
 
 @click.command("simulate")
@@ -35,7 +35,7 @@ def command(
 
     from shape_dnn.simulation import Comparison, simulate
 
-    with gathered.named():
+    with gathered.named(), results_only():
         rows = simulate(table, strategies=strategies, samplers=samplers, models=models, seeds=seeds, **gathered.values)
     columns = [field.name for field in dataclasses.fields(Comparison)]
     records = [dataclasses.asdict(row) for row in rows]

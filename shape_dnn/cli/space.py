@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMATS, number, print_table
+from shape_dnn.cli.output import DEBUG, FORMATS, number, print_table, results_only
+from shape_dnn.errors import NothingCompliesError
 
 
 @click.command("space")
@@ -24,7 +25,7 @@ def command(config: str | None, output: str, **flags: Any) -> None:
     from shape_dnn.api import sized_shapes
     from shape_dnn.assembly import Assembly
 
-    with gathered.named():
+    with gathered.named(), results_only():
         shapes = sized_shapes(Assembly(settings))
     write = sys.stdout.write
     if output == "json":
@@ -38,6 +39,8 @@ def command(config: str | None, output: str, **flags: Any) -> None:
     else:
         rows = ([str(shape.depth), str(shape.width), number(size)] for shape, size in shapes)
         print_table(rows, ["depth", "width", "size [MB]"], title=f"{len(shapes)} shapes")
+    if not shapes:
+        raise NothingCompliesError("nothing complies: no shape of the space is within the limits on size")
 
 
 def _floats(shapes: Any) -> Any:

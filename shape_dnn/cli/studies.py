@@ -17,7 +17,7 @@ from shape_dnn.cli.output import DEBUG, FORMATS, print_csv, print_json, print_ta
 @DEBUG
 def command(directory: str, output: str) -> None:
     """List the studies in DIRECTORY and below."""
-    from shape_dnn.errors import UsageError
+    from shape_dnn.errors import ShapeDnnError, UsageError
     from shape_dnn.store import FILE_NAME, Store
 
     root = Path(directory)
@@ -30,8 +30,8 @@ def command(directory: str, output: str) -> None:
             store = Store(path.parent, create=False)
             row |= store.summary()
             store.close()
-        except UsageError as error:
-            row |= {"state": f"unreadable: {error.message}", "measured": None, "trained": None, "failed": None,
+        except ShapeDnnError as error:
+            row |= {"state": f"unreadable: {error}", "measured": None, "trained": None, "failed": None,
                     "updated": None}  # fmt: skip
         rows.append(row)
     columns = ["path", "state", "measured", "trained", "failed", "updated"]

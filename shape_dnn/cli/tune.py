@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMATS, print_result
+from shape_dnn.cli.output import DEBUG, FORMATS, print_result, results_only
 
 
 @click.command("tune")
@@ -40,7 +40,7 @@ def command(
     from shape_dnn.cli.progress import Progress
 
     progress = Progress()
-    with gathered.named():
+    with gathered.named(), results_only():
         try:
             result = run(Assembly(settings), progress, dry_run=dry_run)
         finally:

@@ -162,8 +162,8 @@ def download(dataset: str, torchvision_name: str, root: Path) -> None:
     """
     import torchvision
 
-    root.mkdir(parents=True, exist_ok=True)
     try:
+        root.mkdir(parents=True, exist_ok=True)
         getattr(torchvision.datasets, torchvision_name)(root, download=True)
     except Exception as error:
         message = " ".join(str(error).split())

@@ -110,6 +110,8 @@ class Folder(Dataset):
                 raise DatasetError(f"dataset 'folder': no image in {str(folder)!r}; accepted are files in {accepted}")
             images += [self._read_image(path) for path in visible]
             labels += [label] * len(visible)
+        if not images:
+            raise DatasetError(f"dataset 'folder': {str(root)!r} holds no image of any class")
         return LabelledImages(np.stack(images), np.array(labels, np.int64))
 
     def _read_image(self, path: Path) -> np.ndarray:
