@@ -143,6 +143,8 @@ def ask(study: str | Path, **settings: Any) -> Result:
 
 def _check_known(parts: Assembly, memory: Memory) -> None:
     """Refuse a question about a metric of which the study knows nothing; warn if it knows it of some shapes only."""
+    if "accuracy" in parts.query.costs and not any(t.accuracy is not None for t in memory.train(parts.shapes)):
+        raise MeterError("no shape of the study was trained, so nothing is known of accuracies; run shape-dnn tune")
     for metric in sorted(set(parts.query.costs) - {"accuracy"}):
         unknown = sum(value is None for value in memory.measure(metric, parts.shapes))
         if unknown == len(parts.shapes):

@@ -5,13 +5,13 @@ Nothing here knows a plugin, a file or a device. Facts come from a study, or fro
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from shape_dnn import rules
 from shape_dnn.constraints import Constraint
-from shape_dnn.errors import PluginError, blame
+from shape_dnn.errors import PluginError
 from shape_dnn.events import Event, StageFinished, ignore
 from shape_dnn.kinds import AccuracyModel, Goal, Sampler, Strategy
 from shape_dnn.records import Prediction, Training
@@ -149,7 +149,8 @@ def search(
     """
     survivors, stages = apply_limits(shapes, query, facts, notify)
     trainings = train_sample(survivors, modelling, facts)
-    candidates = assess(survivors, trainings, modelling.model)
+    succeeded = any(training.accuracy is not None for training in trainings)
+    candidates = assess(survivors, trainings, modelling.model) if succeeded else []
     complying, more_stages = apply_accuracy_limits(candidates, query, notify)
     best = None
     if query.goal is not None:
@@ -199,9 +200,8 @@ def plan(shapes: Sequence[Shape], query: Query, modelling: Modelling, facts: Fac
     chosen: Sequence[Shape] = ()
     if survivors:
         survivors.sort(key=by_width_then_depth)
-        budget = _budget(modelling, len(survivors))
-        chosen = _choose(modelling, tuple(survivors), (), budget)
-        _check_batch(chosen, survivors, set(), budget)
+        budget = rules.budget(modelling.strategy, len(survivors))
+        chosen = rules.choose(modelling.sampler, tuple(survivors), (), budget, set())
     trainings = tuple(Training(shape, None) for shape in chosen)
     complying = tuple(Candidate(shape, None, None) for shape in survivors)
     return Answer(len(shapes), tuple(stages), len(survivors), trainings, complying, None)
@@ -230,11 +230,10 @@ def train_sample(shapes: Sequence[Shape], modelling: Modelling, facts: Facts) ->
     if not shapes:
         return []
     shapes = tuple(sorted(shapes, key=by_width_then_depth))
-    budget = _budget(modelling, len(shapes))
+    budget = rules.budget(modelling.strategy, len(shapes))
     asked: set[Shape] = set()
     trainings: list[Training] = []
-    while batch := _choose(modelling, shapes, trainings, budget):
-        _check_batch(batch, shapes, asked, budget)
+    while batch := rules.choose(modelling.sampler, shapes, _in_order(trainings), budget, asked):
         asked.update(batch)
         trainings += facts.train(batch)
     if not trainings:
@@ -251,11 +250,7 @@ def assess(shapes: Sequence[Shape], trainings: Sequence[Training], model: Accura
     remaining = [shape for shape in shapes if shape not in failed]
     if not accuracies:
         return [Candidate(shape, None, None) for shape in remaining]
-    with blame(model):
-        model.fit(list(accuracies), list(accuracies.values()))
-        predictions = [_check_prediction(prediction) for prediction in model.predict(remaining)]
-        if len(predictions) != len(remaining):
-            raise PluginError(f"the accuracy model made {len(predictions)} predictions for {len(remaining)} shapes")
+    predictions = rules.predict(model, accuracies, remaining)
     return [
         Candidate(shape, accuracies.get(shape), prediction)
         for shape, prediction in zip(remaining, predictions, strict=True)
@@ -312,40 +307,8 @@ def min_by_goal(candidates: Sequence[Candidate], query: Query, facts: Facts) -> 
     for i, candidate in enumerate(candidates):
         values = {metric: value for metric in goal.metrics if (value := columns[metric][i]) is not None}
         if len(values) == len(goal.metrics):
-            scored.append((_score(goal, values), by_width_then_depth(candidate.shape), candidate))
+            scored.append((rules.score(goal, values), by_width_then_depth(candidate.shape), candidate))
     return min(scored, key=lambda entry: entry[:2])[2] if scored else None
-
-
-def _budget(modelling: Modelling, candidates: int) -> int:
-    with blame(modelling.strategy):
-        budget = modelling.strategy.count(candidates)
-        if not isinstance(budget, int) or not 1 <= budget <= candidates:
-            raise PluginError(f"the strategy asks for {budget!r} trainings of {candidates} shapes")
-    return budget
-
-
-def _choose(
-    modelling: Modelling, shapes: Sequence[Shape], trainings: Sequence[Training], budget: int
-) -> tuple[Shape, ...]:
-    with blame(modelling.sampler):
-        batch = modelling.sampler.choose(shapes, _in_order(trainings), budget)
-        return tuple(() if batch is None else batch)
-
-
-def _check_prediction(prediction: Prediction) -> Prediction:
-    """Make plain numbers of a prediction, which may hold those of numpy; refuse what is no number."""
-    mean, std = float(prediction.mean), None if prediction.std is None else float(prediction.std)
-    if not math.isfinite(mean) or (std is not None and not 0 <= std < math.inf):
-        raise ValueError(f"it predicted {prediction}")
-    return Prediction(mean, std)
-
-
-def _score(goal: Goal, values: Mapping[str, float]) -> float:
-    with blame(goal):
-        score = float(goal.score(values))
-        if math.isnan(score):
-            raise ValueError(f"the score of {dict(values)} is not a number")
-    return score
 
 
 def _finish_stage(constraint: Constraint, before: int, after: int, notify: Callable[[Event], None]) -> Stage:
@@ -356,14 +319,3 @@ def _finish_stage(constraint: Constraint, before: int, after: int, notify: Calla
 def _in_order(trainings: Sequence[Training]) -> list[Training]:
     """Sort trainings by shape, so that nothing depends on which one finished first."""
     return sorted(trainings, key=lambda training: by_width_then_depth(training.shape))
-
-
-def _check_batch(batch: Sequence[Shape], shapes: Sequence[Shape], asked: set[Shape], budget: int) -> None:
-    known = set(shapes)
-    for shape in batch:
-        if not isinstance(shape, Shape) or shape not in known:
-            raise PluginError(f"the sampler chose {shape!s:.60}, which is not one of the shapes it was given")
-    if asked.intersection(batch) or len(set(batch)) < len(batch):
-        raise PluginError("the sampler chose a shape twice")
-    if len(asked) + len(batch) > budget:
-        raise PluginError(f"the sampler chose {len(asked) + len(batch)} shapes with a budget of {budget}")
