@@ -50,7 +50,7 @@ def write_batch(
 
 
 def write_cifar10(directory: Path) -> None:
-    for name in (*Cifar10.train_files, Cifar10.test_file):
+    for (name,) in Cifar10.required:
         write_batch(directory / name, 10, "labels")
 
 
@@ -98,7 +98,7 @@ def test_cifar10_batches(place: str) -> None:
 
 
 def test_cifar_batches_written_by_python_2() -> None:
-    for name in (*Cifar10.train_files, Cifar10.test_file):
+    for (name,) in Cifar10.required:
         path = Path("data") / name
         write_batch(path, 10, "labels")
         batch = pickle.loads(path.read_bytes())

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shape_dnn import splits
 from shape_dnn.builtin.datasets import files
-from shape_dnn.errors import DatasetError
-from shape_dnn.kinds import Dataset, LabelledImages
+from shape_dnn.builtin.datasets.downloadable import Downloadable
+from shape_dnn.kinds import LabelledImages
 from shape_dnn.recipes import Recipe
 
 
-class Cifar10(Dataset):
-    """50,000 and 10,000 colour photographs of 32x32 pixels in 10 classes.
-
-    Args:
-        data_dir: directory with the batches, or the one above it.
-        limit: keep at most this many training images; 0 keeps all.
-        download: let torchvision fetch missing files.
-    """
+class Cifar10(Downloadable):
+    """50,000 and 10,000 colour photographs of 32x32 pixels in 10 classes."""
 
     input_shape = (3, 32, 32)
     classes = 10
@@ -26,36 +19,14 @@ class Cifar10(Dataset):
     torchvision_name = "CIFAR10"
     folder = "cifar-10-batches-py"
     labels = "labels"
-    train_files: tuple[str, ...] = tuple(f"data_batch_{i}" for i in range(1, 6))
-    test_file = "test_batch"
+    required = (*((f"data_batch_{i}",) for i in range(1, 6)), ("test_batch",))
 
-    def __init__(self, data_dir: str = "", limit: int = 0, download: bool = False) -> None:
-        self.data_dir = data_dir
-        self.limit = limit
-        self.download = download
+    def read(self, root: Path) -> tuple[LabelledImages, LabelledImages]:
+        """Read the batches; the last one holds the test images."""
+        *train, test = (self._batch(self.path(root, names)) for names in self.required)
+        return files.concatenate(train), test
 
-    def load(self) -> tuple[LabelledImages, LabelledImages]:
-        """Read the batches without executing anything in them."""
-        if self.download:
-            root = Path(self.data_dir or ".").expanduser()
-            if any(self._find(root, name) is None for name in (*self.train_files, self.test_file)):
-                files.download(self.name, self.torchvision_name, root)
-        else:
-            content = f"{self.train_files[0]}, {self.test_file} (or set -o dataset.download=true)"
-            root = files.require_data_dir(self.name, self.data_dir, content)
-        train = files.concatenate(self._read(root, name) for name in self.train_files)
-        return splits.limit(train, self.limit), self._read(root, self.test_file)
-
-    def _find(self, root: Path, name: str) -> Path | None:
-        return files.find((root, root / self.folder), (name,))
-
-    def _read(self, root: Path, name: str) -> LabelledImages:
-        path = self._find(root, name)
-        if path is None:
-            raise DatasetError(
-                f"dataset {self.name!r}: no {name} in {str(root)!r} or its sub-directory {self.folder}; "
-                "put it there, or set -o dataset.download=true"
-            )
+    def _batch(self, path: Path) -> LabelledImages:
         part = files.batch_images(path, files.read_batch(path), self.labels, first_label=0)
         return files.check_labels(path, part, self.classes)
 
@@ -72,5 +43,4 @@ class Cifar100(Cifar10):
     torchvision_name = "CIFAR100"
     folder = "cifar-100-python"
     labels = "fine_labels"
-    train_files = ("train",)
-    test_file = "test"
+    required = (("train",), ("test",))

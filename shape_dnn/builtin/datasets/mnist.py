@@ -6,65 +6,41 @@ from pathlib import Path
 
 import numpy as np
 
-from shape_dnn import splits
 from shape_dnn.builtin.datasets import files
+from shape_dnn.builtin.datasets.downloadable import Downloadable
 from shape_dnn.errors import DatasetError
-from shape_dnn.kinds import Dataset, LabelledImages
+from shape_dnn.kinds import LabelledImages
 from shape_dnn.recipes import WRN_PAPER, Recipe
 
 
-class Mnist(Dataset):
-    """Handwritten digits (LeCun et al. 1998): 60,000 and 10,000 grey images of 28x28 pixels.
+def _names(part: str, content: str) -> tuple[str, ...]:
+    plain = f"{part}-{content}-ubyte"
+    return (f"{plain}.gz", plain, plain.replace("-idx", ".idx"))
 
-    Args:
-        data_dir: directory with the idx files, gzipped or not, or torchvision's root directory above them.
-        limit: keep at most this many training images; 0 keeps all.
-        download: let torchvision fetch missing files.
-    """
+
+class Mnist(Downloadable):
+    """Handwritten digits (LeCun et al. 1998): 60,000 and 10,000 grey images of 28x28 pixels, gzipped or not."""
 
     input_shape = (1, 28, 28)
     classes = 10
     name = "mnist"
     torchvision_name = "MNIST"
+    folder = "MNIST/raw"
+    required = tuple(_names(part, content) for part in ("train", "t10k") for content in ("images-idx3", "labels-idx1"))
     flip = False
 
-    def __init__(self, data_dir: str = "", limit: int = 0, download: bool = False) -> None:
-        self.data_dir = data_dir
-        self.limit = limit
-        self.download = download
-
-    def load(self) -> tuple[LabelledImages, LabelledImages]:
+    def read(self, root: Path) -> tuple[LabelledImages, LabelledImages]:
         """Read the four files."""
-        if self.download:
-            root = Path(self.data_dir or ".").expanduser()
-            if any(self._find(root, prefix, kind) is None for prefix in ("train", "t10k") for kind in _KINDS):
-                files.download(self.name, self.torchvision_name, root)
-        else:
-            content = "train-images-idx3-ubyte.gz and its three companions (or set -o dataset.download=true)"
-            root = files.require_data_dir(self.name, self.data_dir, content)
-        return splits.limit(self._read(root, "train"), self.limit), self._read(root, "t10k")
+        paths = [self.path(root, names) for names in self.required]
+        return self._part(*paths[:2]), self._part(*paths[2:])
 
-    def _find(self, root: Path, prefix: str, kind: str) -> Path | None:
-        return files.find((root, root / self.torchvision_name / "raw"), _names(prefix, kind))
-
-    def _read(self, root: Path, prefix: str) -> LabelledImages:
-        paths = []
-        for kind in _KINDS:
-            path = self._find(root, prefix, kind)
-            if path is None:
-                names = " or ".join(_names(prefix, kind)[:2])
-                places = f"{str(root)!r} or its sub-directory {self.torchvision_name}/raw"
-                message = (
-                    f"dataset {self.name!r}: no {names} in {places}; put it there, or set -o dataset.download=true"
-                )
-                raise DatasetError(message)
-            paths.append(path)
-        images, labels = files.read_idx(paths[0], 3), files.read_idx(paths[1], 1)
+    def _part(self, images_path: Path, labels_path: Path) -> LabelledImages:
+        images, labels = files.read_idx(images_path, 3), files.read_idx(labels_path, 1)
         if images.shape[1:] != self.input_shape[1:]:
-            raise DatasetError(
-                f"{paths[0]} holds images of {images.shape[1:]} pixels instead of {self.input_shape[1:]}"
-            )
-        return files.check_labels(paths[1], LabelledImages(images[:, None], labels.astype(np.int64)), self.classes)
+            pixels, expected = images.shape[1:], self.input_shape[1:]
+            raise DatasetError(f"{images_path} holds images of {pixels} pixels instead of {expected}")
+        part = LabelledImages(images[:, None], labels.astype(np.int64))
+        return files.check_labels(labels_path, part, self.classes)
 
     def short_recipe(self, device_type: str) -> Recipe:
         """Few epochs on a processor, too few for shifted images to help; more on a GPU."""
@@ -82,11 +58,5 @@ class FashionMnist(Mnist):
 
     name = "fashion-mnist"
     torchvision_name = "FashionMNIST"
+    folder = "FashionMNIST/raw"
     flip = True
-
-
-_KINDS = ("images-idx3", "labels-idx1")
-
-
-def _names(prefix: str, kind: str) -> tuple[str, ...]:
-    return (f"{prefix}-{kind}-ubyte.gz", f"{prefix}-{kind}-ubyte", f"{prefix}-{kind.replace('-idx', '.idx')}-ubyte")
