@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
-import importlib.util
 import math
 import os
 import re
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pluggy
@@ -29,8 +29,6 @@ from shape_dnn.kinds import Plugin
 from shape_dnn.shape import exact
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from shape_dnn.kinds import OptionValue
 
 GROUP = "shape_dnn"
@@ -244,7 +242,7 @@ class Registry:
             raise UsageError(f"cannot read {str(path)!r}: {error.strerror}", setting="plugin") from None
         digest = hashlib.sha256(content).hexdigest()[:12]
         source = Source(str(path), digest, is_file=True)
-        entries = self._read(path.stem, source, lambda: _import_file(path, digest))
+        entries = self._read(path.stem, source, lambda: _import_file(path, content, digest))
         failed = next((entry for entry in entries if entry.state == "failed"), None)
         if failed is not None:
             raise PluginError(f"plugin file {path} failed to load: {failed.reason}")
@@ -405,18 +403,17 @@ def _resolve(factory: Any) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _import_file(path: Path, digest: str) -> ModuleType:
+def _import_file(path: Path, content: bytes, digest: str) -> ModuleType:
     # The digest in the name keeps files of one name apart, and a changed file from its former self.
     name = f"shape_dnn_plugin_{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError("not a Python file; its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(name)
+    module.__file__ = str(path)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        # Not Python's importer: it may run bytecode of a former content, and the digest would name what was not run.
+        exec(compile(content, path, "exec"), vars(module))  # noqa: S102 - a plugin is code that the user chose to run
     except BaseException:
         del sys.modules[name]
         raise
