@@ -43,9 +43,8 @@ class MeasuringTask(Task):
     def run(self, report: Callable[[object], bool]) -> int:
         """Report a pair of shape and measurement for each shape; return how many there were."""
         registry = Registry(self.plugin_files)
-        meter = cast("Instrument", registry.load(self.meter.kind, self.meter.name, self.meter.options).instance)
-        choice = self.architecture
-        architecture = cast("Architecture", registry.load(choice.kind, choice.name, choice.options).instance)
+        meter = cast("Instrument", registry.load_again(self.meter))
+        architecture = cast("Architecture", registry.load_again(self.architecture))
         workload = Workload(architecture, self.input_shape, self.classes, self.batch_size, self.device)
         measured = 0
         for shape, measurement in meter.measure(workload, self.shapes):

@@ -109,11 +109,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class Choice:
-    """A plugin by name with the options that were set: what a worker process needs to create it anew."""
+    """A plugin by name with its options: what a worker process needs to create it anew.
+
+    Attributes:
+        kind: one of :data:`KINDS`.
+        name: of the plugin.
+        options: all of them, by name.
+        version: of the plugin where it was chosen.
+    """
 
     kind: str
     name: str
     options: Mapping[str, OptionValue] = field(default_factory=dict)
+    version: str = ""
 
 
 T = TypeVar("T")
@@ -201,7 +209,21 @@ class Registry:
         if not isinstance(instance, KINDS[kind].base):
             made, wanted = type(instance).__name__, KINDS[kind].base.__name__
             raise PluginError(f"{kind} {name!r} of {entry.source} made a {made}, which is not a shape_dnn.{wanted}")
-        return Loaded(Choice(kind, name, values), entry.source, instance)
+        return Loaded(Choice(kind, name, values, entry.source.version), entry.source, instance)
+
+    def load_again(self, choice: Choice) -> Any:
+        """Create the object of a plugin that was chosen in another process.
+
+        Raises:
+            PluginError: the plugin is of another version here, or cannot be used.
+        """
+        loaded = self.load(choice.kind, choice.name, choice.options)
+        if choice.version not in ("", loaded.source.version):
+            raise PluginError(
+                f"{_words(choice.kind)} {choice.name!r} was {choice.version} when the search started and is "
+                f"{loaded.source.version} in {loaded.source.distribution} where it is to be used; start again"
+            )
+        return loaded.instance
 
     def declaration(self, kind: str, name: str) -> Plugin:
         """Return what a plugin declared.

@@ -303,7 +303,7 @@ def _registry(plugin_files: tuple[Path, ...]) -> Registry:
 
 def load_architecture(choice: Choice, plugin_files: tuple[Path, ...]) -> Architecture:
     """Create an architecture from its name in a worker process."""
-    return cast("Architecture", _registry(plugin_files).load(choice.kind, choice.name, choice.options).instance)
+    return cast("Architecture", _registry(plugin_files).load_again(choice))
 
 
 def _one_line(error: BaseException) -> str:

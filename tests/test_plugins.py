@@ -178,6 +178,15 @@ def test_a_plugin_file_works_without_packaging() -> None:
     assert Registry([Path("mine.py")]).load("sampler", "middle").identity != before
 
 
+def test_a_plugin_that_changed_since_it_was_chosen_is_not_used_in_its_place() -> None:
+    Path("mine.py").write_text(GOOD)
+    choice = Registry([Path("mine.py")]).load("sampler", "middle", {"offset": 2}).choice
+    assert Registry([Path("mine.py")]).load_again(choice).offset == 2
+    Path("mine.py").write_text(GOOD.replace("offset=0", "offset=1"))
+    with pytest.raises(PluginError, match=r"sampler 'middle' was \w{12} when the search started"):
+        Registry([Path("mine.py")]).load_again(choice)
+
+
 def test_a_plugin_file_that_cannot_be_loaded_is_an_error_at_once() -> None:
     Path("mine.py").write_text("1 / 0")
     with pytest.raises(PluginError, match=r"mine\.py failed to load: ZeroDivisionError"):
