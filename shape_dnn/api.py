@@ -82,6 +82,8 @@ def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> R
 
 def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
     parts.check()
+    for metric in sorted(set(parts.query.costs) - {"accuracy"}):
+        parts.replay.measure(metric, parts.shapes)  # so that a column the goal lacks shows at once
     arch = parts.settings.arch if "arch" in parts.settings.model_fields_set else None
     if dry_run:
         answer = tuning.plan(parts.shapes, parts.query, parts.modelling, parts.replay)

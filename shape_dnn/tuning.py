@@ -49,7 +49,7 @@ class Query:
     def non_functional(self) -> list[Constraint]:
         """The limits that need no training, in the order in which they are applied."""
         limits = [c for c in self.constraints if c.metric != "accuracy"]
-        return sorted(limits, key=lambda c: (self.costs.get(c.metric, 0.0), c.metric))
+        return sorted(limits, key=lambda c: (self.costs.get(c.metric, 0.0), c.metric != "size", c.metric))
 
     @property
     def functional(self) -> list[Constraint]:

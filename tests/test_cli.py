@@ -139,6 +139,9 @@ def test_a_dry_run_says_what_would_be_trained_and_leaves_no_trace(shape_dnn: Run
     assert all(row["accuracy"] is None for row in answer["trained"])
     assert answer["cost"]["trained"] == len(answer["trained"])
     assert not list(Path().iterdir())
+    text = shape_dnn("--dry-run", "--max-size", "1MB", "--device", "cpu").out
+    assert f"would train {len(answer['trained'])} of" in text
+    assert "(10, 1/4)" in text
 
 
 @pytest.mark.parametrize(

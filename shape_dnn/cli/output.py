@@ -129,12 +129,18 @@ def _print_human(result: Result) -> None:
     failed = [t for t in answer.trainings if t.reason]
     for training in failed:
         out.print(Text(f"{training.shape} has no accuracy: {training.reason}"))
-    cost = result.cost
-    if cost["trained"]:
-        speedup = f"{answer.candidates / len(answer.trainings):.2g}"
-        out.print(
-            Text(
-                f"trained {len(answer.trainings)} of {answer.candidates} candidates ({cost['new_trainings']} now): "
-                f"{speedup} times fewer trainings than all"
-            )
+    planned = [t.shape for t in answer.trainings if t.accuracy is None and not t.reason]
+    trained = len(answer.trainings)
+    if planned:
+        times = f"{answer.candidates / trained:.2g} times fewer trainings than all"
+        out.print(Text(f"would train {trained} of {answer.candidates} candidates, {times}:"))
+        out.print(Text(" ".join(map(str, planned))))
+    elif trained:
+        fewer = (
+            f": {answer.candidates / trained:.2g} times fewer trainings than all" if trained < answer.candidates else ""
         )
+        out.print(
+            Text(f"trained {trained} of {answer.candidates} candidates, {result.new_trainings} of them now{fewer}")
+        )
+    if answer.best is None and answer.complying and not planned:
+        out.print(Text("without --goal (size, latency, energy, accuracy, …) no shape is called the best"))
