@@ -82,7 +82,7 @@ def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> R
 
 def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
     parts.check()
-    for metric in sorted(set(parts.query.costs) - {"accuracy"}):
+    for metric in sorted(parts.metrics_in_question - {"accuracy"}):
         parts.replay.measure(metric, parts.shapes)  # so that a column the goal lacks shows at once
     arch = parts.settings.arch if "arch" in parts.settings.model_fields_set else None
     if dry_run:
@@ -145,9 +145,9 @@ def ask(study: str | Path, **settings: Any) -> Result:
 
 def _check_known(parts: Assembly, memory: Memory) -> None:
     """Refuse a question about a metric of which the study knows nothing; warn if it knows it of some shapes only."""
-    if "accuracy" in parts.query.costs and not any(t.accuracy is not None for t in memory.train(parts.shapes)):
+    if "accuracy" in parts.metrics_in_question and not any(t.accuracy is not None for t in memory.train(parts.shapes)):
         raise MeterError("no shape of the study was trained, so nothing is known of accuracies; run shape-dnn tune")
-    for metric in sorted(set(parts.query.costs) - {"accuracy"}):
+    for metric in sorted(parts.metrics_in_question - {"accuracy"}):
         unknown = sum(value is None for value in memory.measure(metric, parts.shapes))
         if unknown == len(parts.shapes):
             raise MeterError(f"the study knows the {metric} of no shape; measure it with shape-dnn measure or tune")

@@ -117,7 +117,7 @@ class Assembly:
     @cached_property
     def meters(self) -> dict[str, Loaded[Meter]]:
         """The meter of each metric that a constraint or the goal needs, and of size."""
-        return self.meters_of({"size", *self._metrics_asked_for, *self._chosen_meters} - {"accuracy"})
+        return self.meters_of({"size", *self.metrics_in_question, *self._chosen_meters} - {"accuracy"})
 
     def meters_of(self, metrics: Iterable[str]) -> dict[str, Loaded[Meter]]:
         """Load the meter of each metric; in a replay, of those that the table lacks and a meter has.
@@ -220,7 +220,7 @@ class Assembly:
     def query(self) -> Query:
         """Limits and goal."""
         costs = {metric: meter.instance.cost for metric, meter in self.meters.items()}
-        asked = {metric: USUAL_COSTS.get(metric, math.inf) for metric in self._metrics_asked_for}
+        asked = {metric: USUAL_COSTS.get(metric, math.inf) for metric in self.metrics_in_question}
         return Query(self.constraints, None if self.goal is None else self.goal.instance, {**asked, **costs})
 
     @cached_property
@@ -302,7 +302,8 @@ class Assembly:
                 raise UsageError(f"the table has shape {shape}, and {architecture.title} has not: {rules}", "replay")
 
     @cached_property
-    def _metrics_asked_for(self) -> set[str]:
+    def metrics_in_question(self) -> set[str]:
+        """The metrics that the limits and the goal need."""
         goal = self.goal.instance.metrics if self.goal is not None else ()
         return {*(constraint.metric for constraint in self.constraints), *goal}
 
