@@ -20,7 +20,7 @@ from shape_dnn.result import ALWAYS_SHOWN, Result
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 from shape_dnn.store import FILE_NAME, Run, Store
-from shape_dnn.study import Memory, Study, formula_values
+from shape_dnn.study import TRAINING, Memory, Study, formula_values
 from shape_dnn.tuning import Answer, Facts
 
 Notify = Callable[[Event], None]
@@ -87,27 +87,26 @@ def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
     arch = parts.settings.arch if "arch" in parts.settings.model_fields_set else None
     if dry_run:
         answer = tuning.plan(parts.shapes, parts.query, parts.modelling, parts.replay)
-        return _result(parts, answer, parts.replay, arch, 0)
-    answer = tuning.search(parts.shapes, parts.query, parts.modelling, parts.replay, notify)
+    else:
+        answer = tuning.search(parts.shapes, parts.query, parts.modelling, parts.replay, notify)
     return _result(parts, answer, parts.replay, arch, len(answer.trainings))
 
 
 def _plan(parts: Assembly) -> Result:
     parts.check()
     problem = parts.problem
-    _ = problem.training_identity  # a dataset that cannot be read would stop the search, too
     directory = Path(parts.settings.study)
-    exists = (directory / FILE_NAME).is_file()
-    store = Store(directory, create=False) if exists else Store.in_memory()
+    store = Store(directory, create=False) if (directory / FILE_NAME).is_file() else Store.in_memory()
     try:
-        contexts = {
-            metric: store.context(metric, problem.measurement_identity(meter))
-            for metric, meter in parts.meters.items()
-            if exists and not is_formula(meter)
-        }
+        # A dataset or a sensor that is missing stops the plan, as it would stop the search.
+        contexts = {TRAINING: store.context(TRAINING, problem.training_identity)}
+        for metric, meter in parts.meters.items():
+            if not is_formula(meter):
+                contexts[metric] = store.context(metric, problem.measurement_identity(meter))
         memory = Memory(store, problem.workload, parts.meters, contexts)
         answer = tuning.plan(parts.shapes, parts.query, parts.modelling, memory)
-        return _result(parts, answer, memory, parts.settings.arch, 0)
+        new_trainings = len(answer.trainings) - len(memory.train([t.shape for t in answer.trainings]))
+        return _result(parts, answer, memory, parts.settings.arch, new_trainings)
     finally:
         store.close()
 

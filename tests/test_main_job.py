@@ -47,6 +47,8 @@ def test_a_search_is_remembered_and_asked(shape_dnn: Callable[..., Any]) -> None
     answer["cost"].pop("new_trainings")
     assert again == answer, "the same command gives the same answer, whoever did the work"
 
+    planned = tune(**{**SMALL, "width": "1/4:1:1/4"}, dry_run=True)
+    assert (planned.cost["trained"], planned.cost["new_trainings"]) == (6, 2)
     wider = tune(**{**SMALL, "width": "1/4:1:1/4"}, notify=events.append)
     assert wider.new_trainings == 2, "only what is missing is trained"
 

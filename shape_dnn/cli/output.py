@@ -133,7 +133,9 @@ def _print_human(result: Result) -> None:
     trained = len(answer.trainings)
     if planned:
         times = f"{answer.candidates / trained:.2g} times fewer trainings than all"
-        out.print(Text(f"would train {trained} of {answer.candidates} candidates, {times}:"))
+        known = trained - result.new_trainings
+        others = f" ({known} of them are trained already)" if known else ""
+        out.print(Text(f"would train {trained} of {answer.candidates} candidates{others}, {times}:"))
         out.print(Text(" ".join(map(str, planned))))
     elif trained:
         fewer = (
