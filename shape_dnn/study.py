@@ -6,7 +6,7 @@ import dataclasses
 import math
 import platform
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
@@ -42,7 +42,7 @@ from shape_dnn.records import Epoch, Measurement, Training
 from shape_dnn.shape import Shape
 from shape_dnn.store import Store
 from shape_dnn.training import EvaluationTask, Protocol, TrainingTask
-from shape_dnn.work import Task
+from shape_dnn.work import Outcome, Task
 
 TRAINING = "training"
 """Name of the family of trainings, beside those of the metrics."""
@@ -100,6 +100,7 @@ class Problem:
         return {
             "architecture": self.architecture.identity,
             "dataset": self.fingerprint,
+            "classes": self.classes,
             "recipe": dataclasses.asdict(self.recipe),
             "protocol": self.protocol,
             "validation_fraction": self.dataset.instance.validation_fraction,
@@ -246,13 +247,13 @@ class Study(Memory):
         meter, problem = self.meters[metric], self.problem
         known = self.measurements(metric)
         provenance = self._provenance(meter)
-        done = 0
+        done, wanted = 0, set(shapes)
         name = f"meter {meter.choice.name!r} of {meter.source}"
 
         def record(_task: Task, report: object) -> bool:
             nonlocal done
             shape, measurement = cast("tuple[Shape, Measurement]", report)
-            if shape not in shapes or shape in known:
+            if shape not in wanted or shape in known:
                 raise PluginError(f"{name} measured shape {shape}, which it was not asked for")
             if not _is_sound(measurement):
                 raise PluginError(f"{name} returned {measurement} for shape {shape}")
@@ -272,8 +273,7 @@ class Study(Memory):
             problem.device,
             shapes,
         )
-        outcomes = self.executor.instance.run([task], 1, record)
-        for outcome in outcomes:
+        for outcome in self._run([task], 1, record):
             if isinstance(outcome.error, ShapeDnnError):
                 raise MeterError(f"measuring {metric} failed: {outcome.error}") from outcome.error
             if outcome.error is not None:
@@ -290,14 +290,41 @@ class Study(Memory):
         self.notify(TrainingsPlanned(tuple(shapes), len(shapes) - len(missing), len(failed)))
         if missing:
             self._run_trainings(missing)
-        lost = next((shape for shape in shapes if shape not in known), None)
-        if lost is not None:
-            executor = f"executor {self.executor.choice.name!r} of {self.executor.source}"
-            raise PluginError(f"{executor} returned nothing for shape {lost}")
         return super().train(shapes)
 
+    @property
+    def _stop(self) -> str:
+        return f"stopped by {self.terminator.choice.name}"
+
     def _settled(self, training: Training | None) -> bool:
-        return training is not None and (training.accuracy is not None or not self.retry_failed)
+        """Tell whether a shape need not be trained again. What another terminator stopped says nothing here."""
+        if training is None or training.accuracy is not None:
+            return training is not None
+        stopped_by_another = training.reason.startswith("stopped by ") and not training.reason.startswith(self._stop)
+        return not (self.retry_failed or stopped_by_another)
+
+    def _run(
+        self, tasks: Sequence[Task], workers: int | None, report: Callable[[Task, object], bool]
+    ) -> Iterator[Outcome]:
+        """Have the executor run tasks, and see that it does.
+
+        Raises:
+            PluginError: the executor failed, or did not return an outcome for each task.
+        """
+        executor = self.executor.instance
+        with blame(executor):
+            outcomes = iter(executor.run(tasks, workers, report))
+        returned = 0
+        while True:
+            with blame(executor):
+                outcome = next(outcomes, None)
+            if outcome is None:
+                break
+            returned += 1
+            yield outcome
+        if returned != len(tasks):
+            name = f"executor {self.executor.choice.name!r} of {self.executor.source}"
+            raise PluginError(f"{name} returned {returned} outcomes for {len(tasks)} tasks")
 
     def _run_trainings(self, shapes: Sequence[Shape]) -> None:
         known = self.trainings()
@@ -315,15 +342,16 @@ class Study(Memory):
             with blame(self.terminator.instance):
                 return not self.terminator.instance.should_stop(curves[shape], epochs, others)
 
-        outcomes = self.executor.instance.run(tasks, self.workers, watch)
-        for done, outcome in enumerate(outcomes, start=1):
+        for done, outcome in enumerate(self._run(tasks, self.workers, watch), start=1):
             shape = cast("TrainingTask", outcome.task).shape
             if isinstance(outcome.error, ShapeDnnError) and outcome.error.exit_status != 1:
                 raise outcome.error  # the dataset or a plugin is gone: no other training can succeed
-            if outcome.error is None:
-                training = cast("Training", outcome.result)
-            else:
+            if outcome.error is not None:
                 training = Training(shape, None, _reason(outcome.error), tuple(curves[shape]))
+            else:
+                training = cast("Training", outcome.result)
+                if training.accuracy is None:
+                    training = dataclasses.replace(training, reason=f"{self._stop} after epoch {len(training.curve)}")
             self.store.add_training(self.contexts[TRAINING], training, provenance)
             known[shape] = training
             self.new_trainings += 1
@@ -334,17 +362,12 @@ class Study(Memory):
         known = super().test(shape)
         if known is not None:
             return known
-        tasks = [EvaluationTask(self._task(shape))]
-        outcomes = self.executor.instance.run(tasks, 1, lambda *_: True)
-        for outcome in outcomes:
-            if outcome.error is not None:
-                warnings.warn(
-                    f"the test set could not be read for {shape}: {describe(outcome.error)}; its weights are kept in "
-                    f"{self.store.directory / 'weights'}",
-                    stacklevel=2,
-                )
-                return None
-            accuracy = cast("float", outcome.result)
+        (outcome,) = self._run([EvaluationTask(self._task(shape))], 1, lambda *_: True)
+        if outcome.error is not None:
+            why = f"{describe(outcome.error)}; its weights are kept in {self.store.directory / 'weights'}"
+            warnings.warn(f"the test set could not be read for {shape}: {why}", stacklevel=2)
+            return None
+        accuracy = cast("float", outcome.result)
         self.store.add_test(self.contexts[TRAINING], shape, accuracy)
         self.notify(Tested(shape, accuracy))
         return accuracy

@@ -89,7 +89,7 @@ class TrainingTask(Task):
             torch.set_flush_denormal(False)
         seconds = time.perf_counter() - began
         if len(curve) < self.recipe.epochs:
-            return Training(self.shape, None, f"stopped after epoch {len(curve)}", curve, seconds)
+            return Training(self.shape, None, "stopped", curve, seconds)
         save_weights(run.best_state, self.weights)
         return Training(self.shape, max(epoch.accuracy for epoch in curve), "", curve, seconds)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from shape_dnn import MeterError, Shape, ask, measure, tune
+from shape_dnn import MeterError, PluginError, Shape, ask, measure, tune
 from shape_dnn.events import Event, Measured, TrainingFinished
 
 SMALL: dict[str, Any] = {
@@ -189,6 +189,36 @@ def test_an_observer_follows_the_search() -> None:
         "TrainingsPlanned", "TrainingFinished", "TrainingFinished", "Tested",
     ]  # fmt: skip
     assert all(event["time"] <= time.time() for event in events)
+
+
+IMPATIENT = """
+from shape_dnn import Plugin, Terminator, hookimpl
+
+class Impatient(Terminator):
+    def should_stop(self, curve, epochs, others):
+        return len(curve) == 1 and len(others) >= 1
+
+@hookimpl
+def shape_dnn_terminators():
+    yield Plugin("impatient", "one finished training is enough", Impatient)
+"""
+
+
+def test_a_training_that_was_stopped_early_has_no_accuracy_and_is_trained_when_nobody_stops_it() -> None:
+    Path("here.py").write_text(HERE + IMPATIENT)
+    settings = {**SMALL, "plugin": "here.py", "executor": "here"}
+    stopped = tune(**settings, terminator="impatient")
+    assert len(stopped.shapes) == 1
+    assert {f["reason"] for f in stopped.to_dict()["failed"]} == {"stopped by impatient after epoch 1"}
+    assert tune(**settings, terminator="impatient").new_trainings == 0
+    assert tune(**settings).new_trainings == 3
+
+
+@pytest.mark.parametrize("body", ["return iter([])", "raise OSError('no cluster')", "return None"])
+def test_an_executor_that_does_not_do_its_work_is_named(body: str) -> None:
+    Path("lazy.py").write_text(HERE.replace("import torch\n", body + "\n").replace("yield Outcome", "print"))
+    with pytest.raises(PluginError, match=r"executor 'here' of lazy\.py returned 0 outcomes|plugin Here of .* failed"):
+        tune(**{**SMALL, "plugin": "lazy.py", "executor": "here"})
 
 
 def test_a_plugin_can_replace_every_part(tmp_path: Path) -> None:
