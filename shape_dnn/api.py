@@ -12,9 +12,9 @@ from typing import Any, cast
 from shape_dnn import tuning
 from shape_dnn.assembly import Assembly, is_formula
 from shape_dnn.constraints import KNOWN_METRICS
-from shape_dnn.errors import MeterError, UsageError, blame
+from shape_dnn.errors import MeterError, PluginError, UsageError, blame
 from shape_dnn.events import Event, ignore
-from shape_dnn.kinds import Workload
+from shape_dnn.kinds import Executor, Observer, Workload
 from shape_dnn.records import Measurement
 from shape_dnn.result import ALWAYS_SHOWN, Result
 from shape_dnn.settings import Settings
@@ -47,14 +47,13 @@ def tune(*, notify: Notify = ignore, dry_run: bool = False, **settings: Any) -> 
 
 def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> Result:
     """Do what :func:`tune` does with parts that were put together before."""
-    if parts.table is not None:
-        return _replay(parts, notify, dry_run=dry_run)
+    parts.check()
     if dry_run:
-        return _plan(parts)
+        return _plan(parts) if parts.table is None else _replay(parts, notify, dry_run=True)
     with ExitStack() as stack:
         observers = [observer.instance for observer in parts.observers]
         for observer in observers:
-            stack.callback(observer.close)
+            stack.callback(_close, observer)
 
         def tell(event: Event) -> None:
             notify(event)
@@ -62,26 +61,38 @@ def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> R
                 with blame(observer):
                     observer.notify(event)
 
-        parts.check()
-        shapes, query, modelling = parts.shapes, parts.query, parts.modelling
-        problem = parts.problem
-        _ = problem.training_identity  # reads the dataset, so that a missing file shows before anything is measured
+        return _search(parts, tell) if parts.table is None else _replay(parts, tell, dry_run=False)
+
+
+def _close(plugin: Observer | Executor) -> None:
+    """Close a plugin; what goes wrong is said, but costs nobody the result."""
+    try:
+        with blame(plugin):
+            plugin.close()
+    except PluginError as error:
+        warnings.warn(str(error), stacklevel=2)
+
+
+def _search(parts: Assembly, notify: Notify) -> Result:
+    shapes, query, modelling = parts.shapes, parts.query, parts.modelling
+    problem = parts.problem
+    _ = problem.training_identity  # reads the dataset, so that a missing file shows before anything is measured
+    with ExitStack() as stack:
         store = Store(Path(parts.settings.study))
         stack.callback(store.close)
         executor, terminator = parts.executor, parts.terminator
-        stack.callback(executor.instance.close)
+        stack.callback(_close, executor.instance)
         study = Study(
-            store, problem.workload, parts.meters, {}, problem, executor, terminator, parts.workers, tell,
+            store, problem.workload, parts.meters, {}, problem, executor, terminator, parts.workers, notify,
             parts.settings.retry_failed,
         )  # fmt: skip
         study.prepare()
         with _recorded(store, "tune", parts, study):
-            answer = tuning.search(shapes, query, modelling, study, tell)
+            answer = tuning.search(shapes, query, modelling, study, notify)
         return _result(parts, answer, study, problem.architecture.choice.name, study.new_trainings)
 
 
 def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
-    parts.check()
     for metric in sorted(parts.metrics_in_question - {"accuracy"}):
         parts.replay.measure(metric, parts.shapes)  # so that a column the goal lacks shows at once
     arch = parts.settings.arch if "arch" in parts.settings.model_fields_set else None
@@ -93,7 +104,6 @@ def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
 
 
 def _plan(parts: Assembly) -> Result:
-    parts.check()
     problem = parts.problem
     directory = Path(parts.settings.study)
     store = Store(directory, create=False) if (directory / FILE_NAME).is_file() else Store.in_memory()
@@ -122,8 +132,8 @@ def ask(study: str | Path, **settings: Any) -> Result:
     Raises:
         UsageError: there is no study, or a setting cannot be used.
     """
-    Settings.create(settings)
-    allowed = {*QUESTION, "plugin"}
+    asked = Settings.create(settings)
+    allowed = {*QUESTION, "option", "plugin"}
     wrong = sorted(set(settings) - allowed)
     if wrong:
         raise UsageError(f"cannot be changed by a question; it takes {', '.join(sorted(allowed))}", setting=wrong[0])
@@ -133,7 +143,11 @@ def ask(study: str | Path, **settings: Any) -> Result:
         if former is None:
             raise UsageError(f"nothing was searched in the study {str(study)!r} yet", setting="study")
         kept = {name: value for name, value in former.settings.items() if name not in QUESTION or name == "model"}
-        parts = Assembly(Settings.create({**kept, **settings}))
+        changed = {"goal."} | ({"model."} if "model" in settings else set())
+        options = [text for text in kept["option"] if not text.startswith(tuple(changed))]
+        replaced = {text.partition("=")[0] for text in asked.option}
+        options = [text for text in options if text.partition("=")[0] not in replaced]
+        parts = Assembly(Settings.create({**kept, **settings, "option": [*options, *asked.option]}))
         memory = Memory(store, _recorded_workload(parts, former), parts.meters, dict(former.contexts))
         _check_known(parts, memory)
         answer = tuning.recall(parts.shapes, parts.query, parts.model.instance, memory)
@@ -186,7 +200,7 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
         store = Store(Path(parts.settings.study))
         stack.callback(store.close)
         executor, terminator = parts.executor, parts.terminator
-        stack.callback(executor.instance.close)
+        stack.callback(_close, executor.instance)
         study = Study(store, problem.workload, meters, {}, problem, executor, terminator, parts.workers, notify)
         found: dict[Shape, dict[str, Measurement]] = {shape: {} for shape in shapes}
         with _recorded(store, "measure", parts, study):

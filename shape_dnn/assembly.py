@@ -214,7 +214,15 @@ class Assembly:
     @cached_property
     def goal(self) -> Loaded[Goal] | None:
         """What makes the best shape, if the user said so."""
-        return None if self.settings.goal is None else self._load("goal", self.settings.goal)
+        if self.settings.goal is None:
+            return None
+        goal: Loaded[Goal] = self._load("goal", self.settings.goal)
+        metrics = getattr(goal.instance, "metrics", None)
+        if not isinstance(metrics, tuple | list) or not all(isinstance(metric, str) for metric in metrics):
+            raise PluginError(
+                f"goal {goal.choice.name!r} of {goal.source} has metrics {metrics!r}, not a tuple of names"
+            )
+        return goal
 
     @cached_property
     def query(self) -> Query:
@@ -334,6 +342,9 @@ class Assembly:
 
     def _load_meter(self, metric: str, name: str) -> Loaded[Meter]:
         meter: Loaded[Meter] = self._load_shared("meter", name)
+        lacks = [attribute for attribute in ("metric", "unit", "cost") if not hasattr(meter.instance, attribute)]
+        if lacks:
+            raise PluginError(f"meter {name!r} of {meter.source} does not say its {' and '.join(lacks)}")
         if metric in RESERVED or not re.fullmatch(r"[a-z][a-z0-9_-]*", metric):
             raise PluginError(f"meter {name!r} of {meter.source} has a metric called {metric!r}, a word that is taken")
         if meter.instance.metric != metric:

@@ -77,5 +77,5 @@ def blame(plugin: object) -> Iterator[None]:
     except ShapeDnnError:
         raise
     except Exception as error:
-        kind = type(plugin)
-        raise PluginError(f"plugin {kind.__qualname__} of {kind.__module__} failed: {describe(error)}") from error
+        label = getattr(plugin, "_plugin_label", f"plugin {type(plugin).__qualname__}")
+        raise PluginError(f"{label} failed: {describe(error)} (--debug shows where)") from error

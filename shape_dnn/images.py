@@ -31,6 +31,8 @@ def check(train: LabelledImages, test: LabelledImages, input_shape: InputShape, 
         ValueError: says what is wrong.
     """
     for name, part in zip(PARTS, (train, test), strict=True):
+        if not isinstance(part, LabelledImages):
+            raise TypeError(f"load returned {type(part).__name__} objects instead of shape_dnn.LabelledImages")
         images, labels = part.images, part.labels
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != tuple(input_shape):
             raise ValueError(f"its {name} images are {images.dtype} {images.shape[1:]} instead of uint8 {input_shape}")

@@ -5,6 +5,7 @@ Built-in plugins come in by the same entry point as those of other packages.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import importlib
@@ -209,6 +210,8 @@ class Registry:
         if not isinstance(instance, KINDS[kind].base):
             made, wanted = type(instance).__name__, KINDS[kind].base.__name__
             raise PluginError(f"{kind} {name!r} of {entry.source} made a {made}, which is not a shape_dnn.{wanted}")
+        with contextlib.suppress(AttributeError):  # an object with slots is blamed by its class
+            object.__setattr__(instance, "_plugin_label", f"{_words(kind)} {name!r} of {entry.source}")
         return Loaded(Choice(kind, name, values, entry.source.version), entry.source, instance)
 
     def load_again(self, choice: Choice) -> Any:
@@ -268,6 +271,8 @@ class Registry:
         failed = next((entry for entry in entries if entry.state == "failed"), None)
         if failed is not None:
             raise PluginError(f"plugin file {path} failed to load: {failed.reason}")
+        if not entries:
+            raise PluginError(f"plugin file {path} declares no plugin; is @hookimpl missing above its hook?")
 
     def _read(self, name: str, source: Source, load: Any) -> list[Entry]:
         """Import a plugin module and collect its declarations; a failure becomes an entry instead of an exception."""
@@ -324,7 +329,9 @@ class Registry:
             raise self._unknown(kind, name)
         entry = matches[0]
         if entry.state == "collision":
-            raise PluginError(f"{entry.reason}; uninstall one, or set {ALLOW_LIST} to the packages you want")
+            in_file = any(e.source.is_file for e in matches)
+            remedy = "rename the one in the file" if in_file else f"uninstall one, or name the other in {ALLOW_LIST}"
+            raise PluginError(f"{entry.reason}; {remedy}")
         return entry
 
     def _unknown(self, kind: str, name: str) -> ShapeDnnError:
@@ -342,6 +349,9 @@ class Registry:
         failed = next((e for e in self._entries if e.state == "failed" and e.kind in {kind, None}), None)
         if failed is not None and not close:
             return PluginError(f"{message}; it may be one of {failed.source}, which failed to load: {failed.reason}")
+        blocked = sorted({str(e.source) for e in self._entries if e.state == "blocked"})
+        if blocked:
+            message += f"; {ALLOW_LIST} blocks {', '.join(blocked)}"
         return UsageError(message, setting=flag)
 
     def check_options(self, kind: str, name: str, given: Mapping[str, object]) -> dict[str, OptionValue]:

@@ -13,7 +13,7 @@ from shape_dnn.tuning import Answer, Candidate
 ALWAYS_SHOWN = ("size", "latency", "energy")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What :func:`shape_dnn.tune` returns.
 
@@ -32,6 +32,10 @@ class Result:
     units: Mapping[str, str]
     plugins: Sequence[Mapping[str, str]]
     new_trainings: int
+
+    def __repr__(self) -> str:
+        best = f", best {self.best}" if self.best else ""
+        return f"<Result: {len(self.shapes)} of {self.answer.space} shapes comply{best}, verified {self.verified}>"
 
     @property
     def shapes(self) -> list[Shape]:

@@ -58,6 +58,8 @@ def score(goal: Goal, values: Mapping[str, float]) -> float:
 
 def _plain(prediction: Prediction) -> Prediction:
     """Make plain numbers of a prediction, which may hold those of numpy."""
+    if not isinstance(prediction, Prediction):
+        raise TypeError(f"predict returned {type(prediction).__name__} objects instead of shape_dnn.Prediction")
     mean, std = float(prediction.mean), None if prediction.std is None else float(prediction.std)
     if not math.isfinite(mean) or (std is not None and not 0 <= std < math.inf):
         raise ValueError(f"it predicted {prediction}")

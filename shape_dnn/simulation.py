@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import statistics
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shape_dnn import tuning
 from shape_dnn.assembly import Assembly
-from shape_dnn.plugins import Registry
+from shape_dnn.errors import UsageError
+from shape_dnn.plugins import KINDS, Registry
 from shape_dnn.settings import Settings
 
 
@@ -67,12 +68,30 @@ def simulate(
     """
     base = Settings.create({**settings, "replay": table})
     registry = Registry([Path(name) for name in base.plugin])
-    combinations = itertools.product(
-        list(strategies) or [base.strategy],
-        list(samplers) or registry.names("sampler"),
-        list(models) or registry.names("accuracy_model"),
-    )
-    return [_compare(base, registry, *names, range(seeds)) for names in combinations]
+    compared = {
+        "strategy": list(strategies) or [base.strategy],
+        "sampler": list(samplers) or registry.names("sampler"),
+        "model": list(models) or registry.names("accuracy_model"),
+    }
+    _check_options(base, registry, compared)
+    return [
+        _compare(base, registry, strategy, sampler, model, range(seeds))
+        for strategy, sampler, model in itertools.product(*compared.values())
+    ]
+
+
+def _check_options(base: Settings, registry: Registry, compared: Mapping[str, Sequence[str]]) -> None:
+    """Refuse an option that none of the compared plugins has; those that lack it go without it."""
+    for flag, names in compared.items():
+        for text in base.option:
+            if text.startswith(f"{flag}.") and not any(_has_option(registry, flag, name, text) for name in names):
+                raise UsageError(f"{text}: none of the {flag}s {', '.join(names)} has such an option", setting="option")
+
+
+def _has_option(registry: Registry, flag: str, name: str, text: str) -> bool:
+    kind = next(kind.name for kind in KINDS.values() if kind.flag == flag)
+    option = text.partition("=")[0].strip().removeprefix(f"{flag}.")
+    return option in registry.declaration(kind, name).options
 
 
 def _compare(
@@ -80,8 +99,13 @@ def _compare(
 ) -> Comparison:
     trained, percents, means, maxima, found = [], [], [], [], []
     for seed in seeds:
-        names = {"strategy": strategy, "sampler": sampler, "model": model, "seed": seed}
-        parts = Assembly(base.model_copy(update=names), registry)
+        names = {"strategy": strategy, "sampler": sampler, "model": model}
+        options = tuple(
+            text
+            for text in base.option
+            if (flag := text.partition(".")[0]) not in names or _has_option(registry, flag, names[flag], text)
+        )
+        parts = Assembly(base.model_copy(update={**names, "option": options, "seed": seed}), registry)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a poor fit shows in its error, which is what is asked for
             answer = tuning.search(parts.shapes, parts.query, parts.modelling, parts.replay)

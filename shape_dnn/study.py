@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from shape_dnn import images
-from shape_dnn.errors import MeterError, PluginError, ShapeDnnError, blame, describe
+from shape_dnn.errors import DatasetError, MeterError, PluginError, ShapeDnnError, blame, describe
 from shape_dnn.events import (
     EpochFinished,
     Event,
@@ -87,6 +87,9 @@ class Problem:
         with blame(self.dataset.instance):
             train, test = self.dataset.instance.load()
             images.check(train, test, self.input_shape, self.classes)
+        held_out = round(len(train) * self.dataset.instance.validation_fraction)
+        if self.protocol == "validation" and not 0 < held_out < len(train):
+            raise DatasetError(f"{len(train)} training images are too few to hold some of them out for validation")
         return train, test
 
     @cached_property

@@ -121,7 +121,8 @@ class Replay:
         meter = self._meters.get(metric)
         if meter is not None and isinstance(meter.instance, Formula) and self._workload is not None:
             return formula_values(meter, self._workload, shapes)
-        hint = "; give --arch and --dataset to have it computed" if metric == "size" else ""
+        computable = meter is not None and isinstance(meter.instance, Formula)
+        hint = "; give --arch and --dataset to have it computed" if computable else ""
         raise MeterError(f"{self._table.path} has no column {metric!r}, and a replay measures nothing{hint}")
 
     def train(self, shapes: Sequence[Shape]) -> list[Training]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from shape_dnn import images, splits
-from shape_dnn.errors import TrainingError
+from shape_dnn.errors import PluginError, TrainingError
 from shape_dnn.kinds import Architecture, LabelledImages
 from shape_dnn.plugins import Choice, Registry
 from shape_dnn.recipes import Recipe
@@ -75,6 +75,7 @@ class TrainingTask(Task):
         train, judge = self.split()
         torch.manual_seed(self.seed)
         network = architecture.build(self.shape, train.images.shape[1:], self.classes)
+        check_network(network, architecture.count_values(self.shape, train.images.shape[1:], self.classes))
         run = Run(network, self.recipe, torch.device(self.device))
         torch.set_flush_denormal(True)  # numbers too small to matter slow a processor down
         try:
@@ -257,6 +258,18 @@ class Descent:
         self._velocities = dict(zip(parameters, velocities, strict=True))
         for parameter in parameters:
             parameter.grad = None
+
+
+def check_network(network: torch.nn.Module, values: int) -> None:
+    """Check that a network stores as many values as its architecture says, so that its size can be trusted.
+
+    Raises:
+        PluginError: it does not.
+    """
+    stored = sum(value.numel() for value in network.state_dict().values() if value.is_floating_point())
+    if stored != values:
+        name = type(network).__qualname__
+        raise PluginError(f"network {name} stores {stored} values, and count_values of its architecture says {values}")
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:

@@ -329,20 +329,20 @@ BROKEN = {
 @pytest.mark.parametrize(
     ("flag", "body", "complaint"),
     [
-        ("strategy", "raise RuntimeError('oh no')", "plugin Broken of .* failed: RuntimeError: oh no"),
+        ("strategy", "raise RuntimeError('oh no')", "broken. of broken.py failed: RuntimeError: oh no"),
         ("strategy", "return 2.5", "the strategy asks for 2.5 trainings"),
         ("strategy", "return 0", "the strategy asks for 0 trainings"),
-        ("sampler", "raise RuntimeError('oh no')", "plugin Broken of .* failed: RuntimeError: oh no"),
+        ("sampler", "raise RuntimeError('oh no')", "broken. of broken.py failed: RuntimeError: oh no"),
         ("sampler", "return None", "the sampler chose none of 45 shapes"),
-        ("sampler", "return 5", "plugin Broken of .* failed: TypeError"),
+        ("sampler", "return 5", "broken. of broken.py failed: TypeError"),
         ("sampler", "return [[]] ", "the sampler chose"),
         ("sampler", "raise SystemExit(0)", "a plugin ended the program"),
         ("sampler", "shapes.clear(); return []", "has no attribute 'clear'"),
         ("goal", "return float('nan')", "the score of .* is not a number"),
-        ("goal", "return None", "plugin Broken of .* failed: TypeError"),
+        ("goal", "return None", "broken. of broken.py failed: TypeError"),
         ("goal", "return values['heat']", "KeyError: 'heat'"),
         ("model", "return []", "made 0 predictions for 45 shapes"),
-        ("model", "return [None] * len(shapes)", "plugin Broken of .* failed: AttributeError"),
+        ("model", "return [50.0] * len(shapes)", "predict returned float objects instead of shape_dnn.Prediction"),
         ("model", "return [Prediction(float('inf'))] * len(shapes)", "it predicted Prediction"),
         ("model", "return [Prediction(90.0, -1.0)] * len(shapes)", "it predicted Prediction"),
     ],
@@ -439,5 +439,5 @@ def test_images_that_are_not_what_their_dataset_says_are_refused(shape_dnn: Run)
         Path("wrong.py").write_text(wrong)
         ran = shape_dnn("--plugin", "wrong.py", "--dataset", "stripes", "--device", "cpu")
         assert ran.status == 4
-        assert "plugin Stripes" in ran.error
+        assert "dataset 'stripes' of wrong.py" in ran.error
         assert complaint in ran.error

@@ -27,7 +27,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "code"), blocks("python"))
 def test_python_in_the_documentation_runs(page: str, code: str) -> None:
-    exec(compile(code, page, "exec"), {"__name__": "documentation"})  # noqa: S102
+    exec(compile(code, page, "exec"), {"__name__": "__main__"})  # noqa: S102
 
 
 COMMANDS = [

@@ -107,7 +107,7 @@ def test_measure_prints_four_keys_for_each_metric_and_remembers(shape_dnn: Calla
     assert "latency" not in again.err
     assert len(measure(["latency"], **{k: v for k, v in SMALL.items() if k != "epochs"}, batch_size=2)) == 4
     assert "latency_low" in shape_dnn("measure", *arguments, "--format", "csv").out
-    assert "ok" in shape_dnn("measure", *arguments).out
+    assert " to " in shape_dnn("measure", *arguments).out
 
 
 TROUBLE = """
@@ -217,7 +217,9 @@ def test_a_training_that_was_stopped_early_has_no_accuracy_and_is_trained_when_n
 @pytest.mark.parametrize("body", ["return iter([])", "raise OSError('no cluster')", "return None"])
 def test_an_executor_that_does_not_do_its_work_is_named(body: str) -> None:
     Path("lazy.py").write_text(HERE.replace("import torch\n", body + "\n").replace("yield Outcome", "print"))
-    with pytest.raises(PluginError, match=r"executor 'here' of lazy\.py returned 0 outcomes|plugin Here of .* failed"):
+    with pytest.raises(
+        PluginError, match=r"executor 'here' of lazy\.py returned 0 outcomes|executor 'here' of lazy\.py failed"
+    ):
         tune(**{**SMALL, "plugin": "lazy.py", "executor": "here"})
 
 
@@ -271,3 +273,40 @@ def test_a_question_about_what_nobody_measured_is_refused() -> None:
     for question in ({"max_latency": "4ms"}, {"goal": "latency"}):
         with pytest.raises(MeterError, match="the study knows the latency of no shape; measure it"):
             ask("shape-dnn-study", **question)
+
+
+def test_a_script_without_the_condition_that_processes_need_is_told_so_and_no_failure_is_remembered() -> None:
+    call = "tune(depth='10:11:6', width='1/4:1/2:1/4', epochs=1, device='cpu', option={'dataset.limit': 300})"
+    Path("script.py").write_text(f"from shape_dnn import tune\nresult = {call}\nprint(result)\n")
+    ran = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert 'below `if __name__ == "__main__":`' in ran.stderr.splitlines()[-1]
+    Path("script.py").write_text(f"from shape_dnn import tune\nif __name__ == '__main__':\n    print({call})\n")
+    ran = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=True)
+    assert ran.stdout == "<Result: 1 of 1 shapes comply, verified False>\n"
+
+
+def test_a_network_that_is_not_what_its_closed_form_says_is_refused(shape_dnn: Callable[..., Any]) -> None:
+    Path("wrong.py").write_text(
+        TROUBLE.replace(
+            "class Trouble(WideResNet):",
+            "class Trouble(WideResNet):\n    def count_values(self, *a):\n        return 7\n",
+        )
+    )
+    ran = shape_dnn(
+        *FLAGS[4:], "--depth", "10:11:6", "--width", "1/4:1/2:1/4", "--plugin", "wrong.py", "--arch", "trouble"
+    )
+    assert ran.status == 4
+    assert "stores 5214 values, and count_values of its architecture says 7" in ran.error
+
+
+def test_a_question_may_change_the_goal_and_its_options() -> None:
+    goal = "\nfrom shape_dnn import Goal, Option\nclass Compromise(Goal):\n    metrics = ('size', 'accuracy')\n"
+    goal += "    def __init__(self, weight):\n        self.weight = weight\n"
+    goal += "    def score(self, values):\n        return self.weight * values['size'] - values['accuracy']\n"
+    goal += "@hookimpl\ndef shape_dnn_goals():\n    yield Plugin('compromise', '', Compromise, {'weight': Option(1.0, '')})\n"
+    Path("here.py").write_text(HERE + goal)
+    options = {**SMALL["option"], "goal.weight": 1000}
+    tune(**{**SMALL, "option": options}, plugin="here.py", executor="here", goal="compromise")
+    assert ask("shape-dnn-study", goal="size").best == Shape(10, ask("shape-dnn-study", goal="size").shapes[0].width)
+    assert ask("shape-dnn-study", goal="compromise", option={"goal.weight": 0}).best is not None

@@ -178,6 +178,12 @@ def test_a_plugin_file_works_without_packaging() -> None:
     assert Registry([Path("mine.py")]).load("sampler", "middle").identity != before
 
 
+def test_a_file_without_a_hook_is_told_what_is_missing() -> None:
+    Path("mine.py").write_text(GOOD.replace("@hookimpl", ""))
+    with pytest.raises(PluginError, match=r"mine\.py declares no plugin; is @hookimpl missing"):
+        Registry([Path("mine.py")])
+
+
 def test_a_plugin_that_changed_since_it_was_chosen_is_not_used_in_its_place() -> None:
     Path("mine.py").write_text(GOOD)
     choice = Registry([Path("mine.py")]).load("sampler", "middle", {"offset": 2}).choice

@@ -133,3 +133,15 @@ def test_no_size_is_computed_for_a_shape_the_architecture_does_not_have() -> Non
 def test_a_column_without_values_is_no_reason_to_drop_shapes() -> None:
     with pytest.raises(MeterError, match="no value in column 'heat'"):
         tune(replay=write("depth,width,accuracy,heat\n10,1,90,\n16,1,91,\n"), max={"heat": 3})
+
+
+def test_simulate_gives_an_option_to_the_plugins_that_have_it(table: Path) -> None:
+    rows = simulate(table, samplers=["random", "interval"], models=["ridge"], seeds=1, option={"sampler.seed": 3})
+    assert len(rows) == 2
+    with pytest.raises(UsageError, match="none of the samplers interval has such an option"):
+        simulate(table, samplers=["interval"], seeds=1, option={"sampler.seed": 3})
+
+
+def test_observers_follow_a_replay_too(table: Path) -> None:
+    tune(replay=table, max_size=2, observer="jsonl")
+    assert "StageFinished" in Path("shape-dnn-events.jsonl").read_text()

@@ -12,7 +12,7 @@ from shape_dnn.cli.output import DEBUG, FORMATS, print_result, results_only
 
 @click.command("ask")
 @click.argument("study")
-@options("max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "model", "plugin")
+@options("max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "model", "option", "plugin")
 @click.option("--format", "output", type=FORMATS, default="table", show_default=True, help="Form of the result.")
 @DEBUG
 def command(study: str, output: str, **flags: Any) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from shape_dnn.cli.config import gather, options
 from shape_dnn.cli.output import DEBUG, FORMATS, number, print_csv, print_json, print_table, results_only
+
+if TYPE_CHECKING:
+    from shape_dnn.records import Measurement
 
 
 @click.command("measure")
@@ -47,12 +50,17 @@ def command(metrics: str, config: str | None, output: str, **flags: Any) -> None
     elif output == "csv":
         print_csv(rows, columns)
     else:
-        cells = [[str(shape.width) if c == "width" else _cell(row[c]) for c in columns]
-                 for shape, row in zip(found, rows, strict=True)]  # fmt: skip
-        print_table(cells, columns, title=f"{len(rows)} shapes")
+        cells = [
+            [str(shape.depth), str(shape.width), *(_cell(measurements[name]) for name in names)]
+            for shape, measurements in found.items()
+        ]
+        print_table(cells, ["depth", "width", *names], title=f"{len(rows)} shapes")
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, str | int):
-        return str(value)
-    return number(value) if isinstance(value, float) else "-"
+def _cell(measurement: Measurement) -> str:
+    """Write a value with its interval, if it has one, or why there is none."""
+    if measurement.value is None:
+        return measurement.status
+    value, low, high = number(measurement.value), number(measurement.low), number(measurement.high)
+    interval = "" if low == high else f" ({low} to {high})"
+    return value + interval + ("" if measurement.status == "ok" else f", {measurement.status}")

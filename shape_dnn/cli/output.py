@@ -71,7 +71,9 @@ def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str], title: st
     console().print(table)
 
 
-LEFT = frozenset({"name", "kind", "distribution", "version", "state", "reason", "path", "strategy", "sampler", "model"})
+LEFT = frozenset(
+    {"name", "kind", "source", "state", "what it is, or why it cannot be used", "path", "strategy", "sampler", "model"}
+)
 
 
 def number(value: float | None, digits: int = 4) -> str:

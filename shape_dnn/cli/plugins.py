@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from shape_dnn.cli.output import DEBUG, FORMATS, print_csv, print_json, print_table, results_only
 
+if TYPE_CHECKING:
+    from shape_dnn.kinds import Plugin
+
 
 @click.command("plugins")
 @click.option("--plugin", "files", multiple=True, metavar="FILE.py", help="Python file that declares plugins.")
-@click.option("--kind", help="Only this kind.")
+@click.option("--kind", help="Only this kind, in a table with all options.")
 @click.option("--format", "output", type=FORMATS, default="table", show_default=True, help="Form of the list.")
 @DEBUG
 def command(files: tuple[str, ...], kind: str | None, output: str) -> None:
-    """List every plugin with kind, distribution, version and state."""
+    """List every plugin with kind, distribution, version and state; those of one kind with their options."""
     from shape_dnn.cli.config import Gathered
     from shape_dnn.errors import UsageError
     from shape_dnn.plugins import KINDS, Registry
 
+    kind = next((known.name for known in KINDS.values() if kind == known.flag), kind)
     if kind is not None and kind not in KINDS:
         raise UsageError(f"--kind: {kind!r} is not a kind; known are {', '.join(KINDS)}")
     with Gathered().named(), results_only():
@@ -35,4 +41,16 @@ def command(files: tuple[str, ...], kind: str | None, output: str) -> None:
     elif output == "csv":
         print_csv(rows, columns)
     else:
-        print_table([[str(value or "-") for value in row.values()] for row in rows], columns)
+        cells = []
+        for entry in entries:
+            what = entry.reason or (entry.plugin.summary if entry.plugin else "")
+            cells.append([entry.name, entry.kind or "-", str(entry.source), entry.state, what])
+            if kind is not None and entry.plugin is not None:
+                cells += [["", "", "", "", line] for line in _options(KINDS[kind].flag, entry.plugin)]
+        print_table(cells, ["name", "kind", "source", "state", "what it is, or why it cannot be used"])
+
+
+def _options(flag: str, plugin: Plugin) -> Iterator[str]:
+    for name, option in sorted(plugin.options.items()):
+        accepted = f" ({', '.join(map(str, option.choices))})" if option.choices else ""
+        yield f"-o {flag}.{name}={option.default}  {option.help}{accepted}"

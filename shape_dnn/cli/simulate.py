@@ -17,7 +17,20 @@ from shape_dnn.cli.output import DEBUG, FORMATS, number, print_csv, print_json, 
 @click.option("--sampler", "samplers", multiple=True, metavar="NAME", help="Repeatable; by default all installed.")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Repeatable; by default all installed.")
 @click.option("--seeds", type=click.IntRange(1), default=10, show_default=True, help="Searches for each combination.")
-@options("train", "max", "min", "max_size", "max_latency", "max_energy", "min_accuracy", "goal", "option", "plugin")
+@options(
+    "arch",
+    "dataset",
+    "train",
+    "max",
+    "min",
+    "max_size",
+    "max_latency",
+    "max_energy",
+    "min_accuracy",
+    "goal",
+    "option",
+    "plugin",
+)
 @click.option("--format", "output", type=FORMATS, default="table", show_default=True, help="Form of the list.")
 @DEBUG
 def command(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from shape_dnn.errors import TrainingError
+from shape_dnn.errors import TrainingError, UnavailableError
 from shape_dnn.kinds import Executor
 from shape_dnn.work import Outcome, Task
 
@@ -72,6 +72,7 @@ class _Worker:
         # Only the worker may hold its end, so that its death is seen here as the end of the connection.
         theirs.close()
         self.alive = True
+        self.ready = False
 
     def start(self, task: Task) -> None:
         """Send a task."""
@@ -82,11 +83,19 @@ class _Worker:
         """Take one message; return the outcome if it was the last one."""
         try:
             what, content = self.connection.recv()
+            if what == "ready":
+                self.ready = True
+                return None
             if what == "report":
                 self.connection.send(report(task, content))
                 return None
         except (EOFError, ConnectionError):
             self.alive = False
+            if not self.ready:
+                raise UnavailableError(
+                    f"a worker process could not start: {self._cause_of_death()}. A script that starts a search must "
+                    'do so below `if __name__ == "__main__":`, since worker processes import it again'
+                ) from None
             return Outcome(task, error=TrainingError(self._cause_of_death()))
         return Outcome(task, result=content) if what == "result" else Outcome(task, error=content)
 
@@ -125,6 +134,7 @@ def _serve(connection: Connection, threads: int) -> None:
         return bool(connection.recv())
 
     with contextlib.suppress(EOFError, ConnectionError):  # the driver is gone, and so is this process in a moment
+        connection.send(("ready", None))
         while (task := connection.recv()) is not None:
             try:
                 message = ("result", task.run(report))
