@@ -8,6 +8,7 @@ import os
 import socket
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,8 +128,7 @@ class Store:
             raise UsageError(f"there is no study in {str(directory)!r} (no {FILE_NAME})", setting="study")
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=30)
-            self._open()
+            self._connect(str(self.path))
             (directory / "weights").mkdir(exist_ok=True)
             self._connection.execute("BEGIN IMMEDIATE")  # fails here rather than after hours if it cannot be written
             self._connection.execute("ROLLBACK")
@@ -164,9 +164,13 @@ class Store:
         """Make an empty study without a file, for those who only look."""
         store = cls.__new__(cls)
         store.directory = store.path = Path()
-        store._connection = sqlite3.connect(":memory:", isolation_level=None)  # noqa: SLF001 - its own
-        store._open()  # noqa: SLF001
+        store._connect(":memory:")  # noqa: SLF001 - its own
         return store
+
+    def _connect(self, name: str) -> None:
+        self._connection = sqlite3.connect(name, isolation_level=None, timeout=30)
+        weakref.finalize(self, self._connection.close)  # also when opening goes wrong below
+        self._open()
 
     def close(self) -> None:
         """Close the file."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hook_examples import example
 
 from shape_dnn import __version__
 
@@ -428,9 +429,7 @@ def test_a_meter_that_misbehaves_is_named_and_nothing_is_recorded(
 
 
 def test_images_that_are_not_what_their_dataset_says_are_refused(shape_dnn: Run) -> None:
-    from shape_dnn import hookspecs
-
-    code = (hookspecs.shape_dnn_datasets.__doc__ or "").split("Example::\n", 1)[1].replace("\n        ", "\n")
+    code = example("shape_dnn_datasets")
     for wrong, complaint in (
         (code.replace("input_shape = (1, 8, 8)", "input_shape = (3, 8, 8)"), "its train images are uint8"),
         (code.replace("classes = 2", "classes = 1"), "labels run from 0 to 1, with 1 classes"),

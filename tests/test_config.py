@@ -129,3 +129,12 @@ def test_an_option_given_by_a_flag_replaces_that_of_the_file_and_no_other() -> N
     config = write("option: {arch.stem: 16, dataset.limit: 7}\n")
     settings = gather({"option": ("dataset.limit=5",)}, config, {}).settings()
     assert settings.option == ("arch.stem=16", "dataset.limit=5")
+
+
+def test_file_and_form_of_the_output_can_be_set_in_the_environment_too(
+    shape_dnn: Ran, monkeypatch: pytest.MonkeyPatch, table: Path
+) -> None:
+    monkeypatch.setenv("SHAPE_DNN_CONFIG", write(f"replay: {table}\n"))
+    monkeypatch.setenv("SHAPE_DNN_FORMAT", "json")
+    assert shape_dnn().json["space"]["shapes"] == 45
+    assert shape_dnn("--format", "csv").out.startswith("depth,width")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import shlex
 from collections.abc import Callable
@@ -11,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hook_examples import example
 
-from shape_dnn import hookspecs
 from shape_dnn.plugins import KINDS, Registry
 from shape_dnn.settings import Settings
 
@@ -55,9 +54,7 @@ def test_yaml_in_the_documentation_is_accepted(page: str, text: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 def test_every_hook_has_an_example_that_works_alone(kind: Any) -> None:
-    text = inspect.getdoc(getattr(hookspecs, kind.hook)) or ""
-    code = "\n".join(line[4:] for line in text.split("Example::\n", 1)[1].splitlines())
-    Path("example.py").write_text(code)
+    Path("example.py").write_text(example(kind.hook))
     registry = Registry([Path("example.py")])
     (entry,) = [e for e in registry.entries() if e.source.distribution == "example.py"]
     assert entry.kind == kind.name

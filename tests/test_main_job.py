@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hook_examples import example
 
 from shape_dnn import MeterError, PluginError, Shape, ask, measure, tune
 from shape_dnn.events import Event, Measured, TrainingFinished
+from shape_dnn.plugins import KINDS
 
 SMALL: dict[str, Any] = {
     "depth": "10:17:6",
@@ -225,17 +227,7 @@ def test_an_executor_that_does_not_do_its_work_is_named(body: str) -> None:
 
 def test_a_plugin_can_replace_every_part(tmp_path: Path) -> None:
     """The examples of the hook specs, all at once in one file, in one search."""
-    import inspect
-
-    from shape_dnn import hookspecs
-    from shape_dnn.plugins import KINDS
-
-    source = ""
-    for kind in KINDS.values():
-        text = inspect.getdoc(getattr(hookspecs, kind.hook)) or ""
-        lines = text.split("Example::\n", 1)[1].splitlines()
-        source += "\n".join(line[4:] for line in lines) + "\n"
-    Path("everything.py").write_text(source)
+    Path("everything.py").write_text("".join(example(kind.hook) for kind in KINDS.values()))
     result = tune(
         plugin="everything.py", arch="perceptron", dataset="stripes", sampler="shallow", strategy="root", model="mean",
         goal="error-times-size", executor="here", terminator="hopeless", observer="count", max={"layers": 2}, epochs=2,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
@@ -91,13 +92,13 @@ def garbage(path: Path) -> None:
 
 
 def another_program(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE theirs (x)")
 
 
 def newer(path: Path) -> None:
     Store(path.parent).close()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
 
 
@@ -130,7 +131,7 @@ def test_a_directory_that_cannot_be_written_is_refused() -> None:
 
 def lacks_a_table(path: Path) -> None:
     Store(path.parent).close()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DROP TABLE measurement")
 
 

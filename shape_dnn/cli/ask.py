@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMATS, print_result, results_only
+from shape_dnn.cli.output import DEBUG, FORMAT, print_result, results_only
 
 
 @click.command("ask")
 @click.argument("study")
 @options("max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "model", "option", "plugin")
-@click.option("--format", "output", type=FORMATS, default="table", show_default=True, help="Form of the result.")
+@FORMAT
 @DEBUG
 def command(study: str, output: str, **flags: Any) -> None:
     """Answer with other limits or another goal from what STUDY knows. Nothing is measured or trained."""

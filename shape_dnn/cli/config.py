@@ -18,7 +18,7 @@ from shape_dnn.settings import Settings, unknown_setting
 
 PREFIX = "SHAPE_DNN_"
 PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
-NOT_SETTINGS = ("SHAPE_DNN_PLUGINS",)
+NOT_SETTINGS = ("SHAPE_DNN_PLUGINS", "SHAPE_DNN_CONFIG", "SHAPE_DNN_FORMAT")
 
 
 @dataclass

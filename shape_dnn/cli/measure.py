@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMATS, number, print_csv, print_json, print_table, results_only
+from shape_dnn.cli.output import DEBUG, FORMAT, number, print_csv, print_json, print_table, results_only
 
 if TYPE_CHECKING:
     from shape_dnn.records import Measurement
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @click.command("measure")
 @click.option("--metrics", default="size,latency", show_default=True, help="Names of metrics, separated by commas.")
-@click.option("--config", metavar="FILE.yaml", help="Settings by name.")
+@click.option("--config", metavar="FILE.yaml", envvar="SHAPE_DNN_CONFIG", help="Settings by name.")
 @options(
     "arch", "dataset", "data_dir", "depth", "width", "batch_size", "device", "meter", "option", "plugin", "executor",
     "study",
 )  # fmt: skip
-@click.option("--format", "output", type=FORMATS, default="table", show_default=True, help="Form of the list.")
+@FORMAT
 @DEBUG
 def command(metrics: str, config: str | None, output: str, **flags: Any) -> None:
     """Measure metrics of every shape of a space. What the study knows already is not measured again."""

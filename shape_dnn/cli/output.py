@@ -18,7 +18,15 @@ from rich.text import Text
 
 from shape_dnn.result import Result
 
-FORMATS = click.Choice(["table", "json", "csv"])
+FORMAT = click.option(
+    "--format",
+    "output",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    envvar="SHAPE_DNN_FORMAT",
+    help="Form of the output.",
+)
 DEBUG = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors.")
 """Read by :func:`shape_dnn.cli.main`, and accepted by every command."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shape_dnn.cli.output import DEBUG, FORMATS, print_csv, print_json, print_table, results_only
+from shape_dnn.cli.output import DEBUG, FORMAT, print_csv, print_json, print_table, results_only
 
 if TYPE_CHECKING:
     from shape_dnn.kinds import Plugin
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command("plugins")
 @click.option("--plugin", "files", multiple=True, metavar="FILE.py", help="Python file that declares plugins.")
 @click.option("--kind", help="Only this kind, in a table with all options.")
-@click.option("--format", "output", type=FORMATS, default="table", show_default=True, help="Form of the list.")
+@FORMAT
 @DEBUG
 def command(files: tuple[str, ...], kind: str | None, output: str) -> None:
     """List every plugin with kind, distribution, version and state; those of one kind with their options."""

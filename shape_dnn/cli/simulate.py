@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMATS, number, print_csv, print_json, print_table, results_only
+from shape_dnn.cli.output import DEBUG, FORMAT, number, print_csv, print_json, print_table, results_only
 
 
 @click.command("simulate")
@@ -31,7 +31,7 @@ from shape_dnn.cli.output import DEBUG, FORMATS, number, print_csv, print_json, 
     "option",
     "plugin",
 )
-@click.option("--format", "output", type=FORMATS, default="table", show_default=True, help="Form of the list.")
+@FORMAT
 @DEBUG
 def command(
     table: str,

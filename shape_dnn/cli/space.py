@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMATS, number, print_table, results_only
+from shape_dnn.cli.output import DEBUG, FORMAT, number, print_table, results_only
 from shape_dnn.errors import NothingCompliesError
 
 
 @click.command("space")
-@click.option("--config", metavar="FILE.yaml", help="Settings by name.")
+@click.option("--config", metavar="FILE.yaml", envvar="SHAPE_DNN_CONFIG", help="Settings by name.")
 @options("arch", "dataset", "data_dir", "depth", "width", "max_size", "max", "min", "option", "plugin")
-@click.option("--format", "output", type=FORMATS, default="table", show_default=True, help="Form of the list.")
+@FORMAT
 @DEBUG
 def command(config: str | None, output: str, **flags: Any) -> None:
     """List the shapes of a design space and their sizes. Limits on size are applied; no network is built."""

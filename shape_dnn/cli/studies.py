@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from shape_dnn.cli.output import DEBUG, FORMATS, print_csv, print_json, print_table
+from shape_dnn.cli.output import DEBUG, FORMAT, print_csv, print_json, print_table
 
 
 @click.command("studies")
 @click.argument("directory", default=".")
-@click.option("--format", "output", type=FORMATS, default="table", show_default=True, help="Form of the list.")
+@FORMAT
 @DEBUG
 def command(directory: str, output: str) -> None:
     """List the studies in DIRECTORY and below."""

@@ -7,15 +7,20 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMATS, print_result, results_only
+from shape_dnn.cli.output import DEBUG, FORMAT, print_result, results_only
 
 
 @click.command("tune")
-@click.option("--config", metavar="FILE.yaml", help="Settings by name; a flag or SHAPE_DNN_NAME beats them.")
+@click.option(
+    "--config",
+    metavar="FILE.yaml",
+    envvar="SHAPE_DNN_CONFIG",
+    help="Settings by name; a flag or SHAPE_DNN_NAME beats them.",
+)
 @options()
 @click.option("--dry-run", is_flag=True, help="Only tell what would be trained.")
 @click.option("--print-config", is_flag=True, help="Only print every setting and where it came from, as YAML.")
-@click.option("--format", "output", type=FORMATS, default="table", show_default=True, help="Form of the result.")
+@FORMAT
 @DEBUG
 def command(
     config: str | None,
