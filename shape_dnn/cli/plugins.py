@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 @DEBUG
 def command(files: tuple[str, ...], kind: str | None, output: str) -> None:
     """List every plugin with kind, distribution, version and state; those of one kind with their options."""
-    from shape_dnn.cli.config import Gathered
     from shape_dnn.errors import UsageError
     from shape_dnn.plugins import KINDS, Registry
 
     kind = next((known.name for known in KINDS.values() if kind == known.flag), kind)
     if kind is not None and kind not in KINDS:
         raise UsageError(f"--kind: {kind!r} is not a kind; known are {', '.join(KINDS)}")
-    with Gathered().named(), results_only():
-        registry = Registry([Path(name) for name in files])
+    try:
+        with results_only():
+            registry = Registry([Path(name) for name in files])
+    except UsageError as error:
+        raise UsageError(f"--plugin: {error.message}") from None
     entries = [entry for entry in registry.entries() if kind in (None, entry.kind)]
     columns = ["name", "kind", "distribution", "version", "state", "reason"]
     rows = [
