@@ -39,6 +39,15 @@ def available() -> list[str]:
     return ["cpu", *cuda]
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether this is how Python, or torch on some device, says that the memory does not suffice."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+
+
 def fingerprint(device: str) -> dict[str, str]:
     """Describe the hardware and software that determine how fast a network runs."""
     import torch

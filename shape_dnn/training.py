@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from shape_dnn import images, splits
-from shape_dnn.errors import PluginError, TrainingError
+from shape_dnn import devices, images, splits
+from shape_dnn.errors import PluginError, TrainingError, describe
 from shape_dnn.kinds import Architecture, LabelledImages
 from shape_dnn.plugins import Choice, Registry
 from shape_dnn.recipes import Recipe
@@ -73,18 +73,17 @@ class TrainingTask(Task):
         began = time.perf_counter()
         architecture = load_architecture(self.architecture, self.plugin_files)
         train, judge = self.split()
+        input_shape = train.images.shape[1:]
         torch.manual_seed(self.seed)
-        network = architecture.build(self.shape, train.images.shape[1:], self.classes)
-        check_network(network, architecture.count_values(self.shape, train.images.shape[1:], self.classes))
-        run = Run(network, self.recipe, torch.device(self.device))
         torch.set_flush_denormal(True)  # numbers too small to matter slow a processor down
         try:
+            network = architecture.build(self.shape, input_shape, self.classes)
+            check_network(network, architecture.count_values(self.shape, input_shape, self.classes))
+            run = Run(network, self.recipe, torch.device(self.device))
             curve = run.fit(train, judge, report)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise TrainingError(f"out of memory on {self.device}: {_one_line(error)}") from None
-        except RuntimeError as error:
-            if "allocate memory" in str(error):
-                raise TrainingError(f"out of memory on {self.device}: {_one_line(error)}") from None
+        except Exception as error:
+            if devices.is_out_of_memory(error):
+                raise TrainingError(f"out of memory on {self.device}: {describe(error)[:200]}") from None
             raise
         finally:
             torch.set_flush_denormal(False)
@@ -317,7 +316,3 @@ def _registry(plugin_files: tuple[Path, ...]) -> Registry:
 def load_architecture(choice: Choice, plugin_files: tuple[Path, ...]) -> Architecture:
     """Create an architecture from its name in a worker process."""
     return cast("Architecture", _registry(plugin_files).load_again(choice))
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

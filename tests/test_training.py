@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from shape_dnn import LabelledImages, Recipe, Shape, TrainingError, images
+from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.datasets.digits import Digits
 from shape_dnn.plugins import Choice
 from shape_dnn.recipes import IMAGENET32_PAPER, WRN_PAPER
@@ -171,3 +172,15 @@ def test_images_on_disk_are_those_that_were_saved() -> None:
     again, test_again = images.load(Path("here"))
     assert images.fingerprint(train, test) == images.fingerprint(again, test_again)
     assert [path.name for path in Path().iterdir()] == ["here"]
+
+
+class Heavy(WideResNet):
+    def build(self, *arguments: object) -> torch.nn.Module:
+        torch.empty(2**55)
+        return super().build(*arguments)  # type: ignore[arg-type]
+
+
+def test_a_training_that_does_not_fit_into_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shape_dnn.training.load_architecture", lambda *_: Heavy())
+    with pytest.raises(TrainingError, match="out of memory on cpu: RuntimeError.*allocate memory"):
+        task().run(go_on)

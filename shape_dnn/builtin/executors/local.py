@@ -36,7 +36,7 @@ class Local(Executor):
     ) -> Iterator[Outcome]:
         """Hand each task to a free worker, in order."""
         waiting = deque(tasks)
-        most = max(1, min(len(waiting), workers or len(os.sched_getaffinity(0)) // self.threads))
+        most = max(1, min(len(waiting), workers or _cores() // self.threads))
         while waiting or self._busy:
             while waiting and len(self._busy) < most:
                 worker = self._idle.pop() if self._idle else _Worker(self.threads)
@@ -59,6 +59,12 @@ class Local(Executor):
             worker.stop()
         self._busy.clear()
         self._idle.clear()
+
+
+def _cores() -> int:
+    """Count the processors this process may use, which not every system tells apart from those there are."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 class _Worker:

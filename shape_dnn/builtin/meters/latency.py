@@ -58,10 +58,8 @@ class Latency(Instrument):
             for shape in shapes:
                 try:
                     yield shape, self._measure(workload, shape)
-                except (torch.OutOfMemoryError, MemoryError):
-                    yield shape, Measurement(None, status="out of memory")
-                except RuntimeError as error:
-                    if "allocate memory" not in str(error):
+                except Exception as error:
+                    if not devices.is_out_of_memory(error):
                         raise
                     yield shape, Measurement(None, status="out of memory")
         finally:
