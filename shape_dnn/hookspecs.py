@@ -3,7 +3,7 @@
 A plugin package has an entry point in the group ``shape_dnn`` that names a module (or an object) with hook
 implementations; a single file can be given to the command as ``--plugin FILE.py``. Hooks declare, they never do the
 work: each yields :class:`~shape_dnn.kinds.Plugin` records, and only the factory of the plugin that a user selects is
-called. The examples below are complete.
+called. The specs themselves are never called, which is all that their bodies say. The examples are complete.
 """
 
 from __future__ import annotations
