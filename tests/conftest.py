@@ -8,9 +8,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from shape_dnn.cli import main
+
+hypothesis.settings.register_profile("steady", deadline=None)  # a slow moment of the machine is no failure
+hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture(autouse=True)
