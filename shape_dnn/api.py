@@ -109,10 +109,12 @@ def _plan(parts: Assembly) -> Result:
     store = Store(directory, create=False) if (directory / FILE_NAME).is_file() else Store.in_memory()
     try:
         # A dataset or a sensor that is missing stops the plan, as it would stop the search.
-        contexts = {TRAINING: store.context(TRAINING, problem.training_identity)}
+        identities = {TRAINING: problem.training_identity}
         for metric, meter in parts.meters.items():
             if not is_formula(meter):
-                contexts[metric] = store.context(metric, problem.measurement_identity(meter))
+                identities[metric] = problem.measurement_identity(meter)
+        found = {kind: store.find_context(kind, identity) for kind, identity in identities.items()}
+        contexts = {kind: context for kind, context in found.items() if context is not None}
         memory = Memory(store, problem.workload, parts.meters, contexts)
         answer = tuning.plan(parts.shapes, parts.query, parts.modelling, memory)
         new_trainings = len(answer.trainings) - len(memory.train([t.shape for t in answer.trainings]))
@@ -247,8 +249,7 @@ def _result(parts: Assembly, answer: Answer, facts: Facts, arch: str | None, new
     in_table = parts.table.columns if parts.table is not None else ()
     obtainable = [m for m in {*ALWAYS_SHOWN, *parts.query.costs} if m in parts.meters or m in in_table]
     if parts.table is not None:
-        computable = {"arch", "dataset"} <= parts.settings.model_fields_set
-        obtainable = [m for m in obtainable if m in in_table or computable]
+        obtainable = [m for m in obtainable if m in in_table or parts.workload_of_table is not None]
     metrics: Mapping[str, Mapping[Shape, float | None]] = {
         metric: dict(zip(shapes, facts.measure(metric, shapes), strict=True))
         for metric in sorted(obtainable)

@@ -117,7 +117,7 @@ class Assembly:
     @cached_property
     def meters(self) -> dict[str, Loaded[Meter]]:
         """The meter of each metric that a constraint or the goal needs, and of size."""
-        return self.meters_of({"size", *self.metrics_in_question, *self._chosen_meters} - {"accuracy"})
+        return self.meters_of({"size", *self.metrics_in_question} - {"accuracy"})
 
     def meters_of(self, metrics: Iterable[str]) -> dict[str, Loaded[Meter]]:
         """Load the meter of each metric; in a replay, of those that the table lacks and a meter has.
@@ -293,12 +293,16 @@ class Assembly:
     def replay(self) -> Replay:
         """Facts from the table."""
         assert self.table is not None  # noqa: S101 - asked for only then
-        workload = None
-        if {"arch", "dataset"} <= self.settings.model_fields_set:
-            dataset = self.dataset.instance
-            self._check_shapes_of_table()
-            workload = Workload(self.architecture.instance, dataset.input_shape, dataset.classes, 1, "cpu")
-        return Replay(self.table, self.settings.seed, self.meters, workload)
+        return Replay(self.table, self.settings.seed, self.meters, self.workload_of_table)
+
+    @cached_property
+    def workload_of_table(self) -> Workload | None:
+        """What closed forms are computed for in a replay; None unless the user names architecture and dataset."""
+        if not {"arch", "dataset"} <= self.settings.model_fields_set:
+            return None
+        self._check_shapes_of_table()
+        dataset = self.dataset.instance
+        return Workload(self.architecture.instance, dataset.input_shape, dataset.classes, 1, "cpu")
 
     # Helpers
 

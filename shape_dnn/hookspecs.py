@@ -3,7 +3,7 @@
 A plugin package has an entry point in the group ``shape_dnn`` that names a module (or an object) with hook
 implementations; a single file can be given to the command as ``--plugin FILE.py``. Hooks declare, they never do the
 work: each yields :class:`~shape_dnn.kinds.Plugin` records, and only the factory of the plugin that a user selects is
-called. The specs themselves are never called, which is all that their bodies say. The examples are complete.
+called. The specs themselves have no body, since nobody calls them. The examples are complete.
 """
 
 from __future__ import annotations
@@ -59,7 +59,6 @@ def shape_dnn_architectures() -> Iterable[Plugin]:
         def shape_dnn_architectures():
             yield Plugin("perceptron", "fully connected layers", Perceptron)
     """
-    raise NotImplementedError
 
 
 @hookspec
@@ -91,7 +90,6 @@ def shape_dnn_datasets() -> Iterable[Plugin]:
         def shape_dnn_datasets():
             yield Plugin("stripes", "horizontal against vertical stripes in noise", Stripes)
     """
-    raise NotImplementedError
 
 
 @hookspec
@@ -112,7 +110,6 @@ def shape_dnn_meters() -> Iterable[Plugin]:
         def shape_dnn_meters():
             yield Plugin("layers", "number of layers", Layers)
     """
-    raise NotImplementedError
 
 
 @hookspec
@@ -131,7 +128,6 @@ def shape_dnn_samplers() -> Iterable[Plugin]:
         def shape_dnn_samplers():
             yield Plugin("shallow", "the shallowest shapes first", Shallow)
     """
-    raise NotImplementedError
 
 
 @hookspec
@@ -150,7 +146,6 @@ def shape_dnn_strategies() -> Iterable[Plugin]:
         def shape_dnn_strategies():
             yield Plugin("root", "the square root of the number of candidates", Root)
     """
-    raise NotImplementedError
 
 
 @hookspec
@@ -172,7 +167,6 @@ def shape_dnn_accuracy_models() -> Iterable[Plugin]:
         def shape_dnn_accuracy_models():
             yield Plugin("mean", "every shape is as accurate as the mean", Mean)
     """
-    raise NotImplementedError
 
 
 @hookspec
@@ -193,7 +187,6 @@ def shape_dnn_goals() -> Iterable[Plugin]:
         def shape_dnn_goals():
             yield Plugin("error-times-size", "small and accurate", ErrorTimesSize)
     """
-    raise NotImplementedError
 
 
 @hookspec
@@ -218,7 +211,6 @@ def shape_dnn_executors() -> Iterable[Plugin]:
         def shape_dnn_executors():
             yield Plugin("here", "one after the other in the process of the search", Here)
     """
-    raise NotImplementedError
 
 
 @hookspec
@@ -237,7 +229,6 @@ def shape_dnn_terminators() -> Iterable[Plugin]:
         def shape_dnn_terminators():
             yield Plugin("hopeless", "stop what is still below 20 % after five epochs", Hopeless)
     """
-    raise NotImplementedError
 
 
 @hookspec
@@ -258,4 +249,3 @@ def shape_dnn_observers() -> Iterable[Plugin]:
         def shape_dnn_observers():
             yield Plugin("count", "counts what happens", Count)
     """
-    raise NotImplementedError

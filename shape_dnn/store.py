@@ -212,13 +212,18 @@ class Store:
 
     def context(self, kind: str, identity: Mapping[str, object]) -> int:
         """Return the number of a family of facts, the same whenever the identity is the same."""
-        text = canonical(identity)
-        digest = hashlib.blake2b(f"{kind}\n{text}".encode(), digest_size=16).hexdigest()
+        known = self.find_context(kind, identity)
+        if known is not None:
+            return known
         with self._transaction():
-            insert = "INSERT OR IGNORE INTO context (kind, digest, identity) VALUES (?, ?, ?)"
-            self._connection.execute(insert, (kind, digest, text))
-            (number,) = self._connection.execute("SELECT id FROM context WHERE digest = ?", (digest,)).fetchone()
-        return int(number)
+            insert = "INSERT INTO context (kind, digest, identity) VALUES (?, ?, ?)"
+            cursor = self._connection.execute(insert, (kind, _digest(kind, identity), canonical(identity)))
+        return int(cursor.lastrowid or 0)
+
+    def find_context(self, kind: str, identity: Mapping[str, object]) -> int | None:
+        """Return the number of a family of facts, if the study has one."""
+        rows = self._read("SELECT id FROM context WHERE digest = ?", _digest(kind, identity))
+        return int(rows[0][0]) if rows else None
 
     def weights_path(self, context: int, shape: Shape) -> Path:
         """Return where the weights of a trained shape lie."""
@@ -382,6 +387,10 @@ class Store:
             "failed": failed,
             "updated": updated,
         }
+
+
+def _digest(kind: str, identity: Mapping[str, object]) -> str:
+    return hashlib.blake2b(f"{kind}\n{canonical(identity)}".encode(), digest_size=16).hexdigest()
 
 
 def canonical(value: object) -> str:

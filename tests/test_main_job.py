@@ -49,6 +49,9 @@ def test_a_search_is_remembered_and_asked(shape_dnn: Callable[..., Any]) -> None
     answer["cost"].pop("new_trainings")
     assert again == answer, "the same command gives the same answer, whoever did the work"
 
+    before = Path("shape-dnn-study/study.sqlite").read_bytes()
+    planned = tune(**{**SMALL, "width": "1/4:1:1/4"}, max={"latency": "1s"}, dry_run=True)
+    assert Path("shape-dnn-study/study.sqlite").read_bytes() == before
     planned = tune(**{**SMALL, "width": "1/4:1:1/4"}, dry_run=True)
     assert (planned.cost["trained"], planned.cost["new_trainings"]) == (6, 2)
     wider = tune(**{**SMALL, "width": "1/4:1:1/4"}, notify=events.append)
@@ -182,6 +185,15 @@ def test_a_search_that_is_interrupted_goes_on_where_it_was() -> None:
     assert cost["trained"] == 4
     assert 1 <= cost["new_trainings"] <= 3
     assert "known from before" in done.stderr
+
+
+def test_a_meter_that_is_chosen_for_a_metric_nobody_asks_for_measures_nothing() -> None:
+    Path("here.py").write_text(HERE)
+    settings = {**SMALL, "width": "1/4:1/2:1/4", "depth": "10:11:6", "plugin": "here.py", "executor": "here"}
+    events: list[Event] = []
+    (row,) = tune(**settings, meter={"latency": "latency"}, notify=events.append).rows()
+    assert row["latency"] is None
+    assert not any(isinstance(event, Measured) for event in events)
 
 
 def test_an_observer_follows_the_search() -> None:
