@@ -13,7 +13,7 @@ from typing import Any
 
 from shape_dnn import devices
 from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, check_consistent
-from shape_dnn.errors import MeterError, PluginError, UsageError
+from shape_dnn.errors import PluginError, UsageError
 from shape_dnn.kinds import (
     AccuracyModel,
     Architecture,
@@ -123,7 +123,7 @@ class Assembly:
         """Load the meter of each metric; in a replay, of those that the table lacks and a meter has.
 
         Raises:
-            MeterError: there is none.
+            PluginError: there is none.
         """
         meters: dict[str, Loaded[Meter]] = {}
         for metric in sorted(metrics):
@@ -131,9 +131,6 @@ class Assembly:
             installed = name in self.registry.names("meter")
             if self.table is not None and (metric in self.table.columns or not installed):
                 continue
-            if metric in KNOWN_METRICS and name == metric and not installed:
-                message = f"no meter for {metric} is installed; install a package that has one"
-                raise MeterError(f"{message}, and choose it with --meter {metric}=NAME (see: shape-dnn plugins)")
             meters[metric] = self._load_meter(metric, name)
         return meters
 

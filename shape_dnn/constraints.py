@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -21,14 +21,12 @@ class Metric:
 
     Attributes:
         name: the word used in flags and results.
-        unit: unit of every value of the metric.
-        scales: other units accepted in a limit, each with its size in ``unit``.
+        unit: unit of every value of the metric; a limit may be written in others of the same quantity.
         maximum: largest value that makes sense, if there is one.
     """
 
     name: str
     unit: str
-    scales: Mapping[str, Fraction] = field(default_factory=dict)
     maximum: float = math.inf
 
     def parse(self, text: str) -> float:
@@ -37,7 +35,7 @@ class Metric:
         Raises:
             UsageError: not a number, not one of the units, or not a possible value.
         """
-        units = {"": Fraction(1), self.unit: Fraction(1), **self.scales}
+        units = {"": Fraction(1), self.unit: Fraction(1), **SCALES.get(self.unit, {})}
         match = re.fullmatch(r"\s*([-+]?[0-9./]+(?:[eE][-+]?[0-9]{1,2})?)\s*([^\d\s]*)\s*", text)
         if match is None or match[2] not in units:
             raise self._refusal(text, units)
@@ -60,9 +58,16 @@ def _scales(**powers_of_ten: int) -> dict[str, Fraction]:
     return {unit: Fraction(10) ** power for unit, power in powers_of_ten.items()}
 
 
-SIZE = Metric("size", "MB", _scales(B=-6, kB=-3, KB=-3, GB=3))
-LATENCY = Metric("latency", "ms", _scales(ns=-6, us=-3, s=3))
-ENERGY = Metric("energy", "J", _scales(uJ=-6, mJ=-3, kJ=3))
+SCALES: Mapping[str, Mapping[str, Fraction]] = {
+    "MB": _scales(B=-6, kB=-3, KB=-3, GB=3),
+    "ms": _scales(ns=-6, us=-3, s=3),
+    "J": _scales(uJ=-6, mJ=-3, kJ=3),
+}
+"""Units in which a limit may be written, by the unit of the metric, each with its size in that unit."""
+
+SIZE = Metric("size", "MB")
+LATENCY = Metric("latency", "ms")
+ENERGY = Metric("energy", "J")
 ACCURACY = Metric("accuracy", "%", maximum=100.0)
 
 KNOWN_METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (SIZE, LATENCY, ENERGY, ACCURACY)}

@@ -35,7 +35,7 @@ from shape_dnn.kinds import (
     Terminator,
     Workload,
 )
-from shape_dnn.measuring import MeasuringTask
+from shape_dnn.measuring.task import MeasuringTask
 from shape_dnn.plugins import Loaded
 from shape_dnn.recipes import Recipe
 from shape_dnn.records import Epoch, Measurement, Training

@@ -22,6 +22,8 @@ from shape_dnn.constraints import ACCURACY, ENERGY, LATENCY, SIZE, Metric, check
         (ACCURACY, "95.5", 95.5),
         (SIZE, "1e-3", 0.001),
         (SIZE, "1/4", 0.25),
+        (Metric("memory", "MB"), "1GB", 1000.0),
+        (Metric("heat", "K"), "300K", 300.0),
     ],
 )
 def test_units_are_exact(metric: Metric, text: str, value: float) -> None:

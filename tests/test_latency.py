@@ -1,30 +1,50 @@
 from __future__ import annotations
 
+import random
+import statistics
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
+from simulated_machine import KINDS, Machine, Network, estimates
 
-from shape_dnn import Shape, Workload
+from shape_dnn import Shape, UsageError, Workload
 from shape_dnn.builtin.architectures.wrn import WideResNet
-from shape_dnn.builtin.meters.latency import Latency, median_interval, sample_blocks
+from shape_dnn.builtin.meters.latency import Latency
+from shape_dnn.measuring import disturbance
+from shape_dnn.measuring.disturbance import ProcessorState
+from shape_dnn.measuring.rounds import LEAST_VISITS, Anchor, Series, Visit, median_interval, visit_in_rounds
+from shape_dnn.testing import MeterContract
 
 WORKLOAD = Workload(WideResNet(), (1, 8, 8), 10, 4, "cpu")
 SHAPES = [Shape(10, Fraction(1, 4)), Shape(34, Fraction(1, 4))]
 
 
-def test_a_latency_has_an_interval_around_it_and_keeps_its_samples() -> None:
+class TestLatency(MeterContract):
+    meter = Latency(seconds=0.05)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+class TestLatencyOnCuda(MeterContract):
+    device = "cuda:0"
+
+    @pytest.fixture(autouse=True)
+    def in_mode(self, mode: str) -> None:
+        self.meter = Latency(mode=mode)
+
+
+def test_a_latency_keeps_all_that_is_needed_to_judge_it() -> None:
     threads = torch.get_num_threads()
-    found = dict(Latency(seconds=0.1).measure(WORKLOAD, SHAPES))
-    for measurement in found.values():
-        assert measurement.value is not None
-        assert measurement.low is not None
-        assert measurement.high is not None
-        assert 0 < measurement.low <= measurement.value <= measurement.high
-        assert measurement.status == "ok"
-        assert len(measurement.details["samples_ms"]) >= 9  # type: ignore[arg-type]
+    for measurement in dict(Latency(seconds=0.1).measure(WORKLOAD, SHAPES)).values():
+        assert measurement.status in {"ok", "budget", "contended"}
+        details = measurement.details
+        assert details["visits"] == len(details["samples_ms"]) >= LEAST_VISITS  # type: ignore[arg-type]
+        assert {"threads", "clock_mhz", "temperature_c", "anchor_ms", "signs", "disturbed_visits"} <= set(details)
     assert torch.get_num_threads() == threads
 
 
@@ -34,34 +54,133 @@ def test_precision_layout_and_threads_can_be_chosen(options: Mapping[str, object
     assert measurement.value is not None
 
 
-def test_a_network_that_does_not_fit_has_no_value_and_the_next_is_measured() -> None:
+def test_a_cuda_graph_is_refused_elsewhere() -> None:
+    with pytest.raises(UsageError, match=r"meter\.mode=graph needs a CUDA device, not cpu"):
+        Latency(mode="graph").identity(WORKLOAD)
+
+
+def test_a_network_that_does_not_fit_has_no_value_nor_have_larger_ones_and_the_others_are_measured() -> None:
+    tried = []
+
     class Huge(WideResNet):
         def build(self, shape: Shape, *arguments: object) -> torch.nn.Module:
-            if shape == SHAPES[0]:
-                torch.empty(2**55)
+            if shape.depth >= 22 and shape.width >= 1:
+                tried.append(shape)
+                torch.empty(2**55, device="cpu")
             return super().build(shape, *arguments)  # type: ignore[arg-type]
 
-    workload = Workload(Huge(), (1, 8, 8), 10, 1, "cpu")
+    shapes = [Shape(depth, Fraction(width)) for depth in (10, 22, 28) for width in (1, 2)]
+    found = dict(Latency(seconds=0.01).measure(replace(WORKLOAD, architecture=Huge()), shapes))
+    refused = {shape for shape in shapes if found[shape].value is None}
+    assert refused == {shape for shape in shapes if shape.depth >= 22}
+    assert {found[shape].status for shape in refused} == {"out of memory"}
+    assert len(tried) <= len(refused)
+    assert any("not tried, since" in str(found[shape].details["why"]) for shape in refused) or len(tried) == 4
+
+
+def test_a_batch_beyond_the_memory_is_refused_before_the_system_ends_the_process() -> None:
+    workload = replace(WORKLOAD, batch_size=10**9)
     found = dict(Latency(seconds=0.01).measure(workload, SHAPES))
-    assert (found[SHAPES[0]].value, found[SHAPES[0]].status) == (None, "out of memory")
-    assert found[SHAPES[1]].value is not None
-
-
-def test_calls_are_warmed_up_and_synchronised() -> None:
-    diary: list[str] = []
-    sample_blocks(lambda: diary.append("call"), lambda: diary.append("synchronise"), seconds=0)
-    assert diary[:6] == ["call", "synchronise"] * 3
-    assert diary[-1] == "synchronise"
+    assert {measurement.status for measurement in found.values()} == {"out of memory"}
+    assert any("MB are free" in str(measurement.details["why"]) for measurement in found.values())
 
 
 def test_the_interval_holds_the_median_95_times_of_100() -> None:
     rng = np.random.default_rng(0)
-    for number in (9, 15, 40):
+    for number in (6, 9, 15, 40):
         hits = 0
         for _ in range(2000):
             low, high = median_interval(rng.exponential(size=number).tolist())
             hits += low <= np.log(2) <= high
         assert 0.94 <= hits / 2000 <= 0.995
+
+
+# Rounds, on a machine that is simulated
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_interval_holds_the_latency_on_a_machine_that_drifts(kind: str) -> None:
+    found = [pair for seed in range(25) for pair in estimates(kind, seed)]
+    assert statistics.mean(estimate.low <= true <= estimate.high for true, estimate in found) >= 0.9
+
+
+def still(t: float) -> float:
+    return 0.0
+
+
+def series(anchors: list[float], values: list[float], evidence: Mapping[str, float] | None = None) -> Series:
+    anchor = Anchor(lambda: 1.0, list(anchors))
+    visits = [(Visit((value,), 0.06, evidence or {}), (a, a)) for value, a in zip(values, anchors, strict=True)]
+    return Series(anchor, visits)
+
+
+def test_visits_beside_a_slow_anchor_do_not_count() -> None:
+    estimate = series([1.0] * 8 + [1.4] * 2, [5.0] * 8 + [7.0] * 2).estimate()
+    assert (estimate.value, estimate.high, estimate.disturbed, estimate.status) == (5.0, 5.0, 2, "ok")
+
+
+def test_a_measurement_most_of_which_was_disturbed_says_so() -> None:
+    assert series([1.0] * 9, [5.0] * 9, {"pressure": 0.5}).estimate().status == "contended"
+    estimate = series([1.0] * 4 + [1.3] * 8, [5.0] * 4 + [6.5] * 8).estimate()
+    assert estimate.status == "contended"
+    assert estimate.value < 6.5, "the visits beside the quickest anchors count"
+
+
+def test_a_subject_whose_interval_stays_wide_ends_with_its_budget() -> None:
+    machine = Machine(random.Random(0), still)
+
+    class Restless(Network):
+        def visit(self) -> Visit:
+            self.seconds = self.machine.generator.uniform(1e-3, 2e-3)
+            return super().visit()
+
+    (found,) = visit_in_rounds([Restless(machine, 1e-3)], Anchor(machine.anchor), 1.0, random.Random(0))
+    assert found.estimate().status == "budget"
+    assert 1.0 <= found.seconds < 1.2
+
+
+def test_a_subject_comes_back_when_the_machine_has_drifted_since() -> None:
+    machine = Machine(random.Random(0), lambda t: 0.04 * (t > 1.2))
+    quick, restless = Network(machine, 1e-3), Network(machine, 1e-3)
+    visits = 0
+
+    def visit() -> Visit:
+        nonlocal visits
+        visits += 1
+        blocks = [machine.run(0.02 * machine.generator.uniform(0.9, 1.1)) / 20 for _ in range(3)]
+        return Visit(tuple(blocks), sum(blocks) * 20)
+
+    restless.visit = visit  # type: ignore[method-assign]
+    found, _ = visit_in_rounds([quick, restless], Anchor(machine.anchor), 2.0, random.Random(0))
+    assert len(found.visits) > LEAST_VISITS
+    assert len(found.visits) < visits
+
+
+# Signs of other work
+
+QUIET = ProcessorState(wall=0.0, own=0.0, busy=0.0, stolen=0.0, pressure=0.0, switches=0, throttled=0)
+LATER = replace(QUIET, wall=1.0, own=1.0, busy=1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "sign"),
+    [
+        ({"own": 0.8, "busy": 0.8}, "descheduled"),
+        ({"stolen": 0.2}, "stolen"),
+        ({"pressure": 0.3}, "pressure"),
+        ({"busy": 1e3}, "others"),
+        ({"switches": 400}, "switched"),
+        ({"throttled": 2}, "throttled"),
+    ],
+)
+def test_each_sign_of_other_work_is_noticed(change: dict[str, float], sign: str) -> None:
+    assert disturbance.signs(QUIET, LATER, 1) == {}
+    assert set(disturbance.signs(QUIET, replace(LATER, **change), 1)) == {sign}  # type: ignore[arg-type]
+
+
+def test_what_a_system_does_not_tell_is_no_sign() -> None:
+    silent = {"stolen": None, "pressure": None, "switches": None, "throttled": None}
+    assert disturbance.signs(replace(QUIET, **silent), replace(LATER, **silent), 1) == {}  # type: ignore[arg-type]
 
 
 def test_the_identity_holds_what_a_latency_depends_on() -> None:

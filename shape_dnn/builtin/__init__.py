@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from shape_dnn.hookspecs import hookimpl
 from shape_dnn.kinds import Option, Plugin
+from shape_dnn.measuring.forward_pass import Numerics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,16 +77,30 @@ def shape_dnn_datasets() -> Iterable[Plugin]:
 @hookimpl
 def shape_dnn_meters() -> Iterable[Plugin]:
     """Declare the built-in meters."""
-    yield Plugin("size", "size of the stored network in MB, by a closed form", "shape_dnn.builtin.meters.size:Size")
+    package = "shape_dnn.builtin.meters"
+    options = Numerics.OPTIONS
+    gpu_options = {name: option for name, option in options.items() if name != "threads"}
+    yield Plugin("size", "size of the stored network in MB, by a closed form", f"{package}.size:Size")
+    yield Plugin(
+        "memory",
+        "most memory in use during a forward pass of a batch in MB; measured on CUDA, elsewhere computed",
+        f"{package}.memory:Memory",
+        {name: options[name] for name in ("precision", "channels_last")},
+    )
     yield Plugin(
         "latency",
         "time of one forward pass of a batch in ms",
-        "shape_dnn.builtin.meters.latency:Latency",
+        f"{package}.latency:Latency",
+        {"seconds": Option(1.0, "most time spent on each shape after warm-up", minimum=0), **options},
+    )
+    yield Plugin(
+        "energy",
+        "energy of one forward pass of a batch in J, by the sensors of an NVIDIA GPU",
+        f"{package}.energy:NvmlEnergy",
         {
-            "threads": Option(1, "threads of a measurement on the CPU", minimum=1),
-            "seconds": Option(0.5, "time spent on each shape after warm-up, at least", minimum=0),
-            "channels_last": Option(default=False, help="memory format"),
-            "precision": Option("float32", "numeric format of weights and images", ("float32", "bfloat16", "float16")),
+            "seconds": Option(10.0, "longest window of each shape, after the power has settled", minimum=3),
+            "interval": Option(0.025, "seconds between two readings of the sensors", minimum=0.01),
+            **gpu_options,
         },
     )
 

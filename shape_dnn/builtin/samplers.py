@@ -48,5 +48,5 @@ class Random(Sampler):
         """Draw ``budget`` shapes; the same for the same seed and shapes."""
         if observed:
             return ()
-        positions = random.Random(self.seed).sample(range(len(shapes)), budget)  # noqa: S311 - no secret
+        positions = random.Random(self.seed).sample(range(len(shapes)), budget)
         return [shapes[i] for i in sorted(positions)]

@@ -1,0 +1,136 @@
+"""The forward pass that meters measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from shape_dnn.errors import UsageError
+from shape_dnn.kinds import Option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    from shape_dnn.kinds import Workload
+    from shape_dnn.shape import Shape
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """How numbers are stored and kernels launched, the same for every shape.
+
+    Attributes:
+        precision: numeric format of weights and images.
+        channels_last: memory format.
+        mode: ``eager``, or ``graph`` for one CUDA graph that launches all kernels at once.
+        threads: of the operators on the processor.
+    """
+
+    precision: str = "float32"
+    channels_last: bool = False
+    mode: str = "eager"
+    threads: int = 1
+
+    OPTIONS: ClassVar[Mapping[str, Option]] = {
+        "precision": Option("float32", "numeric format of weights and images", ("float32", "bfloat16", "float16")),
+        "channels_last": Option(default=False, help="memory format"),
+        "mode": Option("eager", "eager, or graph for CUDA graphs", ("eager", "graph")),
+        "threads": Option(1, "threads of a measurement on the CPU", minimum=1),
+    }
+    """The options of a meter that has these settings."""
+
+    def check(self, device: str) -> None:
+        """Refuse what a device cannot do.
+
+        Raises:
+            UsageError: a CUDA graph is asked for elsewhere.
+        """
+        if self.mode == "graph" and not device.startswith("cuda"):
+            raise UsageError(f"meter.mode=graph needs a CUDA device, not {device}", setting="option")
+
+
+class ForwardPass:
+    """A network with random weights and a batch of random images, on its device and ready to be called.
+
+    Args:
+        workload: what to run.
+        shape: of the network.
+        numerics: formats and mode.
+    """
+
+    def __init__(self, workload: Workload, shape: Shape, numerics: Numerics) -> None:
+        import torch
+
+        torch.manual_seed(0)
+        network = workload.architecture.build(shape, workload.input_shape, workload.classes)
+        self._prepare(network, (workload.batch_size, *workload.input_shape), workload.device, numerics)
+
+    @classmethod
+    def of(cls, network: torch.nn.Module, images: tuple[int, ...], device: str, numerics: Numerics) -> ForwardPass:
+        """Make the forward pass of a given network for images of this shape, the batch first."""
+        self = cls.__new__(cls)
+        self._prepare(network, images, device, numerics)
+        return self
+
+    def _prepare(self, network: torch.nn.Module, images: tuple[int, ...], device: str, numerics: Numerics) -> None:
+        import torch
+
+        self._device = torch.device(device)
+        dtype = getattr(torch, numerics.precision)
+        layout = torch.channels_last if numerics.channels_last else torch.contiguous_format
+        self._network = network.to(self._device, dtype).to(memory_format=layout).eval()
+        self._images = torch.randn(images).to(self._device, dtype, memory_format=layout)
+        self._graph = self._capture() if numerics.mode == "graph" else None
+
+    def _capture(self) -> torch.cuda.CUDAGraph:
+        """Record the kernels of one forward pass, after a few on a side stream as CUDA asks for."""
+        import torch
+
+        with torch.cuda.device(self._device), torch.inference_mode():
+            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(3):
+                    self._network(self._images)
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                self._network(self._images)
+        return graph
+
+    def __call__(self) -> None:
+        """Run once and wait for the result, as whoever needs the answer does."""
+        import torch
+
+        if self._graph is not None:
+            self._graph.replay()
+        else:
+            with torch.inference_mode():
+                self._network(self._images)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Let operators on the processor use this many threads meanwhile."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def release_memory(device: str) -> None:
+    """Give back what networks that are gone had of a GPU's memory."""
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()

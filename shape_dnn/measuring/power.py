@@ -1,0 +1,163 @@
+"""Mean power from the readings of a sensor: pure functions of recorded traces.
+
+A board keeps a counter of the energy it used, which moves in steps, or tells its power, or both. Readings come from
+another process or another moment than the work, and any of them can fail: a window with a failed reading, a gap, or a
+counter that went backwards tells nothing and is discarded as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+SEGMENTS = 8
+"""Parts of a window whose spread gives the interval of its mean."""
+
+
+class TraceError(Exception):
+    """A record of readings tells nothing; the message says why."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a sensor said at one moment.
+
+    Attributes:
+        time: seconds on the monotonic clock.
+        joules: the counter of energy, if there is one.
+        watts: the power, if it is told.
+        failure: why the reading failed; empty if it did not.
+        throttled: whether the clocks were held down.
+        others: part of the device that other processes used.
+        clock_mhz: of the device.
+        temperature_c: of the device.
+    """
+
+    time: float
+    joules: float | None = None
+    watts: float | None = None
+    failure: str = ""
+    throttled: bool | None = None
+    others: float | None = None
+    clock_mhz: float | None = None
+    temperature_c: float | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A span of time with its mean power.
+
+    Attributes:
+        start: seconds on the monotonic clock.
+        end: likewise.
+        watts: mean between.
+    """
+
+    start: float
+    end: float
+    watts: float
+
+
+def check(readings: Sequence[Reading], longest_gap: float) -> None:
+    """Refuse a record that has holes.
+
+    Args:
+        readings: in the order of time.
+        longest_gap: seconds between two of them.
+
+    Raises:
+        TraceError: a reading failed, two lie too far apart, or there are hardly any.
+    """
+    failed = next((reading for reading in readings if reading.failure), None)
+    if failed is not None:
+        raise TraceError(f"a reading failed: {failed.failure}")
+    gap = max((b.time - a.time for a, b in pairwise(readings)), default=0.0)
+    if gap > longest_gap:
+        raise TraceError(f"no reading for {gap:.2f} s")
+    if len(readings) < 4:
+        raise TraceError(f"only {len(readings)} readings")
+
+
+def counter_steps(readings: Sequence[Reading]) -> list[tuple[float, float]]:
+    """Return when the counter moved, and to what: moments halfway between the readings before and after.
+
+    Raises:
+        TraceError: the counter does not move, or went backwards as after a reset or when it wraps.
+    """
+    steps = []
+    for before, after in pairwise(readings):
+        if before.joules is None or after.joules is None:
+            raise TraceError("the counter of energy was not read")
+        if after.joules < before.joules:
+            raise TraceError(f"the counter of energy went back from {before.joules:.3f} J to {after.joules:.3f} J")
+        if after.joules > before.joules:
+            steps.append(((before.time + after.time) / 2, after.joules))
+    if len(steps) < 3:
+        raise TraceError("the counter of energy does not move")
+    return steps
+
+
+def from_counter(readings: Sequence[Reading]) -> list[Segment]:
+    """Return the mean power in parts of a window that begin and end with steps of the counter.
+
+    Between two steps the counter is exact however coarse it is; only their moments are uncertain, by half the time
+    between readings. A segment's power is the least-squares slope of its steps, which averages that out.
+    """
+    steps = counter_steps(readings)
+    parts = max(1, min(SEGMENTS, (len(steps) - 1) // 2))
+    bounds = [round(i * (len(steps) - 1) / parts) for i in range(parts + 1)]
+    return [Segment(steps[a][0], steps[b][0], _slope(steps[a : b + 1])) for a, b in pairwise(bounds)]
+
+
+def mean_of_counter(readings: Sequence[Reading]) -> Segment:
+    """Return the mean power of a whole window, from its first step of the counter to its last."""
+    steps = counter_steps(readings)
+    return Segment(steps[0][0], steps[-1][0], _slope(steps))
+
+
+def from_power(readings: Sequence[Reading]) -> list[Segment]:
+    """Return the mean power in parts of a window, by integrating the power that was read.
+
+    Raises:
+        TraceError: the power was not read, is not above zero, or never changes: a live sensor is never that still.
+    """
+    watts = [reading.watts for reading in readings if reading.watts is not None]
+    if len(watts) < len(readings):
+        raise TraceError("the power was not read")
+    if min(watts) <= 0:
+        raise TraceError(f"the sensor says {min(watts):g} W, which a running board never needs")
+    if len(set(watts)) == 1:
+        raise TraceError(f"the sensor says {watts[0]:g} W all the time")
+    parts = max(1, min(SEGMENTS, (len(readings) - 1) // 2))
+    bounds = [round(i * (len(readings) - 1) / parts) for i in range(parts + 1)]
+    return [_integrate(readings[a : b + 1]) for a, b in pairwise(bounds)]
+
+
+def mean_of_power(readings: Sequence[Reading]) -> Segment:
+    """Return the mean of the power that was read over a whole window."""
+    segments = from_power(readings)
+    total = sum(segment.watts * (segment.end - segment.start) for segment in segments)
+    return Segment(segments[0].start, segments[-1].end, total / (segments[-1].end - segments[0].start))
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Return half the width of the 95 % confidence interval of the mean (Student's t); infinite for one value."""
+    if len(values) < 2:
+        return math.inf
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def _slope(steps: Sequence[tuple[float, float]]) -> float:
+    times, joules = zip(*steps, strict=True)
+    return statistics.linear_regression(times, joules).slope
+
+
+def _integrate(readings: Sequence[Reading]) -> Segment:
+    joules = sum((b.time - a.time) * ((a.watts or 0.0) + (b.watts or 0.0)) / 2 for a, b in pairwise(readings))
+    start, end = readings[0].time, readings[-1].time
+    return Segment(start, end, joules / (end - start))

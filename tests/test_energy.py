@@ -1,0 +1,336 @@
+"""The energy meter against a stand-in for the driver's library, which has a known power curve and fails on demand."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from shape_dnn import MeterError, Shape, Workload
+from shape_dnn.builtin.architectures.wrn import WideResNet
+from shape_dnn.builtin.meters.energy import NvmlEnergy, NvmlRecorder
+from shape_dnn.measuring import energy
+from shape_dnn.measuring.energy import Recording, Window
+from shape_dnn.testing import MeterContract
+
+SOURCE = Path(__file__).parent / "standin" / "nvml.c"
+WORKLOAD = Workload(WideResNet(), (1, 8, 8), 10, 2, "cpu")
+SHAPE = Shape(10, Fraction(1, 4))
+UUID = "GPU-stand-in"
+
+PLUGIN = """
+from shape_dnn import Plugin, hookimpl
+from shape_dnn.builtin.meters.energy import NvmlEnergy
+from shape_dnn.measuring import energy
+
+energy.WINDOW_LEAST = 0.6
+
+class StandIn(NvmlEnergy):
+    def __init__(self):
+        super().__init__(seconds=0.6)
+
+    def uuid(self, workload):
+        return "GPU-stand-in"
+
+@hookimpl
+def shape_dnn_meters():
+    yield Plugin("standin", "the stand-in", StandIn)
+"""
+
+
+class StandIn(NvmlEnergy):
+    """Runs the network on the processor and reads the stand-in."""
+
+    def uuid(self, workload: Workload) -> str:
+        return UUID
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Compile the stand-in, without the functions that a test does not want."""
+    built: dict[tuple[str, ...], Path] = {}
+
+    def build(*without: str) -> Path:
+        if without not in built:
+            directory = tmp_path_factory.mktemp("driver")
+            flags = [f"-DNO_{name}" for name in without]
+            library = directory / "libnvidia-ml.so.1"
+            subprocess.run(["cc", "-shared", "-fPIC", "-O1", *flags, "-o", library, SOURCE, "-lm"], check=True)
+            built[without] = directory
+        return built[without]
+
+    return build
+
+
+class Board:
+    """The settings of the stand-in."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.origin = time.monotonic()
+        self.settings: dict[str, float] = {"origin": self.origin, "watts": 250, "ramp": 1}
+        self.set()
+
+    def set(self, **settings: float) -> None:
+        self.settings |= settings
+        new = self.path.with_suffix(".new")
+        new.write_text("".join(f"{name} {value}\n" for name, value in self.settings.items()))
+        new.replace(self.path)
+
+    def watts(self, start: float, end: float) -> float:
+        """The true mean power between two moments."""
+        return self.settings["watts"] + self.settings["ramp"] * ((start + end) / 2 - self.origin)
+
+
+@pytest.fixture
+def board(libraries: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(libraries()))
+    monkeypatch.setenv("STANDIN_NVML", str(tmp_path / "board"))
+    return Board(tmp_path / "board")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the windows where only what happens matters, and not how exact it is."""
+    monkeypatch.setattr(energy, "WINDOW_LEAST", 0.6)
+    monkeypatch.setattr(energy, "WINDOW_STEP", 0.2)
+    monkeypatch.setattr(energy, "SETTLE_LEAST", 0.2)
+    monkeypatch.setattr(energy, "SETTLE_MOST", 0.2)
+
+
+def call() -> None:
+    time.sleep(0.005)
+
+
+class Watched(Recording):
+    """Tells a test how far it is."""
+
+    windows = 0
+
+    def begin(self) -> None:
+        super().begin()
+        self.windows += 1
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Windows begun, and readings in the last one."""
+        return self.windows, len(self._readings)
+
+    @property
+    def span(self) -> tuple[float, float]:
+        return self._readings[0].time, self._readings[-1].time
+
+
+def record(seconds: float = 4.0, during: Callable[[Watched], object] = lambda _: None) -> tuple[Window, Watched]:
+    """Measure a call of 5 ms by the stand-in."""
+    with closing(NvmlRecorder(UUID, 0.025)) as sensor:
+        recording = Watched(sensor)
+
+        def forward() -> None:
+            call()
+            during(recording)
+
+        return StandIn(seconds=seconds)._window(forward, recording), recording  # type: ignore[arg-type]
+
+
+class TestEnergy(MeterContract):
+    meter = StandIn(seconds=3.0)
+    shapes = (SHAPE,)
+
+    @pytest.fixture(autouse=True)
+    def _sensor(self, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+        # The library is found when a process starts, and this one has started: the identity is asked for below.
+        monkeypatch.setattr(StandIn, "identity", super(NvmlEnergy, StandIn).identity)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+class TestEnergyOnCuda(MeterContract):
+    meter = NvmlEnergy()
+    device = "cuda:0"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"swing": 80, "period": 0.37}, {"step": 0.02}, {"step": 0.3}, {"ramp": 10}, {"watts": 40, "ramp": 0.1}],
+    ids=str,
+)
+def test_the_mean_power_is_right_within_half_a_percent(board: Board, settings: dict[str, float]) -> None:
+    board.set(**settings)
+    window, recording = record()
+    assert window.source == "counter"
+    assert window.watts == pytest.approx(board.watts(*recording.span), rel=0.005)
+    assert window.joules == pytest.approx(window.watts * window.seconds)
+    assert 0.005 < window.seconds < 0.5
+    assert recording.condition() == {"clock_mhz": 1410, "temperature_c": 50}
+
+
+@pytest.mark.parametrize("without", [["COUNTER"], ["COUNTER", "FIELDS"]])
+def test_a_board_or_driver_without_a_counter_is_measured_by_its_power(
+    board: Board, libraries: Callable[..., Path], without: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(libraries(*without)))
+    window, recording = record()
+    assert (window.source, window.agreement) == ("power", None)
+    assert window.watts == pytest.approx(board.watts(*recording.span), rel=0.005)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("settings", "status"),
+    [
+        ({"power_factor": 1.2}, "sensors disagree"),
+        ({"reasons": 0x40}, "throttled"),
+        ({"reasons": 0x4}, "ok"),  # the power limit of the board is its own
+        ({"others": 40}, "contended"),
+        ({"others": 40, "hidden_pids": 1}, "contended"),
+        ({"others": 2}, "ok"),
+    ],
+    ids=str,
+)
+def test_what_makes_a_value_doubtful_is_said(board: Board, settings: dict[str, float], status: str) -> None:
+    board.set(**settings)
+    with closing(NvmlRecorder(UUID, 0.025)) as sensor:
+        recording = Recording(sensor)
+        recording.run(call, 2.2, lambda: True, 2.2)
+        window = recording.evaluate()
+    found = recording.status(window)
+    assert found == status or (status == "ok" and found == "budget")
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"stuck_after": 0}, "the counter of energy does not move; 3 windows in a row told nothing"),
+        ({"energy_code": 3, "swing": 0, "ramp": 0, "noise": 0}, "W all the time"),
+        ({"fail_every": 3}, "a reading failed: NVML: Unknown Error"),
+    ],
+    ids=str,
+)
+def test_a_sensor_that_fails_for_good_gives_no_number(board: Board, settings: dict[str, float], reason: str) -> None:
+    board.set(**settings)
+    with pytest.raises(MeterError, match=reason):
+        record()
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("fault", "repair"), [({"before": 0}, {}), ({"energy_code": 999}, {"energy_code": 0})], ids=["reset", "failed read"]
+)
+def test_a_single_fault_discards_the_window_and_nothing_else(
+    board: Board, fault: dict[str, float], repair: dict[str, float]
+) -> None:
+    changes = [((1, 5), fault), ((1, 10), repair)]
+
+    def break_and_mend(recording: Watched) -> None:
+        while changes and recording.progress >= changes[0][0]:
+            board.set(**changes.pop(0)[1])
+
+    window, recording = record(during=break_and_mend)
+    assert recording.discarded == 1
+    assert recording.windows == 2
+    assert window.watts == pytest.approx(board.watts(*recording.span), rel=0.05)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_gpu_that_is_lost_in_the_middle_gives_no_number(board: Board) -> None:
+    def lose(recording: Watched) -> None:
+        if recording.progress >= (1, 5):
+            board.set(lost_after=0)
+
+    with pytest.raises(MeterError, match="the GPU has fallen off the bus"):
+        record(during=lose)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"mig": 1}, r"Stand-in is divided into instances \(MIG\), and its sensors see the sum of all"),
+        ({"energy_code": 4}, "this user may not read the sensors; ask the administrator"),
+        ({"init_code": 9}, "the NVIDIA driver is not loaded"),
+        ({"energy_code": 3, "power_code": 3, "field_code": 3}, "tells neither energy nor power; for processors"),
+    ],
+    ids=str,
+)
+def test_a_sensor_that_cannot_be_read_is_refused_with_the_remedy(
+    board: Board, settings: dict[str, float], reason: str
+) -> None:
+    board.set(**settings)
+    with pytest.raises(MeterError, match=reason):
+        NvmlRecorder(UUID, 0.1)
+
+
+def test_a_gpu_is_found_by_its_uuid_alone(board: Board) -> None:
+    with pytest.raises(MeterError, match="GPU GPU-other: NVML: Not Found .*hidden from this container"):
+        NvmlRecorder("GPU-other", 0.1)
+
+
+def test_no_driver_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a driver here")
+    with pytest.raises(MeterError, match=r"libnvidia-ml\.so\.1 was not found; install the NVIDIA driver"):
+        NvmlRecorder(UUID, 0.1)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_death_of_the_recording_process_is_noticed(board: Board) -> None:
+    with closing(NvmlRecorder(UUID, 0.025)) as sensor:
+        sensor._process.kill()
+        sensor._listener.join()
+        with pytest.raises(MeterError, match="the process that reads the sensors ended with status -9"):
+            sensor.readings()
+
+
+def test_the_recording_process_ends_with_the_measuring_one(board: Board) -> None:
+    script = (
+        "import os, signal, shape_dnn.builtin.meters.energy as e\n"
+        f"recorder = e.NvmlRecorder({UUID!r}, 0.05)\n"
+        "print(recorder._process.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    recorder = int(subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).stdout)
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{recorder}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{recorder}").exists()
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "shape_dnn", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+
+
+def test_energy_is_measured_from_the_command_line(board: Board) -> None:
+    Path("standin.py").write_text(PLUGIN)
+    ran = run(
+        "measure", "--metrics", "energy", "--depth", "10:11:6", "--width", "1/4:1/2:1/4", "--device", "cpu",
+        "--plugin", "standin.py", "--meter", "energy=standin", "--format", "json",
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    (row,) = json.loads(ran.stdout)
+    assert row["energy_low"] <= row["energy"] <= row["energy_high"]
+    assert row["energy_status"] in {"ok", "budget"}
+    assert 1e-3 < row["energy"] < 10, "250 W for some tenths of a millisecond up to some on a slow machine"
+
+
+def test_a_sensor_that_is_missing_ends_the_command_with_4(board: Board) -> None:
+    Path("standin.py").write_text(PLUGIN)
+    board.set(mig=1)
+    arguments: Any = ["--device", "cpu", "--plugin", "standin.py", "--meter", "energy=standin", "--format", "json"]
+    ran = run("--max-energy", "3J", *arguments)
+    assert (ran.returncode, ran.stdout) == (4, "")
+    assert "switch MIG off to measure" in ran.stderr
+    ran = run("measure", "--metrics", "energy", "--device", "cpu")
+    assert ran.returncode == 4
+    assert "the device is cpu; for processors and other devices see the package shape-dnn-zeus" in ran.stderr
