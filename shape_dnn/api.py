@@ -83,8 +83,8 @@ def _search(parts: Assembly, notify: Notify) -> Result:
         executor, terminator = parts.executor, parts.terminator
         stack.callback(_close, executor.instance)
         study = Study(
-            store, problem.workload, parts.meters, {}, problem, executor, terminator, parts.workers, notify,
-            parts.settings.retry_failed,
+            store, problem.workload, parts.meters, {}, parts.settings.fit_depths, problem, executor, terminator,
+            parts.workers, notify, parts.settings.retry_failed,
         )  # fmt: skip
         study.prepare()
         with _recorded(store, "tune", parts, study):
@@ -115,7 +115,7 @@ def _plan(parts: Assembly) -> Result:
                 identities[metric] = problem.measurement_identity(meter)
         found = {kind: store.find_context(kind, identity) for kind, identity in identities.items()}
         contexts = {kind: context for kind, context in found.items() if context is not None}
-        memory = Memory(store, problem.workload, parts.meters, contexts)
+        memory = Memory(store, problem.workload, parts.meters, contexts, parts.settings.fit_depths)
         answer = tuning.plan(parts.shapes, parts.query, parts.modelling, memory)
         new_trainings = len(answer.trainings) - len(memory.train([t.shape for t in answer.trainings]))
         return _result(parts, answer, memory, parts.settings.arch, new_trainings)
@@ -150,7 +150,8 @@ def ask(study: str | Path, **settings: Any) -> Result:
         replaced = {text.partition("=")[0] for text in asked.option}
         options = [text for text in options if text.partition("=")[0] not in replaced]
         parts = Assembly(Settings.create({**kept, **settings, "option": [*options, *asked.option]}))
-        memory = Memory(store, _recorded_workload(parts, former), parts.meters, dict(former.contexts))
+        workload, contexts = _recorded_workload(parts, former), dict(former.contexts)
+        memory = Memory(store, workload, parts.meters, contexts, parts.settings.fit_depths)
         _check_known(parts, memory)
         answer = tuning.recall(parts.shapes, parts.query, parts.model.instance, memory)
         return _result(parts, answer, memory, parts.settings.arch, 0)
@@ -163,7 +164,7 @@ def _check_known(parts: Assembly, memory: Memory) -> None:
     if "accuracy" in parts.metrics_in_question and not any(t.accuracy is not None for t in memory.train(parts.shapes)):
         raise MeterError("no shape of the study was trained, so nothing is known of accuracies; run shape-dnn tune")
     for metric in sorted(parts.metrics_in_question - {"accuracy"}):
-        unknown = sum(value is None for value in memory.measure(metric, parts.shapes))
+        unknown = sum(value is None for value in memory.estimate(metric, parts.shapes))
         if unknown == len(parts.shapes):
             raise MeterError(f"the study knows the {metric} of no shape; measure it with shape-dnn measure or tune")
         if unknown:
@@ -203,12 +204,15 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
         stack.callback(store.close)
         executor, terminator = parts.executor, parts.terminator
         stack.callback(_close, executor.instance)
-        study = Study(store, problem.workload, meters, {}, problem, executor, terminator, parts.workers, notify)
+        study = Study(
+            store, problem.workload, meters, {}, parts.settings.fit_depths, problem, executor, terminator,
+            parts.workers, notify,
+        )  # fmt: skip
         found: dict[Shape, dict[str, Measurement]] = {shape: {} for shape in shapes}
         with _recorded(store, "measure", parts, study):
             for metric in metrics:
-                values = study.measure(metric, shapes)
-                known = {} if is_formula(meters[metric]) else study.measurements(metric)
+                values = study.estimate(metric, shapes)
+                known = {} if is_formula(meters[metric]) else study.estimates(metric, shapes)
                 for shape, value in zip(shapes, values, strict=True):
                     found[shape][metric] = known.get(shape, Measurement(value, value, value))
         return found
@@ -251,13 +255,14 @@ def _result(parts: Assembly, answer: Answer, facts: Facts, arch: str | None, new
     if parts.table is not None:
         obtainable = [m for m in obtainable if m in in_table or parts.workload_of_table is not None]
     metrics: Mapping[str, Mapping[Shape, float | None]] = {
-        metric: dict(zip(shapes, facts.measure(metric, shapes), strict=True))
+        metric: dict(zip(shapes, facts.estimate(metric, shapes), strict=True))
         for metric in sorted(obtainable)
         if metric != "accuracy"
     }
     units = {name: metric.unit for name, metric in KNOWN_METRICS.items()}
     units |= {name: meter.instance.unit for name, meter in parts.meters.items()}
-    return Result(answer, arch, metrics, units, parts.plugins, new_trainings)
+    estimated = {metric: facts.predicted(metric, shapes) for metric in metrics} if isinstance(facts, Memory) else {}
+    return Result(answer, arch, metrics, units, parts.plugins, new_trainings, estimated)
 
 
 def _problem_record(parts: Assembly) -> dict[str, object]:

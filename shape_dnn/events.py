@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from shape_dnn.records import Epoch, Measurement, Training
     from shape_dnn.shape import Shape
@@ -38,6 +38,24 @@ class Measured(Event):
     measurement: Measurement
     done: int
     total: int
+
+
+@dataclass(frozen=True)
+class MeasuringFinished(Event):
+    """A metric of some shapes was measured: how many values have which status."""
+
+    metric: str
+    statuses: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Fitted(Event):
+    """A metric was predicted for some shapes by lines in depth; ``refused`` of ``widths`` widths follow none."""
+
+    metric: str
+    predicted: int
+    widths: int
+    refused: int
 
 
 @dataclass(frozen=True)

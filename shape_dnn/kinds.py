@@ -197,7 +197,9 @@ class Meter(ABC):
     unit: str
     """Unit of all its values."""
     cost: float
-    """Place in the order of the filters, the cheapest first: size 0, latency 1, energy 2."""
+    """Place in the order of the filters, the cheapest first: size 0, memory 0.5, latency 1, energy 2."""
+    linear_in_depth: bool = False
+    """Whether the metric is a straight line in depth at fixed width, so that ``--fit-depths`` may spare some of it."""
 
 
 class Formula(Meter):

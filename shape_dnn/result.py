@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shape_dnn.errors import NothingCompliesError
@@ -24,6 +24,7 @@ class Result:
         units: of each metric.
         plugins: name, version and distribution of each plugin that had a part in it.
         new_trainings: trainings made for this answer; the others were known.
+        estimated: the shapes whose value of a metric was not measured but predicted by a line in depth.
     """
 
     answer: Answer
@@ -32,6 +33,7 @@ class Result:
     units: Mapping[str, str]
     plugins: Sequence[Mapping[str, str]]
     new_trainings: int
+    estimated: Mapping[str, frozenset[Shape]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         best = f", best {self.best}" if self.best else ""
@@ -56,6 +58,10 @@ class Result:
     def metric_names(self) -> list[str]:
         """The metrics in the order in which they are shown."""
         return [*ALWAYS_SHOWN, *sorted(set(self.metrics) - set(ALWAYS_SHOWN))]
+
+    def is_estimated(self, metric: str, shape: Shape) -> bool:
+        """Tell whether a value was predicted instead of measured."""
+        return shape in self.estimated.get(metric, ())
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the complying shapes as flat records, for tables and data frames."""
@@ -123,6 +129,7 @@ class Result:
             "accuracy": candidate.accuracy,
             "predicted_accuracy": None if prediction is None else prediction.mean,
             "predicted_std": None if prediction is None else prediction.std,
+            "estimated": [name for name in self.metric_names if self.is_estimated(name, candidate.shape)],
         }
 
 

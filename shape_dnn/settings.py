@@ -71,6 +71,11 @@ class Settings(BaseModel):
     terminator: Text = Field("none", description="Which trainings are stopped early.")
     observer: Texts = Field((), description="Who else is told what happens; repeatable.")
     meter: Texts = Field((), description="METRIC=NAME, another meter for a metric; repeatable.")
+    fit_depths: int | None = Field(
+        None,
+        ge=3,
+        description="Measure only this many depths of each width where a line in depth predicts the others within 3 %.",
+    )
     option: Texts = Field((), description="KIND.OPTION=VALUE, an option of a plugin or the recipe; repeatable.")
     plugin: Texts = Field((), description="Python file that declares plugins; repeatable.")
     study: Text = Field("shape-dnn-study", description="Directory that remembers everything measured and trained.")

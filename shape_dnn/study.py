@@ -6,19 +6,24 @@ import dataclasses
 import math
 import platform
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
 from shape_dnn import images
-from shape_dnn.errors import DatasetError, MeterError, PluginError, ShapeDnnError, blame, describe
+from shape_dnn.constraints import Constraint
+from shape_dnn.errors import DatasetError, MeterError, PluginError, ShapeDnnError, TrainingError, blame, describe
 from shape_dnn.events import (
     EpochFinished,
     Event,
+    Fitted,
     Measured,
+    MeasuringFinished,
     Tested,
     TrainingFinished,
     TrainingsPlanned,
@@ -35,6 +40,8 @@ from shape_dnn.kinds import (
     Terminator,
     Workload,
 )
+from shape_dnn.measuring import depth_line
+from shape_dnn.measuring.depth_line import PREDICTED
 from shape_dnn.measuring.task import MeasuringTask
 from shape_dnn.plugins import Loaded
 from shape_dnn.recipes import Recipe
@@ -152,12 +159,14 @@ class Memory:
         workload: for closed forms.
         meters: by metric.
         contexts: which facts of the file are meant, by metric, and for trainings.
+        fit_depths: how many depths of each width suffice, where a line in depth predicts the others; None for all.
     """
 
     store: Store
     workload: Workload
     meters: Mapping[str, Loaded[Meter]]
     contexts: dict[str, int]
+    fit_depths: int | None
     _measurements: dict[str, dict[Shape, Measurement]] = field(default_factory=dict, init=False)
     _trainings: dict[Shape, Training] | None = field(default=None, init=False)
 
@@ -168,6 +177,29 @@ class Memory:
             return formula_values(meter, self.workload, shapes)
         known = self.measurements(metric)
         return [known[shape].value if shape in known else None for shape in shapes]
+
+    def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:
+        """Return what is known of each shape, or a prediction where ``fit_depths`` asks for it."""
+        if not self._predicts(metric):
+            return self.measure(metric, shapes)
+        estimates = self.estimates(metric, shapes)
+        return [estimates[shape].value if shape in estimates else None for shape in shapes]
+
+    def estimates(self, metric: str, shapes: Sequence[Shape]) -> dict[Shape, Measurement]:
+        """Return every measurement with its interval and status, and the predictions of these shapes."""
+        known = self.measurements(metric)
+        return {**depth_line.predict(shapes, known), **known} if self._predicts(metric) else known
+
+    def predicted(self, metric: str, shapes: Sequence[Shape]) -> frozenset[Shape]:
+        """Return those of the shapes whose value is a prediction."""
+        if not self._predicts(metric):
+            return frozenset()
+        return frozenset(self.estimates(metric, shapes).keys() - self.measurements(metric).keys())
+
+    def _predicts(self, metric: str) -> bool:
+        """Tell whether a line in depth may stand for measurements of a metric."""
+        meter = self.meters.get(metric)
+        return bool(self.fit_depths) and meter is not None and meter.instance.linear_in_depth
 
     def measurements(self, metric: str) -> dict[Shape, Measurement]:
         """Return every measurement of a metric with its interval and status."""
@@ -246,6 +278,33 @@ class Study(Memory):
                 self._run_meter(metric, missing)
         return super().measure(metric, shapes)
 
+    def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:
+        """Measure some depths of each width, predict the others, and measure those whose prediction does not suffice.
+
+        These are the widths whose values follow no line, and the shapes whose interval holds the limit.
+        """
+        if self.fit_depths and self._predicts(metric):
+            known = self.measurements(metric)
+            before = len(known)
+            estimates = self.estimates(metric, shapes)
+            widths = {shape.width for shape in shapes if shape not in estimates}
+            self.measure(metric, depth_line.supports([s for s in shapes if s.width in widths], self.fit_depths))
+            # A line may no longer hold when shapes near the limit are measured too, so this is looked at again.
+            refused: set[Fraction] = set()
+            while missing := self._insufficient(metric, shapes, limit):
+                estimates = self.estimates(metric, shapes)
+                refused |= {shape.width for shape in missing if shape not in estimates}
+                self.measure(metric, missing)
+            if len(known) > before:
+                predicted = sum(shape not in known for shape in shapes)
+                self.notify(Fitted(metric, predicted, len({shape.width for shape in shapes}), len(refused)))
+        return super().estimate(metric, shapes)
+
+    def _insufficient(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None) -> list[Shape]:
+        """Return the shapes that have no value, or a predicted one that leaves open whether they meet the limit."""
+        estimates = self.estimates(metric, shapes)
+        return [shape for shape in shapes if shape not in estimates or _straddles(limit, estimates[shape])]
+
     def _run_meter(self, metric: str, shapes: tuple[Shape, ...]) -> None:
         meter, problem = self.meters[metric], self.problem
         known = self.measurements(metric)
@@ -266,24 +325,44 @@ class Study(Memory):
             self.notify(Measured(metric, meter.instance.unit, shape, measurement, done, len(shapes)))
             return True
 
-        task = MeasuringTask(
-            meter.choice,
-            problem.architecture.choice,
-            problem.plugin_files,
-            problem.input_shape,
-            problem.classes,
-            problem.batch_size,
-            problem.device,
-            shapes,
-        )
-        for outcome in self._run([task], 1, record):
-            if isinstance(outcome.error, ShapeDnnError):
-                raise MeterError(f"measuring {metric} failed: {outcome.error}") from outcome.error
-            if outcome.error is not None:
-                raise MeterError(f"measuring {metric} failed: {describe(outcome.error)}") from outcome.error
+        def task(*shapes: Shape) -> MeasuringTask:
+            return MeasuringTask(
+                meter.choice,
+                problem.architecture.choice,
+                problem.plugin_files,
+                problem.input_shape,
+                problem.classes,
+                problem.batch_size,
+                problem.device,
+                shapes,
+            )
+
+        died = self._died(task(*shapes), metric, record)
+        for shape in [s for s in shapes if died and s not in known]:
+            # One of them ended the process, perhaps for lack of memory. Alone each has only itself to blame.
+            reason = self._died(task(shape), metric, record)
+            if reason and shape not in known:
+                record(task(shape), (shape, Measurement(None, status=reason)))
         missing = [shape for shape in shapes if shape not in known]
         if missing:
             raise PluginError(f"{name} did not measure shape {missing[0]}")
+        self.notify(MeasuringFinished(metric, dict(Counter(known[shape].status for shape in shapes))))
+
+    def _died(self, task: MeasuringTask, metric: str, record: Callable[[Task, object], bool]) -> str:
+        """Run a measurement; say what ended its process, if something did.
+
+        Raises:
+            MeterError: the metric cannot be measured.
+        """
+        (outcome,) = self._run([task], 1, record)
+        error = outcome.error
+        if isinstance(error, TrainingError):
+            return str(error)
+        if isinstance(error, ShapeDnnError):
+            raise MeterError(f"measuring {metric} failed: {error}") from error
+        if error is not None:
+            raise MeterError(f"measuring {metric} failed: {describe(error)}") from error
+        return ""
 
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train those shapes that were not trained before; return the trainings of all, in order."""
@@ -423,6 +502,13 @@ def _is_sound(measurement: object) -> bool:
         for v in (measurement.value, measurement.low, measurement.high)
         if v is not None
     )
+
+
+def _straddles(limit: Constraint | None, measurement: Measurement) -> bool:
+    """Tell whether a prediction leaves open on which side of a limit a shape lies."""
+    if limit is None or measurement.status != PREDICTED:
+        return False
+    return limit.allows(measurement.low) != limit.allows(measurement.high)
 
 
 def _reason(error: Exception) -> str:

@@ -24,6 +24,9 @@ class Facts(Protocol):
     def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
         """Return a metric of each shape; None for one that has no value."""
 
+    def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:
+        """Return a metric of each shape, or what is known well enough to tell on which side of a limit it lies."""
+
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         """Return the training of each shape, in order; those that cannot be had are left out."""
 
@@ -214,7 +217,7 @@ def apply_limits(
     survivors = list(shapes)
     stages = []
     for constraint in query.non_functional:
-        values = facts.measure(constraint.metric, survivors)
+        values = facts.estimate(constraint.metric, survivors, constraint)
         before = len(survivors)
         survivors = [shape for shape, value in zip(survivors, values, strict=True) if constraint.allows(value)]
         stages.append(_finish_stage(constraint, before, len(survivors), notify))
@@ -273,42 +276,59 @@ def apply_accuracy_limits(
 def verify(
     complying: Sequence[Candidate], query: Query, facts: Facts
 ) -> tuple[list[Candidate], Candidate | None, list[Training]]:
-    """Step 7: train the best by the goal; where its accuracy falls short, take the next best, until one holds.
+    """Step 7: train the best by the goal; where it falls short, take the next best, until one holds.
+
+    What was only estimated of a shape is measured before it is trained.
 
     Returns:
         The shapes that comply now, the best of them, and the trainings made.
     """
     remaining = list(complying)
     trainings: list[Training] = []
-    while (best := min_by_goal(remaining, query, facts)) is not None and best.accuracy is None:
-        results = facts.train([best.shape])
-        trainings += results
-        accuracy = results[0].accuracy if results else None
+    eligible = remaining
+    while (best := min_by_goal(eligible, query, facts)) is not None:
         place = remaining.index(best)
-        if accuracy is None or not all(c.allows(accuracy) for c in query.functional):
+        if not all(c.allows(facts.measure(c.metric, [best.shape])[0]) for c in query.non_functional):
             del remaining[place]
-            continue
-        remaining[place] = replace(best, accuracy=accuracy)
-        # A training may turn out worse than promised, and an earlier one better: the best is one that was trained.
-        best = min_by_goal([c for c in remaining if c.accuracy is not None], query, facts)
-        break
+        elif best.accuracy is not None:
+            break
+        else:
+            results = facts.train([best.shape])
+            trainings += results
+            accuracy = results[0].accuracy if results else None
+            if accuracy is not None and all(c.allows(accuracy) for c in query.functional):
+                remaining[place] = replace(best, accuracy=accuracy)
+                # It may turn out worse than promised, and an earlier one better: the best is one that was trained.
+                eligible = [candidate for candidate in remaining if candidate.accuracy is not None]
+                continue
+            del remaining[place]
+        eligible = [candidate for candidate in eligible if candidate in remaining]
     return remaining, best, trainings
 
 
 def min_by_goal(candidates: Sequence[Candidate], query: Query, facts: Facts) -> Candidate | None:
-    """Return the best candidate by the goal, the smaller shape on a tie; None without a goal or a score."""
+    """Return the best candidate by the goal, the smaller shape on a tie; None without a goal or a score.
+
+    What was only estimated of it is measured, and the choice made again until it stands.
+    """
     goal = query.goal
     if goal is None or not candidates:
         return None
     shapes = [candidate.shape for candidate in candidates]
-    columns = {metric: facts.measure(metric, shapes) for metric in goal.metrics if metric != "accuracy"}
-    columns["accuracy"] = [candidate.expected_accuracy for candidate in candidates]
-    scored = []
-    for i, candidate in enumerate(candidates):
-        values = {metric: value for metric in goal.metrics if (value := columns[metric][i]) is not None}
-        if len(values) == len(goal.metrics):
-            scored.append((rules.score(goal, values), by_width_then_depth(candidate.shape), candidate))
-    return min(scored, key=lambda entry: entry[:2])[2] if scored else None
+    metrics = [metric for metric in goal.metrics if metric != "accuracy"]
+    while True:
+        columns = {metric: facts.estimate(metric, shapes) for metric in metrics}
+        columns["accuracy"] = [candidate.expected_accuracy for candidate in candidates]
+        scored = []
+        for i, candidate in enumerate(candidates):
+            values = {metric: value for metric in goal.metrics if (value := columns[metric][i]) is not None}
+            if len(values) == len(goal.metrics):
+                scored.append((rules.score(goal, values), by_width_then_depth(candidate.shape), i))
+        if not scored:
+            return None
+        best = min(scored)[-1]
+        if all(facts.measure(metric, [shapes[best]]) == [columns[metric][best]] for metric in metrics):
+            return candidates[best]
 
 
 def _finish_stage(constraint: Constraint, before: int, after: int, notify: Callable[[Event], None]) -> Stage:

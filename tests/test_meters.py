@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from shape_dnn import Shape, Workload
+from shape_dnn import Shape, Workload, measure, tune
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.meters.memory import Memory
 from shape_dnn.builtin.meters.size import Size
+from shape_dnn.events import Event, Measured
 from shape_dnn.measuring import peak_memory
 from shape_dnn.measuring.forward_pass import Numerics
 from shape_dnn.testing import MeterContract
@@ -57,3 +59,44 @@ def test_memory_grows_with_the_batch_by_its_activations_alone() -> None:
 
     assert megabytes(3) - megabytes(2) == pytest.approx(megabytes(2) - megabytes(1))
     assert Memory().identity(Workload(WideResNet(), (3, 32, 32), 10, 1, "cpu")) == {"method": "computed"}
+
+
+DEADLY = """
+import os, signal
+from shape_dnn import Instrument, Measurement, Plugin, hookimpl
+
+class Deadly(Instrument):
+    metric, unit, cost = "latency", "ms", 1.0
+
+    def identity(self, workload):
+        return {}
+
+    def measure(self, workload, shapes):
+        for shape in shapes:
+            if shape.depth == 16:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield shape, Measurement(float(shape.depth))
+
+@hookimpl
+def shape_dnn_meters():
+    yield Plugin("deadly", "dies of one depth", Deadly)
+"""
+
+
+def test_a_shape_that_ends_the_measuring_process_harms_no_other(own_directory: Path) -> None:
+    (own_directory / "deadly.py").write_text(DEADLY)
+    settings = {"depth": "10:29:6", "width": "1/4:1/2:1/4", "device": "cpu", "plugin": "deadly.py"}
+    events: list[Event] = []
+    found = measure(["latency"], **settings, meter="latency=deadly", notify=events.append)
+    assert [found[Shape(depth, Fraction(1, 4))]["latency"].value for depth in (10, 16, 22, 28)] == [10, None, 22, 28]
+    assert "killed by SIGKILL" in found[Shape(16, Fraction(1, 4))]["latency"].status
+    assert sum(isinstance(event, Measured) for event in events) == 4
+
+
+def test_a_limit_on_memory_needs_no_more_than_its_meter() -> None:
+    settings = {"depth": "10:23:6", "width": "1/4:1:1/4", "device": "cpu", "train": "1", "epochs": 1}
+    every = measure(["memory"], **{k: v for k, v in settings.items() if k not in {"train", "epochs"}})
+    limit = sorted(row["memory"].value or 0 for row in every.values())[4]
+    result = tune(**settings, max=f"memory={limit}MB", goal="size", option="dataset.limit=100")
+    assert result.answer.stages[0].after == 5
+    assert all(row["memory"] <= limit for row in result.rows())

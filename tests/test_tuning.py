@@ -33,6 +33,9 @@ class Known:
         self.measured.append((metric, len(shapes)))
         return [self.metrics[metric][shape] for shape in shapes]
 
+    def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:
+        return self.measure(metric, shapes)
+
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         self.trained += shapes
         return [Training(s, self.accuracy[s], "" if self.accuracy[s] is not None else "it failed") for s in shapes]

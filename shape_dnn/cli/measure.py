@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @click.option("--metrics", default="size,latency", show_default=True, help="Names of metrics, separated by commas.")
 @click.option("--config", metavar="FILE.yaml", envvar="SHAPE_DNN_CONFIG", help="Settings by name.")
 @options(
-    "arch", "dataset", "data_dir", "depth", "width", "batch_size", "device", "meter", "option", "plugin", "executor",
-    "study",
+    "arch", "dataset", "data_dir", "depth", "width", "batch_size", "device", "meter", "fit_depths", "option", "plugin",
+    "executor", "study",
 )  # fmt: skip
 @FORMAT
 @DEBUG

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shape_dnn.result import Result
+from shape_dnn.shape import Shape
 
 FORMAT = click.option(
     "--format",
@@ -100,9 +101,15 @@ def print_result(result: Result, output: str) -> None:
         print_json(result.to_dict())
     elif output == "csv":
         columns = ["depth", "width", *result.metric_names, "accuracy", "predicted_accuracy", "predicted_std"]
-        print_csv(result.rows(), columns)
+        rows = [{**row, "estimated": " ".join(row["estimated"])} for row in result.rows()]
+        print_csv(rows, [*columns, "estimated"])
     else:
         _print_human(result)
+
+
+def _value(result: Result, metric: str, shape: Shape) -> str:
+    """Write a value of a metric; one that was not measured is approximate."""
+    return ("~" if result.is_estimated(metric, shape) else "") + number(result.metrics[metric][shape])
 
 
 def _print_human(result: Result) -> None:
@@ -123,7 +130,7 @@ def _print_human(result: Result) -> None:
             [
                 str(candidate.shape.depth),
                 str(candidate.shape.width),
-                *(number(result.metrics[name][candidate.shape]) for name in metrics),
+                *(_value(result, name, candidate.shape) for name in metrics),
                 "-" if prediction is None else f"{prediction.mean:.2f}",
                 "-" if prediction is None or prediction.std is None else f"{prediction.std:.2f}",
                 percent(candidate.accuracy),

@@ -6,7 +6,17 @@ import sys
 
 import click
 
-from shape_dnn.events import EpochFinished, Event, Measured, StageFinished, Tested, TrainingFinished, TrainingsPlanned
+from shape_dnn.events import (
+    EpochFinished,
+    Event,
+    Fitted,
+    Measured,
+    MeasuringFinished,
+    StageFinished,
+    Tested,
+    TrainingFinished,
+    TrainingsPlanned,
+)
 
 
 class Progress:
@@ -28,6 +38,13 @@ class Progress:
                     if measurement.low is not None and measurement.high is not None:
                         value += f" ({measurement.low:.4g} to {measurement.high:.4g})"
                 self._print(f"{metric} {done:>3}/{total} {shape!s:<12} {value}")
+            case MeasuringFinished(metric, statuses):
+                doubts = [f"{number} {status}" for status, number in sorted(statuses.items()) if status != "ok"]
+                if doubts:
+                    self._print(f"{metric} of {sum(statuses.values())} shapes: {', '.join(doubts)}, the others ok")
+            case Fitted(metric, predicted, widths, refused):
+                text = f"{metric} of {predicted} shapes is predicted by a line in depth"
+                self._print(text + (f"; {refused} of {widths} widths follow none and are measured" if refused else ""))
             case TrainingsPlanned(shapes, known, failed):
                 text = f"training {len(shapes) - known} shapes" if len(shapes) - known != 1 else "training one shape"
                 text += f"; {known} known from before" if known else ""

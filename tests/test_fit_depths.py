@@ -1,0 +1,160 @@
+"""Measuring some depths of each width and predicting the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shape_dnn import Measurement, Shape, ask, tune
+from shape_dnn.events import Event, Fitted, Measured
+from shape_dnn.measuring import depth_line
+
+# Latency is a line in depth at every width but 3/4, where it jumps at depth 40; the log says what was measured.
+METER = """
+import json
+from pathlib import Path
+
+from shape_dnn import Instrument, Measurement, Plugin, hookimpl
+
+class Line(Instrument):
+    metric, unit, cost, linear_in_depth = "latency", "ms", 1.0, True
+
+    def identity(self, workload):
+        return {}
+
+    def measure(self, workload, shapes):
+        for shape in shapes:
+            with Path(LOG).open("a") as log:
+                log.write(json.dumps([shape.depth, str(shape.width)]) + "\\n")
+            jump = 5 if shape.width == 0.75 and shape.depth >= 40 else 0
+            yield shape, Measurement(float(1 + shape.depth * shape.width / 10 + jump))
+
+@hookimpl
+def shape_dnn_meters():
+    yield Plugin("line", "a line in depth", Line)
+"""
+DEPTHS, WIDTHS = range(10, 71, 6), ("1/4", "1/2", "3/4", "1")
+
+
+def true_latency(shape: Shape) -> float:
+    return float(1 + shape.depth * shape.width / 10 + (5 if shape.width == Fraction(3, 4) and shape.depth >= 40 else 0))
+
+
+@pytest.fixture
+def settings(own_directory: Path) -> dict[str, Any]:
+    log = own_directory / "log"
+    log.touch()
+    (own_directory / "meter.py").write_text(METER.replace("LOG", repr(str(log))))
+    return {
+        "depth": "10:71:6", "width": "1/4:5/4:1/4", "device": "cpu", "plugin": "meter.py", "meter": "latency=line",
+        "epochs": 1, "train": "1", "option": "dataset.limit=100", "fit_depths": 4,
+    }  # fmt: skip
+
+
+def measured() -> list[Shape]:
+    lines = [json.loads(line) for line in Path("log").read_text().splitlines()]
+    return [Shape(depth, Fraction(width)) for depth, width in lines]
+
+
+def test_a_limit_needs_only_the_shapes_that_decide_it(settings: dict[str, Any]) -> None:
+    events: list[Event] = []
+    result = tune(**settings, max_latency="3.5ms", notify=events.append)
+    everything = [Shape(depth, Fraction(width)) for width in WIDTHS for depth in DEPTHS]
+    assert set(result.shapes) == {shape for shape in everything if true_latency(shape) <= 3.5}
+    asked = measured()
+    assert len(asked) == len(set(asked)), "nothing is measured twice"
+    assert {shape.depth for shape in asked if shape.width == Fraction(3, 4)} == set(DEPTHS), "a width without a line"
+    near = [s for s in everything if abs(3.5 / true_latency(s) - 1) < depth_line.TOLERANCE]
+    assert set(near) <= set(asked), "what is near the limit is measured"
+    assert len(asked) < 0.75 * len(everything)
+    (fitted,) = (event for event in events if isinstance(event, Fitted))
+    assert (fitted.predicted, fitted.widths, fitted.refused) == (len(everything) - len(asked), 4, 1)
+    for row in result.rows():
+        shape = Shape(row["depth"], Fraction(row["width"]))
+        assert row["estimated"] == ([] if shape in asked else ["latency"])
+        assert row["latency"] == pytest.approx(true_latency(shape))
+
+
+def test_the_shape_that_is_returned_as_best_was_measured(settings: dict[str, Any]) -> None:
+    for goal in ("latency", "accuracy"):
+        result = tune(**settings, max_latency="6ms", goal=goal, study=goal)
+        assert result.best in measured()
+        assert result.to_dict()["best"]["estimated"] == []
+    result = tune(**{**settings, "depth": "22:60:6", "width": "1/4:1/2:1/4"}, goal="latency", study="latency")
+    assert result.best == Shape(22, Fraction(1, 4))
+
+
+def test_a_question_is_answered_with_the_same_predictions(settings: dict[str, Any]) -> None:
+    found = tune(**settings, max_latency="3.5ms")
+    before = measured()
+    answer = ask("shape-dnn-study", max_latency="3.5ms")
+    assert measured() == before
+    assert answer.shapes == found.shapes
+    assert [row["estimated"] for row in answer.rows()] == [row["estimated"] for row in found.rows()]
+
+
+def test_measure_marks_what_is_predicted(settings: dict[str, Any], shape_dnn: Callable[..., Any]) -> None:
+    arguments = ["--depth", "10:71:6", "--width", "1/4:1/2:1/4", "--device", "cpu", "--plugin", "meter.py"]
+    arguments += ["--meter", "latency=line", "--fit-depths", "3", "--metrics", "latency", "--format", "json"]
+    ran = shape_dnn("measure", *arguments)
+    statuses = {row["depth"]: row["latency_status"] for row in ran.json}
+    assert {depth for depth, status in statuses.items() if status == "ok"} == {10, 40, 70}
+    assert set(statuses.values()) == {"ok", "predicted"}
+    assert all(row["latency_low"] < row["latency"] < row["latency_high"] for row in ran.json if row["depth"] == 16)
+    assert "latency of 8 shapes is predicted by a line in depth" in ran.err
+
+
+def test_without_the_setting_everything_is_measured(settings: dict[str, Any]) -> None:
+    events: list[Event] = []
+    result = tune(**{**settings, "fit_depths": None}, max_latency="3.5ms", notify=events.append)
+    assert sum(isinstance(event, Measured) for event in events) == len(DEPTHS) * len(WIDTHS)
+    assert all(row["estimated"] == [] for row in result.rows())
+
+
+# The line itself
+
+
+def known(values: Mapping[int, float | None]) -> dict[Shape, Measurement]:
+    return {
+        Shape(d, Fraction(1)): Measurement(v, status="ok" if v is not None else "out of memory")
+        for d, v in values.items()
+    }
+
+
+@given(st.floats(0.01, 10), st.floats(0.001, 5), st.integers(0, 2**32))
+def test_a_line_is_predicted_as_it_is(intercept: float, slope: float, seed: int) -> None:
+    shapes = [Shape(depth, Fraction(1)) for depth in range(10, 100, 6)]
+    points = {depth: intercept + slope * depth for depth in (10, 40, 64, 94)}
+    predictions = depth_line.predict(shapes, known(points))
+    assert {shape.depth for shape in predictions} == set(range(10, 94, 6)) - set(points)
+    for shape, prediction in predictions.items():
+        assert prediction.status == "predicted"
+        assert prediction.value == pytest.approx(intercept + slope * shape.depth)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {10: 1.0, 40: 4.0},  # nothing to check it with
+        {10: 1.0, 40: 4.5, 70: 7.0},
+        {10: 1.0, 40: 4.0, 70: None},
+        {10: 1.0, 22: 2.2, 40: 4.0, 58: 6.2, 70: 7.0},
+    ],
+)
+def test_a_line_that_does_not_hold_or_cannot_be_checked_predicts_nothing(values: dict[int, float | None]) -> None:
+    assert depth_line.predict([Shape(d, Fraction(1)) for d in range(10, 71, 6)], known(values)) == {}
+
+
+def test_depths_are_chosen_evenly_with_both_ends() -> None:
+    shapes = [Shape(depth, Fraction(width)) for width in (1, 2) for depth in range(10, 71, 6)]
+    chosen = depth_line.supports(shapes, 4)
+    assert [shape.depth for shape in chosen if shape.width == 1] == [10, 28, 52, 70]
+    assert len(chosen) == 8
+    assert depth_line.supports(shapes[:3], 4) == shapes[:3]
