@@ -50,12 +50,11 @@ class MeasuringFinished(Event):
 
 @dataclass(frozen=True)
 class Fitted(Event):
-    """A metric was predicted for some shapes by lines in depth; ``refused`` of ``widths`` widths follow none."""
+    """A metric was measured for some shapes and predicted for the others by lines in depth."""
 
     metric: str
+    measured: int
     predicted: int
-    widths: int
-    refused: int
 
 
 @dataclass(frozen=True)

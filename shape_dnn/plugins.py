@@ -65,7 +65,10 @@ KINDS: Mapping[str, Kind] = {
     )
 }
 
-IN_REPOSITORY: Mapping[tuple[str, str], str] = {("sampler", "sobol"): "plugins/shape-dnn-sobol"}
+IN_REPOSITORY: Mapping[tuple[str, str], str] = {
+    ("sampler", "sobol"): "plugins/shape-dnn-sobol",
+    ("meter", "zeus"): "plugins/shape-dnn-zeus",
+}
 """Packages kept beside this one but installed on their own: (kind, name) to folder."""
 
 

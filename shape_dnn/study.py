@@ -9,7 +9,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -279,31 +278,24 @@ class Study(Memory):
         return super().measure(metric, shapes)
 
     def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:
-        """Measure some depths of each width, predict the others, and measure those whose prediction does not suffice.
-
-        These are the widths whose values follow no line, and the shapes whose interval holds the limit.
-        """
+        """Measure some depths of each width, predict the others, and measure those whose interval holds the limit."""
         if self.fit_depths and self._predicts(metric):
             known = self.measurements(metric)
             before = len(known)
-            estimates = self.estimates(metric, shapes)
-            widths = {shape.width for shape in shapes if shape not in estimates}
-            self.measure(metric, depth_line.supports([s for s in shapes if s.width in widths], self.fit_depths))
-            # A line may no longer hold when shapes near the limit are measured too, so this is looked at again.
-            refused: set[Fraction] = set()
-            while missing := self._insufficient(metric, shapes, limit):
-                estimates = self.estimates(metric, shapes)
-                refused |= {shape.width for shape in missing if shape not in estimates}
+            while missing := self._insufficient(metric, shapes, limit, self.fit_depths):
                 self.measure(metric, missing)
             if len(known) > before:
                 predicted = sum(shape not in known for shape in shapes)
-                self.notify(Fitted(metric, predicted, len({shape.width for shape in shapes}), len(refused)))
+                self.notify(Fitted(metric, len(shapes) - predicted, predicted))
         return super().estimate(metric, shapes)
 
-    def _insufficient(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None) -> list[Shape]:
-        """Return the shapes that have no value, or a predicted one that leaves open whether they meet the limit."""
+    def _insufficient(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None, number: int) -> list[Shape]:
+        """Return what to measure so that all can be predicted, and then what is predicted too close to the limit."""
+        unfitted = depth_line.next_to_measure(shapes, self.measurements(metric), number)
+        if unfitted:
+            return unfitted
         estimates = self.estimates(metric, shapes)
-        return [shape for shape in shapes if shape not in estimates or _straddles(limit, estimates[shape])]
+        return [shape for shape in shapes if _straddles(limit, estimates[shape])]
 
     def _run_meter(self, metric: str, shapes: tuple[Shape, ...]) -> None:
         meter, problem = self.meters[metric], self.problem

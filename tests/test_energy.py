@@ -18,9 +18,10 @@ import torch
 
 from shape_dnn import MeterError, Shape, Workload
 from shape_dnn.builtin.architectures.wrn import WideResNet
-from shape_dnn.builtin.meters.energy import NvmlEnergy, NvmlRecorder
+from shape_dnn.builtin.meters.energy import NvmlEnergy
 from shape_dnn.measuring import energy
 from shape_dnn.measuring.energy import Recording, Window
+from shape_dnn.measuring.sensors import Recorder
 from shape_dnn.testing import MeterContract
 
 SOURCE = Path(__file__).parent / "standin" / "nvml.c"
@@ -131,9 +132,13 @@ class Watched(Recording):
         return self._readings[0].time, self._readings[-1].time
 
 
+def record_by(uuid: str, interval: float) -> Recorder:
+    return Recorder("shape_dnn.measuring.nvml_recorder", [uuid, str(interval)])
+
+
 def record(seconds: float = 4.0, during: Callable[[Watched], object] = lambda _: None) -> tuple[Window, Watched]:
     """Measure a call of 5 ms by the stand-in."""
-    with closing(NvmlRecorder(UUID, 0.025)) as sensor:
+    with closing(record_by(UUID, 0.025)) as sensor:
         recording = Watched(sensor)
 
         def forward() -> None:
@@ -148,9 +153,8 @@ class TestEnergy(MeterContract):
     shapes = (SHAPE,)
 
     @pytest.fixture(autouse=True)
-    def _sensor(self, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-        # The library is found when a process starts, and this one has started: the identity is asked for below.
-        monkeypatch.setattr(StandIn, "identity", super(NvmlEnergy, StandIn).identity)
+    def _sensor(self, board: Board) -> None:
+        pass
 
 
 @pytest.mark.gpu
@@ -200,7 +204,7 @@ def test_a_board_or_driver_without_a_counter_is_measured_by_its_power(
 )
 def test_what_makes_a_value_doubtful_is_said(board: Board, settings: dict[str, float], status: str) -> None:
     board.set(**settings)
-    with closing(NvmlRecorder(UUID, 0.025)) as sensor:
+    with closing(record_by(UUID, 0.025)) as sensor:
         recording = Recording(sensor)
         recording.run(call, 2.2, lambda: True, 2.2)
         window = recording.evaluate()
@@ -259,7 +263,7 @@ def test_a_gpu_that_is_lost_in_the_middle_gives_no_number(board: Board) -> None:
         ({"mig": 1}, r"Stand-in is divided into instances \(MIG\), and its sensors see the sum of all"),
         ({"energy_code": 4}, "this user may not read the sensors; ask the administrator"),
         ({"init_code": 9}, "the NVIDIA driver is not loaded"),
-        ({"energy_code": 3, "power_code": 3, "field_code": 3}, "tells neither energy nor power; for processors"),
+        ({"energy_code": 3, "power_code": 3, "field_code": 3}, "tells neither energy nor power"),
     ],
     ids=str,
 )
@@ -268,34 +272,34 @@ def test_a_sensor_that_cannot_be_read_is_refused_with_the_remedy(
 ) -> None:
     board.set(**settings)
     with pytest.raises(MeterError, match=reason):
-        NvmlRecorder(UUID, 0.1)
+        record_by(UUID, 0.1)
 
 
 def test_a_gpu_is_found_by_its_uuid_alone(board: Board) -> None:
     with pytest.raises(MeterError, match="GPU GPU-other: NVML: Not Found .*hidden from this container"):
-        NvmlRecorder("GPU-other", 0.1)
+        record_by("GPU-other", 0.1)
 
 
 def test_no_driver_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a driver here")
     with pytest.raises(MeterError, match=r"libnvidia-ml\.so\.1 was not found; install the NVIDIA driver"):
-        NvmlRecorder(UUID, 0.1)
+        record_by(UUID, 0.1)
 
 
 @pytest.mark.usefixtures("quick")
 def test_the_death_of_the_recording_process_is_noticed(board: Board) -> None:
-    with closing(NvmlRecorder(UUID, 0.025)) as sensor:
+    with closing(record_by(UUID, 0.025)) as sensor:
         sensor._process.kill()
         sensor._listener.join()
-        with pytest.raises(MeterError, match="the process that reads the sensors ended with status -9"):
+        with pytest.raises(MeterError, match="the process that reads the sensor ended with status -9"):
             sensor.readings()
 
 
 def test_the_recording_process_ends_with_the_measuring_one(board: Board) -> None:
     script = (
-        "import os, signal, shape_dnn.builtin.meters.energy as e\n"
-        f"recorder = e.NvmlRecorder({UUID!r}, 0.05)\n"
+        "import os, signal, shape_dnn.measuring.sensors as s\n"
+        f"recorder = s.Recorder('shape_dnn.measuring.nvml_recorder', [{UUID!r}, '0.05'])\n"
         "print(recorder._process.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )

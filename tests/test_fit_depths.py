@@ -70,12 +70,13 @@ def test_a_limit_needs_only_the_shapes_that_decide_it(settings: dict[str, Any]) 
     assert set(result.shapes) == {shape for shape in everything if true_latency(shape) <= 3.5}
     asked = measured()
     assert len(asked) == len(set(asked)), "nothing is measured twice"
-    assert {shape.depth for shape in asked if shape.width == Fraction(3, 4)} == set(DEPTHS), "a width without a line"
+    assert Shape(34, Fraction(3, 4)) in asked, "the line of this width breaks here"
+    assert Shape(40, Fraction(3, 4)) in asked
     near = [s for s in everything if abs(3.5 / true_latency(s) - 1) < depth_line.TOLERANCE]
     assert set(near) <= set(asked), "what is near the limit is measured"
     assert len(asked) < 0.75 * len(everything)
     (fitted,) = (event for event in events if isinstance(event, Fitted))
-    assert (fitted.predicted, fitted.widths, fitted.refused) == (len(everything) - len(asked), 4, 1)
+    assert (fitted.measured, fitted.predicted) == (len(asked), len(everything) - len(asked))
     for row in result.rows():
         shape = Shape(row["depth"], Fraction(row["width"]))
         assert row["estimated"] == ([] if shape in asked else ["latency"])
@@ -108,7 +109,7 @@ def test_measure_marks_what_is_predicted(settings: dict[str, Any], shape_dnn: Ca
     assert {depth for depth, status in statuses.items() if status == "ok"} == {10, 40, 70}
     assert set(statuses.values()) == {"ok", "predicted"}
     assert all(row["latency_low"] < row["latency"] < row["latency_high"] for row in ran.json if row["depth"] == 16)
-    assert "latency of 8 shapes is predicted by a line in depth" in ran.err
+    assert "latency of 3 shapes is measured, of 8 predicted by lines in depth" in ran.err
 
 
 def test_without_the_setting_everything_is_measured(settings: dict[str, Any]) -> None:
@@ -128,33 +129,57 @@ def known(values: Mapping[int, float | None]) -> dict[Shape, Measurement]:
     }
 
 
-@given(st.floats(0.01, 10), st.floats(0.001, 5), st.integers(0, 2**32))
-def test_a_line_is_predicted_as_it_is(intercept: float, slope: float, seed: int) -> None:
-    shapes = [Shape(depth, Fraction(1)) for depth in range(10, 100, 6)]
-    points = {depth: intercept + slope * depth for depth in (10, 40, 64, 94)}
-    predictions = depth_line.predict(shapes, known(points))
-    assert {shape.depth for shape in predictions} == set(range(10, 94, 6)) - set(points)
+COLUMN = [Shape(depth, Fraction(1)) for depth in range(10, 100, 6)]
+
+
+def explore(true: Callable[[int], float], number: int) -> dict[Shape, Measurement]:
+    """Measure what is asked for until nothing is."""
+    found: dict[Shape, Measurement] = {}
+    while chosen := depth_line.next_to_measure(COLUMN, found, number):
+        assert not set(chosen) & set(found)
+        found |= known({shape.depth: true(shape.depth) for shape in chosen})
+    return found
+
+
+@given(st.floats(0.01, 10), st.floats(0.001, 5), st.integers(3, 8))
+def test_a_line_is_predicted_as_it_is_from_as_many_depths_as_asked(intercept: float, slope: float, number: int) -> None:
+    found = explore(lambda depth: intercept + slope * depth, number)
+    assert len(found) == number
+    predictions = depth_line.predict(COLUMN, found)
+    assert set(predictions) == set(COLUMN) - set(found)
     for shape, prediction in predictions.items():
         assert prediction.status == "predicted"
         assert prediction.value == pytest.approx(intercept + slope * shape.depth)
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("true", "most"),
     [
-        {10: 1.0, 40: 4.0},  # nothing to check it with
-        {10: 1.0, 40: 4.5, 70: 7.0},
-        {10: 1.0, 40: 4.0, 70: None},
-        {10: 1.0, 22: 2.2, 40: 4.0, 58: 6.2, 70: 7.0},
+        (lambda d: d + 0.02 * max(0, d - 50) ** 2, 11),  # steeper once a cache is full
+        (lambda d: d + 30 * (d > 60), 11),  # a jump
+        (lambda d: float(d * d), 15),
     ],
 )
+def test_where_the_line_bends_more_is_measured_and_no_prediction_is_far_off(
+    true: Callable[[int], float], most: int
+) -> None:
+    found = explore(true, 4)
+    assert len(found) <= most
+    for shape, prediction in depth_line.predict(COLUMN, found).items():
+        assert prediction.value == pytest.approx(true(shape.depth), rel=depth_line.TOLERANCE)
+
+
+@pytest.mark.parametrize("values", [{10: 1.0, 94: 9.4}, {10: 1.0, 52: 6.5, 94: 9.4}, {10: 1.0, 52: 5.2, 94: None}])
 def test_a_line_that_does_not_hold_or_cannot_be_checked_predicts_nothing(values: dict[int, float | None]) -> None:
-    assert depth_line.predict([Shape(d, Fraction(1)) for d in range(10, 71, 6)], known(values)) == {}
+    predictions = depth_line.predict(COLUMN, known(values))
+    assert {shape for shape in predictions if shape.depth > 52} == set()
+    if values.get(52) != 5.2:
+        assert predictions == {}
 
 
 def test_depths_are_chosen_evenly_with_both_ends() -> None:
     shapes = [Shape(depth, Fraction(width)) for width in (1, 2) for depth in range(10, 71, 6)]
-    chosen = depth_line.supports(shapes, 4)
+    chosen = depth_line.next_to_measure(shapes, {}, 4)
     assert [shape.depth for shape in chosen if shape.width == 1] == [10, 28, 52, 70]
     assert len(chosen) == 8
-    assert depth_line.supports(shapes[:3], 4) == shapes[:3]
+    assert depth_line.next_to_measure(shapes[:3], {}, 4) == shapes[:3]

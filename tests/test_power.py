@@ -80,13 +80,13 @@ def test_a_counter_that_goes_back_gives_no_number() -> None:
 
 
 def test_a_window_with_a_hole_gives_no_number() -> None:
-    power.check(GOOD, 0.5)
+    power.check(GOOD)
     with pytest.raises(TraceError, match=r"no reading for 0\.\d\d s"):
-        power.check([*GOOD[:30], *GOOD[45:]], 0.5)
+        power.check([*GOOD[:30], *GOOD[45:]])
     with pytest.raises(TraceError, match="a reading failed: lost"):
-        power.check([*GOOD[:30], Reading(GOOD[30].time, failure="lost"), *GOOD[31:]], 0.5)
+        power.check([*GOOD[:30], Reading(GOOD[30].time, failure="lost"), *GOOD[31:]])
     with pytest.raises(TraceError, match="only 3 readings"):
-        power.check(GOOD[:3], 0.5)
+        power.check(GOOD[:3])
 
 
 def test_the_interval_of_a_mean_holds_it_95_times_of_100() -> None:

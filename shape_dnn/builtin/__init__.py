@@ -91,7 +91,7 @@ def shape_dnn_meters() -> Iterable[Plugin]:
         "latency",
         "time of one forward pass of a batch in ms",
         f"{package}.latency:Latency",
-        {"seconds": Option(1.0, "most time spent on each shape after warm-up", minimum=0), **options},
+        {"seconds": Option(0.8, "most time spent on each shape after warm-up", minimum=0), **options},
     )
     yield Plugin(
         "energy",

@@ -24,6 +24,7 @@ COMMANDS = {
     "measure": "Measure metrics of the shapes of a space, without training.",
     "ask": "Ask a study another question: nothing is measured or trained.",
     "simulate": "Compare samplers, strategies and models on a recorded table.",
+    "doctor": "Say what this machine can measure, and why not the rest.",
     "plugins": "List the plugins, and why those that cannot be used cannot.",
     "studies": "List the studies below a directory.",
 }

@@ -81,7 +81,21 @@ def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str], title: st
 
 
 LEFT = frozenset(
-    {"name", "kind", "source", "state", "what it is, or why it cannot be used", "path", "strategy", "sampler", "model"}
+    {
+        "metric",
+        "meter",
+        "device",
+        "reason",
+        "name",
+        "kind",
+        "source",
+        "state",
+        "what it is, or why it cannot be used",
+        "path",
+        "strategy",
+        "sampler",
+        "model",
+    }
 )
 
 

@@ -42,9 +42,8 @@ class Progress:
                 doubts = [f"{number} {status}" for status, number in sorted(statuses.items()) if status != "ok"]
                 if doubts:
                     self._print(f"{metric} of {sum(statuses.values())} shapes: {', '.join(doubts)}, the others ok")
-            case Fitted(metric, predicted, widths, refused):
-                text = f"{metric} of {predicted} shapes is predicted by a line in depth"
-                self._print(text + (f"; {refused} of {widths} widths follow none and are measured" if refused else ""))
+            case Fitted(metric, measured, predicted):
+                self._print(f"{metric} of {measured} shapes is measured, of {predicted} predicted by lines in depth")
             case TrainingsPlanned(shapes, known, failed):
                 text = f"training {len(shapes) - known} shapes" if len(shapes) - known != 1 else "training one shape"
                 text += f"; {known} known from before" if known else ""

@@ -1,92 +1,99 @@
-"""Latency and energy as a straight line in depth at fixed width and batch size (paper, Section 5).
+"""Latency and energy as straight lines in depth at fixed width and batch size (paper, Section 5).
 
-Some depths of a width are measured, the others predicted, if the line holds where it can be checked.
+A depth between two measured ones is predicted by the line through them, provided that each of the two would itself be
+predicted by the line through its own neighbours. Where that fails, as it does where networks outgrow a cache, the
+depth in the middle is measured, and so on until the line holds or nothing is left between.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
 
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
 
 TOLERANCE = 0.03
-"""Part by which a line may miss a depth that it was not fitted to."""
+"""Part by which a line may miss a measured depth that it was not drawn through."""
 PREDICTED = "predicted"
 """Status of what was not measured."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """A metric of one width: ``intercept + slope * depth``, within ``worst_error`` where that was checked."""
-
-    intercept: float
-    slope: float
-    depths: tuple[int, ...]
-    worst_error: float
-
-    def predict(self, depth: int) -> Measurement:
-        """Predict a depth; the interval is as wide as the line may be wrong, not as it was found to be."""
-        value = self.intercept + self.slope * depth
-        details = {"measured_depths": list(self.depths), "worst_error_of_held_out": round(self.worst_error, 5)}
-        return Measurement(value, (1 - TOLERANCE) * value, (1 + TOLERANCE) * value, PREDICTED, details)
-
-
-def supports(shapes: Sequence[Shape], number: int) -> list[Shape]:
-    """Choose the shapes to measure: of each width this many depths, evenly spaced, the first and the last included."""
-    chosen: list[Shape] = []
-    for same_width in _by_width(shapes).values():
-        last = len(same_width) - 1
-        places = range(last + 1) if last < number else {round(i * last / (number - 1)) for i in range(number)}
-        chosen += [same_width[place] for place in sorted(places)]
-    return chosen
+LEAST = 3
+"""The fewest measured depths of a width with which a line can be checked."""
 
 
 def predict(shapes: Sequence[Shape], known: Mapping[Shape, Measurement]) -> dict[Shape, Measurement]:
-    """Predict the shapes that are not known and lie between known depths of a width whose line holds."""
+    """Predict the shapes that are not known and lie between known depths where the line holds."""
     measured = _by_width(list(known))
     predictions: dict[Shape, Measurement] = {}
     for width, same_width in _by_width(shapes).items():
-        points = [(shape.depth, known[shape].value) for shape in measured.get(width, ())]
-        line = fit([(depth, value) for depth, value in points if value is not None])
-        if line is not None and len(points) == len(line.depths):
-            predictions |= {
-                shape: line.predict(shape.depth)
-                for shape in same_width
-                if shape not in known and line.depths[0] < shape.depth < line.depths[-1]
-            }
+        points = measured.get(width, [])
+        errors = _errors(points, known)
+        for low, high in pairwise(points):
+            between = [s for s in same_width if low.depth < s.depth < high.depth and s not in known]
+            worst = max(errors[low], errors[high])
+            if len(points) >= LEAST and worst <= TOLERANCE:
+                predictions |= {shape: _on_line(shape, low, high, known, worst) for shape in between}
     return predictions
 
 
-def fit(points: Sequence[tuple[int, float]]) -> Line | None:
-    """Fit a line to measured depths, in the order of depth; None where it does not hold, or cannot be checked.
+def next_to_measure(shapes: Sequence[Shape], known: Mapping[Shape, Measurement], number: int) -> list[Shape]:
+    """Choose what to measure next for a prediction of all others; empty when there is nothing left to predict.
 
-    Every depth but the first and the last is left out once, and must be predicted by the others.
+    At first ``number`` depths of each width, evenly spaced with both ends, then the middle of what cannot be predicted.
     """
-    if len(points) < 3:
-        return None
-    errors = []
-    for i in range(1, len(points) - 1):
-        depth, value = points[i]
-        intercept, slope = _least_squares([*points[:i], *points[i + 1 :]])
-        errors.append(abs((intercept + slope * depth) / value - 1))
-    if max(errors) > TOLERANCE:
-        return None
-    return Line(*_least_squares(points), tuple(depth for depth, _ in points), max(errors))
+    predictions = predict(shapes, known)
+    chosen: list[Shape] = []
+    for same_width in _by_width(shapes).values():
+        ends = (same_width[0], same_width[-1])
+        missing = [shape for shape in same_width if shape not in known and shape not in predictions]
+        if any(end in missing for end in ends):
+            chosen += [shape for shape in _evenly(same_width, number) if shape in missing]
+        else:
+            chosen += [gap[len(gap) // 2] for gap in _gaps(same_width, missing)]
+    return chosen
 
 
-def _least_squares(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
-    """Return intercept and slope that keep the relative errors small."""
-    import numpy as np
+def _on_line(shape: Shape, low: Shape, high: Shape, known: Mapping[Shape, Measurement], worst: float) -> Measurement:
+    """Interpolate; the interval is as wide as the line may be wrong, not as it was found to be."""
+    below, above = known[low].value, known[high].value
+    assert below is not None  # noqa: S101 - an unknown one has an infinite error
+    assert above is not None  # noqa: S101
+    value = below + (above - below) * (shape.depth - low.depth) / (high.depth - low.depth)
+    details = {"between_depths": [low.depth, high.depth], "error_at_measured_depths": round(worst, 5)}
+    return Measurement(value, (1 - TOLERANCE) * value, (1 + TOLERANCE) * value, PREDICTED, details)
 
-    depths, values = (np.array(column, dtype=float) for column in zip(*points, strict=True))
-    slope, intercept = np.polyfit(depths, values, 1, w=1 / values)
-    return float(intercept), float(slope)
+
+def _errors(points: Sequence[Shape], known: Mapping[Shape, Measurement]) -> dict[Shape, float]:
+    """Return by which part the line through its neighbours misses each depth; 0 for the ends, which have but one."""
+    errors = {shape: 0.0 if known[shape].value is not None else float("inf") for shape in points}
+    for low, middle, high in zip(points, points[1:], points[2:], strict=False):
+        value = known[middle].value
+        if value is None or known[low].value is None or known[high].value is None:
+            errors[middle] = float("inf")
+        else:
+            errors[middle] = abs((_on_line(middle, low, high, known, 0.0).value or 0.0) / value - 1)
+    return errors
 
 
-def _by_width(shapes: Sequence[Shape]) -> dict[object, list[Shape]]:
-    groups: dict[object, list[Shape]] = {}
+def _evenly(shapes: Sequence[Shape], number: int) -> list[Shape]:
+    last = len(shapes) - 1
+    return list(shapes) if last < number else [shapes[round(i * last / (number - 1))] for i in range(number)]
+
+
+def _gaps(shapes: Sequence[Shape], missing: Sequence[Shape]) -> list[list[Shape]]:
+    """Group missing shapes that follow each other."""
+    gaps: list[list[Shape]] = [[]]
+    for shape in shapes:
+        if shape in missing:
+            gaps[-1].append(shape)
+        elif gaps[-1]:
+            gaps.append([])
+    return [gap for gap in gaps if gap]
+
+
+def _by_width(shapes: Sequence[Shape]) -> dict[Fraction, list[Shape]]:
+    groups: dict[Fraction, list[Shape]] = {}
     for shape in sorted(shapes):
         groups.setdefault(shape.width, []).append(shape)
     return groups

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from shape_dnn.measuring import power
 from shape_dnn.measuring.building import Builder
 from shape_dnn.measuring.forward_pass import ForwardPass, Numerics, threads
 from shape_dnn.measuring.power import Reading, Segment, TraceError
+from shape_dnn.measuring.sensors import Sensor
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
 
@@ -39,31 +40,6 @@ DISCARDED_MOST = 2
 """Windows that may be discarded for a failed reading before the sensor counts as broken."""
 
 
-class Sensor(ABC):
-    """Something that tells energy or power.
-
-    Attributes:
-        longest_gap: seconds between two readings after which its record has a hole.
-    """
-
-    longest_gap: float = 0.5
-
-    @abstractmethod
-    def readings(self) -> list[Reading]:
-        """Return what was read since the last call, without waiting.
-
-        Raises:
-            MeterError: the sensor is gone.
-        """
-
-    def describe(self) -> Mapping[str, object]:
-        """Return what to keep about the sensor, as JSON values."""
-        return {}
-
-    def close(self) -> None:  # noqa: B027 - there may be nothing to release
-        """Stop reading."""
-
-
 @dataclass(frozen=True)
 class Window:
     """What a settled window of work tells.
@@ -75,7 +51,8 @@ class Window:
         seconds: of one call.
         source: ``counter`` or ``power``.
         agreement: power integral over counter; None where there is only one of them.
-        duration: seconds of the window.
+        start: of the window, in seconds on the monotonic clock.
+        end: of it.
     """
 
     joules: float
@@ -84,7 +61,8 @@ class Window:
     seconds: float
     source: str
     agreement: float | None
-    duration: float
+    start: float
+    end: float
 
 
 class EnergyMeter(Instrument):
@@ -113,9 +91,15 @@ class EnergyMeter(Instrument):
         """
 
     def identity(self, workload: Workload) -> Mapping[str, object]:
-        """Fingerprint the device."""
+        """Fingerprint the device, and see that its sensor can be read.
+
+        Raises:
+            MeterError: it cannot; says why and the remedy.
+        """
         self.numerics.check(workload.device)
-        return {"fingerprint": devices.fingerprint(workload.device)}
+        with closing(self.open_sensor(workload)) as sensor:
+            kind = sensor.describe().get("sensor", type(sensor).__name__)
+        return {"fingerprint": devices.fingerprint(workload.device), "sensor": kind}
 
     def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
         """Measure one shape after the other, in random order, so that heat does not favour the first ones."""
@@ -136,7 +120,7 @@ class EnergyMeter(Instrument):
                     "power_w": window.watts,
                     "latency_ms": window.seconds * 1e3,
                     "idle_power_w": idle,
-                    "window_s": window.duration,
+                    "window_s": window.end - window.start,
                     "source": window.source,
                     "power_integral_over_counter": window.agreement,
                     "discarded_windows": recording.discarded,
@@ -226,7 +210,7 @@ class Recording:
         """
         last = self._calls[-1][0]
         readings = [reading for reading in self._readings if self._calls[0][0] <= reading.time <= last]
-        power.check(readings, self._sensor.longest_gap)
+        power.check(readings)
         whole, source = _mean(readings)
         segments = power.from_counter(readings) if source == "counter" else power.from_power(readings)
         joules = [segment.watts * self._latency(segment) for segment in segments]
@@ -238,7 +222,8 @@ class Recording:
             seconds,
             source,
             _agreement(readings, whole) if source == "counter" else None,
-            whole.end - whole.start,
+            whole.start,
+            whole.end,
         )
 
     def _latency(self, segment: Segment) -> float:
@@ -294,7 +279,7 @@ def _idle_power(sensor: Sensor) -> float | None:
         time.sleep(CHUNK_SECONDS)
         readings += sensor.readings()
     try:
-        power.check(readings, sensor.longest_gap)
+        power.check(readings)
         return _mean(readings)[0].watts
     except TraceError:
         return None

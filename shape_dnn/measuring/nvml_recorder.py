@@ -1,75 +1,80 @@
-"""The recording half of an energy measurement: a process of its own, so that reading sensors costs the work nothing.
+"""Reads the sensors of an NVIDIA GPU: ``python -m shape_dnn.measuring.nvml_recorder UUID SECONDS``.
 
-``python -m shape_dnn.measuring.nvml_recorder UUID SECONDS`` writes one line of JSON when it is ready, and then one for
-every reading, until its standard input is closed. It imports neither torch nor numpy.
+Imports neither torch nor numpy, and reads slowly: fast polling disturbs the counters of some boards.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import threading
 import time
-from typing import Any
 
 import pynvml
 
 from shape_dnn.errors import MeterError
-from shape_dnn.measuring import nvml
+from shape_dnn.measuring import nvml, sensors
+from shape_dnn.measuring.power import Reading
 
 OTHERS_SECONDS = 1.0
 """How often the driver is asked which processes use the GPU; it keeps samples of about a second."""
 
 
 def main(uuid: str, interval: float) -> None:
-    """Record until standard input is closed, as it is when the measuring process ends in whatever way."""
+    """Record the sensors of one GPU, or say why they cannot be read."""
     try:
         with nvml.session():
             gpu = nvml.Gpu.find(uuid)
-            _say({"name": gpu.name, "driver": gpu.driver, **_capabilities(gpu)})
-            _record(gpu, interval)
+            about = {"sensor": f"NVML {_source(gpu)}", "board": gpu.name, "driver": gpu.driver}
+            sensors.record(about, Reader(gpu, os.getppid()).read, interval)
     except MeterError as error:
-        _say({"unavailable": str(error)})
+        sensors.refuse(error)
     except pynvml.NVMLError as error:
-        _say({"unavailable": nvml.explain(error)})
-    except BrokenPipeError:
-        os._exit(0)  # whoever listened is gone
+        sensors.refuse(nvml.explain(error))
 
 
-def _capabilities(gpu: nvml.Gpu) -> dict[str, bool]:
-    return {"counter": gpu.joules() is not None, "power": gpu.watts() is not None}
+def _source(gpu: nvml.Gpu) -> str:
+    """Tell what the board has."""
+    if gpu.joules() is not None:
+        return "counter"
+    if gpu.watts() is not None:
+        return "power"
+    raise MeterError(f"{gpu.name} tells neither energy nor power")
 
 
-def _record(gpu: nvml.Gpu, interval: float) -> None:
-    ended = threading.Event()
+class Reader:
+    """Reads everything there is to read of a GPU.
 
-    def wait_for_the_end() -> None:
-        sys.stdin.read()
-        ended.set()
+    Args:
+        gpu: which.
+        worker: number of the process whose use of it is meant.
+    """
 
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
-    worker, due = os.getppid(), time.monotonic()
-    asked, others = due, None
-    while not ended.wait(max(0.0, due - time.monotonic())):
-        began = time.monotonic()
+    def __init__(self, gpu: nvml.Gpu, worker: int) -> None:
+        self._gpu = gpu
+        self._worker = worker
+        self._asked = time.monotonic()
+        self._others: float | None = None
+
+    def read(self) -> Reading:
+        """Read once; a failure is part of the record."""
+        gpu, began = self._gpu, time.monotonic()
         try:
             joules = gpu.joules()
-            reading: dict[str, Any] = {"joules": joules, "time": (began + time.monotonic()) / 2, "watts": gpu.watts()}
-            reading |= {"throttled": gpu.is_throttled(), **gpu.condition()}
-            if began - asked >= OTHERS_SECONDS:
-                others = gpu.use_by_others(int((time.time() - OTHERS_SECONDS) * 1e6), worker)
-                asked = began
-            reading["others"] = others
+            moment = (began + time.monotonic()) / 2
+            if began - self._asked >= OTHERS_SECONDS:
+                self._others = gpu.use_by_others(int((time.time() - OTHERS_SECONDS) * 1e6), self._worker)
+                self._asked = began
+            return Reading(
+                moment,
+                joules,
+                gpu.watts(),
+                throttled=gpu.is_throttled(),
+                others=self._others,
+                clock_mhz=gpu.clock_mhz(),
+                temperature_c=gpu.temperature_c(),
+            )
         except pynvml.NVMLError as error:
-            reading = {"time": began, "failure": nvml.explain(error)}
-        _say(reading)
-        due = max(due + interval, time.monotonic())
-
-
-def _say(content: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(content) + "\n")
-    sys.stdout.flush()
+            return Reading(began, failure=nvml.explain(error))
 
 
 if __name__ == "__main__":

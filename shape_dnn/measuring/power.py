@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+LONGEST_GAP = 0.5
+"""Seconds between two readings after which a record has a hole."""
 SEGMENTS = 8
 """Parts of a window whose spread gives the interval of its mean."""
 
@@ -61,12 +63,8 @@ class Segment:
     watts: float
 
 
-def check(readings: Sequence[Reading], longest_gap: float) -> None:
+def check(readings: Sequence[Reading]) -> None:
     """Refuse a record that has holes.
-
-    Args:
-        readings: in the order of time.
-        longest_gap: seconds between two of them.
 
     Raises:
         TraceError: a reading failed, two lie too far apart, or there are hardly any.
@@ -75,7 +73,7 @@ def check(readings: Sequence[Reading], longest_gap: float) -> None:
     if failed is not None:
         raise TraceError(f"a reading failed: {failed.failure}")
     gap = max((b.time - a.time for a, b in pairwise(readings)), default=0.0)
-    if gap > longest_gap:
+    if gap > LONGEST_GAP:
         raise TraceError(f"no reading for {gap:.2f} s")
     if len(readings) < 4:
         raise TraceError(f"only {len(readings)} readings")

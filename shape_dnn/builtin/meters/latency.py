@@ -51,7 +51,7 @@ class Latency(Instrument):
 
     def __init__(
         self,
-        seconds: float = 1.0,
+        seconds: float = 0.8,
         threads: int = 1,
         precision: str = "float32",
         channels_last: bool = False,

@@ -1,0 +1,40 @@
+"""The meter: what is run, and which sensor is read meanwhile."""
+
+from __future__ import annotations
+
+from shape_dnn import Workload
+from shape_dnn.measuring.energy import EnergyMeter
+from shape_dnn.measuring.forward_pass import Numerics
+from shape_dnn.measuring.sensors import Recorder, Sensor
+
+
+class Zeus(EnergyMeter):
+    """Joules of one forward pass by a sensor that zeus reads.
+
+    Args:
+        sensor: ``cpu``, ``gpu``, ``soc``, or ``auto`` for that of the device.
+        seconds: longest window of a shape.
+        interval: seconds between two readings.
+        threads: of a measurement on the processor.
+        precision: numeric format of weights and images.
+        channels_last: memory format.
+        mode: ``eager`` or ``graph``.
+    """
+
+    def __init__(
+        self,
+        sensor: str = "auto",
+        seconds: float = 10.0,
+        interval: float = 0.05,
+        threads: int = 1,
+        precision: str = "float32",
+        channels_last: bool = False,
+        mode: str = "eager",
+    ) -> None:
+        super().__init__(Numerics(precision, channels_last, mode, threads), seconds)
+        self.sensor = sensor
+        self.interval = interval
+
+    def open_sensor(self, workload: Workload) -> Sensor:
+        """Start reading; a sensor that is not there, or may not be read, is said by the process that tries."""
+        return Recorder("shape_dnn_zeus.recorder", [self.sensor, workload.device, str(self.interval)])
