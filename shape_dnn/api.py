@@ -261,7 +261,9 @@ def _result(parts: Assembly, answer: Answer, facts: Facts, arch: str | None, new
     }
     units = {name: metric.unit for name, metric in KNOWN_METRICS.items()}
     units |= {name: meter.instance.unit for name, meter in parts.meters.items()}
-    estimated = {metric: facts.predicted(metric, shapes) for metric in metrics} if isinstance(facts, Memory) else {}
+    estimated = None
+    if isinstance(facts, Memory) and facts.fit_depths:
+        estimated = {metric: facts.predicted(metric, shapes) for metric in metrics}
     return Result(answer, arch, metrics, units, parts.plugins, new_trainings, estimated)
 
 

@@ -394,18 +394,23 @@ class Assembly:
         return options
 
     def _check_declared(self, kind: str, option: str, value: str) -> None:
-        """Refuse an option that no installed plugin of the kind has, whether it is in use or not."""
-        accepted = {
-            label: declared
-            for name in self.registry.names(kind)
-            for option_name, declared in self.registry.declaration(kind, name).options.items()
-            for label in (option_name, f"{name}.{option_name}")
-        }
-        if option in accepted:
-            parse_option(f"{kind}.{option}", accepted[option], value)
-        else:
+        """Refuse an option that no installed plugin of the kind has or accepts, whether it is in use or not."""
+        accepted: dict[str, list[Option]] = {}
+        for name in self.registry.names(kind):
+            for own, declared in self.registry.declaration(kind, name).options.items():
+                accepted.setdefault(own, []).append(declared)
+                accepted[f"{name}.{own}"] = [declared]
+        if option not in accepted:
             known = ", ".join(f"{kind}.{label}" for label in sorted(accepted)) or "none"
             raise UsageError(f"{kind}.{option} is not an option of any {kind}; accepted: {known}", setting="option")
+        refusals = []
+        for declared in accepted[option]:
+            try:
+                parse_option(f"{kind}.{option}", declared, value)
+            except UsageError as error:
+                refusals.append(error)
+        if len(refusals) == len(accepted[option]):
+            raise refusals[0]
 
 
 @dataclasses.dataclass(frozen=True)

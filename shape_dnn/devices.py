@@ -39,13 +39,17 @@ def available() -> list[str]:
     return ["cpu", *cuda]
 
 
+OUT_OF_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")
+"""What the messages of torch, CUDA and cuDNN have in common that speak of it."""
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Tell whether this is how Python, or torch on some device, says that the memory does not suffice."""
     import torch
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 def fingerprint(device: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from shape_dnn.errors import NothingCompliesError
@@ -24,7 +24,8 @@ class Result:
         units: of each metric.
         plugins: name, version and distribution of each plugin that had a part in it.
         new_trainings: trainings made for this answer; the others were known.
-        estimated: the shapes whose value of a metric was not measured but predicted by a line in depth.
+        estimated: the shapes whose value of a metric was not measured but predicted by a line in depth; None where
+            nothing may be.
     """
 
     answer: Answer
@@ -33,7 +34,7 @@ class Result:
     units: Mapping[str, str]
     plugins: Sequence[Mapping[str, str]]
     new_trainings: int
-    estimated: Mapping[str, frozenset[Shape]] = field(default_factory=dict)
+    estimated: Mapping[str, frozenset[Shape]] | None = None
 
     def __repr__(self) -> str:
         best = f", best {self.best}" if self.best else ""
@@ -61,7 +62,7 @@ class Result:
 
     def is_estimated(self, metric: str, shape: Shape) -> bool:
         """Tell whether a value was predicted instead of measured."""
-        return shape in self.estimated.get(metric, ())
+        return self.estimated is not None and shape in self.estimated.get(metric, ())
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the complying shapes as flat records, for tables and data frames."""
@@ -123,13 +124,14 @@ class Result:
 
     def _row(self, candidate: Candidate) -> dict[str, Any]:
         prediction = candidate.prediction
+        estimated = [name for name in self.metric_names if self.is_estimated(name, candidate.shape)]
         return {
             **_shape(candidate.shape),
             **{name: self.metrics.get(name, {}).get(candidate.shape) for name in self.metric_names},
             "accuracy": candidate.accuracy,
             "predicted_accuracy": None if prediction is None else prediction.mean,
             "predicted_std": None if prediction is None else prediction.std,
-            "estimated": [name for name in self.metric_names if self.is_estimated(name, candidate.shape)],
+            **({} if self.estimated is None else {"estimated": estimated}),
         }
 
 

@@ -115,8 +115,8 @@ def print_result(result: Result, output: str) -> None:
         print_json(result.to_dict())
     elif output == "csv":
         columns = ["depth", "width", *result.metric_names, "accuracy", "predicted_accuracy", "predicted_std"]
-        rows = [{**row, "estimated": " ".join(row["estimated"])} for row in result.rows()]
-        print_csv(rows, [*columns, "estimated"])
+        rows = [{**row, "estimated": " ".join(row.get("estimated", ()))} for row in result.rows()]
+        print_csv(rows, columns if result.estimated is None else [*columns, "estimated"])
     else:
         _print_human(result)
 

@@ -6,6 +6,7 @@ interval of its mean is narrow enough or the time is up. What the sensor is, and
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import time
@@ -63,6 +64,13 @@ class Window:
     agreement: float | None
     start: float
     end: float
+
+    @property
+    def interval(self) -> tuple[float | None, float | None]:
+        """The 95 % interval of the joules; None where one part of the window is all there was."""
+        if math.isinf(self.half_width):
+            return None, None
+        return max(0.0, self.joules - self.half_width), self.joules + self.half_width
 
 
 class EnergyMeter(Instrument):
@@ -127,9 +135,8 @@ class EnergyMeter(Instrument):
                     **recording.condition(),
                     **sensor.describe(),
                 }
-                low, high = window.joules - window.half_width, window.joules + window.half_width
                 status = recording.status(window)
-                yield shape, Measurement(window.joules, max(0.0, low), high, status, details)
+                yield shape, Measurement(window.joules, *window.interval, status, details)
                 del forward
                 builder.release()
 
