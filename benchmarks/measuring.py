@@ -232,7 +232,10 @@ def main() -> None:
         once(device)
         return
     random.seed(0)
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.platform()}, {devices.fingerprint(device)}")
+    about = devices.fingerprint(device)
+    print(
+        f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()}, {about['hardware']}, {about['backend']}, {about['torch']}"
+    )
     for name in arguments.parts or [part for part in PARTS if device != "cpu" or part not in GPU_ONLY]:
         print(f"\n# {name}: {(PARTS[name].__doc__ or '').splitlines()[0]}", flush=True)
         try:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -91,6 +93,45 @@ def test_a_shape_that_ends_the_measuring_process_harms_no_other(own_directory: P
     assert [found[Shape(depth, Fraction(1, 4))]["latency"].value for depth in (10, 16, 22, 28)] == [10, None, 22, 28]
     assert "killed by SIGKILL" in found[Shape(16, Fraction(1, 4))]["latency"].status
     assert sum(isinstance(event, Measured) for event in events) == 4
+
+
+VANISHING = """
+from pathlib import Path
+from shape_dnn import Instrument, Measurement, Plugin, hookimpl
+
+class Vanishing(Instrument):
+    metric, unit, cost = "latency", "ms", 1.0
+
+    def identity(self, workload):
+        return {}
+
+    def measure(self, workload, shapes):
+        for shape in shapes:
+            if shape.depth == 22 and Path(GONE).exists():
+                raise RuntimeError("CUDA error: no CUDA-capable device is detected")
+            yield shape, Measurement(float(shape.depth))
+
+@hookimpl
+def shape_dnn_meters():
+    yield Plugin("vanishing", "loses its device", Vanishing)
+"""
+
+
+def test_a_device_that_disappears_ends_the_run_and_loses_nothing_that_was_measured(
+    own_directory: Path, shape_dnn: Callable[..., Any]
+) -> None:
+    gone = own_directory / "gone"
+    gone.touch()
+    (own_directory / "vanishing.py").write_text(VANISHING.replace("GONE", repr(str(gone))))
+    arguments = ["--depth", "10:29:6", "--width", "1/4:1/2:1/4", "--device", "cpu", "--plugin", "vanishing.py"]
+    arguments += ["--meter", "latency=vanishing"]
+    ran = shape_dnn("--max-latency", "1s", *arguments, "--train", "1", "--epochs", "1")
+    assert ran.status == 4
+    assert "measuring latency failed: RuntimeError: CUDA error: no CUDA-capable device is detected" in ran.error
+    gone.unlink()
+    ran = shape_dnn("measure", "--metrics", "latency", *arguments, "--format", "json")
+    assert [row["latency"] for row in ran.json] == [10, 16, 22, 28]
+    assert "latency   1/2 (22, 1/4)" in ran.err, "two of the four were known"
 
 
 def test_a_limit_on_memory_needs_no_more_than_its_meter() -> None:

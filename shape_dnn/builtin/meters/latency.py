@@ -29,6 +29,8 @@ WARM_UP_MOST = 0.25
 WARM = 0.05
 """Part by which two blocks in a row may differ for the network to be warm."""
 ANCHOR_CALLS = 4
+SAMPLES_SECONDS = 1.0
+"""Age of the driver's samples of who uses a GPU; it takes a few a second, so a visit alone may see none."""
 
 
 class Latency(Instrument):
@@ -211,7 +213,6 @@ class Watch:
 
     def start(self) -> None:
         """Begin to look."""
-        self._since_us = int(time.time() * 1e6)
         self._before = disturbance.ProcessorState.now()
 
     def stop(self) -> dict[str, float]:
@@ -221,7 +222,7 @@ class Watch:
             try:
                 if self._gpu.is_throttled():
                     found["throttled"] = 1.0
-                others = self._gpu.use_by_others(self._since_us)
+                others = self._gpu.use_by_others(int((time.time() - SAMPLES_SECONDS) * 1e6))
             except pynvml.NVMLError as error:
                 raise MeterError(f"{self.device} disappeared while it was measured: {nvml.explain(error)}") from None
             if others:
