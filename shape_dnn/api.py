@@ -84,7 +84,7 @@ def _search(parts: Assembly, notify: Notify) -> Result:
         stack.callback(_close, executor.instance)
         study = Study(
             store, problem.workload, parts.meters, {}, parts.settings.fit_depths, problem, executor, terminator,
-            parts.workers, notify, parts.settings.retry_failed,
+            parts.workers, notify, parts.settings.retry_failed, parts.settings.checkpoint_minutes,
         )  # fmt: skip
         study.prepare()
         with _recorded(store, "tune", parts, study):

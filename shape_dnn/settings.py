@@ -80,6 +80,12 @@ class Settings(BaseModel):
     plugin: Texts = Field((), description="Python file that declares plugins; repeatable.")
     study: Text = Field("shape-dnn-study", description="Directory that remembers everything measured and trained.")
     retry_failed: bool = Field(default=False, description="Train shapes again whose training failed before.")
+    checkpoint_minutes: float = Field(
+        1.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Least time between two checkpoints of a training; 0 for every epoch.",
+    )
     replay: Text | None = Field(None, description="CSV table whose accuracies are looked up instead of trained.")
 
     @classmethod

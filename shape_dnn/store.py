@@ -231,6 +231,11 @@ class Store:
         width = f"{shape.width.numerator}_{shape.width.denominator}"
         return self.directory / "weights" / str(digest) / f"{shape.depth}-{width}.safetensors"
 
+    def checkpoints_path(self, context: int, shape: Shape) -> Path:
+        """Return where the checkpoints of a training lie while it is not finished."""
+        weights = self.weights_path(context, shape)
+        return self.directory / "checkpoints" / weights.parent.name / weights.stem
+
     def _provenance(self, content: Mapping[str, object]) -> int:
         text = canonical(content)
         self._connection.execute("INSERT OR IGNORE INTO provenance (content) VALUES (?)", (text,))

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
-from shape_dnn import images
+from shape_dnn import checkpoints, images
 from shape_dnn.constraints import Constraint
 from shape_dnn.errors import DatasetError, MeterError, PluginError, ShapeDnnError, TrainingError, blame, describe
 from shape_dnn.events import (
@@ -236,6 +236,7 @@ class Study(Memory):
         workers: how many trainings at once; None for the executor's choice.
         notify: told what happens.
         retry_failed: whether shapes whose training failed before are trained again.
+        checkpoint_minutes: least time between two checkpoints of a training.
         new_trainings: trainings made so far by this object.
     """
 
@@ -245,6 +246,7 @@ class Study(Memory):
     workers: int | None
     notify: Callable[[Event], None]
     retry_failed: bool = False
+    checkpoint_minutes: float = 1.0
     new_trainings: int = field(default=0, init=False)
 
     def prepare(self) -> None:
@@ -427,6 +429,7 @@ class Study(Memory):
                 if training.accuracy is None:
                     training = dataclasses.replace(training, reason=f"{self._stop} after epoch {len(training.curve)}")
             self.store.add_training(self.contexts[TRAINING], training, provenance)
+            checkpoints.discard(self.store.checkpoints_path(self.contexts[TRAINING], shape))
             known[shape] = training
             self.new_trainings += 1
             self.notify(TrainingFinished(training, done, len(tasks)))
@@ -460,6 +463,8 @@ class Study(Memory):
             problem.seed,
             problem.protocol,
             self.store.weights_path(self.contexts[TRAINING], shape),
+            self.store.checkpoints_path(self.contexts[TRAINING], shape),
+            60 * self.checkpoint_minutes,
         )
 
     @cached_property

@@ -8,12 +8,13 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from shape_dnn import devices, images, splits
+from shape_dnn.checkpoints import Checkpoint
 from shape_dnn.errors import PluginError, TrainingError, describe
 from shape_dnn.kinds import Architecture, LabelledImages
 from shape_dnn.plugins import Choice, Registry
@@ -48,6 +49,8 @@ class TrainingTask(Task):
         seed: of weights, order of images, augmentation, and of the validation split.
         protocol: on which images an epoch is judged.
         weights: safetensors file to write.
+        checkpoints: directory for the checkpoints of this training; an interrupted one goes on from the last.
+        checkpoint_seconds: least time between two of them.
     """
 
     architecture: Choice
@@ -61,16 +64,17 @@ class TrainingTask(Task):
     seed: int
     protocol: Protocol
     weights: Path
+    checkpoints: Path
+    checkpoint_seconds: float
 
     def run(self, report: Callable[[object], bool]) -> Training:
-        """Train, reporting every :class:`Epoch`.
+        """Train, reporting every :class:`Epoch`, those before an interruption included.
 
         Raises:
             TrainingError: the loss is not finite, or the memory does not suffice.
         """
         import torch
 
-        began = time.perf_counter()
         architecture = load_architecture(self.architecture, self.plugin_files)
         train, judge = self.split()
         input_shape = train.images.shape[1:]
@@ -80,18 +84,25 @@ class TrainingTask(Task):
             network = architecture.build(self.shape, input_shape, self.classes)
             check_network(network, architecture.count_values(self.shape, input_shape, self.classes))
             run = Run(network, self.recipe, torch.device(self.device))
-            curve = run.fit(train, judge, report)
+            checkpoint = Checkpoint.load(self.checkpoints)
+            if checkpoint is not None:
+                run.resume(checkpoint)
+            curve = run.fit(train, judge, report, self._keep)
         except Exception as error:
             if devices.is_out_of_memory(error):
                 raise TrainingError(f"out of memory on {self.device}: {describe(error)[:200]}") from None
             raise
         finally:
             torch.set_flush_denormal(False)
-        seconds = time.perf_counter() - began
         if len(curve) < self.recipe.epochs:
-            return Training(self.shape, None, "stopped", curve, seconds)
+            return Training(self.shape, None, "stopped", curve, run.seconds)
         save_weights(run.best_state, self.weights)
-        return Training(self.shape, max(epoch.accuracy for epoch in curve), "", curve, seconds)
+        return Training(self.shape, max(epoch.accuracy for epoch in curve), "", curve, run.seconds)
+
+    def _keep(self, run: Run) -> None:
+        """Write a checkpoint if the last is old enough."""
+        if run.seconds_since_checkpoint >= self.checkpoint_seconds:
+            run.checkpoint().save(self.checkpoints)
 
     def split(self) -> tuple[LabelledImages, LabelledImages]:
         """Return the images to train on and those to judge an epoch on."""
@@ -140,9 +151,64 @@ class Run:
         self.recipe = recipe
         self.device = device
         self.best_state: dict[str, Tensor] = {}
+        self._descend = Descent(self.network, recipe)
+        self._curve: list[Epoch] = []
+        self._began = self._last_checkpoint = time.perf_counter()
 
-    def fit(self, train: LabelledImages, judge: LabelledImages, report: Callable[[object], bool]) -> tuple[Epoch, ...]:
+    @property
+    def seconds(self) -> float:
+        """Duration of the training, without interruptions."""
+        return time.perf_counter() - self._began
+
+    @property
+    def seconds_since_checkpoint(self) -> float:
+        """Time that an interruption now would cost."""
+        return time.perf_counter() - self._last_checkpoint
+
+    def checkpoint(self) -> Checkpoint:
+        """Take down all that is needed to go on from here."""
+        import torch
+
+        random = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(self.device)
+        self._last_checkpoint = time.perf_counter()
+        return Checkpoint(
+            tuple(self._curve),
+            self.seconds,
+            _on_cpu(self.network.state_dict()),
+            self.best_state,
+            _on_cpu(self._descend.velocities),
+            random,
+        )
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Put everything as it was when a checkpoint was taken."""
+        import torch
+
+        self.network.load_state_dict(checkpoint.network)
+        self.best_state = checkpoint.best
+        self._descend.velocities = checkpoint.velocities
+        self._curve = list(checkpoint.curve)
+        self._began = time.perf_counter() - checkpoint.seconds
+        torch.set_rng_state(checkpoint.random["cpu"])
+        if "cuda" in checkpoint.random and self.device.type == "cuda":
+            torch.cuda.set_rng_state(checkpoint.random["cuda"], self.device)
+
+    def fit(
+        self,
+        train: LabelledImages,
+        judge: LabelledImages,
+        report: Callable[[object], bool],
+        keep: Callable[[Run], None] = lambda _: None,
+    ) -> tuple[Epoch, ...]:
         """Train for all epochs, or until ``report`` returns False; return the learning curve.
+
+        Args:
+            train: images to learn from.
+            judge: images to judge an epoch on.
+            report: told every epoch, those before an interruption first.
+            keep: called after every epoch, before it is reported; may write a checkpoint.
 
         Raises:
             TrainingError: the loss is not finite.
@@ -151,12 +217,13 @@ class Run:
 
         recipe = self.recipe
         self.normalise_by(train)
-        descend = Descent(self.network, recipe)
+        curve = self._curve
+        if not all(report(epoch) for epoch in curve):
+            return tuple(curve)
         images, labels = self._tensors(train)
         batch_size = min(recipe.batch_size, len(train))
         batches = len(train) // batch_size
-        curve: list[Epoch] = []
-        for number in range(1, recipe.epochs + 1):
+        for number in range(len(curve) + 1, recipe.epochs + 1):
             self.network.train()
             order = torch.randperm(len(train)).to(self.device)
             total = torch.zeros((), device=self.device)
@@ -165,14 +232,15 @@ class Run:
                 logits = self.network(self._normalise(augment(images[chosen], recipe)))
                 loss = torch.nn.functional.cross_entropy(logits, labels[chosen], label_smoothing=recipe.label_smoothing)
                 loss.backward()  # type: ignore[no-untyped-call]
-                descend(learning_rate(recipe, (number - 1 + i / batches) / recipe.epochs))
+                self._descend(learning_rate(recipe, (number - 1 + i / batches) / recipe.epochs))
                 total += loss.detach()
             mean_loss = float(total) / batches
             if not math.isfinite(mean_loss):
                 raise TrainingError(f"the training loss became {mean_loss} in epoch {number}; a lower --lr may help")
             curve.append(Epoch(number, mean_loss, self.accuracy(judge)))
             if curve[-1].accuracy >= max(epoch.accuracy for epoch in curve):
-                self.best_state = {k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()}
+                self.best_state = _on_cpu(self.network.state_dict())
+            keep(self)
             if not report(curve[-1]):
                 break
         return tuple(curve)
@@ -233,6 +301,17 @@ class Descent:
         self._recipe = recipe
         self._velocities: dict[Tensor, Tensor | None] = {}
 
+    @property
+    def velocities(self) -> dict[str, Tensor]:
+        """The momentum by the name of the parameter."""
+        names: dict[Tensor, str] = {parameter: name for name, parameter in self._network.named_parameters()}
+        return {names[parameter]: value for parameter, value in self._velocities.items() if value is not None}
+
+    @velocities.setter
+    def velocities(self, values: dict[str, Tensor]) -> None:
+        parameters = dict(self._network.named_parameters())
+        self._velocities = {parameters[name]: _alike(value, parameters[name]) for name, value in values.items()}
+
     def __call__(self, learning_rate: float) -> None:
         """Take one step along the gradients, and forget them."""
         import torch
@@ -257,6 +336,18 @@ class Descent:
         self._velocities = dict(zip(parameters, velocities, strict=True))
         for parameter in parameters:
             parameter.grad = None
+
+
+def _alike(value: Tensor, parameter: Tensor) -> Tensor:
+    """Move a value to the device of a parameter, in its memory format."""
+    import torch
+
+    result = torch.empty_like(parameter, requires_grad=False)
+    return result.copy_(value)
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in tensors.items()}
 
 
 def check_network(network: torch.nn.Module, values: int) -> None:

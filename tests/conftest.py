@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ import hypothesis
 import pytest
 
 from shape_dnn.cli import main
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads that wait for each other are slow where processors are shared
 
 hypothesis.settings.register_profile("steady", deadline=None)  # a slow moment of the machine is no failure
 hypothesis.settings.load_profile("steady")

@@ -37,6 +37,8 @@ def task(**changes: object) -> TrainingTask:
         0,
         "validation",
         Path("weights/a.safetensors"),
+        Path("checkpoints/a"),
+        1e9,
     )
     return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
 

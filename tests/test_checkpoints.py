@@ -1,0 +1,134 @@
+"""A training that is interrupted goes on from its last checkpoint, and comes to the same result."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_training import TINY, task
+
+from shape_dnn import Training
+from shape_dnn.checkpoints import Checkpoint
+
+RECIPE = dataclasses.replace(TINY, epochs=5, crop=1, flip=True)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt_after(epochs: int) -> object:
+    seen = []
+
+    def report(epoch: object) -> bool:
+        seen.append(epoch)
+        if len(seen) == epochs:
+            raise Interrupted
+        return True
+
+    return report
+
+
+def weights(path: str) -> dict[str, torch.Tensor]:
+    return load_file(path)
+
+
+def run(**changes: object) -> Training:
+    return task(recipe=RECIPE, checkpoint_seconds=0.0, **changes).run(lambda _: True)
+
+
+@pytest.fixture
+def uninterrupted() -> Training:
+    return run(weights=Path("weights/whole"), checkpoints=Path("checkpoints/whole"))
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 5])
+def test_an_interrupted_training_comes_to_the_same_result_bit_for_bit(uninterrupted: Training, epochs: int) -> None:
+    with pytest.raises(Interrupted):
+        task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(epochs))  # type: ignore[arg-type]
+    torch.rand(7)  # whatever another task drew meanwhile
+    reports = []
+    continued = task(recipe=RECIPE, checkpoint_seconds=0.0).run(lambda epoch: reports.append(epoch) or True)
+    assert continued.curve == uninterrupted.curve == tuple(reports), "every epoch is reported, those before included"
+    assert continued.accuracy == uninterrupted.accuracy
+    whole, parts = weights("weights/whole"), weights("weights/a.safetensors")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_no_epoch_is_trained_twice(uninterrupted: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shape_dnn import training
+
+    with pytest.raises(Interrupted):
+        task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(3))  # type: ignore[arg-type]
+    judged = []
+    accuracy = training.Run.accuracy
+    monkeypatch.setattr(training.Run, "accuracy", lambda self, images: judged.append(1) or accuracy(self, images))
+    assert run().accuracy == uninterrupted.accuracy
+    assert len(judged) == 2
+
+
+def test_checkpoints_are_as_rare_as_asked_and_only_the_last_is_kept() -> None:
+    task(recipe=RECIPE, checkpoint_seconds=1e9).run(lambda _: True)
+    assert not Path("checkpoints/a").exists()
+    run()
+    assert [path.name for path in Path("checkpoints/a").iterdir()] == ["000005"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "pickle"])
+def test_a_damaged_checkpoint_costs_time_and_changes_no_result(uninterrupted: Training, damage: str) -> None:
+    with pytest.raises(Interrupted):
+        task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(3))  # type: ignore[arg-type]
+    (last,) = Path("checkpoints/a").iterdir()
+    state = last / "state.pt"
+    if damage == "truncated":
+        (last / "network.safetensors").write_bytes((last / "network.safetensors").read_bytes()[:200])
+    elif damage == "empty":
+        state.write_bytes(b"")
+    elif damage == "missing":
+        state.unlink()
+    else:
+        torch.save({"curve": Exploit()}, state)
+    assert run().curve == uninterrupted.curve
+    assert not Path("exploited").exists(), "nothing in a checkpoint is executed"
+
+
+class Exploit:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("exploited",)
+
+
+def test_a_checkpoint_that_was_being_written_is_not_read() -> None:
+    run()
+    (last,) = Path("checkpoints/a").iterdir()
+    shutil.copytree(last, Path("checkpoints/a/.partial-x"))
+    (last / "state.pt").unlink()
+    assert Checkpoint.load(Path("checkpoints/a")) is None
+    assert Checkpoint.load(Path("nowhere")) is None
+
+
+def test_a_search_that_was_killed_goes_on_in_the_middle_of_a_training() -> None:
+    flags = ["--depth", "10:11:6", "--width", "1/2:1:1/2", "--device", "cpu", "--epochs", "40", "--format", "json"]
+    command = [sys.executable, "-m", "shape_dnn", *flags, "--checkpoint-minutes", "0"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        deadline = time.monotonic() + 60
+        while not list(Path("shape-dnn-study").rglob("00001*/state.pt")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGKILL)
+    (kept,) = Path("shape-dnn-study/checkpoints").glob("*/*")
+    assert Checkpoint.load(kept) is not None
+    continued = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    whole = json.loads(
+        subprocess.run([*command, "--study", "other"], capture_output=True, text=True, check=True).stdout
+    )
+    assert continued["trained"] == whole["trained"]
+    assert not list(Path("shape-dnn-study/checkpoints").glob("*/*")), "what is finished needs no checkpoint"
