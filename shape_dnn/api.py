@@ -84,7 +84,8 @@ def _search(parts: Assembly, notify: Notify) -> Result:
         stack.callback(_close, executor.instance)
         study = Study(
             store, problem.workload, parts.meters, {}, parts.settings.fit_depths, problem, executor, terminator,
-            parts.workers, notify, parts.settings.retry_failed, parts.settings.checkpoint_minutes,
+            parts.workers, notify, parts.settings.retry_failed, parts.settings.remeasure,
+            parts.settings.checkpoint_minutes,
         )  # fmt: skip
         study.prepare()
         with _recorded(store, "tune", parts, study):
@@ -206,7 +207,7 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
         stack.callback(_close, executor.instance)
         study = Study(
             store, problem.workload, meters, {}, parts.settings.fit_depths, problem, executor, terminator,
-            parts.workers, notify,
+            parts.workers, notify, remeasure=parts.settings.remeasure,
         )  # fmt: skip
         found: dict[Shape, dict[str, Measurement]] = {shape: {} for shape in shapes}
         with _recorded(store, "measure", parts, study):

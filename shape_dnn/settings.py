@@ -86,6 +86,9 @@ class Settings(BaseModel):
         allow_inf_nan=False,
         description="Least time between two checkpoints of a training; 0 for every epoch.",
     )
+    remeasure: bool = Field(
+        default=False, description="Measure again what was disturbed, imprecise or came to no value before."
+    )
     replay: Text | None = Field(None, description="CSV table whose accuracies are looked up instead of trained.")
 
     @classmethod

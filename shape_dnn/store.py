@@ -1,4 +1,4 @@
-"""The study file: facts in SQLite, each under everything that determines it. Standard library only."""
+"""The study file: facts in SQLite, each under everything that determines it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from shape_dnn.errors import StudyError, UsageError, describe
 from shape_dnn.records import Epoch, Measurement, Training
@@ -22,7 +24,7 @@ from shape_dnn.shape import Shape
 
 FILE_NAME = "study.sqlite"
 APPLICATION_ID = 0x53444E4E  # "SDNN", so that the file is not mistaken for another program's
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SCHEMA = """
 -- What determines a family of facts apart from the shape, as canonical JSON.
@@ -42,6 +44,7 @@ CREATE TABLE measurement (
     context INTEGER NOT NULL REFERENCES context,
     depth INTEGER NOT NULL,
     width TEXT NOT NULL,           -- an exact fraction
+    attempt INTEGER NOT NULL,
     value REAL,
     low REAL,
     high REAL,
@@ -49,7 +52,7 @@ CREATE TABLE measurement (
     details TEXT NOT NULL,
     provenance INTEGER NOT NULL REFERENCES provenance,
     recorded REAL NOT NULL,        -- seconds since 1970
-    UNIQUE (context, depth, width)
+    UNIQUE (context, depth, width, attempt)
 );
 CREATE TABLE training (
     id INTEGER PRIMARY KEY,
@@ -92,6 +95,37 @@ CREATE TABLE run (
 );
 """
 
+MIGRATIONS: Mapping[int, str] = {
+    1: """
+ALTER TABLE measurement RENAME TO measurement_1;
+CREATE TABLE measurement (
+    id INTEGER PRIMARY KEY,
+    context INTEGER NOT NULL REFERENCES context,
+    depth INTEGER NOT NULL,
+    width TEXT NOT NULL,           -- an exact fraction
+    attempt INTEGER NOT NULL,
+    value REAL,
+    low REAL,
+    high REAL,
+    status TEXT NOT NULL,
+    details TEXT NOT NULL,
+    provenance INTEGER NOT NULL REFERENCES provenance,
+    recorded REAL NOT NULL,        -- seconds since 1970
+    UNIQUE (context, depth, width, attempt)
+);
+INSERT INTO measurement SELECT id, context, depth, width, 1, value, low, high, status, details, provenance, recorded
+    FROM measurement_1;
+DROP TABLE measurement_1;
+"""
+}
+"""How to make the next format of each former one."""
+
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3",
+     "smbfs", "webdav"}
+)  # fmt: skip
+"""Where locks are not to be relied on, and SQLite can damage its files."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -128,6 +162,7 @@ class Store:
             raise UsageError(f"there is no study in {str(directory)!r} (no {FILE_NAME})", setting="study")
         try:
             directory.mkdir(parents=True, exist_ok=True)
+            _refuse_network(directory)
             self._connect(str(self.path))
             (directory / "weights").mkdir(exist_ok=True)
             self._connection.execute("BEGIN IMMEDIATE")  # fails here rather than after hours if it cannot be written
@@ -156,8 +191,27 @@ class Store:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if application != APPLICATION_ID:
             raise sqlite3.DatabaseError("it belongs to another program")
-        if version != SCHEMA_VERSION:
+        if version > SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"its format is {version}, and this program reads {SCHEMA_VERSION}; upgrade it")
+        if version < SCHEMA_VERSION:
+            self._migrate(version)
+
+    def _migrate(self, version: int) -> None:
+        """Bring a study of a former format up to date, after copying it; all of it or nothing."""
+        copy = self.path.with_name(f"{self.path.stem}.format-{version}{self.path.suffix}")
+        if not copy.exists():
+            partial = copy.with_suffix(".partial")
+            partial.unlink(missing_ok=True)
+            with closing(sqlite3.connect(partial)) as other:
+                self._connection.backup(other)
+            partial.replace(copy)
+        with self._transaction():
+            # Another process may have done it while this one waited for the transaction.
+            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            for former in range(version, SCHEMA_VERSION):
+                for statement in MIGRATIONS[former].split(";\n"):
+                    self._connection.execute(statement)
+            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @classmethod
     def in_memory(cls) -> Store:
@@ -168,13 +222,25 @@ class Store:
         return store
 
     def _connect(self, name: str) -> None:
+        self._lock = FileLock(self.directory / "lock")
         self._connection = sqlite3.connect(name, isolation_level=None, timeout=30)
         weakref.finalize(self, self._connection.close)  # also when opening goes wrong below
         self._open()
 
     def close(self) -> None:
         """Close the file."""
+        self._lock.release()
         self._connection.close()
+
+    def _is_locked(self) -> bool:
+        """Tell whether a process works on the study, this one included."""
+        if self._lock.is_locked:
+            return True
+        try:
+            with self._lock.acquire(blocking=False):
+                return False
+        except (Timeout, OSError):
+            return True
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -247,21 +313,24 @@ class Store:
     def add_measurement(
         self, context: int, shape: Shape, measurement: Measurement, provenance: Mapping[str, object]
     ) -> None:
-        """Record a measurement."""
-        m = measurement
+        """Record a measurement; a further one of the same shape stands beside the former."""
+        m, key = measurement, (context, shape.depth, str(shape.width))
         with self._transaction():
+            count = "SELECT count(*) FROM measurement WHERE context = ? AND depth = ? AND width = ?"
+            (attempts,) = self._connection.execute(count, key).fetchone()
             self._connection.execute(
                 "INSERT INTO measurement"
-                " (context, depth, width, value, low, high, status, details, provenance, recorded)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (context, shape.depth, str(shape.width), m.value, m.low, m.high, m.status, canonical(m.details),
+                " (context, depth, width, attempt, value, low, high, status, details, provenance, recorded)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*key, attempts + 1, m.value, m.low, m.high, m.status, canonical(m.details),
                  self._provenance(provenance), time.time()),
             )  # fmt: skip
 
     def measurements(self, context: int) -> dict[Shape, Measurement]:
-        """Return every measurement of a family."""
+        """Return the last measurement of every shape of a family."""
         columns = "depth, width, value, low, high, status, details"
-        rows = self._read(f"SELECT {columns} FROM measurement WHERE context = ?", context)  # noqa: S608 - constant
+        query = f"SELECT {columns} FROM measurement WHERE context = ? ORDER BY attempt"  # noqa: S608 - constant
+        rows = self._read(query, context)
         with self._decoding():
             return {
                 Shape(depth, Fraction(width)): Measurement(value, low, high, status, json.loads(details))
@@ -328,17 +397,25 @@ class Store:
     # Runs
 
     def begin_run(self, command: str, settings: Mapping[str, object], problem: Mapping[str, object]) -> int:
-        """Record that a command starts working on the study.
+        """Record that a command starts working on the study, and keep others away until it ends.
+
+        The lock is the system's: it ends with the process, however that dies.
 
         Raises:
-            StudyError: another process of this machine works on it; names the process.
+            StudyError: another process works on it; names it.
         """
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            rows = self._read("SELECT host, pid FROM run WHERE state = 'running' ORDER BY id DESC LIMIT 1")
+            who = f"process {rows[0][1]} on {rows[0][0]}" if rows else "another process"
+            message = f"study {str(self.directory)!r} is in use by {who}"
+            raise StudyError(f"{message}; wait for it, or choose another --study") from None
+        except OSError as error:
+            raise StudyError(f"{self._lock.lock_file!r} cannot be locked: {error.strerror}") from error
         with self._transaction():
-            running = "SELECT pid FROM run WHERE state = 'running' AND host = ?"
-            for (pid,) in self._connection.execute(running, (socket.gethostname(),)).fetchall():
-                if pid != os.getpid() and _is_alive(pid):
-                    message = f"study {str(self.directory)!r} is in use by process {pid}"
-                    raise StudyError(f"{message}; wait for it, or choose another --study")
+            # Whoever held the lock before is gone, whatever it had still to write.
+            self._connection.execute("UPDATE run SET state = 'interrupted' WHERE state = 'running'")
             cursor = self._connection.execute(
                 "INSERT INTO run (command, settings, problem, contexts, host, pid, started, state)"
                 " VALUES (?, ?, ?, '{}', ?, ?, ?, 'running')",
@@ -353,6 +430,7 @@ class Store:
                 "UPDATE run SET contexts = ?, state = ?, ended = ? WHERE id = ?",
                 (canonical(contexts), state, time.time(), run),
             )
+        self._lock.release()
 
     def last_run(self) -> Run | None:
         """Return the run to which questions refer: the last one that finished, or else the last one.
@@ -384,9 +462,10 @@ class Store:
         ((updated,),) = self._read(
             "SELECT max(recorded) FROM (SELECT recorded FROM measurement UNION ALL SELECT recorded FROM training)"
         )
-        last = self._read("SELECT state, host, pid FROM run ORDER BY id DESC LIMIT 1")
+        last = self._read("SELECT state FROM run ORDER BY id DESC LIMIT 1")
+        state = last[0][0] if last else "empty"
         return {
-            "state": _state(last[0]) if last else "empty",
+            "state": "interrupted" if state == "running" and not self._is_locked() else state,
             "measured": measured,
             "trained": trained,
             "failed": failed,
@@ -407,16 +486,16 @@ def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 
-def _state(last: tuple[str, str, int]) -> str:
-    state, host, pid = last
-    return "interrupted" if state == "running" and host == socket.gethostname() and not _is_alive(pid) else state
+def _refuse_network(directory: Path) -> None:
+    """Refuse a directory where locks cannot be relied on.
 
+    Raises:
+        OSError: it lies on a network file system.
+    """
+    import psutil
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+    path = directory.resolve()
+    mounts = [part for part in psutil.disk_partitions(all=True) if path.is_relative_to(part.mountpoint)]
+    nearest = max(mounts, key=lambda part: len(part.mountpoint), default=None)
+    if nearest is not None and nearest.fstype.lower() in NETWORK_FILE_SYSTEMS:
+        raise OSError(0, f"it lies on a network file system ({nearest.fstype}); choose a local directory")

@@ -236,6 +236,7 @@ class Study(Memory):
         workers: how many trainings at once; None for the executor's choice.
         notify: told what happens.
         retry_failed: whether shapes whose training failed before are trained again.
+        remeasure: whether shapes are measured again whose measurement was not ``ok``.
         checkpoint_minutes: least time between two checkpoints of a training.
         new_trainings: trainings made so far by this object.
     """
@@ -246,8 +247,10 @@ class Study(Memory):
     workers: int | None
     notify: Callable[[Event], None]
     retry_failed: bool = False
+    remeasure: bool = False
     checkpoint_minutes: float = 1.0
     new_trainings: int = field(default=0, init=False)
+    _measured_now: set[tuple[str, Shape]] = field(default_factory=set, init=False)
 
     def prepare(self) -> None:
         """Find out what determines the facts, so that whatever is missing for a search shows before it starts.
@@ -274,10 +277,16 @@ class Study(Memory):
         if isinstance(self.meters[metric].instance, Instrument):
             self._context(metric)
             known = self.measurements(metric)
-            missing = tuple(shape for shape in shapes if shape not in known)
+            missing = tuple(shape for shape in shapes if not self._is_measured(metric, known.get(shape), shape))
             if missing:
                 self._run_meter(metric, missing)
         return super().measure(metric, shapes)
+
+    def _is_measured(self, metric: str, known: Measurement | None, shape: Shape) -> bool:
+        """Tell whether a shape need not be measured again."""
+        if known is None or (metric, shape) in self._measured_now:
+            return known is not None
+        return known.status == "ok" or not self.remeasure
 
     def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:
         """Measure some depths of each width, predict the others, and measure those whose interval holds the limit."""
@@ -303,18 +312,20 @@ class Study(Memory):
         meter, problem = self.meters[metric], self.problem
         known = self.measurements(metric)
         provenance = self._provenance(meter)
-        done, wanted = 0, set(shapes)
+        done, pending = 0, set(shapes)
         name = f"meter {meter.choice.name!r} of {meter.source}"
 
         def record(_task: Task, report: object) -> bool:
             nonlocal done
             shape, measurement = cast("tuple[Shape, Measurement]", report)
-            if shape not in wanted or shape in known:
+            if shape not in pending:
                 raise PluginError(f"{name} measured shape {shape}, which it was not asked for")
             if not _is_sound(measurement):
                 raise PluginError(f"{name} returned {measurement} for shape {shape}")
             self.store.add_measurement(self.contexts[metric], shape, measurement, provenance)
             known[shape] = measurement
+            pending.discard(shape)
+            self._measured_now.add((metric, shape))
             done += 1
             self.notify(Measured(metric, meter.instance.unit, shape, measurement, done, len(shapes)))
             return True
@@ -332,14 +343,13 @@ class Study(Memory):
             )
 
         died = self._died(task(*shapes), metric, record)
-        for shape in [s for s in shapes if died and s not in known]:
+        for shape in [s for s in shapes if died and s in pending]:
             # One of them ended the process, perhaps for lack of memory. Alone each has only itself to blame.
             reason = self._died(task(shape), metric, record)
-            if reason and shape not in known:
+            if reason and shape in pending:
                 record(task(shape), (shape, Measurement(None, status=reason)))
-        missing = [shape for shape in shapes if shape not in known]
-        if missing:
-            raise PluginError(f"{name} did not measure shape {missing[0]}")
+        if pending:
+            raise PluginError(f"{name} did not measure shape {min(pending)}")
         self.notify(MeasuringFinished(metric, dict(Counter(known[shape].status for shape in shapes))))
 
     def _died(self, task: MeasuringTask, metric: str, record: Callable[[Task, object], bool]) -> str:

@@ -134,6 +134,42 @@ def test_a_device_that_disappears_ends_the_run_and_loses_nothing_that_was_measur
     assert "latency   1/2 (22, 1/4)" in ran.err, "two of the four were known"
 
 
+RESTLESS = """
+from pathlib import Path
+from shape_dnn import Instrument, Measurement, Plugin, hookimpl
+
+class Restless(Instrument):
+    metric, unit, cost = "latency", "ms", 1.0
+
+    def identity(self, workload):
+        return {}
+
+    def measure(self, workload, shapes):
+        for shape in shapes:
+            quiet = Path(QUIET).exists() or shape.depth == 10
+            yield shape, Measurement(1.0 if quiet else 9.0, status="ok" if quiet else "contended")
+
+@hookimpl
+def shape_dnn_meters():
+    yield Plugin("restless", "is disturbed", Restless)
+"""
+
+
+def test_what_was_disturbed_is_measured_again_when_asked(own_directory: Path, shape_dnn: Callable[..., Any]) -> None:
+    quiet = own_directory / "quiet"
+    (own_directory / "restless.py").write_text(RESTLESS.replace("QUIET", repr(str(quiet))))
+    arguments = ["measure", "--metrics", "latency", "--depth", "10:23:6", "--width", "1/4:1/2:1/4", "--device", "cpu"]
+    arguments += ["--plugin", "restless.py", "--meter", "latency=restless", "--format", "json"]
+    ran = shape_dnn(*arguments)
+    assert [row["latency_status"] for row in ran.json] == ["ok", "contended", "contended"]
+    assert "latency of 3 shapes: 2 contended, the others ok" in ran.err
+    quiet.touch()
+    assert [row["latency"] for row in shape_dnn(*arguments).json] == [1, 9, 9], "what is known is kept"
+    ran = shape_dnn(*arguments, "--remeasure")
+    assert [row["latency"] for row in ran.json] == [1, 1, 1]
+    assert "latency   2/2" in ran.err
+
+
 def test_a_limit_on_memory_needs_no_more_than_its_meter() -> None:
     settings = {"depth": "10:23:6", "width": "1/4:1:1/4", "device": "cpu", "train": "1", "epochs": 1}
     every = measure(["memory"], **{k: v for k, v in settings.items() if k not in {"train", "epochs"}})

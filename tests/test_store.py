@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import shutil
+import socket
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from shape_dnn import Epoch, Measurement, Shape, Training, UsageError
 from shape_dnn.errors import StudyError
-from shape_dnn.store import FILE_NAME, SCHEMA_VERSION, Store
+from shape_dnn.store import FILE_NAME, MIGRATIONS, SCHEMA_VERSION, Store
 
 SHAPE = Shape(10, Fraction(1, 3))
 
@@ -59,10 +64,11 @@ def test_a_further_attempt_stands_beside_the_former() -> None:
 def test_nothing_is_overwritten() -> None:
     store = Store(Path("study"))
     context = store.context("latency", {})
-    store.add_measurement(context, SHAPE, Measurement(1.0), {})
-    with pytest.raises(StudyError, match="UNIQUE"):
-        store.add_measurement(context, SHAPE, Measurement(2.0), {})
-    assert store.measurements(context)[SHAPE].value == 1.0
+    store.add_measurement(context, SHAPE, Measurement(1.0, status="contended"), {})
+    store.add_measurement(context, SHAPE, Measurement(2.0), {})
+    assert store.measurements(context)[SHAPE].value == 2.0, "the last one counts"
+    rows = store._connection.execute("SELECT attempt, value, status FROM measurement ORDER BY attempt").fetchall()
+    assert rows == [(1, 1.0, "contended"), (2, 2.0, "ok")]
 
 
 def test_a_test_accuracy_is_read_once() -> None:
@@ -78,7 +84,8 @@ def test_a_run_that_ends_without_saying_so_is_interrupted() -> None:
     store = Store(Path("study"))
     run = store.begin_run("tune", {"arch": "wrn"}, {"classes": 10})
     assert store.summary()["state"] == "running"
-    store._connection.execute("UPDATE run SET pid = 999999999")
+    assert Store(Path("study")).summary()["state"] == "running"
+    store._lock.release()  # as the system does when the process dies
     assert store.summary()["state"] == "interrupted"
     store.end_run(run, {"training": 1}, "done")
     assert store.summary()["state"] == "done"
@@ -160,15 +167,89 @@ def test_a_damaged_study_is_named_and_does_not_hide_the_others(damage: object, s
     assert shape_dnn("ask", "bad").status != 0  # type: ignore[operator]
 
 
-def test_a_study_in_use_by_another_process_is_refused() -> None:
-    import os
+HOLD = """
+import sys
+from pathlib import Path
+from shape_dnn.store import Store
+store = Store(Path("study"))
+store.begin_run("tune", {}, {})
+print("holding", flush=True)
+sys.stdin.read()
+"""
 
-    store = Store(Path("study"))
+
+def test_a_study_in_use_by_another_process_is_refused_and_taken_over_when_that_dies() -> None:
+    holder = subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "holding\n"
+        store = Store(Path("study"))
+        with pytest.raises(StudyError, match=f"in use by process {holder.pid} on {socket.gethostname()}; wait for it"):
+            store.begin_run("tune", {}, {})
+        assert store.summary()["state"] == "running"
+        holder.kill()
+    assert store.summary()["state"] == "interrupted"
     store.begin_run("tune", {}, {})
-    Store(Path("study")).begin_run("measure", {}, {})  # the same process may
-    store._connection.execute("UPDATE run SET pid = ?", (os.getppid(),))
-    with pytest.raises(StudyError, match=f"in use by process {os.getppid()}"):
-        Store(Path("study")).begin_run("tune", {}, {})
+    states = [state for (state,) in store._connection.execute("SELECT state FROM run ORDER BY id")]
+    assert states == ["interrupted", "running"]
+
+
+FROZEN = Path(__file__).parent / "data"
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+def test_a_study_of_every_former_format_is_brought_up_to_date(version: int) -> None:
+    directory = Path("study")
+    directory.mkdir()
+    shutil.copy(FROZEN / f"study-format-{version}.sqlite", directory / FILE_NAME)
+    store = Store(directory, create=False)
+    run = store.last_run()
+    assert run is not None
+    latencies = store.measurements(run.contexts["latency"])
+    quarter = Fraction(1, 4)
+    assert {shape: m.value for shape, m in latencies.items()} == {
+        Shape(10, quarter): 1.0, Shape(16, quarter): 1.6, Shape(22, quarter): None,
+    }  # fmt: skip
+    trainings = store.trainings(run.contexts["training"])
+    assert trainings[Shape(10, quarter)].curve == (Epoch(1, 0.5, 90.0), Epoch(2, 0.4, 95.5))
+    assert trainings[Shape(16, quarter)].reason == "loss became nan"
+    assert store.test(run.contexts["training"], Shape(10, quarter)) == 95.0
+    (copy,) = directory.glob("*.format-*.sqlite")
+    assert copy.name == f"study.format-{version}.sqlite"
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (version,)
+    new = Store(Path("new"))
+    tables = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'measurement' ORDER BY name"
+    assert store._connection.execute(tables).fetchall() == new._connection.execute(tables).fetchall()
+    assert (
+        store._connection.execute("PRAGMA table_info(measurement)").fetchall()
+        == new._connection.execute("PRAGMA table_info(measurement)").fetchall()
+    )
+
+
+def test_a_migration_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = Path("study")
+    directory.mkdir()
+    shutil.copy(FROZEN / "study-format-1.sqlite", directory / FILE_NAME)
+    before = (directory / FILE_NAME).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setitem(MIGRATIONS, 1, MIGRATIONS[1] + ";\nINSERT INTO nowhere VALUES (1)")  # type: ignore[arg-type]
+        with pytest.raises(StudyError, match="nowhere"):
+            Store(directory)
+    assert (directory / FILE_NAME).read_bytes() == before
+    assert Store(directory).summary()["measured"] == 3
+
+
+def test_a_network_file_system_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import psutil
+
+    here = SimpleNamespace(mountpoint=str(Path.cwd()), fstype="nfs4")
+    root = SimpleNamespace(mountpoint="/", fstype="ext4")
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [here, root])
+    with pytest.raises(UsageError, match=r"it lies on a network file system \(nfs4\); choose a local directory"):
+        Store(Path("study"))
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [root])
+    Store(Path("study"))
 
 
 def test_a_full_disk_is_said_to_be_full(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--config", metavar="FILE.yaml", envvar="SHAPE_DNN_CONFIG", help="Settings by name.")
 @options(
     "arch", "dataset", "data_dir", "depth", "width", "batch_size", "device", "meter", "fit_depths", "option", "plugin",
-    "executor", "study",
+    "executor", "study", "remeasure",
 )  # fmt: skip
 @FORMAT
 @DEBUG
