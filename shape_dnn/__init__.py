@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shape_dnn.errors import MeterError as MeterError
     from shape_dnn.errors import NothingCompliesError as NothingCompliesError
     from shape_dnn.errors import PluginError as PluginError
+    from shape_dnn.errors import ProcessDiedError as ProcessDiedError
     from shape_dnn.errors import ShapeDnnError as ShapeDnnError
     from shape_dnn.errors import TrainingError as TrainingError
     from shape_dnn.errors import UnavailableError as UnavailableError
@@ -62,6 +63,7 @@ _HOMES = {
         "NothingCompliesError",
         "PluginError",
         "ShapeDnnError",
+        "ProcessDiedError",
         "TrainingError",
         "UnavailableError",
         "UsageError",

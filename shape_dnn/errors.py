@@ -64,6 +64,10 @@ class TrainingError(ShapeDnnError):
     """One training came to no result, for example because its loss became NaN. The search goes on without it."""
 
 
+class ProcessDiedError(TrainingError):
+    """The process of a task ended before the task did, for example because it was killed. Another try may succeed."""
+
+
 def describe(error: BaseException) -> str:
     """Say what was raised in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from shape_dnn import checkpoints, images
 from shape_dnn.constraints import Constraint
-from shape_dnn.errors import DatasetError, MeterError, PluginError, ShapeDnnError, TrainingError, blame, describe
+from shape_dnn.errors import DatasetError, MeterError, PluginError, ProcessDiedError, ShapeDnnError, blame, describe
 from shape_dnn.events import (
     EpochFinished,
     Event,
@@ -360,7 +360,7 @@ class Study(Memory):
         """
         (outcome,) = self._run([task], 1, record)
         error = outcome.error
-        if isinstance(error, TrainingError):
+        if isinstance(error, ProcessDiedError):
             return str(error)
         if isinstance(error, ShapeDnnError):
             raise MeterError(f"measuring {metric} failed: {error}") from error
@@ -428,7 +428,7 @@ class Study(Memory):
             with blame(self.terminator.instance):
                 return not self.terminator.instance.should_stop(curves[shape], epochs, others)
 
-        for done, outcome in enumerate(self._run(tasks, self.workers, watch), start=1):
+        for done, outcome in enumerate(self._run_with_retries(tasks, watch, curves), start=1):
             shape = cast("TrainingTask", outcome.task).shape
             if isinstance(outcome.error, ShapeDnnError) and outcome.error.exit_status != 1:
                 raise outcome.error  # the dataset or a plugin is gone: no other training can succeed
@@ -443,6 +443,20 @@ class Study(Memory):
             known[shape] = training
             self.new_trainings += 1
             self.notify(TrainingFinished(training, done, len(tasks)))
+
+    def _run_with_retries(
+        self, tasks: Sequence[Task], watch: Callable[[Task, object], bool], curves: Mapping[Shape, list[Epoch]]
+    ) -> Iterator[Outcome]:
+        """Run trainings; one whose process died, for lack of memory or by somebody's hand, is tried again alone."""
+        died: list[TrainingTask] = []
+        for outcome in self._run(tasks, self.workers, watch):
+            if isinstance(outcome.error, ProcessDiedError):
+                died.append(cast("TrainingTask", outcome.task))
+            else:
+                yield outcome
+        for task in sorted(died, key=lambda task: task.shape):
+            curves[task.shape].clear()  # it reports them again from its last checkpoint
+            yield from self._run([task], 1, watch)
 
     def test(self, shape: Shape) -> float | None:
         """Return the accuracy on the test set, reading it now if it was not read for this shape before."""

@@ -26,7 +26,7 @@ class Task(ABC):
 class Outcome:
     """How a task ended: ``result`` is what it returned unless ``error`` says why it did not return.
 
-    ``error`` is what the task raised, or a TrainingError that describes the death of its process.
+    ``error`` is what the task raised, or a ProcessDiedError that describes the death of its process.
     """
 
     task: Task

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from shape_dnn.errors import TrainingError, UnavailableError
+from shape_dnn.errors import ProcessDiedError, TrainingError, UnavailableError
 from shape_dnn.kinds import Executor
 from shape_dnn.work import Outcome, Task
 
@@ -102,7 +102,7 @@ class _Worker:
                     f"a worker process could not start: {self._cause_of_death()}. A script that starts a search must "
                     'do so below `if __name__ == "__main__":`, since worker processes import it again'
                 ) from None
-            return Outcome(task, error=TrainingError(self._cause_of_death()))
+            return Outcome(task, error=ProcessDiedError(self._cause_of_death()))
         return Outcome(task, result=content) if what == "result" else Outcome(task, error=content)
 
     def _cause_of_death(self) -> str:
