@@ -195,6 +195,9 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
     if "accuracy" in metrics or not metrics:
         message = "accuracy is not measured but trained; use tune" if metrics else "name at least one metric"
         raise UsageError(message, setting="metrics")
+    twice = next((metric for metric in metrics if list(metrics).count(metric) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is named twice", setting="metrics")
     parts = Assembly(Settings.create(settings))
     if parts.settings.replay is not None:
         raise UsageError("a recorded table is not measured", setting="replay")

@@ -10,8 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from shape_dnn import devices
-from shape_dnn.errors import ShapeDnnError, blame
+from shape_dnn import devices, rules
+from shape_dnn.errors import ShapeDnnError, blame, describe
 from shape_dnn.kinds import Formula, Instrument, Workload
 from shape_dnn.measuring import disturbance
 from shape_dnn.plugins import Registry
@@ -81,13 +81,14 @@ def _try(registry: Registry, name: str, device: str) -> Ability:
         metric = meter.metric
         architecture = registry.load("architecture", "wrn", {}).instance
         workload = Workload(architecture, (3, 32, 32), 10, 1, device)
-        with blame(meter):
-            if isinstance(meter, Instrument):
-                meter.identity(workload)
-            elif isinstance(meter, Formula):
+        if isinstance(meter, Instrument):
+            rules.identity(meter, workload)
+        elif isinstance(meter, Formula):
+            with blame(meter):
                 meter.compute(workload, [Shape(10, Fraction(1))])
-    except ShapeDnnError as error:
-        return Ability(metric, name, device, "unavailable", str(error))
+    except (ShapeDnnError, SystemExit) as error:
+        reason = str(error) if isinstance(error, ShapeDnnError) else f"it ended the program: {describe(error)}"
+        return Ability(metric, name, device, "unavailable", " ".join(reason.split()))
     return Ability(metric, name, device, "available")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence, Set
 
 from shape_dnn.errors import PluginError, blame
-from shape_dnn.kinds import AccuracyModel, Goal, Sampler, Strategy
-from shape_dnn.records import Prediction, Training
+from shape_dnn.kinds import AccuracyModel, Goal, Instrument, Sampler, Strategy, Workload
+from shape_dnn.records import Measurement, Prediction, Training
 from shape_dnn.shape import Shape
 
 
@@ -54,6 +55,49 @@ def score(goal: Goal, values: Mapping[str, float]) -> float:
         if math.isnan(result):
             raise ValueError(f"the score of {dict(values)} is not a number")
     return result
+
+
+def identity(instrument: Instrument, workload: Workload) -> dict[str, object]:
+    """Ask what a measured value depends on: JSON values, the same every time, since facts are found again by them."""
+    with blame(instrument):
+        answer = instrument.identity(workload)
+        if not isinstance(answer, Mapping) or not all(isinstance(key, str) for key in answer):
+            raise PluginError(f"identity returned {answer!s:.80} instead of a mapping with text for keys")
+        try:
+            json.dumps(dict(answer), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise PluginError(f"identity returned {answer!s:.80}, which is not JSON: {error}") from None
+    return dict(answer)
+
+
+def fault_of(measurement: object) -> str:
+    """Say what is wrong with a measurement; nothing if it has a value, or none and a status that says why."""
+    if not isinstance(measurement, Measurement):
+        return f"a {type(measurement).__name__} instead of a shape_dnn.Measurement"
+    value, status = measurement.value, measurement.status
+    if not isinstance(status, str) or not status or len(status.splitlines()) > 1:
+        return f"the status {status!r}, which is not a line of text"
+    if value is None:
+        return "no value, and the status ok" if status == "ok" else ""
+    for number in (value, measurement.low, measurement.high):
+        if number is not None and not _is_quantity(number):
+            return f"{number!s:.40}, which is not a number from 0"
+    low = value if measurement.low is None else measurement.low
+    high = value if measurement.high is None else measurement.high
+    if not low <= value <= high:
+        return f"{value:g} outside its interval from {low:g} to {high:g}"
+    try:
+        json.dumps(dict(measurement.details), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        return f"details that are not JSON: {error}"
+    return ""
+
+
+def _is_quantity(number: object) -> bool:
+    try:
+        return isinstance(number, float | int) and not isinstance(number, bool) and 0 <= float(number) < math.inf
+    except OverflowError:
+        return False
 
 
 def _plain(prediction: Prediction) -> Prediction:

@@ -55,7 +55,7 @@ class Settings(BaseModel):
     train: Text | None = Field(None, description="Number or percentage of shapes to train instead, 12 or 20%.")
     sampler: Text = Field("interval", description="Which shapes to train.")
     model: Text = Field("ridge", description="Accuracy model that predicts the others.")
-    batch_size: int = Field(1, ge=1, description="Images in a measured forward pass.")
+    batch_size: int = Field(1, ge=1, lt=2**31, description="Images in a measured forward pass.")
     device: Text = Field("auto", description="Where to train and measure: cpu, cuda, cuda:1, or auto.")
     recipe: Literal["short", "paper"] = Field("short", description="Training recipe: quick, or that of the paper.")
     epochs: int | None = Field(None, ge=1, description="Epochs of a training instead of the recipe's.")

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
-from shape_dnn import checkpoints, images
+from shape_dnn import checkpoints, images, rules
 from shape_dnn.constraints import Constraint
 from shape_dnn.errors import DatasetError, MeterError, PluginError, ProcessDiedError, ShapeDnnError, blame, describe
 from shape_dnn.events import (
@@ -118,17 +118,14 @@ class Problem:
 
     def measurement_identity(self, meter: Loaded[Meter]) -> dict[str, object]:
         """Everything but the shape that determines a measured metric."""
-        instrument = cast("Instrument", meter.instance)
-        with blame(instrument):
-            depends_on = dict(instrument.identity(self.workload))
         return {
+            **rules.identity(cast("Instrument", meter.instance), self.workload),
             "meter": {**meter.identity, "version": meter.source.version},
             "architecture": self.architecture.identity,
             "input_shape": list(self.input_shape),
             "classes": self.classes,
             "batch_size": self.batch_size,
             "device": self.device,
-            **depends_on,
         }
 
 
@@ -268,6 +265,11 @@ class Study(Memory):
         if metric not in self.contexts and isinstance(meter.instance, Instrument):
             self.contexts[metric] = self.store.context(metric, self.problem.measurement_identity(meter))
 
+    def measurements(self, metric: str) -> dict[Shape, Measurement]:
+        """Return every measurement of a metric with its interval and status."""
+        self._context(metric)
+        return super().measurements(metric)
+
     def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
         """Return the metric of each shape, None for one that could not be measured.
 
@@ -275,7 +277,6 @@ class Study(Memory):
             MeterError: the metric cannot be measured here.
         """
         if isinstance(self.meters[metric].instance, Instrument):
-            self._context(metric)
             known = self.measurements(metric)
             missing = tuple(shape for shape in shapes if not self._is_measured(metric, known.get(shape), shape))
             if missing:
@@ -319,9 +320,11 @@ class Study(Memory):
             nonlocal done
             shape, measurement = cast("tuple[Shape, Measurement]", report)
             if shape not in pending:
-                raise PluginError(f"{name} measured shape {shape}, which it was not asked for")
-            if not _is_sound(measurement):
-                raise PluginError(f"{name} returned {measurement} for shape {shape}")
+                what = "twice" if shape in shapes else "that it was not asked for"
+                raise PluginError(f"{name} measured shape {shape} {what}")
+            wrong = rules.fault_of(measurement)
+            if wrong:
+                raise PluginError(f"{name} returned for shape {shape} {wrong}")
             self.store.add_measurement(self.contexts[metric], shape, measurement, provenance)
             known[shape] = measurement
             pending.discard(shape)
@@ -363,9 +366,11 @@ class Study(Memory):
         if isinstance(error, ProcessDiedError):
             return str(error)
         if isinstance(error, ShapeDnnError):
-            raise MeterError(f"measuring {metric} failed: {error}") from error
+            raise MeterError(f"measuring {metric} by {self.meters[metric].choice.name} failed: {error}") from error
         if error is not None:
-            raise MeterError(f"measuring {metric} failed: {describe(error)}") from error
+            meter = self.meters[metric]
+            who = f"{meter.choice.name} of {meter.source}"
+            raise MeterError(f"measuring {metric} by {who} failed: {describe(error)}") from error
         return ""
 
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
@@ -510,19 +515,6 @@ class Study(Memory):
             "python": platform.python_version(),
             "libraries": {name: metadata.version(name) for name in ("torch", "torchvision", "numpy")},
         }
-
-
-def _is_sound(measurement: object) -> bool:
-    """Tell whether this is a measurement with a finite value, or with none and a status that says why."""
-    if not isinstance(measurement, Measurement):
-        return False
-    if measurement.value is None:
-        return measurement.status != "ok"
-    return all(
-        isinstance(v, float | int) and math.isfinite(v) and v >= 0
-        for v in (measurement.value, measurement.low, measurement.high)
-        if v is not None
-    )
 
 
 def _straddles(limit: Constraint | None, measurement: Measurement) -> bool:

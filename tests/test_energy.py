@@ -292,8 +292,39 @@ def test_the_death_of_the_recording_process_is_noticed(board: Board) -> None:
     with closing(record_by(UUID, 0.025)) as sensor:
         sensor._process.kill()
         sensor._listener.join()
-        with pytest.raises(MeterError, match="the process that reads the sensor ended with status -9"):
+        with pytest.raises(MeterError, match=r"the process that reads the sensor .* ended with status -9"):
             sensor.readings()
+
+
+READERS = {
+    "reading the sensor failed: ValueError: too hot": """
+def read():
+    raise ValueError("too hot")
+sensors.record({"sensor": "odd"}, read, 0.05)
+""",
+    "wrote 'this is no reading": "print('this is no reading', flush=True); import time; time.sleep(9)",
+    r"\(odd_recorder\) ended with status 3": "raise SystemExit(3)",
+}
+
+
+@pytest.mark.parametrize("reason", READERS)
+def test_a_reading_process_that_misbehaves_is_named(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("odd_recorder.py").write_text("from shape_dnn.measuring import sensors\n" + READERS[reason])
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+
+    def listen() -> None:
+        with closing(Recorder("odd_recorder", [])) as sensor:
+            sensor._listener.join()
+            sensor.readings()
+
+    with pytest.raises(MeterError, match=reason):
+        listen()
+
+
+def test_what_lies_in_the_working_directory_is_no_sensor() -> None:
+    Path("odd_recorder.py").write_text("print('{}')")
+    with pytest.raises(MeterError, match=r"\(odd_recorder\) ended with status 1"):
+        Recorder("odd_recorder", [])
 
 
 def test_the_recording_process_ends_with_the_measuring_one(board: Board) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shape_dnn import Measurement, Shape, ask, tune
+from shape_dnn import Measurement, Shape, ask, measure, tune
 from shape_dnn.events import Event, Fitted, Measured
 from shape_dnn.measuring import depth_line
 
@@ -112,6 +112,14 @@ def test_measure_marks_what_is_predicted(settings: dict[str, Any], shape_dnn: Ca
     assert "latency of 3 shapes is measured, of 8 predicted by lines in depth" in ran.err
 
 
+def test_what_the_study_knows_is_not_measured_again(settings: dict[str, Any]) -> None:
+    flags = {name: settings[name] for name in ("depth", "width", "device", "plugin", "meter", "fit_depths")}
+    first = measure(["latency"], **flags)
+    before = measured()
+    assert measure(["latency"], **flags) == first
+    assert measured() == before
+
+
 def test_without_the_setting_everything_is_measured(settings: dict[str, Any]) -> None:
     events: list[Event] = []
     result = tune(**{**settings, "fit_depths": None}, max_latency="3.5ms", notify=events.append)
@@ -175,6 +183,20 @@ def test_a_line_that_does_not_hold_or_cannot_be_checked_predicts_nothing(values:
     assert {shape for shape in predictions if shape.depth > 52} == set()
     if values.get(52) != 5.2:
         assert predictions == {}
+
+
+def test_a_prediction_is_as_uncertain_as_what_it_rests_on() -> None:
+    wide = {shape: Measurement(m.value, 0.9 * (m.value or 0), 1.1 * (m.value or 0), "budget") for shape, m in
+            known({10: 1.0, 52: 5.2, 94: 9.4}).items()}  # fmt: skip
+    for prediction in depth_line.predict(COLUMN, wide).values():
+        assert prediction.value is not None
+        assert prediction.high == pytest.approx(1.1 * prediction.value)
+
+
+def test_zero_is_a_value_like_any_other() -> None:
+    predictions = depth_line.predict(COLUMN, known({10: 0.0, 52: 0.0, 94: 0.0}))
+    assert {prediction.value for prediction in predictions.values()} == {0.0}
+    assert depth_line.predict(COLUMN, known({10: 0.0, 52: 0.0, 94: 9.0})) == {}
 
 
 def test_depths_are_chosen_evenly_with_both_ends() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from shape_dnn import Shape, Workload, measure, tune
+from shape_dnn import Measurement, PluginError, Shape, Workload, measure, rules, tune
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.meters.memory import Memory
 from shape_dnn.builtin.meters.size import Size
@@ -127,7 +127,7 @@ def test_a_device_that_disappears_ends_the_run_and_loses_nothing_that_was_measur
     arguments += ["--meter", "latency=vanishing"]
     ran = shape_dnn("--max-latency", "1s", *arguments, "--train", "1", "--epochs", "1")
     assert ran.status == 4
-    assert "measuring latency failed: RuntimeError: CUDA error: no CUDA-capable device is detected" in ran.error
+    assert "RuntimeError: CUDA error: no CUDA-capable device is detected" in ran.error
     gone.unlink()
     ran = shape_dnn("measure", "--metrics", "latency", *arguments, "--format", "json")
     assert [row["latency"] for row in ran.json] == [10, 16, 22, 28]
@@ -177,3 +177,40 @@ def test_a_limit_on_memory_needs_no_more_than_its_meter() -> None:
     result = tune(**settings, max=f"memory={limit}MB", goal="size", option="dataset.limit=100")
     assert result.answer.stages[0].after == 5
     assert all(row["memory"] <= limit for row in result.rows())
+
+
+@pytest.mark.parametrize(
+    ("measurement", "fault"),
+    [
+        (Measurement(1.0, 0.5, 1.5), ""),
+        (Measurement(None, status="out of memory"), ""),
+        (Measurement(None), "no value, and the status ok"),
+        (Measurement(5.0, 1.0, 2.0), "5 outside its interval from 1 to 2"),
+        (Measurement(1.5, 2.0, 1.0), "1.5 outside its interval from 2 to 1"),
+        (Measurement(float("nan")), "nan, which is not a number from 0"),
+        (Measurement(-1.0), "-1.0, which is not a number from 0"),
+        (Measurement(True), "True, which is not a number from 0"),
+        (Measurement(10**400), "which is not a number from 0"),
+        (Measurement(1.0, status=""), "the status '', which is not a line of text"),
+        (Measurement(1.0, status="a\nb"), "which is not a line of text"),
+        (Measurement(1.0, status=None), "the status None"),  # type: ignore[arg-type]
+        (Measurement(1.0, details={"x": float("nan")}), "details that are not JSON"),
+        (Measurement(1.0, details={"x": {1, 2}}), "details that are not JSON"),
+        (1.0, "a float instead of a shape_dnn.Measurement"),
+    ],
+    ids=str,
+)
+def test_what_a_meter_returns_is_checked(measurement: object, fault: str) -> None:
+    found = rules.fault_of(measurement)
+    assert (found == "") == (fault == "")
+    assert fault in found
+
+
+@pytest.mark.parametrize("answer", [None, {1: "x"}, {"x": object()}, {"x": float("nan")}], ids=str)
+def test_what_a_meter_says_its_values_depend_on_is_checked(answer: object) -> None:
+    class Odd(Memory):
+        def identity(self, workload: Workload) -> dict[str, object]:
+            return answer  # type: ignore[return-value]
+
+    with pytest.raises(PluginError, match="identity returned"):
+        rules.identity(Odd(), Workload(WideResNet(), (1, 8, 8), 10, 1, "cpu"))

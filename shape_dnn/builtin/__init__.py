@@ -139,6 +139,7 @@ def shape_dnn_goals() -> Iterable[Plugin]:
         ("size", "the smallest"),
         ("latency", "the fastest"),
         ("energy", "the one that needs the least energy"),
+        ("memory", "the one that needs the least memory"),
         ("accuracy", "the most accurate"),
     ):
         yield Plugin(metric, summary, f"shape_dnn.builtin.goals:{metric.title()}")

@@ -1,4 +1,4 @@
-"""The four metrics as goals."""
+"""The metrics as goals."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ class Energy(Least):
     """The shape that needs the least energy."""
 
     metrics = ("energy",)
+
+
+class Memory(Least):
+    """The shape that needs the least memory."""
+
+    metrics = ("memory",)
 
 
 class Accuracy(Goal):

@@ -41,7 +41,8 @@ class Progress:
             case MeasuringFinished(metric, statuses):
                 doubts = [f"{number} {status}" for status, number in sorted(statuses.items()) if status != "ok"]
                 if doubts:
-                    self._print(f"{metric} of {sum(statuses.values())} shapes: {', '.join(doubts)}, the others ok")
+                    others = ", the others ok" if "ok" in statuses else ""
+                    self._print(f"{metric} of {sum(statuses.values())} shapes: {', '.join(doubts)}{others}")
             case Fitted(metric, measured, predicted):
                 self._print(f"{metric} of {measured} shapes is measured, of {predicted} predicted by lines in depth")
             case TrainingsPlanned(shapes, known, failed):

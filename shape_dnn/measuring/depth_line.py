@@ -55,13 +55,22 @@ def next_to_measure(shapes: Sequence[Shape], known: Mapping[Shape, Measurement],
 
 
 def _on_line(shape: Shape, low: Shape, high: Shape, known: Mapping[Shape, Measurement], worst: float) -> Measurement:
-    """Interpolate; the interval is as wide as the line may be wrong, not as it was found to be."""
+    """Interpolate; the interval is as wide as the line may be wrong, or as uncertain as what it goes through."""
     below, above = known[low].value, known[high].value
     assert below is not None  # noqa: S101 - an unknown one has an infinite error
     assert above is not None  # noqa: S101
     value = below + (above - below) * (shape.depth - low.depth) / (high.depth - low.depth)
     details = {"between_depths": [low.depth, high.depth], "error_at_measured_depths": round(worst, 5)}
-    return Measurement(value, (1 - TOLERANCE) * value, (1 + TOLERANCE) * value, PREDICTED, details)
+    part = max(TOLERANCE, _uncertainty(known[low]), _uncertainty(known[high]))
+    return Measurement(value, max(0.0, (1 - part) * value), (1 + part) * value, PREDICTED, details)
+
+
+def _uncertainty(measurement: Measurement) -> float:
+    """Return how far the interval reaches from the value, as a part of it."""
+    value, low, high = measurement.value, measurement.low, measurement.high
+    if not value or low is None or high is None:
+        return 0.0
+    return max(value - low, high - value) / value
 
 
 def _errors(points: Sequence[Shape], known: Mapping[Shape, Measurement]) -> dict[Shape, float]:
@@ -72,7 +81,8 @@ def _errors(points: Sequence[Shape], known: Mapping[Shape, Measurement]) -> dict
         if value is None or known[low].value is None or known[high].value is None:
             errors[middle] = float("inf")
         else:
-            errors[middle] = abs((_on_line(middle, low, high, known, 0.0).value or 0.0) / value - 1)
+            expected = _on_line(middle, low, high, known, 0.0).value or 0.0
+            errors[middle] = abs(expected / value - 1) if value else float(expected > 0)
     return errors
 
 

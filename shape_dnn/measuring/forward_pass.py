@@ -50,7 +50,7 @@ class Numerics:
             UsageError: a CUDA graph is asked for elsewhere.
         """
         if self.mode == "graph" and not device.startswith("cuda"):
-            raise UsageError(f"meter.mode=graph needs a CUDA device, not {device}", setting="option")
+            raise UsageError(f"the mode graph of a meter needs a CUDA device, not {device}", setting="option")
 
 
 class ForwardPass:

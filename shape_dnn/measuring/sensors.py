@@ -19,7 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from shape_dnn.errors import MeterError
+from shape_dnn.errors import MeterError, describe
 from shape_dnn.measuring.power import Reading
 
 START_SECONDS = 60.0
@@ -58,8 +58,13 @@ class Recorder(Sensor):
 
     def __init__(self, module: str, arguments: Sequence[str]) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter
-            [sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            # -P: what lies in the working directory must not stand in for an installed module
+            [sys.executable, "-P", "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
+        self._module = module
         assert self._process.stdin is not None  # noqa: S101 - pipes were asked for
         assert self._process.stdout is not None  # noqa: S101
         self._input, self._output = self._process.stdin, self._process.stdout
@@ -87,8 +92,12 @@ class Recorder(Sensor):
     def _next(self, timeout: float = 0.0) -> dict[str, Any]:
         line = self._lines.get(timeout=timeout) if timeout else self._lines.get_nowait()
         if line is None:
-            raise MeterError(f"the process that reads the sensor ended with status {self._process.wait()}")
-        content: dict[str, Any] = json.loads(line)
+            status = self._process.wait()
+            raise MeterError(f"the process that reads the sensor ({self._module}) ended with status {status}")
+        try:
+            content: dict[str, Any] = json.loads(line)
+        except ValueError:
+            raise MeterError(f"the process that reads the sensor ({self._module}) wrote {line[:60]!r}") from None
         return content
 
     def readings(self) -> list[Reading]:
@@ -96,9 +105,12 @@ class Recorder(Sensor):
         found: list[Reading] = []
         while True:
             try:
-                found.append(Reading(**self._next()))
+                content = self._next()
             except queue.Empty:
                 return found
+            if "unavailable" in content:
+                raise MeterError(content["unavailable"])
+            found.append(Reading(**content))
 
     def describe(self) -> Mapping[str, object]:
         """Return what the other process says about the sensor."""
@@ -121,7 +133,8 @@ def record(about: Mapping[str, object], read: Callable[[], Reading], interval: f
 
     Args:
         about: what to keep about the sensor.
-        read: reads it once; what it raises ends the recording.
+        read: reads it once. A reading that failed is ``Reading(time, failure="why")``, and only its window is lost;
+            what it raises ends the recording, and the measurement with it.
         interval: seconds between two readings.
     """
     ended = threading.Event()
@@ -139,6 +152,8 @@ def record(about: Mapping[str, object], read: Callable[[], Reading], interval: f
             due = max(due + interval, time.monotonic())
     except BrokenPipeError:
         os._exit(0)  # whoever listened is gone
+    except Exception as error:  # noqa: BLE001 - a sensor can fail in any way, and the other end says so
+        refuse(f"reading the sensor failed: {describe(error)}")
 
 
 def refuse(reason: object) -> None:
