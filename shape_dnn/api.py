@@ -146,6 +146,10 @@ def ask(study: str | Path, **settings: Any) -> Result:
         if former is None:
             raise UsageError(f"nothing was searched in the study {str(study)!r} yet", setting="study")
         kept = {name: value for name, value in former.settings.items() if name not in QUESTION or name == "model"}
+        if kept["plugin"] and not asked.plugin:
+            # A study may come from a stranger, and a plugin file is a program.
+            named = ", ".join(map(repr, kept["plugin"]))
+            raise UsageError(f"the study was made with {named}; name the files again if you trust them", "plugin")
         changed = {"goal."} | ({"model."} if "model" in settings else set())
         options = [text for text in kept["option"] if not text.startswith(tuple(changed))]
         replaced = {text.partition("=")[0] for text in asked.option}

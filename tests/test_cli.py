@@ -397,11 +397,26 @@ def shape_dnn_meters():
             "yield from ((s._replace(depth=99), Measurement(1.0)) for s in shapes)",
             "it was not asked for",
         ),
-        ("Instrument", "odd", "yield from ((s, Measurement(1.0)) for s in [*shapes, *shapes])", "it was not asked for"),
+        (
+            "Instrument",
+            "odd",
+            "yield from ((s, Measurement(1.0)) for s in [*shapes, *shapes])",
+            r"measured shape \(\d+, 1/4\) twice",
+        ),
         ("Instrument", "odd", "yield shapes[0], Measurement(1.0)", r"did not measure shape \(16"),
-        ("Instrument", "odd", "yield from ((s, Measurement(float('nan'))) for s in shapes)", "returned Measurement"),
-        ("Instrument", "odd", "yield from ((s, Measurement(None)) for s in shapes)", "returned Measurement"),
-        ("Instrument", "odd", "raise ValueError('no sensor'); yield", "measuring odd failed: ValueError: no sensor"),
+        (
+            "Instrument",
+            "odd",
+            "yield from ((s, Measurement(float('nan'))) for s in shapes)",
+            "nan, which is not a number",
+        ),
+        ("Instrument", "odd", "yield from ((s, Measurement(None)) for s in shapes)", "no value, and the status ok"),
+        (
+            "Instrument",
+            "odd",
+            "raise ValueError('no sensor'); yield",
+            "measuring odd by odd of odd.py failed: ValueError: no sensor",
+        ),
     ],
 )
 def test_a_meter_that_misbehaves_is_named_and_nothing_is_recorded(

@@ -95,7 +95,7 @@ def test_the_shape_that_is_returned_as_best_was_measured(settings: dict[str, Any
 def test_a_question_is_answered_with_the_same_predictions(settings: dict[str, Any]) -> None:
     found = tune(**settings, max_latency="3.5ms")
     before = measured()
-    answer = ask("shape-dnn-study", max_latency="3.5ms")
+    answer = ask("shape-dnn-study", max_latency="3.5ms", plugin=settings["plugin"])
     assert measured() == before
     assert answer.shapes == found.shapes
     assert [row["estimated"] for row in answer.rows()] == [row["estimated"] for row in found.rows()]

@@ -276,7 +276,7 @@ def test_a_question_about_what_nobody_measured_is_refused() -> None:
     tune(**{**SMALL, "width": "1/4:1/2:1/4", "depth": "10:11:6", "plugin": "here.py", "executor": "here"})
     for question in ({"max_latency": "4ms"}, {"goal": "latency"}):
         with pytest.raises(MeterError, match="the study knows the latency of no shape; measure it"):
-            ask("shape-dnn-study", **question)
+            ask("shape-dnn-study", **question, plugin="here.py")
 
 
 def test_a_script_without_the_condition_that_processes_need_is_told_so_and_no_failure_is_remembered() -> None:
@@ -312,5 +312,19 @@ def test_a_question_may_change_the_goal_and_its_options() -> None:
     Path("here.py").write_text(HERE + goal)
     options = {**SMALL["option"], "goal.weight": 1000}
     tune(**{**SMALL, "option": options}, plugin="here.py", executor="here", goal="compromise")
-    assert ask("shape-dnn-study", goal="size").best == Shape(10, ask("shape-dnn-study", goal="size").shapes[0].width)
-    assert ask("shape-dnn-study", goal="compromise", option={"goal.weight": 0}).best is not None
+    smallest = ask("shape-dnn-study", goal="size", plugin="here.py")
+    assert smallest.best == Shape(10, smallest.shapes[0].width)
+    asked = ask("shape-dnn-study", goal="compromise", option={"goal.weight": 0}, plugin="here.py")
+    assert asked.best is not None
+
+
+def test_a_question_runs_no_file_that_only_the_study_names(shape_dnn: Callable[..., Any]) -> None:
+    Path("trouble.py").write_text(TROUBLE)
+    flags = ["--depth", "10:11:6", "--width", "1/4:1/2:1/4", "--device", "cpu", "--epochs", "1", "--arch", "trouble"]
+    assert shape_dnn(*flags, "--plugin", "trouble.py").status == 0
+    Path("trouble.py").write_text("from pathlib import Path\nPath('executed').touch()\n" + TROUBLE)
+    ran = shape_dnn("ask", "shape-dnn-study", "--max-size", "1MB")
+    assert ran.status == 2
+    assert "--plugin: the study was made with 'trouble.py'; name the files again if you trust them" in ran.error
+    assert not Path("executed").exists()
+    assert shape_dnn("ask", "shape-dnn-study", "--max-size", "1MB", "--plugin", "trouble.py").status == 0
