@@ -169,7 +169,7 @@ def test_a_search_whose_every_training_fails_says_why(shape_dnn: Callable[..., A
 
 
 def test_a_search_that_is_interrupted_goes_on_where_it_was() -> None:
-    command = [sys.executable, "-m", "shape_dnn", *FLAGS, "--format", "json", "--workers", "1", "--epochs", "6"]
+    command = [sys.executable, "-m", "shape_dnn", *FLAGS, "--format", "json", "--workers", "1", "--epochs", "60"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         for line in running.stderr:

@@ -16,12 +16,7 @@ SMALL = (Shape(10, Fraction(1, 4)), Shape(16, Fraction(1, 2)))
 
 
 class MeterContract:
-    """Derive a test class that gives a meter, and pytest runs every check on it.
-
-    ```python
-    class TestMyMeter(MeterContract):
-        meter = MyMeter()
-    ```
+    """Derive a test class that names a meter, and pytest runs every check on it.
 
     Attributes:
         meter: what is tested.
