@@ -168,7 +168,10 @@ def test_a_search_whose_every_training_fails_says_why(shape_dnn: Callable[..., A
     assert "no training succeeded; the first failed because ValueError: no such network" in ran.error
 
 
-def test_a_search_that_is_interrupted_goes_on_where_it_was() -> None:
+def test_a_search_that_is_interrupted_goes_on_where_it_was(request: pytest.FixtureRequest) -> None:
+    # Started in the background, the tests inherit that interrupts are ignored; the command must not.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     command = [sys.executable, "-m", "shape_dnn", *FLAGS, "--format", "json", "--workers", "1", "--epochs", "60"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
