@@ -79,10 +79,6 @@ class Anchor:
         limit = (1 + SLOW) * self.quick
         return statistics.median(time for time in self.times if time <= limit)
 
-    def slowness(self, beside: tuple[float, float]) -> float:
-        """Return by which part the slower of two times exceeds the quick ones."""
-        return max(beside) / self.quick - 1
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -138,7 +134,8 @@ class Series:
         These are the undisturbed ones or, where they are too few, those beside the quickest times of the anchor. The
         interval is extended by what the anchor shows of drift: its usual time against that beside these visits.
         """
-        slowness = [self.anchor.slowness(beside) for _, beside in self.visits]
+        quick = self.anchor.quick
+        slowness = [max(beside) / quick - 1 for _, beside in self.visits]
         clean = [i for i, (visit, _) in enumerate(self.visits) if not visit.evidence and slowness[i] <= SLOW]
         disturbed = len(self.visits) - len(clean)
         if len(clean) < LEAST_VISITS:
