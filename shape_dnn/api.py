@@ -9,18 +9,19 @@ from itertools import compress
 from pathlib import Path
 from typing import Any, cast
 
-from shape_dnn import tuning
+from shape_dnn import rules, tuning
 from shape_dnn.assembly import Assembly, is_formula
 from shape_dnn.constraints import KNOWN_METRICS
 from shape_dnn.errors import MeterError, PluginError, UsageError, blame
 from shape_dnn.events import Event, ignore
 from shape_dnn.kinds import Executor, Observer, Workload
+from shape_dnn.memory import TRAINING, Memory
 from shape_dnn.records import Measurement
 from shape_dnn.result import ALWAYS_SHOWN, Result
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 from shape_dnn.store import FILE_NAME, Run, Store
-from shape_dnn.study import TRAINING, Memory, Study, formula_values
+from shape_dnn.study import Study
 from shape_dnn.tuning import Answer, Facts
 
 Notify = Callable[[Event], None]
@@ -85,7 +86,7 @@ def _search(parts: Assembly, notify: Notify) -> Result:
         study = Study(
             store, problem.workload, parts.meters, {}, parts.settings.fit_depths, problem, executor, terminator,
             parts.workers, notify, parts.settings.retry_failed, parts.settings.remeasure,
-            parts.settings.checkpoint_minutes,
+            parts.settings.checkpoint_minutes, parts.settings.hang_minutes,
         )  # fmt: skip
         study.prepare()
         with _recorded(store, "tune", parts, study):
@@ -249,7 +250,7 @@ def sized_shapes(parts: Assembly) -> list[tuple[Shape, float]]:
             f"{other} is not a limit on size; use tune or measure", setting="max" if other.upper else "min"
         )
     shapes = parts.shapes
-    sizes = cast("list[float]", formula_values(parts.meters["size"], workload, shapes))
+    sizes = cast("list[float]", rules.compute(parts.meters["size"], workload, shapes))
     for limit in limits:
         complies = list(map(limit.allows, sizes))
         shapes, sizes = list(compress(shapes, complies)), list(compress(sizes, complies))

@@ -30,11 +30,11 @@ from shape_dnn.kinds import (
     Workload,
 )
 from shape_dnn.plugins import KINDS, Loaded, Registry, parse_option
+from shape_dnn.problem import Problem
 from shape_dnn.recipes import Recipe
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape, exact
 from shape_dnn.space import DesignSpace, Range
-from shape_dnn.study import Problem
 from shape_dnn.tables import Replay, Table
 from shape_dnn.tuning import Modelling, Query
 

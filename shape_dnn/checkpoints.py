@@ -1,21 +1,24 @@
 """Checkpoints of a training: all that is needed to go on as if it had never stopped.
 
 A checkpoint is a directory that is there whole or not at all. Weights are safetensors; the state of the optimiser and
-of the random numbers is torch's format, read back without running any code in it.
+of the random numbers is torch's format, read back without running any code in it. Every attempt at a training has a
+directory of its own for its checkpoints, so that one that was given up, and still runs somewhere, disturbs no other.
 """
 
 from __future__ import annotations
 
-import os
+import io
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shape_dnn import durable
 from shape_dnn.records import Epoch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
 NETWORK, BEST, STATE = "network.safetensors", "best.safetensors", "state.pt"
@@ -42,38 +45,34 @@ class Checkpoint:
     random: dict[str, Tensor]
 
     def save(self, directory: Path) -> None:
-        """Write it beside older ones of the same training, and then remove those."""
+        """Write it beside older ones of the same attempt, and then remove those."""
         import torch
-        from safetensors.torch import save_file
 
-        directory.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=directory, prefix=".partial-"))
-        save_file({name: value.contiguous() for name, value in self.network.items()}, partial / NETWORK)
-        save_file({name: value.contiguous() for name, value in self.best.items()}, partial / BEST)
         state = {
             "curve": [[epoch.number, epoch.loss, epoch.accuracy] for epoch in self.curve],
             "seconds": self.seconds,
             "velocities": self.velocities,
             "random": self.random,
         }
-        torch.save(state, partial / STATE)
-        for file in partial.iterdir():
-            sync(file)
-        sync(partial)
-        older = list(directory.iterdir())
-        partial.replace(directory / f"{len(self.curve):06}")
-        sync(directory)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        path = directory / f"{len(self.curve):06}"
+        with durable.naming_errors(path):
+            older = list(directory.glob("*"))
+            with durable.new_directory(path) as partial:
+                write_tensors(partial / NETWORK, self.network)
+                write_tensors(partial / BEST, self.best)
+                durable.write(partial / STATE, buffer.getbuffer())
         for other in older:
-            if other not in (partial, directory / f"{len(self.curve):06}"):
-                shutil.rmtree(other, ignore_errors=True)
+            shutil.rmtree(other, ignore_errors=True)
 
     @classmethod
     def load(cls, directory: Path) -> Checkpoint | None:
-        """Read the last checkpoint of a training; None if there is none that can be read.
+        """Read the last checkpoint of all attempts at a training; None if there is none that can be read.
 
         Then the training starts from the beginning, which costs time and changes no result.
         """
-        for path in sorted(directory.glob("[0-9]*"), reverse=True):
+        for path in sorted(directory.glob("*/[0-9]*"), key=lambda path: path.name, reverse=True):
             try:
                 return cls._read(path)
             except Exception:  # noqa: BLE001, S112 - a damaged file can fail in any way
@@ -97,17 +96,21 @@ class Checkpoint:
         )
 
 
+def keep_last(directory: Path) -> None:
+    """Remove all attempts at a training but the one that came furthest."""
+    paths = sorted(directory.glob("*/[0-9]*"), key=lambda path: path.name)
+    for attempt in directory.glob("*"):
+        if not paths or attempt != paths[-1].parent:
+            shutil.rmtree(attempt, ignore_errors=True)
+
+
 def discard(directory: Path) -> None:
     """Remove the checkpoints of a training that has come to its end."""
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a directory, are on the disk."""
-    if path.is_dir() and os.name == "nt":  # directories cannot be opened there
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file and wait until it is on the disk."""
+    from safetensors.torch import save
+
+    durable.write(path, save({name: value.contiguous() for name, value in tensors.items()}))

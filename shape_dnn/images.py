@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from shape_dnn import durable
 from shape_dnn.kinds import InputShape, LabelledImages
 
 PARTS = ("train", "test")
@@ -45,20 +47,24 @@ def check(train: LabelledImages, test: LabelledImages, input_shape: InputShape, 
 
 
 def save(train: LabelledImages, test: LabelledImages, directory: Path) -> None:
-    """Write training and test images into a directory, which is there whole or not at all."""
+    """Write training and test images into a directory, which is there whole or not at all.
+
+    Raises:
+        StudyError: it cannot be written.
+    """
     if directory.is_dir():
         return
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".partial-"))
-    for name, part in zip(PARTS, (train, test), strict=True):
-        np.save(partial / f"{name}-images.npy", part.images)
-        np.save(partial / f"{name}-labels.npy", part.labels)
-    try:
-        partial.replace(directory)
-    except OSError:
-        shutil.rmtree(partial)
-        if not directory.is_dir():
-            raise
+    with durable.naming_errors(directory), durable.new_directory(directory) as partial:
+        for name, part in zip(PARTS, (train, test), strict=True):
+            _save(partial / f"{name}-images.npy", part.images)
+            _save(partial / f"{name}-labels.npy", part.labels)
+
+
+def _save(path: Path, values: NDArray[Any]) -> None:
+    values = np.ascontiguousarray(values)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(values))
+    durable.write(path, header.getbuffer(), values.data)
 
 
 def load(directory: Path) -> tuple[LabelledImages, LabelledImages]:

@@ -289,12 +289,19 @@ class Executor(ABC):
     ) -> Iterator[Outcome]:
         """Run every task once and hand over each outcome as it arrives, in any order.
 
-        A task that raises, or whose process dies, is an outcome like any other and does not disturb the rest.
+        A task that raises, or whose process dies, is an outcome like any other and does not disturb the rest. One that
+        shows no sign of life for longer than its ``patience`` is ended, with a ProcessDiedError for an outcome.
 
         Args:
             tasks: in the order in which they should start.
             workers: how many to run at once; None for the executor's own choice.
             report: to be called with whatever a task reports while it runs; returns False to ask the task to stop.
+        """
+
+    def stop(self) -> None:  # noqa: B027 - those that run are asked to stop anyway
+        """Start no further task; :meth:`run` hands over the outcomes of those that run, and ends.
+
+        Called by a signal handler, in the middle of anything else: set a flag and no more.
         """
 
     def close(self) -> None:  # noqa: B027 - there may be nothing to release

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence, Set
+from typing import cast
 
 from shape_dnn.errors import PluginError, blame
-from shape_dnn.kinds import AccuracyModel, Goal, Instrument, Sampler, Strategy, Workload
+from shape_dnn.kinds import AccuracyModel, Formula, Goal, Instrument, Meter, Sampler, Strategy, Workload
+from shape_dnn.plugins import Loaded
 from shape_dnn.records import Measurement, Prediction, Training
 from shape_dnn.shape import Shape
 
@@ -108,3 +110,20 @@ def _plain(prediction: Prediction) -> Prediction:
     if not math.isfinite(mean) or (std is not None and not 0 <= std < math.inf):
         raise ValueError(f"it predicted {prediction}")
     return Prediction(mean, std)
+
+
+def compute(meter: Loaded[Meter], workload: Workload, shapes: Sequence[Shape]) -> list[float | None]:
+    """Compute a closed form for every shape.
+
+    Raises:
+        PluginError: the meter returns another number of values.
+    """
+    name = f"meter {meter.choice.name!r} of {meter.source}"
+    with blame(meter.instance):
+        values = list(map(float, cast("Formula", meter.instance).compute(workload, shapes)))
+    if len(values) != len(shapes):
+        raise PluginError(f"{name} returned {len(values)} values for {len(shapes)} shapes")
+    if not all(map(math.isfinite, values)) or min(values, default=0.0) < 0:
+        wrong = next(value for value in values if not 0 <= value < math.inf)
+        raise PluginError(f"{name} returned {wrong} for shape {shapes[values.index(wrong)]}")
+    return cast("list[float | None]", values)

@@ -86,6 +86,12 @@ class Settings(BaseModel):
         allow_inf_nan=False,
         description="Least time between two checkpoints of a training; 0 for every epoch.",
     )
+    hang_minutes: float = Field(
+        10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Time without a sign of life after which a training is ended and tried once more.",
+    )
     remeasure: bool = Field(
         default=False, description="Measure again what was disturbed, imprecise or came to no value before."
     )

@@ -291,11 +291,15 @@ class Store:
         rows = self._read("SELECT id FROM context WHERE digest = ?", _digest(kind, identity))
         return int(rows[0][0]) if rows else None
 
+    def weights_directory(self, context: int) -> Path:
+        """Return where the weights of a family of trainings lie."""
+        ((digest,),) = self._read("SELECT digest FROM context WHERE id = ?", context)
+        return self.directory / "weights" / str(digest)
+
     def weights_path(self, context: int, shape: Shape) -> Path:
         """Return where the weights of a trained shape lie."""
-        (digest,) = self._connection.execute("SELECT digest FROM context WHERE id = ?", (context,)).fetchone()
         width = f"{shape.width.numerator}_{shape.width.denominator}"
-        return self.directory / "weights" / str(digest) / f"{shape.depth}-{width}.safetensors"
+        return self.weights_directory(context) / f"{shape.depth}-{width}.safetensors"
 
     def checkpoints_path(self, context: int, shape: Shape) -> Path:
         """Return where the checkpoints of a training lie while it is not finished."""

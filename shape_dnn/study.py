@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import platform
+import secrets
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
-from shape_dnn import checkpoints, images, rules
+from shape_dnn import checkpoints, durable, images, interrupts, rules
 from shape_dnn.constraints import Constraint
-from shape_dnn.errors import DatasetError, MeterError, PluginError, ProcessDiedError, ShapeDnnError, blame, describe
+from shape_dnn.errors import MeterError, PluginError, ProcessDiedError, ShapeDnnError, blame, describe
 from shape_dnn.events import (
     EpochFinished,
     Event,
@@ -27,199 +28,17 @@ from shape_dnn.events import (
     TrainingFinished,
     TrainingsPlanned,
 )
-from shape_dnn.kinds import (
-    Architecture,
-    Dataset,
-    Executor,
-    Formula,
-    InputShape,
-    Instrument,
-    LabelledImages,
-    Meter,
-    Terminator,
-    Workload,
-)
+from shape_dnn.kinds import Executor, Instrument, Terminator
 from shape_dnn.measuring import depth_line
 from shape_dnn.measuring.depth_line import PREDICTED
 from shape_dnn.measuring.task import MeasuringTask
+from shape_dnn.memory import TRAINING, Memory
 from shape_dnn.plugins import Loaded
-from shape_dnn.recipes import Recipe
+from shape_dnn.problem import Problem
 from shape_dnn.records import Epoch, Measurement, Training
 from shape_dnn.shape import Shape
-from shape_dnn.store import Store
-from shape_dnn.training import EvaluationTask, Protocol, TrainingTask
+from shape_dnn.training import EvaluationTask, TrainingTask
 from shape_dnn.work import Outcome, Task
-
-TRAINING = "training"
-"""Name of the family of trainings, beside those of the metrics."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is to be solved, apart from the limits: everything that determines the facts of a study.
-
-    Attributes:
-        architecture: family of networks.
-        dataset: images to classify.
-        input_shape: channels, height and width of an image.
-        classes: number of classes.
-        recipe: how shapes are trained.
-        protocol: on which images they are judged.
-        device: where they are trained and measured, as torch writes it.
-        batch_size: images in a measured forward pass.
-        seed: of trainings and of the validation split.
-        plugin_files: files that declare plugins.
-    """
-
-    architecture: Loaded[Architecture]
-    dataset: Loaded[Dataset]
-    input_shape: InputShape
-    classes: int
-    recipe: Recipe
-    protocol: Protocol
-    device: str
-    batch_size: int
-    seed: int
-    plugin_files: tuple[Path, ...] = ()
-
-    @property
-    def workload(self) -> Workload:
-        """What meters need to know."""
-        return Workload(self.architecture.instance, self.input_shape, self.classes, self.batch_size, self.device)
-
-    @cached_property
-    def images(self) -> tuple[LabelledImages, LabelledImages]:
-        """The training images and the test images, read when first asked for."""
-        with blame(self.dataset.instance):
-            train, test = self.dataset.instance.load()
-            images.check(train, test, self.input_shape, self.classes)
-        held_out = round(len(train) * self.dataset.instance.validation_fraction)
-        if self.protocol == "validation" and not 0 < held_out < len(train):
-            raise DatasetError(f"{len(train)} training images are too few to hold some of them out for validation")
-        return train, test
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """The name of the images by their content."""
-        return images.fingerprint(*self.images)
-
-    @cached_property
-    def training_identity(self) -> dict[str, object]:
-        """Everything but the shape that determines an accuracy. Reads the dataset."""
-        return {
-            "architecture": self.architecture.identity,
-            "dataset": self.fingerprint,
-            "classes": self.classes,
-            "recipe": dataclasses.asdict(self.recipe),
-            "protocol": self.protocol,
-            "validation_fraction": self.dataset.instance.validation_fraction,
-            "seed": self.seed,
-        }
-
-    def measurement_identity(self, meter: Loaded[Meter]) -> dict[str, object]:
-        """Everything but the shape that determines a measured metric."""
-        return {
-            **rules.identity(cast("Instrument", meter.instance), self.workload),
-            "meter": {**meter.identity, "version": meter.source.version},
-            "architecture": self.architecture.identity,
-            "input_shape": list(self.input_shape),
-            "classes": self.classes,
-            "batch_size": self.batch_size,
-            "device": self.device,
-        }
-
-
-def formula_values(meter: Loaded[Meter], workload: Workload, shapes: Sequence[Shape]) -> list[float | None]:
-    """Compute a closed form for every shape.
-
-    Raises:
-        PluginError: the meter returns another number of values.
-    """
-    name = f"meter {meter.choice.name!r} of {meter.source}"
-    with blame(meter.instance):
-        values = list(map(float, cast("Formula", meter.instance).compute(workload, shapes)))
-    if len(values) != len(shapes):
-        raise PluginError(f"{name} returned {len(values)} values for {len(shapes)} shapes")
-    if not all(map(math.isfinite, values)) or min(values, default=0.0) < 0:
-        wrong = next(value for value in values if not 0 <= value < math.inf)
-        raise PluginError(f"{name} returned {wrong} for shape {shapes[values.index(wrong)]}")
-    return cast("list[float | None]", values)
-
-
-@dataclass
-class Memory:
-    """What a study knows already; asked for more, it answers with nothing.
-
-    Attributes:
-        store: the study file.
-        workload: for closed forms.
-        meters: by metric.
-        contexts: which facts of the file are meant, by metric, and for trainings.
-        fit_depths: how many depths of each width suffice, where a line in depth predicts the others; None for all.
-    """
-
-    store: Store
-    workload: Workload
-    meters: Mapping[str, Loaded[Meter]]
-    contexts: dict[str, int]
-    fit_depths: int | None
-    _measurements: dict[str, dict[Shape, Measurement]] = field(default_factory=dict, init=False)
-    _trainings: dict[Shape, Training] | None = field(default=None, init=False)
-
-    def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
-        """Return the metric of each shape, None where nobody measured it."""
-        meter = self.meters.get(metric)
-        if meter is not None and isinstance(meter.instance, Formula):
-            return formula_values(meter, self.workload, shapes)
-        known = self.measurements(metric)
-        return [known[shape].value if shape in known else None for shape in shapes]
-
-    def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:
-        """Return what is known of each shape, or a prediction where ``fit_depths`` asks for it."""
-        if not self._predicts(metric):
-            return self.measure(metric, shapes)
-        estimates = self.estimates(metric, shapes)
-        return [estimates[shape].value if shape in estimates else None for shape in shapes]
-
-    def estimates(self, metric: str, shapes: Sequence[Shape]) -> dict[Shape, Measurement]:
-        """Return every measurement with its interval and status, and the predictions of these shapes."""
-        known = self.measurements(metric)
-        return {**depth_line.predict(shapes, known), **known} if self._predicts(metric) else known
-
-    def predicted(self, metric: str, shapes: Sequence[Shape]) -> frozenset[Shape]:
-        """Return those of the shapes whose value is a prediction."""
-        if not self._predicts(metric):
-            return frozenset()
-        return frozenset(self.estimates(metric, shapes).keys() - self.measurements(metric).keys())
-
-    def _predicts(self, metric: str) -> bool:
-        """Tell whether a line in depth may stand for measurements of a metric."""
-        meter = self.meters.get(metric)
-        return bool(self.fit_depths) and meter is not None and meter.instance.linear_in_depth
-
-    def measurements(self, metric: str) -> dict[Shape, Measurement]:
-        """Return every measurement of a metric with its interval and status."""
-        if metric not in self._measurements:
-            context = self.contexts.get(metric)
-            self._measurements[metric] = {} if context is None else self.store.measurements(context)
-        return self._measurements[metric]
-
-    def train(self, shapes: Sequence[Shape]) -> list[Training]:
-        """Return the trainings of those shapes that were trained."""
-        known = self.trainings()
-        return [known[shape] for shape in shapes if shape in known]
-
-    def trainings(self) -> dict[Shape, Training]:
-        """Return every training, failed ones included."""
-        if self._trainings is None:
-            context = self.contexts.get(TRAINING)
-            self._trainings = {} if context is None else self.store.trainings(context)
-        return self._trainings
-
-    def test(self, shape: Shape) -> float | None:
-        """Return the accuracy on the test set, if it was read for this shape."""
-        context = self.contexts.get(TRAINING)
-        return None if context is None else self.store.test(context, shape)
 
 
 @dataclass
@@ -235,6 +54,7 @@ class Study(Memory):
         retry_failed: whether shapes whose training failed before are trained again.
         remeasure: whether shapes are measured again whose measurement was not ``ok``.
         checkpoint_minutes: least time between two checkpoints of a training.
+        hang_minutes: time without a sign of life after which a training is given up.
         new_trainings: trainings made so far by this object.
     """
 
@@ -246,8 +66,10 @@ class Study(Memory):
     retry_failed: bool = False
     remeasure: bool = False
     checkpoint_minutes: float = 1.0
+    hang_minutes: float = 10.0
     new_trainings: int = field(default=0, init=False)
     _measured_now: set[tuple[str, Shape]] = field(default_factory=set, init=False)
+    _interrupted: bool = field(default=False, init=False)
 
     def prepare(self) -> None:
         """Find out what determines the facts, so that whatever is missing for a search shows before it starts.
@@ -280,7 +102,8 @@ class Study(Memory):
             known = self.measurements(metric)
             missing = tuple(shape for shape in shapes if not self._is_measured(metric, known.get(shape), shape))
             if missing:
-                self._run_meter(metric, missing)
+                with self._stopping_well():
+                    self._run_meter(metric, missing)
         return super().measure(metric, shapes)
 
     def _is_measured(self, metric: str, known: Measurement | None, shape: Shape) -> bool:
@@ -343,14 +166,17 @@ class Study(Memory):
                 problem.batch_size,
                 problem.device,
                 shapes,
+                secrets.token_hex(8),
             )
 
         died = self._died(task(*shapes), metric, record)
-        for shape in [s for s in shapes if died and s in pending]:
+        for shape in [s for s in shapes if died and s in pending and not self._interrupted]:
             # One of them ended the process, perhaps for lack of memory. Alone each has only itself to blame.
             reason = self._died(task(shape), metric, record)
             if reason and shape in pending:
                 record(task(shape), (shape, Measurement(None, status=reason)))
+        if self._interrupted:
+            return
         if pending:
             raise PluginError(f"{name} did not measure shape {min(pending)}")
         self.notify(MeasuringFinished(metric, dict(Counter(known[shape].status for shape in shapes))))
@@ -361,8 +187,7 @@ class Study(Memory):
         Raises:
             MeterError: the metric cannot be measured.
         """
-        (outcome,) = self._run([task], 1, record)
-        error = outcome.error
+        error = next((outcome.error for outcome in self._run([task], 1, record)), None)
         if isinstance(error, ProcessDiedError):
             return str(error)
         if isinstance(error, ShapeDnnError):
@@ -380,8 +205,20 @@ class Study(Memory):
         failed = [s for s in shapes if s not in missing and known[s].accuracy is None]
         self.notify(TrainingsPlanned(tuple(shapes), len(shapes) - len(missing), len(failed)))
         if missing:
-            self._run_trainings(missing)
+            with self._stopping_well():
+                self._run_trainings(missing)
         return super().train(shapes)
+
+    @contextmanager
+    def _stopping_well(self) -> Iterator[None]:
+        """Let an interrupt wait until what runs has come to a good point to stop, and is recorded."""
+
+        def note() -> None:
+            self._interrupted = True
+            self.executor.instance.stop()
+
+        with interrupts.postponed(note):
+            yield
 
     @property
     def _stop(self) -> str:
@@ -399,30 +236,39 @@ class Study(Memory):
     ) -> Iterator[Outcome]:
         """Have the executor run tasks, and see that it does.
 
+        After an interrupt some tasks have no outcome.
+
         Raises:
             PluginError: the executor failed, or did not return an outcome for each task.
         """
         executor = self.executor.instance
+        pending = {task.attempt for task in tasks}
+
+        def heed(task: Task, what: object) -> bool:
+            return (what is None or report(task, what)) and not self._interrupted
+
         with blame(executor):
-            outcomes = iter(executor.run(tasks, workers, report))
-        returned = 0
+            outcomes = iter(executor.run(tasks, workers, heed))
         while True:
             with blame(executor):
                 outcome = next(outcomes, None)
             if outcome is None:
                 break
-            returned += 1
-            yield outcome
-        if returned != len(tasks):
+            if outcome.task.attempt in pending:  # and not one that was given up, and came to an end after all
+                pending.discard(outcome.task.attempt)
+                yield outcome
+        if pending and not self._interrupted:
             name = f"executor {self.executor.choice.name!r} of {self.executor.source}"
-            raise PluginError(f"{name} returned {returned} outcomes for {len(tasks)} tasks")
+            raise PluginError(f"{name} returned {len(tasks) - len(pending)} outcomes for {len(tasks)} tasks")
 
     def _run_trainings(self, shapes: Sequence[Shape]) -> None:
         known = self.trainings()
         provenance = self._provenance(self.executor, self.terminator)
+        self._tidy()
         # The longest first, so that none is left running alone at the end.
         tasks = sorted(map(self._task, shapes), key=lambda task: (-self._work(task.shape), task.shape))
         curves: dict[Shape, list[Epoch]] = {shape: [] for shape in shapes}
+        stopped: set[Shape] = set()
         epochs = self.problem.recipe.epochs
 
         def watch(task: Task, report: object) -> bool:
@@ -431,18 +277,25 @@ class Study(Memory):
             self.notify(EpochFinished(shape, epoch, epochs))
             others = [training for training in known.values() if training.accuracy is not None]
             with blame(self.terminator.instance):
-                return not self.terminator.instance.should_stop(curves[shape], epochs, others)
+                if self.terminator.instance.should_stop(curves[shape], epochs, others):
+                    stopped.add(shape)
+            return shape not in stopped
 
         for done, outcome in enumerate(self._run_with_retries(tasks, watch, curves), start=1):
-            shape = cast("TrainingTask", outcome.task).shape
+            task = cast("TrainingTask", outcome.task)
+            shape = task.shape
             if isinstance(outcome.error, ShapeDnnError) and outcome.error.exit_status != 1:
                 raise outcome.error  # the dataset or a plugin is gone: no other training can succeed
             if outcome.error is not None:
                 training = Training(shape, None, _reason(outcome.error), tuple(curves[shape]))
             else:
                 training = cast("Training", outcome.result)
-                if training.accuracy is None:
+                if training.accuracy is not None:
+                    self._publish(task)
+                elif shape in stopped:
                     training = dataclasses.replace(training, reason=f"{self._stop} after epoch {len(training.curve)}")
+                else:
+                    continue  # interrupted: it goes on from its checkpoint another time
             self.store.add_training(self.contexts[TRAINING], training, provenance)
             checkpoints.discard(self.store.checkpoints_path(self.contexts[TRAINING], shape))
             known[shape] = training
@@ -453,33 +306,52 @@ class Study(Memory):
         self, tasks: Sequence[Task], watch: Callable[[Task, object], bool], curves: Mapping[Shape, list[Epoch]]
     ) -> Iterator[Outcome]:
         """Run trainings; one whose process died, for lack of memory or by somebody's hand, is tried again alone."""
-        died: list[TrainingTask] = []
+        died: list[Shape] = []
         for outcome in self._run(tasks, self.workers, watch):
             if isinstance(outcome.error, ProcessDiedError):
-                died.append(cast("TrainingTask", outcome.task))
+                died.append(cast("TrainingTask", outcome.task).shape)
             else:
                 yield outcome
-        for task in sorted(died, key=lambda task: task.shape):
-            curves[task.shape].clear()  # it reports them again from its last checkpoint
-            yield from self._run([task], 1, watch)
+        for shape in [] if self._interrupted else sorted(died):
+            curves[shape].clear()  # it reports them again from its last checkpoint
+            yield from self._run([self._task(shape)], 1, watch)
+
+    def _publish(self, task: TrainingTask) -> None:
+        """Give the weights of a finished training their final name, before the fact that there are any is recorded."""
+        path = self.store.weights_path(self.contexts[TRAINING], task.shape)
+        with durable.naming_errors(path):
+            durable.rename(task.weights, path)
+
+    def _tidy(self) -> None:
+        """Remove what attempts that were killed, or given up, have left behind."""
+        context = self.contexts[TRAINING]
+        for shape, training in self.trainings().items():
+            if self._settled(training):
+                checkpoints.discard(self.store.checkpoints_path(context, shape))
+        for partial in self.store.weights_directory(context).glob("*.partial"):
+            partial.unlink(missing_ok=True)
 
     def test(self, shape: Shape) -> float | None:
         """Return the accuracy on the test set, reading it now if it was not read for this shape before."""
         known = super().test(shape)
         if known is not None:
             return known
-        (outcome,) = self._run([EvaluationTask(self._task(shape))], 1, lambda *_: True)
-        if outcome.error is not None:
-            why = f"{describe(outcome.error)}; its weights are kept in {self.store.directory / 'weights'}"
-            warnings.warn(f"the test set could not be read for {shape}: {why}", stacklevel=2)
-            return None
-        accuracy = cast("float", outcome.result)
-        self.store.add_test(self.contexts[TRAINING], shape, accuracy)
-        self.notify(Tested(shape, accuracy))
-        return accuracy
+        weights = self.store.weights_path(self.contexts[TRAINING], shape)
+        task = EvaluationTask(self._task(shape), weights, secrets.token_hex(8))
+        with self._stopping_well():
+            for outcome in self._run([task], 1, lambda *_: True):
+                if outcome.error is not None:
+                    why = f"{describe(outcome.error)}; its weights are {str(weights)!r}"
+                    warnings.warn(f"the test set could not be read for {shape}: {why}", stacklevel=2)
+                    return None
+                accuracy = cast("float", outcome.result)
+                self.store.add_test(self.contexts[TRAINING], shape, accuracy)
+                self.notify(Tested(shape, accuracy))
+        return super().test(shape)
 
     def _task(self, shape: Shape) -> TrainingTask:
-        problem = self.problem
+        problem, context, attempt = self.problem, self.contexts[TRAINING], secrets.token_hex(8)
+        checkpoints.keep_last(self.store.checkpoints_path(context, shape))
         return TrainingTask(
             problem.architecture.choice,
             problem.plugin_files,
@@ -491,9 +363,11 @@ class Study(Memory):
             problem.device,
             problem.seed,
             problem.protocol,
-            self.store.weights_path(self.contexts[TRAINING], shape),
-            self.store.checkpoints_path(self.contexts[TRAINING], shape),
+            self.store.weights_path(context, shape).with_suffix(f".{attempt}.partial"),
+            self.store.checkpoints_path(context, shape),
             60 * self.checkpoint_minutes,
+            attempt,
+            60 * self.hang_minutes,
         )
 
     @cached_property

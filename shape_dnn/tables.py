@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shape_dnn import rules
 from shape_dnn.constraints import Constraint
 from shape_dnn.errors import MeterError, UsageError
 from shape_dnn.kinds import Formula, Meter, Workload
 from shape_dnn.plugins import Loaded
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape, by_width_then_depth, exact
-from shape_dnn.study import formula_values
 
 REQUIRED = ("depth", "width", "accuracy")
 
@@ -121,7 +121,7 @@ class Replay:
             return values
         meter = self._meters.get(metric)
         if meter is not None and isinstance(meter.instance, Formula) and self._workload is not None:
-            return formula_values(meter, self._workload, shapes)
+            return rules.compute(meter, self._workload, shapes)
         computable = meter is not None and isinstance(meter.instance, Formula)
         hint = "; give --arch and --dataset to have it computed" if computable else ""
         raise MeterError(f"{self._table.path} has no column {metric!r}, and a replay measures nothing{hint}")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from shape_dnn import devices, images, splits
-from shape_dnn.checkpoints import Checkpoint
+from shape_dnn import devices, durable, images, splits
+from shape_dnn.checkpoints import Checkpoint, write_tensors
 from shape_dnn.errors import PluginError, TrainingError, describe
 from shape_dnn.kinds import Architecture, LabelledImages
 from shape_dnn.plugins import Choice, Registry
@@ -48,9 +48,11 @@ class TrainingTask(Task):
         device: where, as torch writes it.
         seed: of weights, order of images, augmentation, and of the validation split.
         protocol: on which images an epoch is judged.
-        weights: safetensors file to write.
-        checkpoints: directory for the checkpoints of this training; an interrupted one goes on from the last.
+        weights: safetensors file to write, of this attempt alone.
+        checkpoints: directory for the checkpoints of this shape; every attempt goes on from the last of them.
         checkpoint_seconds: least time between two of them.
+        attempt: tells this attempt from others at the same shape.
+        patience: seconds without a sign of life after which the attempt is given up.
     """
 
     architecture: Choice
@@ -66,12 +68,17 @@ class TrainingTask(Task):
     weights: Path
     checkpoints: Path
     checkpoint_seconds: float
+    attempt: str = ""
+    patience: float | None = None
 
     def run(self, report: Callable[[object], bool]) -> Training:
         """Train, reporting every :class:`Epoch`, those before an interruption included.
 
+        A training that is asked to stop leaves a checkpoint.
+
         Raises:
             TrainingError: the loss is not finite, or the memory does not suffice.
+            StudyError: the weights or a checkpoint cannot be written.
         """
         import torch
 
@@ -88,6 +95,8 @@ class TrainingTask(Task):
             if checkpoint is not None:
                 run.resume(checkpoint)
             curve = run.fit(train, judge, report, self._keep)
+            if len(curve) < self.recipe.epochs:
+                run.checkpoint().save(self.checkpoints / self.attempt)
         except Exception as error:
             if devices.is_out_of_memory(error):
                 raise TrainingError(f"out of memory on {self.device}: {describe(error)[:200]}") from None
@@ -96,13 +105,15 @@ class TrainingTask(Task):
             torch.set_flush_denormal(False)
         if len(curve) < self.recipe.epochs:
             return Training(self.shape, None, "stopped", curve, run.seconds)
-        save_weights(run.best_state, self.weights)
+        with durable.naming_errors(self.weights):
+            self.weights.parent.mkdir(parents=True, exist_ok=True)
+            write_tensors(self.weights, run.best_state)
         return Training(self.shape, max(epoch.accuracy for epoch in curve), "", curve, run.seconds)
 
     def _keep(self, run: Run) -> None:
         """Write a checkpoint if the last is old enough."""
         if run.seconds_since_checkpoint >= self.checkpoint_seconds:
-            run.checkpoint().save(self.checkpoints)
+            run.checkpoint().save(self.checkpoints / self.attempt)
 
     def split(self) -> tuple[LabelledImages, LabelledImages]:
         """Return the images to train on and those to judge an epoch on."""
@@ -114,9 +125,17 @@ class TrainingTask(Task):
 
 @dataclass(frozen=True)
 class EvaluationTask(Task):
-    """Read the test set for one trained shape."""
+    """Read the test set for one trained shape.
+
+    Attributes:
+        training: how it was trained.
+        weights: safetensors file.
+        attempt: tells this task from others.
+    """
 
     training: TrainingTask
+    weights: Path
+    attempt: str = ""
 
     def run(self, report: Callable[[object], bool]) -> float:
         """Return the accuracy on the test set in percent."""
@@ -128,7 +147,7 @@ class EvaluationTask(Task):
         _, test = images.load(task.images)
         architecture = load_architecture(task.architecture, task.plugin_files)
         network = architecture.build(task.shape, test.images.shape[1:], task.classes)
-        network.load_state_dict(load_file(task.weights))
+        network.load_state_dict(load_file(self.weights))
         run = Run(network, task.recipe, torch.device(task.device))
         run.normalise_by(train)
         return run.accuracy(test)
@@ -215,7 +234,7 @@ class Run:
         """
         import torch
 
-        recipe = self.recipe
+        recipe, alive = self.recipe, Pulse(report)
         self.normalise_by(train)
         curve = self._curve
         if not all(report(epoch) for epoch in curve):
@@ -234,10 +253,11 @@ class Run:
                 loss.backward()  # type: ignore[no-untyped-call]
                 self._descend(learning_rate(recipe, (number - 1 + i / batches) / recipe.epochs))
                 total += loss.detach()
+                alive()
             mean_loss = float(total) / batches
             if not math.isfinite(mean_loss):
                 raise TrainingError(f"the training loss became {mean_loss} in epoch {number}; a lower --lr may help")
-            curve.append(Epoch(number, mean_loss, self.accuracy(judge)))
+            curve.append(Epoch(number, mean_loss, self.accuracy(judge, alive)))
             if curve[-1].accuracy >= max(epoch.accuracy for epoch in curve):
                 self.best_state = _on_cpu(self.network.state_dict())
             keep(self)
@@ -261,8 +281,8 @@ class Run:
         self._mean = torch.stack(means).float().view(-1, 1, 1).to(self.device)
         self._std = torch.stack(stds).float().view(-1, 1, 1).to(self.device)
 
-    def accuracy(self, images: LabelledImages) -> float:
-        """Return the percentage of images whose class has the highest logit."""
+    def accuracy(self, images: LabelledImages, alive: Callable[[], None] = lambda: None) -> float:
+        """Return the percentage of images whose class has the highest logit; ``alive`` is called after each batch."""
         import torch
 
         self.network.eval()
@@ -272,6 +292,7 @@ class Run:
             for start in range(0, len(images), EVALUATION_BATCH):
                 batch = slice(start, start + EVALUATION_BATCH)
                 correct += int((self.network(self._normalise(levels[batch])).argmax(1) == labels[batch]).sum())
+                alive()
         return 100 * correct / len(images)
 
     def _tensors(self, images: LabelledImages) -> tuple[Tensor, Tensor]:
@@ -284,6 +305,22 @@ class Run:
 
         images = (levels.float() - self._mean) / self._std
         return images.contiguous(memory_format=torch.channels_last)
+
+
+class Pulse:
+    """Reports a sign of life, but not more often than needed."""
+
+    SECONDS = 5.0
+
+    def __init__(self, report: Callable[[object], bool]) -> None:
+        self._report = report
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        """Report if it is time to."""
+        if time.monotonic() - self._last >= self.SECONDS:
+            self._report(None)
+            self._last = time.monotonic()
 
 
 class Descent:
@@ -387,16 +424,6 @@ def augment(images: Tensor, recipe: Recipe) -> Tensor:
         mirrored = (torch.rand(number) < 0.5).to(images.device).view(number, 1, 1, 1)
         images = torch.where(mirrored, images.flip(3), images)
     return images
-
-
-def save_weights(state: dict[str, Tensor], path: Path) -> None:
-    """Write weights so that the file is there whole or not at all."""
-    from safetensors.torch import save_file
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file({name: value.contiguous() for name, value in state.items()}, partial)
-    partial.replace(path)
 
 
 @functools.lru_cache(maxsize=4)

@@ -13,12 +13,18 @@ if TYPE_CHECKING:
 class Task(ABC):
     """Something to run elsewhere. Must be picklable and name the plugins it needs rather than hold them."""
 
+    attempt: str = ""
+    """Tells this task from every other one, an earlier try at the same work included."""
+    patience: float | None = None
+    """Seconds without a report after which the task hangs, and its executor ends it; None for no limit."""
+
     @abstractmethod
     def run(self, report: Callable[[object], bool]) -> object:
         """Do the work and return a picklable result.
 
         Args:
-            report: hands over something picklable while the work goes on; False asks the task to stop early.
+            report: hands over something picklable while the work goes on, or None as a sign of life; False asks the
+                task to stop early.
         """
 
 

@@ -72,7 +72,7 @@ def test_no_epoch_is_trained_twice(uninterrupted: Training, monkeypatch: pytest.
         task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(3))  # type: ignore[arg-type]
     judged = []
     accuracy = training.Run.accuracy
-    monkeypatch.setattr(training.Run, "accuracy", lambda self, images: judged.append(1) or accuracy(self, images))
+    monkeypatch.setattr(training.Run, "accuracy", lambda self, *what: judged.append(1) or accuracy(self, *what))
     assert run().accuracy == uninterrupted.accuracy
     assert len(judged) == 2
 
@@ -81,14 +81,14 @@ def test_checkpoints_are_as_rare_as_asked_and_only_the_last_is_kept() -> None:
     task(recipe=RECIPE, checkpoint_seconds=1e9).run(lambda _: True)
     assert not Path("checkpoints/a").exists()
     run()
-    assert [path.name for path in Path("checkpoints/a").iterdir()] == ["000005"]
+    assert [path.name for path in Path("checkpoints/a").glob("*/*")] == ["000005"]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "pickle"])
 def test_a_damaged_checkpoint_costs_time_and_changes_no_result(uninterrupted: Training, damage: str) -> None:
     with pytest.raises(Interrupted):
         task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(3))  # type: ignore[arg-type]
-    (last,) = Path("checkpoints/a").iterdir()
+    (last,) = Path("checkpoints/a").glob("*/*")
     state = last / "state.pt"
     if damage == "truncated":
         (last / "network.safetensors").write_bytes((last / "network.safetensors").read_bytes()[:200])
@@ -109,8 +109,8 @@ class Exploit:
 
 def test_a_checkpoint_that_was_being_written_is_not_read() -> None:
     run()
-    (last,) = Path("checkpoints/a").iterdir()
-    shutil.copytree(last, Path("checkpoints/a/.partial-x"))
+    (last,) = Path("checkpoints/a").glob("*/*")
+    shutil.copytree(last, last.with_name(".partial-x"))
     (last / "state.pt").unlink()
     assert Checkpoint.load(Path("checkpoints/a")) is None
     assert Checkpoint.load(Path("nowhere")) is None

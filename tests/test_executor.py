@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from worker_tasks import Die, Obedient, Square, Where
+from worker_tasks import Die, Obedient, Sleep, Square, Where
 
 from shape_dnn import Task, TrainingError
 from shape_dnn.builtin.executors.local import Local
+from shape_dnn.errors import ProcessDiedError
 
 
 @pytest.fixture
@@ -65,6 +66,22 @@ def test_workers_are_kept_and_have_one_thread_each(executor: Local) -> None:
     second = {o.result for o in executor.run([Where()], 1, always)}
     assert first == second
     assert {threads for _, threads in first} == {"1"}  # type: ignore[misc]
+
+
+def test_a_task_that_hangs_is_ended_when_the_patience_with_it_is_over(executor: Local) -> None:
+    quiet, lively = Sleep(100, patience=1.5), Sleep(4, pulse=0.5, patience=3.0)
+    outcomes = {type(o.error): o for o in executor.run([quiet, lively, Square(3)], 2, always)}
+    assert outcomes[ProcessDiedError].task == quiet
+    assert "it hung: no sign of life for 1." in str(outcomes[ProcessDiedError].error)
+    assert len(outcomes) == 2, "what shows signs of life may take longer"
+
+
+def test_an_executor_that_is_told_to_stop_starts_nothing_more(executor: Local) -> None:
+    outcomes = []
+    for outcome in executor.run([Square(i) for i in range(50)], 2, always):
+        outcomes.append(outcome.result)
+        executor.stop()
+    assert outcomes == [0] or sorted(outcomes) == [0, 1], "those that were running are handed over"
 
 
 def test_closing_ends_the_workers_even_those_at_work() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import secrets
 from fractions import Fraction
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def task(**changes: object) -> TrainingTask:
         Path("checkpoints/a"),
         1e9,
     )
-    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(base, **{"attempt": secrets.token_hex(4), **changes})  # type: ignore[arg-type]
 
 
 def go_on(_: object) -> bool:
@@ -67,7 +68,9 @@ def test_the_same_seed_gives_the_same_curve_bit_for_bit_and_another_one_does_not
 def test_the_test_set_is_read_with_the_weights_that_were_kept() -> None:
     paper = task(protocol="paper")
     training = paper.run(go_on)
-    assert EvaluationTask(paper).run(go_on) == training.accuracy, "the paper's accuracy is that on the test set"
+    assert EvaluationTask(paper, paper.weights).run(go_on) == training.accuracy, (
+        "the paper's accuracy is that on the test set"
+    )
 
 
 def test_the_validation_split_is_held_out_of_training() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -44,6 +45,19 @@ class Obedient(Task):
         while report(rounds):
             rounds += 1
         return rounds
+
+
+@dataclass(frozen=True)
+class Sleep(Task):
+    seconds: float
+    pulse: float = 1000
+    patience: float | None = None
+
+    def run(self, report: Callable[[object], bool]) -> None:
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            time.sleep(min(self.pulse, self.seconds))
+            report(None)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class MeasuringTask(Task):
         batch_size: images in a forward pass.
         device: where, as torch writes it.
         shapes: what to measure.
+        attempt: tells this task from others.
     """
 
     meter: Choice
@@ -39,6 +40,7 @@ class MeasuringTask(Task):
     batch_size: int
     device: str
     shapes: tuple[Shape, ...]
+    attempt: str = ""
 
     def run(self, report: Callable[[object], bool]) -> int:
         """Report a pair of shape and measurement for each shape; return how many there were."""
@@ -48,6 +50,7 @@ class MeasuringTask(Task):
         workload = Workload(architecture, self.input_shape, self.classes, self.batch_size, self.device)
         measured = 0
         for shape, measurement in meter.measure(workload, self.shapes):
-            report((shape, measurement))
             measured += 1
+            if not report((shape, measurement)):
+                break
         return measured

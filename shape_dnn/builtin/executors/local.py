@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,9 @@ from multiprocessing.process import BaseProcess
 from shape_dnn.errors import ProcessDiedError, TrainingError, UnavailableError
 from shape_dnn.kinds import Executor
 from shape_dnn.work import Outcome, Task
+
+POLL = 1.0
+"""Seconds between two looks at the clock."""
 
 
 class Local(Executor):
@@ -30,6 +34,7 @@ class Local(Executor):
         self.threads = threads
         self._idle: list[_Worker] = []
         self._busy: dict[_Worker, Task] = {}
+        self._stopping = False
 
     def run(
         self, tasks: Sequence[Task], workers: int | None, report: Callable[[Task, object], bool]
@@ -37,19 +42,37 @@ class Local(Executor):
         """Hand each task to a free worker, in order."""
         waiting = deque(tasks)
         most = max(1, min(len(waiting), workers or _cores() // self.threads))
-        while waiting or self._busy:
-            while waiting and len(self._busy) < most:
+        while self._busy or (waiting and not self._stopping):
+            while waiting and len(self._busy) < most and not self._stopping:
                 worker = self._idle.pop() if self._idle else _Worker(self.threads)
                 self._busy[worker] = waiting.popleft()
                 worker.start(self._busy[worker])
-            for connection in wait([worker.connection for worker in self._busy]):
-                worker = next(worker for worker in self._busy if worker.connection is connection)
-                outcome = worker.receive(self._busy[worker], report)
+            for worker in self._next_to_look_at():
+                task = self._busy[worker]
+                outcome = worker.receive(task, report) if worker.connection.poll() else worker.give_up(task)
                 if outcome is not None:
                     del self._busy[worker]
                     if worker.alive:
                         self._idle.append(worker)
                     yield outcome
+
+    def _next_to_look_at(self) -> list[_Worker]:
+        """Wait for workers that have something to say, or that have been silent for too long."""
+        before = time.monotonic()
+        ready = wait([worker.connection for worker in self._busy], timeout=POLL)
+        # Time in which this process was stopped, and the workers perhaps with it, is not held against them.
+        passed = min(time.monotonic() - before, POLL)
+        for worker in self._busy:
+            worker.silence += passed
+        return [
+            worker
+            for worker, task in self._busy.items()
+            if worker.connection in ready or (task.patience is not None and worker.silence > task.patience)
+        ]
+
+    def stop(self) -> None:
+        """Start no further task."""
+        self._stopping = True
 
     def close(self) -> None:
         """End the processes, at once if they still work."""
@@ -74,19 +97,23 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_serve, args=(theirs, threads), daemon=True)
-        self.process.start()
+        with _interrupts_blocked():  # which the process inherits, until it ignores them
+            self.process.start()
         # Only the worker may hold its end, so that its death is seen here as the end of the connection.
         theirs.close()
         self.alive = True
         self.ready = False
+        self.silence = 0.0
 
     def start(self, task: Task) -> None:
         """Send a task."""
+        self.silence = 0.0
         with contextlib.suppress(ConnectionError):  # it died before its first task; receive() will say so
             self.connection.send(task)
 
     def receive(self, task: Task, report: Callable[[Task, object], bool]) -> Outcome | None:
         """Take one message; return the outcome if it was the last one."""
+        self.silence = 0.0
         try:
             what, content = self.connection.recv()
             if what == "ready":
@@ -104,6 +131,12 @@ class _Worker:
                 ) from None
             return Outcome(task, error=ProcessDiedError(self._cause_of_death()))
         return Outcome(task, result=content) if what == "result" else Outcome(task, error=content)
+
+    def give_up(self, task: Task) -> Outcome:
+        """End a task that hangs."""
+        silence = f"{self.silence / 60:.3g} minutes" if self.silence >= 60 else f"{self.silence:.2g} s"
+        self.kill()
+        return Outcome(task, error=ProcessDiedError(f"it hung: no sign of life for {silence}, so it was ended"))
 
     def _cause_of_death(self) -> str:
         self.process.join()
@@ -148,6 +181,18 @@ def _serve(connection: Connection, threads: int) -> None:
                 error.add_note("".join(traceback.format_exception(error)))
                 message = ("error", _picklable(error))
             connection.send(message)
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:

@@ -1,0 +1,64 @@
+"""Files that are there whole or not at all, also after the power failed. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shape_dnn.errors import StudyError
+
+
+def write(path: Path, *parts: bytes | memoryview) -> None:
+    """Write a file and wait until it is on the disk."""
+    with path.open("wb") as file:
+        file.writelines(parts)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def rename(path: Path, to: Path) -> None:
+    """Give a file or directory its final name, replacing a file of that name, and wait until that is on the disk."""
+    path.replace(to)
+    sync(to.parent)
+
+
+@contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """Yield a directory to fill that takes the name ``path`` at the end; if something goes wrong, nothing is left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=".partial-"))
+    try:
+        yield partial
+        sync(partial)
+        rename(partial, path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def sync(directory: Path) -> None:
+    """Wait until the names in a directory are on the disk."""
+    if os.name == "nt":  # directories cannot be opened there
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def naming_errors(path: Path) -> Iterator[None]:
+    """Say what of a study cannot be written, and why.
+
+    Raises:
+        StudyError: instead of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StudyError(f"{str(path)!r} cannot be written: {error.strerror or error}") from error

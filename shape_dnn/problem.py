@@ -1,0 +1,91 @@
+"""What is to be solved, and so what determines each fact."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+from shape_dnn import images, rules
+from shape_dnn.errors import DatasetError, blame
+from shape_dnn.kinds import Architecture, Dataset, InputShape, Instrument, LabelledImages, Meter, Workload
+from shape_dnn.plugins import Loaded
+from shape_dnn.recipes import Recipe
+from shape_dnn.training import Protocol
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be solved, apart from the limits: everything that determines the facts of a study.
+
+    Attributes:
+        architecture: family of networks.
+        dataset: images to classify.
+        input_shape: channels, height and width of an image.
+        classes: number of classes.
+        recipe: how shapes are trained.
+        protocol: on which images they are judged.
+        device: where they are trained and measured, as torch writes it.
+        batch_size: images in a measured forward pass.
+        seed: of trainings and of the validation split.
+        plugin_files: files that declare plugins.
+    """
+
+    architecture: Loaded[Architecture]
+    dataset: Loaded[Dataset]
+    input_shape: InputShape
+    classes: int
+    recipe: Recipe
+    protocol: Protocol
+    device: str
+    batch_size: int
+    seed: int
+    plugin_files: tuple[Path, ...] = ()
+
+    @property
+    def workload(self) -> Workload:
+        """What meters need to know."""
+        return Workload(self.architecture.instance, self.input_shape, self.classes, self.batch_size, self.device)
+
+    @cached_property
+    def images(self) -> tuple[LabelledImages, LabelledImages]:
+        """The training images and the test images, read when first asked for."""
+        with blame(self.dataset.instance):
+            train, test = self.dataset.instance.load()
+            images.check(train, test, self.input_shape, self.classes)
+        held_out = round(len(train) * self.dataset.instance.validation_fraction)
+        if self.protocol == "validation" and not 0 < held_out < len(train):
+            raise DatasetError(f"{len(train)} training images are too few to hold some of them out for validation")
+        return train, test
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The name of the images by their content."""
+        return images.fingerprint(*self.images)
+
+    @cached_property
+    def training_identity(self) -> dict[str, object]:
+        """Everything but the shape that determines an accuracy. Reads the dataset."""
+        return {
+            "architecture": self.architecture.identity,
+            "dataset": self.fingerprint,
+            "classes": self.classes,
+            "recipe": dataclasses.asdict(self.recipe),
+            "protocol": self.protocol,
+            "validation_fraction": self.dataset.instance.validation_fraction,
+            "seed": self.seed,
+        }
+
+    def measurement_identity(self, meter: Loaded[Meter]) -> dict[str, object]:
+        """Everything but the shape that determines a measured metric."""
+        return {
+            **rules.identity(cast("Instrument", meter.instance), self.workload),
+            "meter": {**meter.identity, "version": meter.source.version},
+            "architecture": self.architecture.identity,
+            "input_shape": list(self.input_shape),
+            "classes": self.classes,
+            "batch_size": self.batch_size,
+            "device": self.device,
+        }
