@@ -55,7 +55,8 @@ def test_the_first_interrupt_waits_for_the_end_of_the_block(capfd: pytest.Captur
             os.kill(os.getpid(), signal.SIGINT)
             done.append("finished")
 
-    pytest.raises(KeyboardInterrupt, block)
+    with pytest.raises(KeyboardInterrupt):
+        block()
     assert done == ["noted", "finished"]
     assert "interrupt again to stop at once" in capfd.readouterr().err
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -71,7 +72,8 @@ def test_the_second_interrupt_ends_the_block() -> None:
             os.kill(os.getpid(), signal.SIGINT)
             done.append("twice")
 
-    pytest.raises(KeyboardInterrupt, block)
+    with pytest.raises(KeyboardInterrupt):
+        block()
     assert done == ["once"]
 
 
