@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,107 +19,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from shape_dnn import schema
 from shape_dnn.errors import StudyError, UsageError, describe
 from shape_dnn.records import Epoch, Measurement, Training
 from shape_dnn.shape import Shape
 
 FILE_NAME = "study.sqlite"
-APPLICATION_ID = 0x53444E4E  # "SDNN", so that the file is not mistaken for another program's
-SCHEMA_VERSION = 2
-
-SCHEMA = """
--- What determines a family of facts apart from the shape, as canonical JSON.
-CREATE TABLE context (
-    id INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,            -- a metric, or 'training'
-    digest TEXT NOT NULL UNIQUE,
-    identity TEXT NOT NULL
-);
--- Versions of plugins and libraries, as canonical JSON.
-CREATE TABLE provenance (
-    id INTEGER PRIMARY KEY,
-    content TEXT NOT NULL UNIQUE
-);
-CREATE TABLE measurement (
-    id INTEGER PRIMARY KEY,
-    context INTEGER NOT NULL REFERENCES context,
-    depth INTEGER NOT NULL,
-    width TEXT NOT NULL,           -- an exact fraction
-    attempt INTEGER NOT NULL,
-    value REAL,
-    low REAL,
-    high REAL,
-    status TEXT NOT NULL,
-    details TEXT NOT NULL,
-    provenance INTEGER NOT NULL REFERENCES provenance,
-    recorded REAL NOT NULL,        -- seconds since 1970
-    UNIQUE (context, depth, width, attempt)
-);
-CREATE TABLE training (
-    id INTEGER PRIMARY KEY,
-    context INTEGER NOT NULL REFERENCES context,
-    depth INTEGER NOT NULL,
-    width TEXT NOT NULL,
-    attempt INTEGER NOT NULL,
-    accuracy REAL,
-    reason TEXT NOT NULL,
-    seconds REAL,
-    provenance INTEGER NOT NULL REFERENCES provenance,
-    recorded REAL NOT NULL,
-    UNIQUE (context, depth, width, attempt)
-);
-CREATE TABLE epoch (
-    training INTEGER NOT NULL REFERENCES training,
-    number INTEGER NOT NULL,
-    loss REAL NOT NULL,
-    accuracy REAL NOT NULL,
-    PRIMARY KEY (training, number)
-) WITHOUT ROWID;
--- Accuracy on the test set of a finished training.
-CREATE TABLE test (
-    training INTEGER PRIMARY KEY REFERENCES training,
-    accuracy REAL NOT NULL,
-    recorded REAL NOT NULL
-);
--- Commands that worked on the study.
-CREATE TABLE run (
-    id INTEGER PRIMARY KEY,
-    command TEXT NOT NULL,         -- tune or measure
-    settings TEXT NOT NULL,
-    problem TEXT NOT NULL,
-    contexts TEXT NOT NULL,        -- kind to context
-    host TEXT NOT NULL,
-    pid INTEGER NOT NULL,
-    started REAL NOT NULL,
-    ended REAL,
-    state TEXT NOT NULL            -- running, done or interrupted
-);
-"""
-
-MIGRATIONS: Mapping[int, str] = {
-    1: """
-ALTER TABLE measurement RENAME TO measurement_1;
-CREATE TABLE measurement (
-    id INTEGER PRIMARY KEY,
-    context INTEGER NOT NULL REFERENCES context,
-    depth INTEGER NOT NULL,
-    width TEXT NOT NULL,           -- an exact fraction
-    attempt INTEGER NOT NULL,
-    value REAL,
-    low REAL,
-    high REAL,
-    status TEXT NOT NULL,
-    details TEXT NOT NULL,
-    provenance INTEGER NOT NULL REFERENCES provenance,
-    recorded REAL NOT NULL,        -- seconds since 1970
-    UNIQUE (context, depth, width, attempt)
-);
-INSERT INTO measurement SELECT id, context, depth, width, 1, value, low, high, status, details, provenance, recorded
-    FROM measurement_1;
-DROP TABLE measurement_1;
-"""
-}
-"""How to make the next format of each former one."""
 
 NETWORK_FILE_SYSTEMS = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3",
@@ -153,6 +59,7 @@ class Store:
 
     Raises:
         UsageError: the directory cannot be written, there is no study in it, or it holds another kind of file.
+        StudyError: the file cannot be read or written.
     """
 
     def __init__(self, directory: Path, create: bool = True) -> None:
@@ -169,49 +76,10 @@ class Store:
             self._connection.execute("ROLLBACK")
         except OSError as error:
             raise UsageError(f"cannot write to {str(directory)!r}: {error.strerror}", setting="study") from None
+        except sqlite3.OperationalError as error:
+            raise StudyError(f"study file {str(self.path)!r} cannot be read or written: {error}") from error
         except sqlite3.DatabaseError as error:
             raise UsageError(f"{str(self.path)!r} cannot be used as a study: {error}", setting="study") from None
-
-    def _open(self) -> None:
-        connection = self._connection
-        connection.execute("PRAGMA foreign_keys = ON")
-        # The write-ahead log of common SQLite versions can corrupt a file; the rollback journal with EXTRA is the
-        # most durable mode there is.
-        connection.execute("PRAGMA journal_mode = DELETE")
-        connection.execute("PRAGMA synchronous = EXTRA")
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        if not tables and not application:
-            with self._transaction():
-                for statement in SCHEMA.split(";\n"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            return
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if application != APPLICATION_ID:
-            raise sqlite3.DatabaseError("it belongs to another program")
-        if version > SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"its format is {version}, and this program reads {SCHEMA_VERSION}; upgrade it")
-        if version < SCHEMA_VERSION:
-            self._migrate(version)
-
-    def _migrate(self, version: int) -> None:
-        """Bring a study of a former format up to date, after copying it; all of it or nothing."""
-        copy = self.path.with_name(f"{self.path.stem}.format-{version}{self.path.suffix}")
-        if not copy.exists():
-            partial = copy.with_suffix(".partial")
-            partial.unlink(missing_ok=True)
-            with closing(sqlite3.connect(partial)) as other:
-                self._connection.backup(other)
-            partial.replace(copy)
-        with self._transaction():
-            # Another process may have done it while this one waited for the transaction.
-            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-            for former in range(version, SCHEMA_VERSION):
-                for statement in MIGRATIONS[former].split(";\n"):
-                    self._connection.execute(statement)
-            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @classmethod
     def in_memory(cls) -> Store:
@@ -225,7 +93,7 @@ class Store:
         self._lock = FileLock(self.directory / "lock")
         self._connection = sqlite3.connect(name, isolation_level=None, timeout=30)
         weakref.finalize(self, self._connection.close)  # also when opening goes wrong below
-        self._open()
+        schema.prepare(self._connection, self.path)
 
     def close(self) -> None:
         """Close the file."""
@@ -244,15 +112,8 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._naming_errors():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # a full disk ends the transaction by itself
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._naming_errors(), schema.transaction(self._connection):
+            yield
 
     @contextmanager
     def _naming_errors(self) -> Iterator[None]:
@@ -337,7 +198,7 @@ class Store:
         rows = self._read(query, context)
         with self._decoding():
             return {
-                Shape(depth, Fraction(width)): Measurement(value, low, high, status, json.loads(details))
+                _shape(depth, width): Measurement(value, low, high, status, json.loads(details))
                 for depth, width, value, low, high, status, details in rows
             }
 
@@ -374,7 +235,7 @@ class Store:
         found = {}
         with self._decoding():
             for number, depth, width, accuracy, reason, seconds in rows:
-                shape = Shape(depth, Fraction(width))
+                shape = _shape(depth, width)
                 found[shape] = Training(shape, accuracy, reason, tuple(curves.get(number, ())), seconds)
         return found
 
@@ -475,6 +336,13 @@ class Store:
             "failed": failed,
             "updated": updated,
         }
+
+
+def _shape(depth: int, width: str) -> Shape:
+    return Shape(depth, _fraction(width))
+
+
+_fraction = functools.cache(Fraction)  # many shapes have few widths
 
 
 def _digest(kind: str, identity: Mapping[str, object]) -> str:

@@ -14,7 +14,8 @@ import pytest
 
 from shape_dnn import Epoch, Measurement, Shape, Training, UsageError
 from shape_dnn.errors import StudyError
-from shape_dnn.store import FILE_NAME, MIGRATIONS, SCHEMA_VERSION, Store
+from shape_dnn.schema import MIGRATIONS, SCHEMA_VERSION
+from shape_dnn.store import FILE_NAME, Store
 
 SHAPE = Shape(10, Fraction(1, 3))
 
