@@ -40,11 +40,11 @@ def new_directory(path: Path) -> Iterator[Path]:
         raise
 
 
-def sync(directory: Path) -> None:
-    """Wait until the names in a directory are on the disk."""
-    if os.name == "nt":  # directories cannot be opened there
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on the disk."""
+    if path.is_dir() and os.name == "nt":  # directories cannot be opened there
         return
-    descriptor = os.open(directory, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

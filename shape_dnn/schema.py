@@ -147,6 +147,13 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         _migrate(connection, path, version)
 
 
+def is_ours(path: Path) -> bool:
+    """Tell from its first bytes whether a file is a study file, damaged or not."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    return header.startswith(b"SQLite format 3") and header[68:72] == APPLICATION_ID.to_bytes(4)
+
+
 def _is_empty(connection: sqlite3.Connection) -> bool:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return not tables and not _pragma(connection, "application_id")

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import time
@@ -15,11 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from shape_dnn import schema
+from shape_dnn import durable, schema
 from shape_dnn.errors import StudyError, UsageError, describe
 from shape_dnn.records import Epoch, Measurement, Training
 from shape_dnn.shape import Shape
@@ -31,6 +32,14 @@ NETWORK_FILE_SYSTEMS = frozenset(
      "smbfs", "webdav"}
 )  # fmt: skip
 """Where locks are not to be relied on, and SQLite can damage its files."""
+
+
+class Merged(NamedTuple):
+    """What came of merging another study: facts that were added, and facts that were not needed."""
+
+    measurements: int
+    trainings: int
+    known: int
 
 
 @dataclass(frozen=True)
@@ -96,8 +105,8 @@ class Store:
         schema.prepare(self._connection, self.path)
 
     def close(self) -> None:
-        """Close the file."""
-        self._lock.release()
+        """Close the file, and let others work on the study."""
+        self._lock.release(force=True)
         self._connection.close()
 
     def _is_locked(self) -> bool:
@@ -139,13 +148,13 @@ class Store:
 
     def context(self, kind: str, identity: Mapping[str, object]) -> int:
         """Return the number of a family of facts, the same whenever the identity is the same."""
-        known = self.find_context(kind, identity)
-        if known is not None:
-            return known
-        with self._transaction():
-            insert = "INSERT INTO context (kind, digest, identity) VALUES (?, ?, ?)"
-            cursor = self._connection.execute(insert, (kind, _digest(kind, identity), canonical(identity)))
-        return int(cursor.lastrowid or 0)
+        number = self.find_context(kind, identity)
+        while number is None:
+            with self._transaction():  # another process may be quicker
+                insert = "INSERT OR IGNORE INTO context (kind, digest, identity) VALUES (?, ?, ?)"
+                self._connection.execute(insert, (kind, _digest(kind, identity), canonical(identity)))
+            number = self.find_context(kind, identity)
+        return number
 
     def find_context(self, kind: str, identity: Mapping[str, object]) -> int | None:
         """Return the number of a family of facts, if the study has one."""
@@ -259,12 +268,88 @@ class Store:
         )
         return float(rows[0][0]) if rows else None
 
+    # Other studies
+
+    def merge(self, other: Store) -> Merged:
+        """Add what another study knows of shapes that have no value here; all of it or nothing."""
+        with self._naming_errors():
+            self._connection.execute("ATTACH ? AS theirs", (str(other.path),))
+        try:
+            with self._transaction():
+                for table in ("context", "provenance"):
+                    columns = "kind, digest, identity" if table == "context" else "content"
+                    insert = f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM theirs.{table}"  # noqa: S608 - constants
+                    self._connection.execute(insert)
+                measurements = self._take("measurement", "value", "value, low, high, status, details, recorded")
+                trainings = self._take("training", "accuracy", "accuracy, reason, seconds, recorded")
+                for theirs, ours in trainings.items():
+                    self._take_parts(other, theirs, ours)
+                self._take_runs()
+                ((all_of_them,),) = self._connection.execute(
+                    "SELECT (SELECT count(*) FROM theirs.measurement) + (SELECT count(*) FROM theirs.training)"
+                )
+        finally:
+            self._connection.execute("DETACH theirs")
+        return Merged(len(measurements), len(trainings), all_of_them - len(measurements) - len(trainings))
+
+    def _take(self, table: str, value: str, columns: str) -> dict[int, int]:
+        """Copy facts of the attached study that are news here; return their numbers there and here."""
+        same = "old.context = mine.id AND old.depth = new.depth AND old.width = new.width"
+        news = self._connection.execute(f"""
+            SELECT new.id, mine.id, new.depth, new.width, our_provenance.id,
+                (SELECT count(*) FROM main.{table} AS old WHERE {same})
+                + row_number() OVER (PARTITION BY new.context, new.depth, new.width ORDER BY new.attempt)
+            FROM theirs.{table} AS new
+            JOIN theirs.context AS their_context ON their_context.id = new.context
+            JOIN main.context AS mine ON mine.digest = their_context.digest
+            JOIN theirs.provenance AS their_provenance ON their_provenance.id = new.provenance
+            JOIN main.provenance AS our_provenance ON our_provenance.content = their_provenance.content
+            WHERE NOT EXISTS (SELECT 1 FROM main.{table} AS old
+                WHERE {same} AND (old.{value} IS NOT NULL OR old.recorded = new.recorded))
+            ORDER BY new.id
+        """).fetchall()  # noqa: S608 - constants
+        insert = (
+            f"INSERT INTO main.{table} (context, depth, width, provenance, attempt, {columns})"  # noqa: S608 - constants
+            f" SELECT ?, ?, ?, ?, ?, {columns} FROM theirs.{table} WHERE id = ?"
+        )
+        return {theirs: int(self._connection.execute(insert, (*key, theirs)).lastrowid or 0) for theirs, *key in news}
+
+    def _take_parts(self, other: Store, theirs: int, ours: int) -> None:
+        """Copy what belongs to a training: its curve, its test accuracy and its weights."""
+        execute, both = self._connection.execute, (ours, theirs)
+        execute("INSERT INTO main.epoch SELECT ?, number, loss, accuracy FROM theirs.epoch WHERE training = ?", both)
+        execute("INSERT INTO main.test SELECT ?, accuracy, recorded FROM theirs.test WHERE training = ?", both)
+        (context, depth, width) = execute(
+            "SELECT context, depth, width FROM main.training WHERE id = ?", (ours,)
+        ).fetchone()
+        path = self.weights_path(context, _shape(depth, width))
+        source = other.directory / path.relative_to(self.directory)
+        if source.is_file():
+            with durable.naming_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                partial = path.with_suffix(".merged.partial")
+                shutil.copyfile(source, partial)
+                durable.sync(partial)
+                durable.rename(partial, path)
+
+    def _take_runs(self) -> None:
+        """Copy the runs of the attached study if there are none here, so that it can be asked like that one."""
+        execute = self._connection.execute
+        if execute("SELECT 1 FROM main.run").fetchone():
+            return
+        query = "SELECT theirs.id, mine.id FROM theirs.context AS theirs JOIN main.context AS mine USING (digest)"
+        numbers = dict(execute(query).fetchall())
+        columns = "command, settings, problem, host, pid, started, ended, state"
+        for contexts, *values in execute(f"SELECT contexts, {columns} FROM theirs.run ORDER BY id").fetchall():  # noqa: S608
+            with self._decoding():
+                here = {kind: numbers[number] for kind, number in json.loads(contexts).items()}
+            marks = ", ".join("?" * (len(values) + 1))
+            execute(f"INSERT INTO main.run (contexts, {columns}) VALUES ({marks})", (canonical(here), *values))  # noqa: S608
+
     # Runs
 
-    def begin_run(self, command: str, settings: Mapping[str, object], problem: Mapping[str, object]) -> int:
-        """Record that a command starts working on the study, and keep others away until it ends.
-
-        The lock is the system's: it ends with the process, however that dies.
+    def lock(self) -> None:
+        """Keep other processes away until the study is closed, or this process ends, however it does.
 
         Raises:
             StudyError: another process works on it; names it.
@@ -278,6 +363,14 @@ class Store:
             raise StudyError(f"{message}; wait for it, or choose another --study") from None
         except OSError as error:
             raise StudyError(f"{self._lock.lock_file!r} cannot be locked: {error.strerror}") from error
+
+    def begin_run(self, command: str, settings: Mapping[str, object], problem: Mapping[str, object]) -> int:
+        """Record that a command starts working on the study, and keep others away until it ends.
+
+        Raises:
+            StudyError: another process works on it; names it.
+        """
+        self.lock()
         with self._transaction():
             # Whoever held the lock before is gone, whatever it had still to write.
             self._connection.execute("UPDATE run SET state = 'interrupted' WHERE state = 'running'")

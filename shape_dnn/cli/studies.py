@@ -1,7 +1,8 @@
-"""``shape-dnn studies``: which studies there are, and how far they are."""
+"""``shape-dnn studies``: which studies there are, and how far they are; merging and deleting them."""
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,41 +11,77 @@ import click
 
 from shape_dnn.cli.output import DEBUG, FORMAT, print_csv, print_json, print_table
 
+COLUMNS = ["path", "state", "measured", "trained", "failed", "updated"]
 
-@click.command("studies")
+
+class _ListByDefault(click.Group):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take whatever names no sub-command as the arguments of ``list``."""
+        if not args or args[0] not in {*self.commands, "--help", "-h"}:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("studies", cls=_ListByDefault)
+def command() -> None:
+    """List, merge or delete studies."""
+
+
+@command.command("list")
 @click.argument("directory", default=".")
 @FORMAT
 @DEBUG
-def command(directory: str, output: str) -> None:
-    """List the studies in DIRECTORY and below."""
-    from shape_dnn.errors import ShapeDnnError, UsageError
-    from shape_dnn.store import FILE_NAME, Store
+def list_(directory: str, output: str) -> None:
+    """List the studies in DIRECTORY and below (the default)."""
+    from shape_dnn import studies
 
-    root = Path(directory)
-    if not root.is_dir():
-        raise UsageError(f"DIRECTORY: {directory!r} is not a directory")
-    rows: list[dict[str, Any]] = []
-    for path in sorted(root.rglob(FILE_NAME)):
-        row: dict[str, Any] = {"path": str(path.parent)}
-        try:
-            store = Store(path.parent, create=False)
-            row |= store.summary()
-            store.close()
-        except ShapeDnnError as error:
-            row |= {"state": f"unreadable: {error}", "measured": None, "trained": None, "failed": None,
-                    "updated": None}  # fmt: skip
-        rows.append(row)
-    columns = ["path", "state", "measured", "trained", "failed", "updated"]
+    rows: list[dict[str, Any]] = list(studies.find(Path(directory)))
+    for row in rows:
+        row["updated"] = None if row["updated"] is None else _when(row["updated"])
     if output == "table":
-        cells = [["-" if row[c] is None else _when(row[c]) if c == "updated" else str(row[c]) for c in columns]
-                 for row in rows]  # fmt: skip
-        print_table(cells, columns, title=f"{len(rows)} studies")
-        return
-    records = [{**row, "updated": None if row["updated"] is None else _when(row["updated"])} for row in rows]
-    if output == "json":
-        print_json(records)
+        cells = [["-" if row[column] is None else str(row[column]) for column in COLUMNS] for row in rows]
+        print_table(cells, COLUMNS, title=f"{len(rows)} studies")
+    elif output == "json":
+        print_json(rows)
     else:
-        print_csv(records, columns)
+        print_csv(rows, COLUMNS)
+
+
+@command.command("merge")
+@click.argument("source")
+@click.argument("into")
+@DEBUG
+def merge(source: str, into: str) -> None:
+    """Add to the study INTO what SOURCE knows and it does not. SOURCE stays as it is."""
+    from shape_dnn import studies
+
+    merged = studies.merge(Path(source), Path(into))
+    click.echo(
+        f"added {merged.measurements} measurements and {merged.trainings} trainings to {into!r}; "
+        f"{merged.known} facts were not needed, since it has a value"
+    )
+
+
+@command.command("delete")
+@click.argument("directory")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@DEBUG
+def delete(directory: str, yes: bool) -> None:
+    """Delete the study in DIRECTORY: its facts, weights and checkpoints."""
+    from shape_dnn import studies
+    from shape_dnn.errors import UsageError
+    from shape_dnn.store import FILE_NAME
+
+    path = Path(directory)
+    if not yes and (path / FILE_NAME).is_file():
+        row = next(studies.find(path))
+        if not sys.stdin.isatty():
+            raise UsageError(f"--yes is needed to delete {directory!r} where nobody can be asked")
+        known = f"{row['measured']} measurements and {row['trained']} trainings"
+        click.confirm(f"Delete {directory!r} with {known} for good?", abort=True, err=True)
+    others = studies.delete(path)
+    kept = f"; {', '.join(repr(other.name) for other in others)} in it stayed" if others else ""
+    click.echo(f"deleted the study {directory!r}{kept}")
 
 
 def _when(seconds: float) -> str:
