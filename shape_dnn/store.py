@@ -12,7 +12,7 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -86,7 +86,7 @@ class Store:
         except OSError as error:
             raise UsageError(f"cannot write to {str(directory)!r}: {error.strerror}", setting="study") from None
         except sqlite3.OperationalError as error:
-            raise StudyError(f"study file {str(self.path)!r} cannot be read or written: {error}") from error
+            raise self._failure(error) from error
         except sqlite3.DatabaseError as error:
             raise UsageError(f"{str(self.path)!r} cannot be used as a study: {error}", setting="study") from None
 
@@ -130,7 +130,15 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            raise StudyError(f"study file {str(self.path)!r} cannot be read or written: {error}") from error
+            raise self._failure(error) from error
+
+    def _failure(self, error: sqlite3.Error) -> StudyError:
+        message = f"study file {str(self.path)!r} cannot be read or written: {error}"
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL):
+            with suppress(OSError):  # SQLite tells these two apart for some calls only
+                free = shutil.disk_usage(self.directory).free
+                message += f" ({error.sqlite_errorname}; {free / 1e6:.0f} MB are free there)"
+        return StudyError(message)
 
     @contextmanager
     def _decoding(self) -> Iterator[None]:
