@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import os
 import shutil
 import socket
@@ -23,7 +24,7 @@ from filelock import FileLock, Timeout
 from shape_dnn import durable, schema
 from shape_dnn.errors import StudyError, UsageError, describe
 from shape_dnn.records import Epoch, Measurement, Training
-from shape_dnn.shape import Shape
+from shape_dnn.shape import Shape, exact
 
 FILE_NAME = "study.sqlite"
 
@@ -215,7 +216,9 @@ class Store:
         rows = self._read(query, context)
         with self._decoding():
             return {
-                _shape(depth, width): Measurement(value, low, high, status, json.loads(details))
+                _shape(depth, width): Measurement(
+                    _number(value), _number(low), _number(high), str(status), _mapping(details)
+                )
                 for depth, width, value, low, high, status, details in rows
             }
 
@@ -243,8 +246,9 @@ class Store:
             " WHERE context = ? ORDER BY training, number",
             context,
         )
-        for training, number, loss, accuracy in epochs:
-            curves.setdefault(training, []).append(Epoch(number, loss, accuracy))
+        with self._decoding():
+            for training, number, loss, accuracy in epochs:
+                curves.setdefault(training, []).append(Epoch(int(number), float(loss), float(accuracy)))
         rows = self._read(
             "SELECT id, depth, width, accuracy, reason, seconds FROM training WHERE context = ? ORDER BY attempt",
             context,
@@ -253,7 +257,8 @@ class Store:
         with self._decoding():
             for number, depth, width, accuracy, reason, seconds in rows:
                 shape = _shape(depth, width)
-                found[shape] = Training(shape, accuracy, reason, tuple(curves.get(number, ())), seconds)
+                curve = tuple(curves.get(number, ()))
+                found[shape] = Training(shape, _number(accuracy, 100.0), str(reason), curve, _number(seconds))
         return found
 
     def add_test(self, context: int, shape: Shape, accuracy: float) -> None:
@@ -274,12 +279,27 @@ class Store:
             shape.depth,
             str(shape.width),
         )
-        return float(rows[0][0]) if rows else None
+        with self._decoding():
+            return _number(rows[0][0], 100.0) if rows else None
+
+    def check(self) -> None:
+        """Read every fact.
+
+        Raises:
+            StudyError: one of them makes no sense.
+        """
+        for (context,) in self._read("SELECT id FROM context"):
+            self.measurements(context)
+            self.trainings(context)
+        for (context,) in self._read("SELECT contexts FROM run"):
+            with self._decoding():
+                _numbers(context)
 
     # Other studies
 
     def merge(self, other: Store) -> Merged:
         """Add what another study knows of shapes that have no value here; all of it or nothing."""
+        other.check()
         with self._naming_errors():
             self._connection.execute("ATTACH ? AS theirs", (str(other.path),))
         try:
@@ -349,8 +369,7 @@ class Store:
         numbers = dict(execute(query).fetchall())
         columns = "command, settings, problem, host, pid, started, ended, state"
         for contexts, *values in execute(f"SELECT contexts, {columns} FROM theirs.run ORDER BY id").fetchall():  # noqa: S608
-            with self._decoding():
-                here = {kind: numbers[number] for kind, number in json.loads(contexts).items()}
+            here = {kind: numbers[number] for kind, number in _numbers(contexts).items() if number in numbers}
             marks = ", ".join("?" * (len(values) + 1))
             execute(f"INSERT INTO main.run (contexts, {columns}) VALUES ({marks})", (canonical(here), *values))  # noqa: S608
 
@@ -414,8 +433,8 @@ class Store:
         with self._decoding():
             contexts: dict[str, int] = {}
             for text in (*(other for (other,) in others), own_contexts):
-                contexts |= json.loads(text)
-            return Run(json.loads(settings), json.loads(problem), contexts, state)
+                contexts |= _numbers(text)
+            return Run(_mapping(settings), _mapping(problem), contexts, str(state))
 
     def summary(self) -> dict[str, object]:
         """Count the facts, and tell the state of the last run and the time of the last fact."""
@@ -429,7 +448,9 @@ class Store:
             "SELECT max(recorded) FROM (SELECT recorded FROM measurement UNION ALL SELECT recorded FROM training)"
         )
         last = self._read("SELECT state FROM run ORDER BY id DESC LIMIT 1")
-        state = last[0][0] if last else "empty"
+        state = str(last[0][0]) if last else "empty"
+        with self._decoding():
+            _number(updated)
         return {
             "state": "interrupted" if state == "running" and not self._is_locked() else state,
             "measured": measured,
@@ -440,10 +461,35 @@ class Store:
 
 
 def _shape(depth: int, width: str) -> Shape:
-    return Shape(depth, _fraction(width))
+    if not (isinstance(depth, int) and depth > 0):
+        raise ValueError(f"a depth is {depth!r}")
+    return Shape(depth, _width(width))
 
 
-_fraction = functools.cache(Fraction)  # many shapes have few widths
+@functools.cache  # many shapes have few widths
+def _width(text: str) -> Fraction:
+    width = exact(text)
+    if width <= 0:
+        raise ValueError(f"a width is {text!r}")
+    return width
+
+
+def _number(value: float | None, most: float = math.inf) -> float | None:
+    """Return a number from 0 to ``most``, or None."""
+    if value is not None and not (isinstance(value, float | int) and 0 <= value <= most and value < math.inf):
+        raise ValueError(f"a value is {value!r}")
+    return value
+
+
+def _numbers(text: str) -> dict[str, int]:
+    return {kind: int(number) for kind, number in _mapping(text).items()}
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise TypeError(f"{text[:40]!r} is no mapping")
+    return content
 
 
 def _digest(kind: str, identity: Mapping[str, object]) -> str:
