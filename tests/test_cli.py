@@ -295,6 +295,13 @@ def test_text_of_strangers_stays_text(shape_dnn: Run, install: Callable[..., Pat
     assert "[bold red]" in shape_dnn("plugins").out
     ran = shape_dnn("plugins", "--format", "json")
     assert hostile in json.loads(ran.out)[0]["reason"] or any(hostile in row["reason"] for row in ran.json)
+    steering = "\x1b[2J\x07 title"
+    Path(steering).mkdir()
+    Path(steering, "study.sqlite").touch()
+    for ran in (shape_dnn("studies"), shape_dnn("ask", steering), shape_dnn("--plugin", f"{steering}.py")):
+        assert "\\x1b[2J\\x07 title" in ran.out + ran.err
+        assert "\x1b" not in ran.out + ran.err
+    assert shape_dnn("studies", "--format", "json").json[0]["path"] == steering, "programs get it as it is"
 
 
 def test_what_plugins_print_does_not_end_up_in_the_result(table: Path) -> None:

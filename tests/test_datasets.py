@@ -6,6 +6,7 @@ import gzip
 import os
 import pickle
 import struct
+import tarfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -300,3 +301,19 @@ def test_a_fingerprint_names_the_content() -> None:
     changed.images[7] += 1
     relabelled = LabelledImages(data.images, np.roll(data.labels, 1))
     assert len({fingerprint(d) for d in (data, changed, relabelled, splits.limit(data, 100))}) == 4
+
+
+def test_an_archive_that_is_downloaded_writes_nothing_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torchvision
+
+    def fetch(root: Path, download: bool) -> None:
+        with tarfile.open("evil.tar", "w") as archive:
+            Path("content").write_text("evil")
+            archive.add("content", arcname="../outside")
+        with tarfile.open("evil.tar") as archive:
+            archive.extractall(root)  # noqa: S202 - as early torchvisions do
+
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", fetch)
+    with pytest.raises(DatasetError, match=r"'cifar10' could not be downloaded to 'data': .*outside"):
+        Cifar10(data_dir="data", download=True).load()
+    assert not Path("outside").exists()

@@ -255,6 +255,43 @@ def test_a_plugin_can_replace_every_part(tmp_path: Path) -> None:
     assert all(row["layers"] <= 2 for row in result.rows())
 
 
+SHUFFLED = (
+    HERE
+    + """
+import random
+from shape_dnn import Option
+
+class Shuffled(Here):
+    def __init__(self, order):
+        self.random = random.Random(order)
+    def run(self, tasks, workers, report):
+        tasks = list(tasks)
+        self.random.shuffle(tasks)
+        outcomes = list(super().run(tasks, workers, report))
+        self.random.shuffle(outcomes)
+        return iter(outcomes)
+
+@hookimpl(specname="shape_dnn_executors")
+def shuffled():
+    yield Plugin("shuffled", "trains and finishes in any order", Shuffled, {"order": Option(0, "which")})
+"""
+)
+
+
+@pytest.mark.parametrize("sampler", ["random", "interval", "wider"])
+def test_the_order_in_which_trainings_end_changes_no_decision(sampler: str) -> None:
+    Path("shuffled.py").write_text(SHUFFLED)
+    answers = []
+    for order in range(3):
+        options = {**SMALL["option"], "executor.order": order}
+        settings = {**SMALL, "option": options, "plugin": "shuffled.py", "executor": "shuffled", "epochs": 1}
+        answers.append(
+            tune(**settings, sampler=sampler, train=2, goal="size", min_accuracy="12%", study=str(order)).to_dict()
+        )
+    assert answers[0] == answers[1] == answers[2]
+    assert 2 <= answers[0]["cost"]["trained"] <= 4
+
+
 def test_the_number_of_workers_changes_nothing_but_the_time() -> None:
     Path("here.py").write_text(HERE)
     one = tune(**SMALL, plugin="here.py", executor="here", study="one", goal="accuracy").to_dict()

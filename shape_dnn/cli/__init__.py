@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shape_dnn import __version__
+from shape_dnn.cli.text import one_line
 from shape_dnn.errors import PluginError, ShapeDnnError
 
 if TYPE_CHECKING:
@@ -113,9 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _say(message: str) -> None:
-    click.echo(f"shape-dnn: error: {' '.join(message.split())}", err=True)
+    click.echo(f"shape-dnn: error: {one_line(message)}", err=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
     if issubclass(category, UserWarning):
-        click.echo(f"shape-dnn: warning: {' '.join(str(message).split())}", err=True)
+        click.echo(f"shape-dnn: warning: {one_line(str(message))}", err=True)

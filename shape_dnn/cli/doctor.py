@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.text import Text
 
-from shape_dnn.cli.output import DEBUG, FORMAT, console, print_csv, print_json, print_table, results_only
+from shape_dnn.cli.output import DEBUG, FORMAT, console, plain, print_csv, print_json, print_table, results_only
 
 
 @click.command("doctor")
@@ -33,8 +32,8 @@ def command(files: tuple[str, ...], output: str) -> None:
     else:
         out = console()
         for name, value in diagnosis.system.items():
-            out.print(Text(f"{name}: {value}"))
+            out.print(plain(f"{name}: {value}"))
         print_table([[row[column] or "-" for column in columns] for row in found["meters"]], columns)
         untold = [sign for sign, is_told in diagnosis.signs.items() if not is_told]
         if untold:
-            out.print(Text(f"this system does not tell: {', '.join(untold)}"))
+            out.print(plain(f"this system does not tell: {', '.join(untold)}"))

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shape_dnn.cli.text import visible
 from shape_dnn.result import Result
 from shape_dnn.shape import Shape
 
@@ -53,6 +54,11 @@ def results_only() -> Iterator[None]:
         os.close(kept)
 
 
+def plain(text: str) -> Text:
+    """Prepare a text in which nothing is markup and nothing steers the terminal."""
+    return Text(visible(text))
+
+
 def console() -> Console:
     """Return a console for standard output that does not fold tables when nobody looks at it."""
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=False)
@@ -72,11 +78,11 @@ def print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None
 
 def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str], title: str = "") -> None:
     """Print cells in aligned columns. Text is shown as it is: nothing in it is markup."""
-    table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, title=plain(title) if title else None, title_justify="left", pad_edge=False)
     for column in columns:
-        table.add_column(Text(column), justify="right" if column not in LEFT else "left")
+        table.add_column(plain(column), justify="right" if column not in LEFT else "left")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(plain(cell) for cell in row))
     console().print(table)
 
 
@@ -129,10 +135,10 @@ def _value(result: Result, metric: str, shape: Shape) -> str:
 def _print_human(result: Result) -> None:
     out = console()
     answer = result.answer
-    out.print(Text(f"space: {answer.space} shapes" + (f" of {result.arch}" if result.arch else "")))
+    out.print(plain(f"space: {answer.space} shapes" + (f" of {result.arch}" if result.arch else "")))
     for stage in answer.stages:
         dropped = stage.before - stage.after
-        out.print(Text(f"{stage.constraint}: {stage.before} -> {stage.after} shapes, {dropped} dropped"))
+        out.print(plain(f"{stage.constraint}: {stage.before} -> {stage.after} shapes, {dropped} dropped"))
     metrics = [
         name for name in result.metric_names if any(v is not None for v in result.metrics.get(name, {}).values())
     ]
@@ -156,24 +162,24 @@ def _print_human(result: Result) -> None:
         best = answer.best
         state = f"trained accuracy {best.accuracy:.2f} %" if best.accuracy is not None else "not trained yet"
         test = "" if answer.test_accuracy is None else f", test accuracy {answer.test_accuracy:.2f} %"
-        out.print(Text(f"best: depth {best.shape.depth}, width {best.shape.width}; {state}{test}"))
+        out.print(plain(f"best: depth {best.shape.depth}, width {best.shape.width}; {state}{test}"))
     failed = [t for t in answer.trainings if t.reason]
     for training in failed:
-        out.print(Text(f"{training.shape} has no accuracy: {training.reason}"))
+        out.print(plain(f"{training.shape} has no accuracy: {training.reason}"))
     planned = [t.shape for t in answer.trainings if t.accuracy is None and not t.reason]
     trained = len(answer.trainings)
     if planned:
         times = f"{answer.candidates / trained:.2g} times fewer trainings than all"
         known = trained - result.new_trainings
         others = f" ({known} of them are trained already)" if known else ""
-        out.print(Text(f"would train {trained} of {answer.candidates} candidates{others}, {times}:"))
-        out.print(Text(" ".join(map(str, planned))))
+        out.print(plain(f"would train {trained} of {answer.candidates} candidates{others}, {times}:"))
+        out.print(plain(" ".join(map(str, planned))))
     elif trained:
         fewer = (
             f": {answer.candidates / trained:.2g} times fewer trainings than all" if trained < answer.candidates else ""
         )
         out.print(
-            Text(f"trained {trained} of {answer.candidates} candidates, {result.new_trainings} of them now{fewer}")
+            plain(f"trained {trained} of {answer.candidates} candidates, {result.new_trainings} of them now{fewer}")
         )
     if answer.best is None and answer.complying and not planned:
-        out.print(Text("without --goal (size, latency, energy, accuracy, …) no shape is called the best"))
+        out.print(plain("without --goal (size, latency, energy, accuracy, …) no shape is called the best"))

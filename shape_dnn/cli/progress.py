@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from shape_dnn.cli.text import visible
 from shape_dnn.events import (
     EpochFinished,
     Event,
@@ -68,10 +69,10 @@ class Progress:
         self._status()
 
     def _print(self, line: str) -> None:
-        click.echo(f"\r\x1b[K{line}" if self._live else line, err=True)
+        click.echo("\r\x1b[K" * self._live + visible(line), err=True)
         self._status()
 
     def _status(self) -> None:
         if self._live:
-            text = "   ".join(self._running.values())[:100]
+            text = visible("   ".join(self._running.values()))[:100]
             click.echo(f"\r\x1b[K{text}", err=True, nl=False)

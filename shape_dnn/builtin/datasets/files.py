@@ -6,9 +6,11 @@ import gzip
 import io
 import pickle
 import struct
+import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -164,10 +166,22 @@ def download(dataset: str, torchvision_name: str, root: Path) -> None:
 
     try:
         root.mkdir(parents=True, exist_ok=True)
-        getattr(torchvision.datasets, torchvision_name)(root, download=True)
+        with _data_filter():
+            getattr(torchvision.datasets, torchvision_name)(root, download=True)
     except Exception as error:
         message = " ".join(str(error).split())
         raise DatasetError(f"dataset {dataset!r} could not be downloaded to {str(root)!r}: {message}") from error
+
+
+@contextmanager
+def _data_filter() -> Iterator[None]:
+    """Let no archive write outside its directory, nor make links or devices; early torchvisions do not ask for that."""
+    before = tarfile.TarFile.extraction_filter
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    try:
+        yield
+    finally:
+        tarfile.TarFile.extraction_filter = before
 
 
 def _damaged(path: Path, why: str) -> NoReturn:

@@ -1,0 +1,13 @@
+"""Text of strangers, such as the name of a class or of a file, on a terminal. Standard library only."""
+
+from __future__ import annotations
+
+
+def visible(text: str) -> str:
+    """Write characters that would steer the terminal, or cannot be seen, by their escape sequence."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def one_line(text: str) -> str:
+    """Make one visible line of a message."""
+    return visible(" ".join(text.split()))
