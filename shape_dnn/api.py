@@ -20,7 +20,7 @@ from shape_dnn.records import Measurement
 from shape_dnn.result import ALWAYS_SHOWN, Result
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
-from shape_dnn.store import FILE_NAME, Run, Store
+from shape_dnn.store import FILE_NAME, Store
 from shape_dnn.study import Study
 from shape_dnn.tuning import Answer, Facts
 
@@ -146,18 +146,22 @@ def ask(study: str | Path, **settings: Any) -> Result:
         former = store.last_run()
         if former is None:
             raise UsageError(f"nothing was searched in the study {str(study)!r} yet", setting="study")
-        kept = {name: value for name, value in former.settings.items() if name not in QUESTION or name == "model"}
-        if kept["plugin"] and not asked.plugin:
+        with store.decoding():
+            kept = {name: value for name, value in former.settings.items() if name not in QUESTION or name == "model"}
+            plugins, given = list(map(str, kept["plugin"])), list(map(str, kept["option"]))
+            channels, height, width, classes = map(int, (*former.problem["input_shape"], former.problem["classes"]))
+        if plugins and not asked.plugin:
             # A study may come from a stranger, and a plugin file is a program.
-            named = ", ".join(map(repr, kept["plugin"]))
+            named = ", ".join(map(repr, plugins))
             raise UsageError(f"the study was made with {named}; name the files again if you trust them", "plugin")
         changed = {"goal."} | ({"model."} if "model" in settings else set())
-        options = [text for text in kept["option"] if not text.startswith(tuple(changed))]
+        options = [text for text in given if not text.startswith(tuple(changed))]
         replaced = {text.partition("=")[0] for text in asked.option}
         options = [text for text in options if text.partition("=")[0] not in replaced]
         parts = Assembly(Settings.create({**kept, **settings, "option": [*options, *asked.option]}))
-        workload, contexts = _recorded_workload(parts, former), dict(former.contexts)
-        memory = Memory(store, workload, parts.meters, contexts, parts.settings.fit_depths)
+        architecture = parts.architecture.instance
+        workload = Workload(architecture, (channels, height, width), classes, parts.settings.batch_size, "")
+        memory = Memory(store, workload, parts.meters, dict(former.contexts), parts.settings.fit_depths)
         _check_known(parts, memory)
         answer = tuning.recall(parts.shapes, parts.query, parts.model.instance, memory)
         return _result(parts, answer, memory, parts.settings.arch, 0)
@@ -285,9 +289,3 @@ def _problem_record(parts: Assembly) -> dict[str, object]:
         "batch_size": problem.batch_size,
         "device": problem.device,
     }
-
-
-def _recorded_workload(parts: Assembly, former: Run) -> Workload:
-    channels, height, width = former.problem["input_shape"]
-    classes = int(former.problem["classes"])
-    return Workload(parts.architecture.instance, (channels, height, width), classes, parts.settings.batch_size, "")

@@ -88,6 +88,8 @@ class Store:
             raise UsageError(f"cannot write to {str(directory)!r}: {error.strerror}", setting="study") from None
         except sqlite3.OperationalError as error:
             raise self._failure(error) from error
+        except UnicodeDecodeError as error:
+            raise self._damage(error) from error
         except sqlite3.DatabaseError as error:
             raise UsageError(f"{str(self.path)!r} cannot be used as a study: {error}", setting="study") from None
 
@@ -132,6 +134,8 @@ class Store:
             yield
         except sqlite3.Error as error:
             raise self._failure(error) from error
+        except UnicodeDecodeError as error:  # SQLite's own message about it cannot be read
+            raise self._damage(error) from error
 
     def _failure(self, error: sqlite3.Error) -> StudyError:
         message = f"study file {str(self.path)!r} cannot be read or written: {error}"
@@ -142,12 +146,15 @@ class Store:
         return StudyError(message)
 
     @contextmanager
-    def _decoding(self) -> Iterator[None]:
+    def decoding(self) -> Iterator[None]:
         """Say that the file is damaged when what is in it makes no sense."""
         try:
             yield
-        except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
-            raise StudyError(f"study file {str(self.path)!r} is damaged: {describe(error)}") from error
+        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
+            raise self._damage(error) from error
+
+    def _damage(self, error: Exception) -> StudyError:
+        return StudyError(f"study file {str(self.path)!r} is damaged: {describe(error)[:200]}")
 
     def _read(self, query: str, *values: object) -> list[Any]:
         with self._naming_errors():
@@ -214,7 +221,7 @@ class Store:
         columns = "depth, width, value, low, high, status, details"
         query = f"SELECT {columns} FROM measurement WHERE context = ? ORDER BY attempt"  # noqa: S608 - constant
         rows = self._read(query, context)
-        with self._decoding():
+        with self.decoding():
             return {
                 _shape(depth, width): Measurement(
                     _number(value), _number(low), _number(high), str(status), _mapping(details)
@@ -246,7 +253,7 @@ class Store:
             " WHERE context = ? ORDER BY training, number",
             context,
         )
-        with self._decoding():
+        with self.decoding():
             for training, number, loss, accuracy in epochs:
                 curves.setdefault(training, []).append(Epoch(int(number), float(loss), float(accuracy)))
         rows = self._read(
@@ -254,7 +261,7 @@ class Store:
             context,
         )
         found = {}
-        with self._decoding():
+        with self.decoding():
             for number, depth, width, accuracy, reason, seconds in rows:
                 shape = _shape(depth, width)
                 curve = tuple(curves.get(number, ()))
@@ -279,7 +286,7 @@ class Store:
             shape.depth,
             str(shape.width),
         )
-        with self._decoding():
+        with self.decoding():
             return _number(rows[0][0], 100.0) if rows else None
 
     def check(self) -> None:
@@ -292,7 +299,7 @@ class Store:
             self.measurements(context)
             self.trainings(context)
         for (context,) in self._read("SELECT contexts FROM run"):
-            with self._decoding():
+            with self.decoding():
                 _numbers(context)
 
     # Other studies
@@ -430,7 +437,7 @@ class Store:
             return None
         settings, problem, own_contexts, state = rows[0]
         others = self._read("SELECT contexts FROM run WHERE problem = ? ORDER BY id", problem)
-        with self._decoding():
+        with self.decoding():
             contexts: dict[str, int] = {}
             for text in (*(other for (other,) in others), own_contexts):
                 contexts |= _numbers(text)
@@ -449,7 +456,7 @@ class Store:
         )
         last = self._read("SELECT state FROM run ORDER BY id DESC LIMIT 1")
         state = str(last[0][0]) if last else "empty"
-        with self._decoding():
+        with self.decoding():
             _number(updated)
         return {
             "state": "interrupted" if state == "running" and not self._is_locked() else state,

@@ -27,12 +27,13 @@ from hypothesis import strategies as st
 from test_datasets import write_batch, write_mnist
 from test_main_job import HERE
 
-from shape_dnn import ShapeDnnError, ask, images, studies, tune
+from shape_dnn import DatasetError, ShapeDnnError, ask, images, studies, tune
 from shape_dnn.assembly import Assembly
 from shape_dnn.builtin.datasets.cifar import Cifar10, Cifar100
 from shape_dnn.builtin.datasets.imagenet32 import ImageNet32
 from shape_dnn.builtin.datasets.mnist import Mnist
 from shape_dnn.cli.config import gather
+from shape_dnn.errors import StudyError
 from shape_dnn.settings import Settings
 from shape_dnn.store import FILE_NAME, Store
 from shape_dnn.tables import Table
@@ -323,6 +324,27 @@ def test_any_value_in_a_study_is_understood_or_refused(where: tuple[str, str], v
                 which = "number = 1" if table == "epoch" else f"rowid = (SELECT min(rowid) FROM {table})"
                 connection.execute(f"UPDATE {table} SET {column} = ? WHERE {which}", (value,))
         questions(directory)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("problem", "{}"), ("settings", "{}"), ("settings", '{"plugin": 1, "option": []}')]
+)
+def test_a_run_that_lacks_what_a_question_needs_is_damaged(column: str, value: str) -> None:
+    with study_of(a_study()) as directory:
+        with closing(sqlite3.connect(directory / FILE_NAME)) as connection, connection:
+            connection.execute(f"UPDATE run SET {column} = ?", (value,))
+        with pytest.raises(StudyError, match=r"study\.sqlite.* is damaged"):
+            ask(directory, goal="size")
+
+
+def test_a_pickle_that_asks_for_room_for_a_billion_objects_is_refused() -> None:
+    target = Path("cifar100")
+    shutil.copytree(originals() / "cifar100", target)
+    path = target / Cifar100.required[0][0]
+    content = path.read_bytes()
+    path.write_bytes(content[:12] + b"r\xff\xff\xff\x7f" + content[12:])
+    with pytest.raises(DatasetError, match="damaged or not what it should be"):
+        Cifar100(data_dir="cifar100").load()
 
 
 def test_the_study_that_is_damaged_here_can_be_asked_when_it_is_not() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+import pickletools
 import struct
 import tarfile
 import zipfile
@@ -86,6 +87,15 @@ class _ArraysOnly(pickle.Unpickler):
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
+def _unpickle(content: bytes) -> object:
+    """Load a pickle that holds only arrays, containers, text and numbers."""
+    for operation, argument, _ in pickletools.genops(content):
+        # The reader makes room for as many objects as the highest number given to one, which a damaged file inflates.
+        if operation.name.endswith("PUT") and int(argument or 0) > len(content):
+            raise pickle.UnpicklingError(f"it numbers an object {argument}, and has {len(content)} bytes")
+    return _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
+
+
 def read_batch(path: Path) -> dict[str, Any]:
     """Read a batch of images as CIFAR and ImageNet32x32 are published: a pickled dictionary, or ``.npz``.
 
@@ -96,7 +106,7 @@ def read_batch(path: Path) -> dict[str, Any]:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
-        content = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        content = _unpickle(path.read_bytes())
     except (OSError, zipfile.BadZipFile, zlib.error) as error:
         _damaged(path, str(error))
     except Exception as error:  # noqa: BLE001 - unpickling garbage can raise anything
@@ -185,4 +195,4 @@ def _data_filter() -> Iterator[None]:
 
 
 def _damaged(path: Path, why: str) -> NoReturn:
-    raise DatasetError(f"{path} is damaged or not what it should be: {why}; get the file again")
+    raise DatasetError(f"{path} is damaged or not what it should be: {why[:200]}; get the file again")
