@@ -268,6 +268,11 @@ class Assembly:
     def problem(self) -> Problem:
         """What determines the facts of a study."""
         settings, dataset = self.settings, self.dataset.instance
+        architecture, (_, height, width) = self.architecture.instance, dataset.input_shape
+        if min(height, width) < (least := architecture.smallest_image):
+            name = f"{settings.dataset!r} has images of {height}x{width} pixels"
+            message = f"{name}, and {architecture.title} takes those from {least}x{least}"
+            raise UsageError(message, setting="dataset")
         return Problem(
             architecture=self.architecture,
             dataset=self.dataset,

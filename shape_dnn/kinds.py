@@ -80,6 +80,8 @@ class Architecture(ABC):
     """Which depths exist, in words."""
     width_rule: ClassVar[str] = "widths are above 0"
     """Which widths exist, in words."""
+    smallest_image: ClassVar[int] = 1
+    """The least height and width of an image that the networks can take."""
     default_depths: ClassVar[str]
     """Range of depths searched unless the user gives one, ``MIN:MAX:STEP``."""
     default_widths: ClassVar[str]

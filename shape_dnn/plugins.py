@@ -66,6 +66,10 @@ KINDS: Mapping[str, Kind] = {
 }
 
 IN_REPOSITORY: Mapping[tuple[str, str], str] = {
+    ("architecture", "convnext"): "plugins/shape-dnn-timm",
+    ("architecture", "densenet"): "plugins/shape-dnn-densenet",
+    ("architecture", "nasnet"): "plugins/shape-dnn-nasnet",
+    ("architecture", "resnet"): "plugins/shape-dnn-timm",
     ("sampler", "sobol"): "plugins/shape-dnn-sobol",
     ("meter", "zeus"): "plugins/shape-dnn-zeus",
 }

@@ -149,19 +149,17 @@ def record(seconds: float = 4.0, during: Callable[[Watched], object] = lambda _:
 
 
 class TestEnergy(MeterContract):
-    meter = StandIn(seconds=3.0)
     shapes = (SHAPE,)
 
-    @pytest.fixture(autouse=True)
-    def _sensor(self, board: Board) -> None:
-        pass
+    @pytest.fixture
+    def plugin(self, board: Board) -> StandIn:
+        return StandIn(seconds=3.0)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 class TestEnergyOnCuda(MeterContract):
-    meter = NvmlEnergy()
-    device = "cuda:0"
+    name, device = "energy", "cuda:0"
 
 
 @pytest.mark.parametrize(

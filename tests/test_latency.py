@@ -24,7 +24,7 @@ SHAPES = [Shape(10, Fraction(1, 4)), Shape(34, Fraction(1, 4))]
 
 
 class TestLatency(MeterContract):
-    meter = Latency(seconds=0.05)
+    name, options = "latency", {"seconds": 0.05}
 
 
 @pytest.mark.gpu
@@ -33,9 +33,9 @@ class TestLatency(MeterContract):
 class TestLatencyOnCuda(MeterContract):
     device = "cuda:0"
 
-    @pytest.fixture(autouse=True)
-    def in_mode(self, mode: str) -> None:
-        self.meter = Latency(mode=mode)
+    @pytest.fixture
+    def plugin(self, mode: str) -> Latency:
+        return Latency(mode=mode)
 
 
 def test_a_latency_keeps_all_that_is_needed_to_judge_it() -> None:

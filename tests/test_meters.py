@@ -12,7 +12,6 @@ from torch import nn
 from shape_dnn import Measurement, PluginError, Shape, Workload, measure, rules, tune
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.meters.memory import Memory
-from shape_dnn.builtin.meters.size import Size
 from shape_dnn.events import Event, Measured
 from shape_dnn.measuring import peak_memory
 from shape_dnn.measuring.forward_pass import Numerics
@@ -22,18 +21,17 @@ SHAPE = Shape(10, Fraction(1, 4))
 
 
 class TestSize(MeterContract):
-    meter = Size()
+    name = "size"
 
 
 class TestMemory(MeterContract):
-    meter = Memory()
+    name = "memory"
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 class TestMemoryOnCuda(MeterContract):
-    meter = Memory()
-    device = "cuda:0"
+    name, device = "memory", "cuda:0"
 
 
 class Chain(WideResNet):

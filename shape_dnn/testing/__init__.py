@@ -1,5 +1,27 @@
-"""For authors of plugins: test cases that say what a plugin of a kind must keep to. Needs pytest."""
+"""For authors of plugins: a class of tests for each kind, which says what a plugin must keep to. Needs pytest."""
 
+from shape_dnn.testing.accuracy_models import AccuracyModelContract
+from shape_dnn.testing.architectures import ArchitectureContract
+from shape_dnn.testing.contract import Contract
+from shape_dnn.testing.datasets import DatasetContract
+from shape_dnn.testing.executors import ExecutorContract
+from shape_dnn.testing.goals import GoalContract
 from shape_dnn.testing.meters import MeterContract
+from shape_dnn.testing.observers import ObserverContract
+from shape_dnn.testing.samplers import SamplerContract
+from shape_dnn.testing.strategies import StrategyContract
+from shape_dnn.testing.terminators import TerminatorContract
 
-__all__ = ["MeterContract"]
+__all__ = [
+    "AccuracyModelContract",
+    "ArchitectureContract",
+    "Contract",
+    "DatasetContract",
+    "ExecutorContract",
+    "GoalContract",
+    "MeterContract",
+    "ObserverContract",
+    "SamplerContract",
+    "StrategyContract",
+    "TerminatorContract",
+]

@@ -37,8 +37,11 @@ def rapl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestOnTheStandIn(MeterContract):
-    meter = StandIn(sensor="cpu", seconds=3.0)
     shapes = (SHAPE,)
+
+    @pytest.fixture
+    def plugin(self) -> StandIn:
+        return StandIn(sensor="cpu", seconds=3.0)
 
 
 def test_packages_and_memory_are_summed_and_the_platform_is_not() -> None:

@@ -1,0 +1,71 @@
+"""ConvNeXt (Liu et al. 2022), built by timm."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from shape_dnn import Architecture, Shape
+from shape_dnn_timm.stages import Blocks, distribute
+
+if TYPE_CHECKING:
+    import torch
+
+    from shape_dnn.kinds import InputShape
+
+CHANNELS = (96, 192, 384, 768)
+PATCH = 4
+PUBLISHED: tuple[Blocks, ...] = ((1, 1, 1, 1), (2, 2, 6, 2), (3, 3, 9, 3), (3, 3, 27, 3))
+"""Four blocks; atto, femto and pico; tiny; small, base and larger ones."""
+
+
+class ConvNeXt(Architecture):
+    """A stem of 4x4 patches, four stages of blocks with halvings of the image between them, and a linear layer.
+
+    A width that gives no whole number of channels is rounded to the nearest one.
+    """
+
+    title = "ConvNeXt"
+    depth_rule = "its depths are whole numbers from 4, the blocks of four stages"
+    width_rule = "its widths are at least 1/96, which leaves one channel"
+    smallest_image = 32
+    default_depths = "4:19:7"
+    default_widths = "1/6:7/6:1/6"
+
+    def is_depth(self, depth: int) -> bool:
+        """Tell whether every stage has a block."""
+        return depth >= 4
+
+    def is_width(self, width: Fraction) -> bool:
+        """Tell whether every layer has a channel."""
+        return width >= Fraction(1, CHANNELS[0])
+
+    def blocks(self, depth: int) -> Blocks:
+        """Return the blocks of each stage."""
+        return distribute(depth, PUBLISHED)
+
+    def channels(self, width: Fraction) -> tuple[int, ...]:
+        """Return the channels of each stage."""
+        return tuple(math.floor(channels * width + Fraction(1, 2)) for channels in CHANNELS)
+
+    def count_values(self, shape: Shape, input_shape: InputShape, classes: int) -> int:
+        """Count parameters; there are no statistics, since layers are normalised by themselves."""
+        channels = self.channels(shape.width)
+        values = PATCH**2 * input_shape[0] * channels[0] + 3 * channels[0]
+        # A block: a depth-wise 7x7 convolution, a norm, two linear layers of four times the channels, and a scale.
+        values += sum(n * (8 * c**2 + 58 * c) for n, c in zip(self.blocks(shape.depth), channels, strict=True))
+        values += sum(2 * before + 4 * before * after + after for before, after in pairwise(channels))
+        return values + 2 * channels[-1] + (channels[-1] + 1) * classes
+
+    def build(self, shape: Shape, input_shape: InputShape, classes: int) -> torch.nn.Module:
+        """Build timm's network, initialised by timm."""
+        from timm.models import convnext
+
+        return convnext.ConvNeXt(
+            in_chans=input_shape[0],
+            num_classes=classes,
+            depths=self.blocks(shape.depth),
+            dims=self.channels(shape.width),
+        )

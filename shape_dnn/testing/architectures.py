@@ -1,0 +1,158 @@
+"""What every architecture must keep to."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from shape_dnn.kinds import Architecture, InputShape
+from shape_dnn.shape import Shape
+from shape_dnn.space import DesignSpace, Range
+from shape_dnn.testing.contract import Contract
+
+if TYPE_CHECKING:
+    import torch
+
+
+class ArchitectureContract(Contract):
+    """What every architecture must keep to.
+
+    Attributes:
+        depths: range whose networks are built, without memory, to compare their sizes; by default the default one.
+        widths: likewise.
+        inputs: shapes of images that the networks are run on: channels, height and width.
+        classes: number of outputs.
+    """
+
+    kind = "architecture"
+    depths: ClassVar[str] = ""
+    widths: ClassVar[str] = ""
+    inputs: ClassVar[Sequence[InputShape]] = ((3, 32, 32), (1, 28, 28))
+    classes: ClassVar[int] = 10
+
+    def space(self, plugin: Architecture) -> DesignSpace:
+        """Return the shapes that are compared."""
+        depths, widths = self.depths or plugin.default_depths, self.widths or plugin.default_widths
+        return DesignSpace(plugin, Range.parse(depths), Range.parse(widths))
+
+    def corners(self, plugin: Architecture) -> list[Shape]:
+        """Return the shapes that are run: the smallest, and one that differs in both dimensions."""
+        shapes = self.space(plugin).shapes()
+        depths, widths = (sorted(set(values)) for values in zip(*shapes, strict=True))
+        return [Shape(depths[0], widths[0]), Shape(depths[min(1, len(depths) - 1)], widths[min(1, len(widths) - 1)])]
+
+    def built(self, plugin: Architecture, shape: Shape, images: InputShape, seed: int = 0) -> torch.nn.Module:
+        """Build a network with weights drawn from a seed."""
+        import torch
+
+        torch.manual_seed(seed)
+        return plugin.build(shape, images, self.classes)
+
+    def test_says_what_it_is(self, plugin: Architecture) -> None:
+        """It has a title and rules for messages, and its default ranges make a space of more than one shape."""
+        assert plugin.title
+        assert plugin.depth_rule
+        assert plugin.width_rule
+        assert len(DesignSpace(plugin, Range.parse(plugin.default_depths), Range.parse(plugin.default_widths))) > 1
+
+    def test_refuses_shapes_that_do_not_exist(self, plugin: Architecture) -> None:
+        """No depth and no width is zero or below."""
+        for number in (0, -1):
+            assert not plugin.is_depth(number)
+            assert not plugin.is_width(Fraction(number))
+
+    def test_size_is_that_of_the_built_network(self, plugin: Architecture) -> None:
+        """``count_values`` equals the parameters and floating-point buffers, for every shape and every input."""
+        import torch
+
+        questions = {
+            *itertools.product(self.space(plugin).shapes(), self.inputs[:1], (self.classes,)),
+            *itertools.product(self.corners(plugin), self.inputs, (self.classes, 2)),
+        }
+        for shape, images, classes in sorted(questions):
+            with torch.device("meta"):
+                network = plugin.build(shape, images, classes)
+            stored = sum(value.numel() for value in network.state_dict().values() if value.is_floating_point())
+            counted = plugin.count_values(shape, images, classes)
+            assert counted == stored, f"{shape} for images {images}: counted {counted}, built {stored}"
+
+    def test_size_is_computed_without_building(self, plugin: Architecture, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Sizes are asked for by the million."""
+        shapes = self.space(plugin).shapes()
+        monkeypatch.setattr(type(plugin), "build", lambda *_: pytest.fail("count_values built a network"))
+        assert all(plugin.count_values(shape, self.inputs[0], self.classes) > 0 for shape in shapes)
+
+    def test_size_grows_with_depth_and_width(self, plugin: Architecture) -> None:
+        """A deeper network of the same width is larger, and a wider one of the same depth is not smaller."""
+        space = self.space(plugin)
+        sizes = {shape: plugin.count_values(shape, self.inputs[0], self.classes) for shape in space.shapes()}
+        depths, widths = sorted({shape.depth for shape in sizes}), sorted({shape.width for shape in sizes})
+        for (shallow, deep), width in itertools.product(itertools.pairwise(depths), widths):
+            assert sizes[Shape(shallow, width)] < sizes[Shape(deep, width)], (
+                f"from ({shallow}, {width}) to depth {deep}"
+            )
+        for (thin, wide), depth in itertools.product(itertools.pairwise(widths), depths):
+            less, more = Shape(depth, thin), Shape(depth, wide)
+            assert sizes[less] <= sizes[more], f"from {less} to {more}"
+
+    def test_seed_determines_the_weights(self, plugin: Architecture) -> None:
+        """Weights are drawn from torch's global generator and from nothing else."""
+        import torch
+
+        shape, images = self.corners(plugin)[0], self.inputs[0]
+        first, again, other = (self.built(plugin, shape, images, seed).state_dict() for seed in (1, 1, 2))
+        assert first.keys() == again.keys()
+        assert all(torch.equal(first[name], again[name]) for name in first)
+        assert any(not torch.equal(first[name], other[name]) for name in first)
+
+    def test_learns_from_every_input(self, plugin: Architecture) -> None:
+        """A forward pass gives finite logits, and a backward pass a finite gradient for every parameter."""
+        import torch
+
+        for shape, images in itertools.product(self.corners(plugin), self.inputs):
+            network = self.built(plugin, shape, images)
+            logits = network(torch.randn(4, *images))
+            assert logits.shape == (4, self.classes)
+            torch.nn.functional.cross_entropy(logits, torch.arange(4) % self.classes).backward()  # type: ignore[no-untyped-call]
+            for name, parameter in network.named_parameters():
+                assert parameter.grad is not None, f"{shape}: {name} has no gradient"
+                assert torch.isfinite(parameter.grad).all(), f"{shape}: the gradient of {name} is not finite"
+
+    def test_judges_each_image_by_itself(self, plugin: Architecture) -> None:
+        """In evaluation mode the logits of an image do not depend on the others of its batch."""
+        import torch
+
+        for shape, images in itertools.product(self.corners(plugin), self.inputs):
+            network = self.built(plugin, shape, images).eval()
+            batch = torch.randn(3, *images)
+            with torch.inference_mode():
+                together, alone = network(batch), torch.cat([network(image[None]) for image in batch])
+            torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)
+
+    def test_is_restored_from_its_weights(self, plugin: Architecture) -> None:
+        """A network with the ``state_dict`` of another one gives the same logits, bit for bit."""
+        import torch
+
+        shape, images = self.corners(plugin)[-1], self.inputs[0]
+        trained, restored = self.built(plugin, shape, images, 1), self.built(plugin, shape, images, 2)
+        trained(torch.randn(4, *images))  # moves the statistics of batch norms
+        restored.load_state_dict(trained.state_dict())
+        batch = torch.randn(2, *images)
+        with torch.inference_mode():
+            assert torch.equal(trained.eval()(batch), restored.eval()(batch))
+
+    def test_can_be_exported(self, plugin: Architecture) -> None:
+        """``torch.export`` takes it for batches of any size, and what is exported gives the same logits."""
+        import torch
+
+        shape, images = self.corners(plugin)[0], self.inputs[0]
+        network = self.built(plugin, shape, images).eval()
+        batch = torch.export.Dim("batch", min=1, max=1024)
+        exported: Any = torch.export.export(network, (torch.randn(2, *images),), dynamic_shapes=({0: batch},)).module()
+        inputs = torch.randn(3, *images)
+        with torch.inference_mode():
+            torch.testing.assert_close(exported(inputs), network(inputs), rtol=1e-3, atol=1e-4)

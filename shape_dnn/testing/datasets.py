@@ -1,0 +1,41 @@
+"""What every dataset must keep to."""
+
+from __future__ import annotations
+
+import pytest
+
+from shape_dnn import images, splits
+from shape_dnn.kinds import Dataset
+from shape_dnn.recipes import Recipe
+from shape_dnn.testing.contract import Contract
+
+
+class DatasetContract(Contract):
+    """What every dataset must keep to. Its files have to be there, or small ones in the same format."""
+
+    kind = "dataset"
+
+    def test_is_what_it_says(self, plugin: Dataset) -> None:
+        """Images are uint8 of the declared shape, labels are classes, and there are some of both parts."""
+        images.check(*plugin.load(), plugin.input_shape, plugin.classes)
+
+    def test_is_the_same_every_time(self, plugin: Dataset, twin: Dataset) -> None:
+        """The same files give the same arrays, since facts are found again by their content."""
+        assert images.fingerprint(*plugin.load()) == images.fingerprint(*twin.load())
+
+    def test_is_large_enough_to_hold_some_out(self, plugin: Dataset) -> None:
+        """Training images are left when some are held out for validation, and these are of several classes."""
+        train, _ = plugin.load()
+        kept, held_out = splits.split(train, plugin.validation_fraction, 0)
+        assert len(kept)
+        assert len(set(held_out.labels.tolist())) > 1
+
+    @pytest.mark.parametrize("device_type", ["cpu", "cuda"])
+    def test_has_recipes(self, plugin: Dataset, device_type: str) -> None:
+        """A short one for every type of device, and that of the literature; batches are no larger than the data."""
+        train, _ = plugin.load()
+        for recipe in (plugin.short_recipe(device_type), plugin.paper_recipe()):
+            assert isinstance(recipe, Recipe)
+            assert recipe.epochs >= 1
+            assert recipe.lr > 0
+        assert len(train) > 1

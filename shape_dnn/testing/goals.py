@@ -1,0 +1,43 @@
+"""What every goal must keep to."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from shape_dnn import rules
+from shape_dnn.kinds import Goal
+from shape_dnn.testing.contract import Contract
+
+
+class GoalContract(Contract):
+    """What every goal must keep to."""
+
+    kind = "goal"
+
+    def values(self, plugin: Goal, seed: int) -> dict[str, float]:
+        """Draw a value of each metric that the goal asks for, and of no other."""
+        generator = random.Random(seed)
+        return {
+            m: generator.uniform(10, 99) if m == "accuracy" else generator.lognormvariate(0, 3) for m in plugin.metrics
+        }
+
+    def test_names_its_metrics(self, plugin: Goal) -> None:
+        """At least one, and none twice."""
+        assert plugin.metrics
+        assert len(set(plugin.metrics)) == len(plugin.metrics)
+        assert all(isinstance(metric, str) and metric for metric in plugin.metrics)
+
+    def test_scores_by_its_metrics_alone(self, plugin: Goal) -> None:
+        """Given these and no others it returns a finite number, the same every time, and changes nothing."""
+        for seed in range(50):
+            values = self.values(plugin, seed)
+            before = dict(values)
+            score = rules.score(plugin, values)
+            assert math.isfinite(score)
+            assert rules.score(plugin, values) == score
+            assert values == before
+
+    def test_tells_shapes_apart(self, plugin: Goal) -> None:
+        """Shapes of different values do not all have one score."""
+        assert len({rules.score(plugin, self.values(plugin, seed)) for seed in range(50)}) > 1

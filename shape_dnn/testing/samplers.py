@@ -1,0 +1,70 @@
+"""What every sampler must keep to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from shape_dnn import rules
+from shape_dnn.kinds import Sampler
+from shape_dnn.records import Training
+from shape_dnn.shape import Shape
+from shape_dnn.testing.contract import Contract
+from shape_dnn.testing.spaces import SPACES, accuracy
+
+
+class SamplerContract(Contract):
+    """What every sampler must keep to."""
+
+    kind = "sampler"
+
+    def choose(
+        self, plugin: Sampler, shapes: Sequence[Shape], budget: int, failing: bool = False
+    ) -> list[tuple[Shape, ...]]:
+        """Ask until the sampler is done, as the search does; return its batches."""
+        batches: list[tuple[Shape, ...]] = []
+        observed: list[Training] = []
+        asked: set[Shape] = set()
+        while batch := rules.choose(plugin, shapes, observed, budget, asked):
+            batches.append(batch)
+            asked |= set(batch)
+            observed = [
+                Training(shape, None, "killed") if failing and i % 2 else Training(shape, accuracy(shape))
+                for i, shape in enumerate(shapes)
+                if shape in asked
+            ]
+        return batches
+
+    @pytest.mark.parametrize("space", SPACES)
+    def test_chooses_some_of_the_shapes_within_the_budget(self, plugin: Sampler, space: str) -> None:
+        """At least one, none twice, none that is not there, not more than the budget; and it comes to an end."""
+        shapes = SPACES[space]
+        for budget in sorted({1, 2, 5, len(shapes) // 2, len(shapes)} & set(range(1, len(shapes) + 1))):
+            assert self.choose(plugin, shapes, budget), f"nothing chosen with a budget of {budget}"
+
+    def test_can_choose_everything(self, plugin: Sampler) -> None:
+        """A budget that suffices for all is used for all."""
+        for shapes in SPACES.values():
+            chosen = [shape for batch in self.choose(plugin, shapes, len(shapes)) for shape in batch]
+            assert sorted(chosen) == sorted(shapes)
+
+    def test_chooses_the_same_every_time(self, plugin: Sampler, twin: Sampler) -> None:
+        """The same question has the same answer: whatever is random is drawn from an option ``seed``."""
+        shapes = SPACES["a grid"]
+        first = self.choose(plugin, shapes, 9)
+        assert self.choose(twin, shapes, 9) == first
+        assert self.choose(plugin, shapes, 9) == first
+
+    def test_bears_trainings_that_failed(self, plugin: Sampler) -> None:
+        """A training without a result is spent, and is not asked for again."""
+        assert self.choose(plugin, SPACES["a grid"], 9, failing=True)
+
+    def test_leaves_the_question_as_it_is(self, plugin: Sampler) -> None:
+        """Neither the shapes nor the trainings it is given are changed."""
+        shapes = list(SPACES["a grid"])
+        observed = [Training(shape, accuracy(shape)) for shape in shapes[:3]]
+        before = (list(shapes), list(observed))
+        plugin.choose(shapes, [], 9)
+        plugin.choose(shapes, observed, 9)
+        assert (shapes, observed) == before
