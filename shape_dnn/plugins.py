@@ -10,9 +10,11 @@ import difflib
 import hashlib
 import importlib
 import math
+import multiprocessing
 import os
 import re
 import sys
+import time
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -74,6 +76,10 @@ IN_REPOSITORY: Mapping[tuple[str, str], str] = {
     ("meter", "zeus"): "plugins/shape-dnn-zeus",
 }
 """Packages kept beside this one but installed on their own: (kind, name) to folder."""
+
+
+SLOW = 1.0
+"""Seconds that loading a plugin may take before the user is told."""
 
 
 @dataclass(frozen=True)
@@ -284,6 +290,7 @@ class Registry:
     def _read(self, name: str, source: Source, load: Any) -> list[Entry]:
         """Import a plugin module and collect its declarations; a failure becomes an entry instead of an exception."""
         entries: list[Entry] = []
+        started = time.perf_counter()
         try:
             module = load()
             self._manager.register(module, name=f"{source.distribution}:{name}")
@@ -298,6 +305,10 @@ class Registry:
             else:
                 for kind in KINDS.values():
                     entries += self._collect(name, kind, source, module)
+        seconds = time.perf_counter() - started
+        if seconds > SLOW and multiprocessing.parent_process() is None:  # once, and not by every worker
+            remedy = "" if source.is_file else f"; {ALLOW_LIST} can leave it out"
+            warnings.warn(f"loading {source} took {seconds:.1f} s of every start{remedy}", stacklevel=2)
         self._entries += entries
         return entries
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hook_examples import example
 
 from shape_dnn import __version__
+from shape_dnn.new_plugin import example
 
 Run = Callable[..., object]
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hook_examples import example
 
+from shape_dnn import tune
+from shape_dnn.new_plugin import example
 from shape_dnn.plugins import KINDS, Registry
 from shape_dnn.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+KIND_PAGES = {
+    kind.name: ROOT / "docs" / "plugins" / f"{kind.hook.removeprefix('shape_dnn_')}.md" for kind in KINDS.values()
+}
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -59,13 +65,53 @@ def test_every_hook_has_an_example_that_works_alone(kind: Any) -> None:
     (entry,) = [e for e in registry.entries() if e.source.distribution == "example.py"]
     assert entry.kind == kind.name
     assert isinstance(registry.load(kind.name, entry.name).instance, kind.base)
-    guide = (ROOT / "docs" / "plugins.md").read_text()
+    guide = KIND_PAGES[kind.name].read_text()
     assert f"shape_dnn.hookspecs.{kind.hook}" in guide, "the guide shows it"
 
 
+def the_code_of(page: Path) -> str:
+    (code,) = (text for name, text in blocks("python") if name == page.name)
+    return code
+
+
+def test_the_example_of_every_kind_keeps_to_its_contract() -> None:
+    for kind, page in KIND_PAGES.items():
+        Path(f"test_{kind}.py").write_text(the_code_of(page))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "."]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
+    assert f" checks of {len(KINDS)} plugins ran" in ran.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_the_example_of_every_kind_works_as_a_file_under_the_name_that_its_page_uses(kind: Any) -> None:
+    page = KIND_PAGES[kind.name]
+    (file,) = set(re.findall(r"--plugin (\w+\.py)", page.read_text()))
+    Path(file).write_text(the_code_of(page))
+    (entry,) = [e for e in Registry([Path(file)]).entries() if e.source.distribution == file]
+    assert entry.kind == kind.name
+    used = rf"--{kind.flag} {entry.name}\b" if kind.name != "meter" else rf"--max {entry.name}="
+    assert re.search(used, page.read_text()), "the page shows how it is used"
+
+
+def test_the_examples_of_all_kinds_work_together() -> None:
+    names = {}
+    for kind, page in KIND_PAGES.items():
+        Path(f"{kind}.py").write_text(the_code_of(page))
+        (entry,) = [e for e in Registry([Path(f"{kind}.py")]).entries() if e.source.is_file]
+        names[KINDS[kind].flag] = entry.name
+    metric = names.pop("meter")
+    result = tune(
+        **names, plugin=[f"{kind}.py" for kind in KIND_PAGES], max={metric: 1000}, depth="2:4:1", width="1/8:3/8:1/8",
+        epochs=1, device="cpu",
+    )  # fmt: skip
+    assert result.verified
+    assert len(Path("diary.txt").read_text().splitlines()) == result.new_trainings
+
+
 def test_the_sampler_of_the_guide_works_as_a_file(shape_dnn: Callable[..., Any], table: Path) -> None:
-    page, code = next((page, code) for page, code in blocks("python") if "corners" in code)
-    assert page == "plugins.md"
+    page, code = next((page, code) for page, code in blocks("python") if "class Corners" in code)
+    assert page == "samplers.md"
     Path("corners.py").write_text(code)
     ran = shape_dnn(
         "--plugin", "corners.py", "--sampler", "corners", "-o", "sampler.ends=3", "--replay", table, "--format", "json"

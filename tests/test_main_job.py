@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hook_examples import example
 
 from shape_dnn import MeterError, PluginError, Shape, ask, measure, tune
 from shape_dnn.events import Event, Measured, TrainingFinished
+from shape_dnn.new_plugin import example
 from shape_dnn.plugins import KINDS
 
 SMALL: dict[str, Any] = {
@@ -244,13 +244,13 @@ def test_a_plugin_can_replace_every_part(tmp_path: Path) -> None:
     """The examples of the hook specs, all at once in one file, in one search."""
     Path("everything.py").write_text("".join(example(kind.hook) for kind in KINDS.values()))
     result = tune(
-        plugin="everything.py", arch="perceptron", dataset="stripes", sampler="shallow", strategy="root", model="mean",
+        plugin="everything.py", arch="perceptron", dataset="stripes", sampler="shallow", strategy="root", model="nearest",
         goal="error-times-size", executor="here", terminator="hopeless", observer="count", max={"layers": 2}, epochs=2,
         device="cpu", option={"recipe.crop": 0, "recipe.flip": "no"},
     )  # fmt: skip
     assert result.verified
     assert {p["name"] for p in result.plugins if p["distribution"] == "everything.py"} == {
-        "perceptron", "stripes", "shallow", "root", "mean", "error-times-size", "here", "hopeless", "count", "layers",
+        "perceptron", "stripes", "shallow", "root", "nearest", "error-times-size", "here", "hopeless", "count", "layers",
     }  # fmt: skip
     assert all(row["layers"] <= 2 for row in result.rows())
 

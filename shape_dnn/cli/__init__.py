@@ -26,6 +26,7 @@ COMMANDS = {
     "ask": "Ask a study another question: nothing is measured or trained.",
     "simulate": "Compare samplers, strategies and models on a recorded table.",
     "doctor": "Say what this machine can measure, and why not the rest.",
+    "new-plugin": "Write a package with a plugin of your own, to start from.",
     "plugins": "List the plugins, and why those that cannot be used cannot.",
     "studies": "List the studies below a directory.",
 }
@@ -44,7 +45,7 @@ class Commands(click.Group):
         """Import a sub-command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"shape_dnn.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"shape_dnn.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

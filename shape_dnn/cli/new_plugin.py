@@ -1,0 +1,23 @@
+"""``shape-dnn new-plugin``: a package to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shape_dnn.cli.output import DEBUG
+from shape_dnn.plugins import KINDS
+
+
+@click.command("new-plugin")
+@click.argument("name")
+@click.option("--kind", required=True, type=click.Choice(sorted(KINDS)), help="Kind of the plugin.")
+@click.option("--directory", default=".", metavar="DIR", help="Where the package is written.", show_default=True)
+@DEBUG
+def command(name: str, kind: str, directory: str) -> None:
+    """Write a package shape-dnn-NAME with a plugin that works, and tests, to start from."""
+    from shape_dnn.new_plugin import write
+
+    path = write(name, kind, Path(directory))
+    click.echo(f"wrote {path}; try it:  pip install -e '{path}[test]' && pytest {path}")

@@ -1,0 +1,65 @@
+"""A package that is generated installs, works, and passes its own tests."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shape_dnn.plugins import KINDS
+
+
+def test_a_package_of_every_kind_installs_and_passes_its_own_tests(shape_dnn: Callable[..., Any]) -> None:
+    names = {kind: f"my-{kind.replace('_', '-')}2" for kind in KINDS}
+    for kind, name in names.items():
+        ran = shape_dnn("new-plugin", name, "--kind", kind)
+        assert ran.status == 0, ran.err
+        assert f"shape-dnn-{name}" in ran.out
+    packages = [f"./shape-dnn-{name}" for name in names.values()]
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
+    install = [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable, "--target", "site", *packages]
+    subprocess.run(install, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(Path("site").resolve())}
+    tests = [f"{package}/tests" for package in packages]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", *tests]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told = re.search(r"(\d+) checks of (\d+) plugins ran", ran.stdout)
+    assert told is not None
+    assert int(told[2]) == len(KINDS)
+    assert ran.stdout.count("excepted: ") == 2, (
+        "an executor that works in the process of the search cannot do two things"
+    )
+    listed = subprocess.run(
+        [sys.executable, "-m", "shape_dnn", "plugins"], capture_output=True, text=True, check=True, env=environment
+    )
+    for name in names.values():
+        assert name in listed.stdout
+    searched = subprocess.run(
+        [sys.executable, "-m", "shape_dnn", "--sampler", names["sampler"], "--model", names["accuracy_model"],
+         "--strategy", names["strategy"], "--arch", names["architecture"], "--dataset", names["dataset"],
+         "--executor", names["executor"], "--epochs", "1", "--device", "cpu", "-o", "recipe.crop=0"],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert searched.returncode == 0, searched.stderr
+
+
+def test_what_cannot_be_written_is_refused_and_nothing_is_overwritten(shape_dnn: Callable[..., Any]) -> None:
+    for name in ("Mine", "-x", "two words", "1st", "../up"):
+        ran = shape_dnn("new-plugin", "--kind", "sampler", "--", name)
+        assert ran.status == 2
+        assert "lower-case letters, digits and hyphens" in ran.error
+    assert "there is a sampler 'random' already" in shape_dnn("new-plugin", "random", "--kind", "sampler").error
+    Path("shape-dnn-mine").mkdir()
+    Path("shape-dnn-mine/notes").write_text("mine")
+    assert "is there already; nothing was changed" in shape_dnn("new-plugin", "mine", "--kind", "goal").error
+    assert [path.name for path in Path("shape-dnn-mine").iterdir()] == ["notes"]
+    assert (
+        "cannot write" in shape_dnn("new-plugin", "mine", "--kind", "goal", "--directory", "shape-dnn-mine/notes").error
+    )
+    assert "'oracle' is not one of" in shape_dnn("new-plugin", "mine", "--kind", "oracle").err
