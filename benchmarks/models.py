@@ -8,7 +8,7 @@ from pathlib import Path
 from shape_dnn import simulate
 from shape_dnn.tables import Table
 
-MODELS = ("paper", "ridge")
+MODELS = ("paper", "ridge", "log-linear", "power-law", "gp", "auto")
 COUNTS = (5, 8, 10, 12, 15, 20)
 
 

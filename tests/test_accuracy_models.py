@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 
 from shape_dnn import AccuracyModel, Shape
+from shape_dnn.builtin.accuracy_models.auto import Auto
 from shape_dnn.builtin.accuracy_models.equation2 import features
+from shape_dnn.builtin.accuracy_models.gaussian_process import GaussianProcess
+from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.accuracy_models.paper import LeastSquares
+from shape_dnn.builtin.accuracy_models.power_law import PowerLaw
 from shape_dnn.builtin.accuracy_models.ridge import Ridge
 
 SPACE = [Shape(depth, Fraction(width, 4)) for width in range(4, 24) for depth in range(10, 60, 6)]
@@ -25,6 +29,51 @@ def test_the_features_are_those_of_equation_2() -> None:
     d, w = 10, 0.5
     expected = [1 / w, 1 / d, 1 / w**2, 1 / (d * w), 1 / d**2, 1 / w**3, 1 / (w**2 * d), 1 / (w * d**2), 1 / d**3]
     assert features([Shape(10, Fraction(1, 2))])[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("model", "points"),
+    [(Ridge(), 0.2), (LogLinear(), 0.2), (PowerLaw(), 0.2), (GaussianProcess(), 0.3), (Auto(), 0.2)],
+)
+def test_eight_trainings_suffice_for_most_of_a_plausible_surface(model: AccuracyModel, points: float) -> None:
+    trained = [SPACE[i] for i in (0, 8, 40, 85, 95, 130, 171, 179)]
+    model.fit(trained, [accuracy(s) for s in trained])
+    errors = [abs(p.mean - accuracy(s)) for p, s in zip(model.predict(SPACE), SPACE, strict=True)]
+    assert np.mean(errors) < points
+
+
+@pytest.mark.parametrize("model", [Ridge(), LogLinear(), PowerLaw(), GaussianProcess(), Auto()])
+def test_intervals_hold_about_as_many_new_trainings_as_they_say(model: AccuracyModel) -> None:
+    inside = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        trained = [SPACE[i] for i in rng.permutation(len(SPACE))[:14]]
+        model.fit(trained, [accuracy(s, rng, 0.3) for s in trained])
+        for prediction, shape in zip(model.predict(SPACE[::6]), SPACE[::6], strict=True):
+            assert prediction.std is not None
+            inside.append(abs(prediction.mean - accuracy(shape, rng, 0.3)) < 1.645 * prediction.std)
+    assert 0.8 < np.mean(inside) <= 0.99, "90 % intervals"
+
+
+def test_a_power_law_is_found_by_the_model_of_that_name() -> None:
+    def law(shape: Shape) -> float:
+        return 100 - (4 + 30 * shape.depth**-0.9 + 3 * float(shape.width) ** -1.4)
+
+    trained = SPACE[::11]
+    model = PowerLaw()
+    model.fit(trained, [law(s) for s in trained])
+    errors = [abs(p.mean - law(s)) for p, s in zip(model.predict(SPACE), SPACE, strict=True)]
+    assert max(errors) < 0.1
+
+
+def test_auto_trusts_the_model_that_predicts_what_it_was_not_shown() -> None:
+    waves = {s: 90 + 3 * np.sin(2.5 * np.log(s.depth) * 2) * np.cos(3 * np.log(float(s.width))) for s in SPACE}
+    trained = SPACE[::2]
+    model = Auto()
+    model.fit(trained, [waves[s] for s in trained])
+    assert model.weights[1] > 0.9, "no law describes this, and the process does"
+    model.fit(trained[:3], [waves[s] for s in trained[:3]])
+    assert list(model.weights) == [0.5, 0.5]
 
 
 @pytest.mark.parametrize("model", [LeastSquares(), Ridge()])

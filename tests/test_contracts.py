@@ -129,6 +129,22 @@ class TestRidge(AccuracyModelContract):
     name = "ridge"
 
 
+class TestLogLinear(AccuracyModelContract):
+    name = "log-linear"
+
+
+class TestPowerLaw(AccuracyModelContract):
+    name = "power-law"
+
+
+class TestGaussianProcess(AccuracyModelContract):
+    name = "gp"
+
+
+class TestAuto(AccuracyModelContract):
+    name = "auto"
+
+
 class TestSizeGoal(GoalContract):
     name = "size"
 

@@ -1,0 +1,66 @@
+"""Bayesian linear regression, on whatever features."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shape_dnn.kinds import AccuracyModel
+from shape_dnn.records import Prediction
+from shape_dnn.shape import Shape
+
+PENALTIES = np.logspace(-6, 3, 46)
+NOISE_PRIOR = 0.2
+"""Standard deviation expected of one training, in points, before any was seen: the middle of the paper's Table 1."""
+NOISE_PRIOR_WEIGHT = 1.0
+"""How many trainings that expectation counts for."""
+
+
+class BayesianLinear(AccuracyModel):
+    """Bayesian ridge regression on standardised features.
+
+    The coefficients have independent normal priors whose variance is the noise variance over the penalty. Predictions
+    are averaged over a grid of penalties, each weighted by its marginal likelihood (MacKay 1992) with the noise
+    integrated out, so that a penalty the data hardly determine widens the standard deviation.
+    """
+
+    @abstractmethod
+    def features(self, shapes: Sequence[Shape]) -> NDArray[np.float64]:
+        """Return what the accuracy is linear in, of shape (number of shapes, number of features)."""
+
+    def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
+        """Weight the penalties, by one singular value decomposition for all."""
+        raw = self.features(shapes)
+        target = np.asarray(accuracies, float)
+        self._number = len(target)
+        self._mean, self._intercept = raw.mean(0), float(target.mean())
+        scale = raw.std(0)
+        self._scale = np.where(scale > 0, scale, 1.0)
+        left, singular, self._right = np.linalg.svd((raw - self._mean) / self._scale, full_matrices=False)
+        residual = target - self._intercept
+        projected = left.T @ residual
+        # Rows are penalties, columns singular directions.
+        self._inverse = 1 / (singular**2 + PENALTIES[:, None])
+        self._coefficients = self._inverse * (singular * projected)
+        kept = (singular**2 * self._inverse) @ projected**2
+        freedom = self._number - 1 + NOISE_PRIOR_WEIGHT
+        noise = np.maximum(residual @ residual - kept, 0.0) + NOISE_PRIOR_WEIGHT * NOISE_PRIOR**2
+        self._noise = noise / freedom
+        log_evidence = -0.5 * (freedom * np.log(self._noise) + np.log1p(singular**2 / PENALTIES[:, None]).sum(1))
+        weights = np.exp(log_evidence - log_evidence.max())
+        self._weights = weights / weights.sum()
+
+    def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
+        """Predict mean and the standard deviation of a new training; from a single shape, the mean alone."""
+        directions = ((self.features(shapes) - self._mean) / self._scale) @ self._right.T
+        means = self._intercept + directions @ self._coefficients.T
+        mean = means @ self._weights
+        if self._number < 2:
+            return [Prediction(float(m)) for m in mean]
+        variances = self._noise * (1 + 1 / self._number + directions**2 @ self._inverse.T)
+        # The variance of a mixture: within the penalties and between them.
+        std = np.sqrt((variances + (means - mean[:, None]) ** 2) @ self._weights)
+        return [Prediction(float(m), float(s)) for m, s in zip(mean, std, strict=True)]

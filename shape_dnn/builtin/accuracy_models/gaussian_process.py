@@ -1,0 +1,62 @@
+"""Accuracy by a Gaussian process over the logarithms of depth and width."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shape_dnn.kinds import AccuracyModel
+from shape_dnn.records import Prediction
+from shape_dnn.shape import Shape
+
+LEAST = 3
+"""Trainings from which the smoothness is estimated; before, it is assumed."""
+NOISE_PRIOR = 0.2
+"""Least standard deviation of one training, in points: the middle of the paper's Table 1."""
+
+
+class GaussianProcess(AccuracyModel):
+    """scikit-learn's, with a length of its own for depth and for width, and noise; it assumes no law at all."""
+
+    def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
+        """Estimate lengths and noise by the marginal likelihood."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.gaussian_process import GaussianProcessRegressor
+        from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+        order = sorted(range(len(shapes)), key=lambda i: shapes[i])  # rounding must not depend on the order either
+        logs = self._logs([shapes[i] for i in order])
+        target = np.array([accuracies[i] for i in order], float)
+        self._centre, spread = logs.mean(0), logs.std(0)
+        self._scale = np.where(spread > 0, spread, 1.0)
+        self._number = len(target)
+        self._mean, deviation = target.mean(), target.std()
+        self._unit = deviation if deviation > 0 else 1.0
+        # Trainings vary; a likelihood of few of them would have it that they do not.
+        least_noise = min((NOISE_PRIOR / self._unit) ** 2, 0.5)
+        noise = WhiteKernel(least_noise, (least_noise, 1))
+        kernel = ConstantKernel(1.0, (0.1, 100)) * RBF([2.0, 2.0], (0.3, 30)) + noise
+        self._process = GaussianProcessRegressor(
+            kernel, optimizer="fmin_l_bfgs_b" if len(shapes) >= LEAST else None, n_restarts_optimizer=0
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # an optimum on a bound is one
+            self._process.fit((logs - self._centre) / self._scale, (target - self._mean) / self._unit)
+
+    def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
+        """Predict mean and the standard deviation of a new training."""
+        # The kernel's parameters were estimated from the same trainings, of which the process knows nothing.
+        widening = self._unit * np.sqrt(self._number / max(self._number - 3, 1))
+        means, stds = self._process.predict((self._logs(shapes) - self._centre) / self._scale, return_std=True)
+        return [
+            Prediction(float(self._mean + self._unit * mean), float(widening * std))
+            for mean, std in zip(means, stds, strict=True)
+        ]
+
+    @staticmethod
+    def _logs(shapes: Sequence[Shape]) -> NDArray[np.float64]:
+        logs: NDArray[np.float64] = np.log(np.array([(shape.depth, float(shape.width)) for shape in shapes], float))
+        return logs

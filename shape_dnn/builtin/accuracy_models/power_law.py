@@ -1,0 +1,106 @@
+"""Accuracy by a saturating power law in depth and width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shape_dnn.kinds import AccuracyModel
+from shape_dnn.records import Prediction
+from shape_dnn.shape import Shape
+
+STARTS = ((1.0, 1.0), (0.3, 1.0), (1.0, 0.3), (2.0, 2.0))
+"""Exponents of depth and of width from which a fit starts."""
+EXPONENT_SPREAD = 0.8
+"""Standard deviation of the prior of the logarithm of an exponent, whose median is 1."""
+SHARE_SPREAD = 1.5
+"""Standard deviation of the prior of the logarithm of the share of depth, or of width, in the error."""
+FLOOR_SPREAD = 5.0
+"""Standard deviation of the prior of the error that remains, in standard deviations of the accuracies."""
+NOISE_PRIOR = 0.2
+"""Standard deviation expected of one training, in points, before any was seen."""
+ROUNDS = 3
+
+
+class PowerLaw(AccuracyModel):
+    """The error is c + a d^-p + b w^-q, with depth and width in units of their geometric means.
+
+    Five parameters, all but c positive, found as the most probable ones under weak priors, which a few trainings
+    outweigh; the standard deviation is that of their normal approximation (Laplace) and of a training's noise.
+    """
+
+    def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
+        """Fit from several starts and keep the most probable parameters."""
+        from scipy.optimize import least_squares
+
+        logs = self._logs(shapes)
+        self._centre = logs.mean(0)
+        logs = logs - self._centre
+        errors = 100 - np.asarray(accuracies, float)
+        self._spread = max(float(errors.std()), NOISE_PRIOR)
+        self._number = len(errors)
+        mean = errors.mean()
+        scale = np.log(self._spread / 2)
+        prior_mean = np.array([mean - self._spread, scale, scale, 0.0, 0.0])
+        prior_spread = np.array(
+            [FLOOR_SPREAD * self._spread, SHARE_SPREAD, SHARE_SPREAD, EXPONENT_SPREAD, EXPONENT_SPREAD]
+        )
+        noise = max(self._spread / 4, NOISE_PRIOR)
+        best = None
+        for _ in range(ROUNDS):
+
+            def residuals(parameters: NDArray[np.float64], noise: float = noise) -> NDArray[np.float64]:
+                misfit = (self._errors(parameters, logs) - errors) / noise
+                return np.concatenate([misfit, (parameters - prior_mean) / prior_spread])
+
+            starts = (
+                [best.x]
+                if best is not None
+                else [np.array([prior_mean[0], scale, scale, np.log(p), np.log(q)]) for p, q in STARTS]
+            )
+            best = min(
+                (least_squares(residuals, start, x_scale=prior_spread) for start in starts), key=lambda fit: fit.cost
+            )
+            misfit = self._errors(best.x, logs) - errors
+            # Of the five parameters, those that the data and not the priors determine.
+            hessian = best.jac.T @ best.jac
+            own = np.trace(np.linalg.solve(hessian, best.jac[: self._number].T @ best.jac[: self._number]))
+            freedom = max(self._number - own, 0.0) + 1
+            noise = float(np.sqrt((misfit @ misfit + NOISE_PRIOR**2) / freedom))
+        assert best is not None  # noqa: S101 - there is a round
+        self._parameters, self._noise = best.x, noise
+        self._covariance = np.linalg.inv(best.jac.T @ best.jac)
+
+    def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
+        """Predict mean and the standard deviation of a new training; from a single shape, the mean alone."""
+        logs = self._logs(shapes) - self._centre
+        means = 100 - self._errors(self._parameters, logs)
+        if self._number < 2:
+            return [Prediction(float(mean)) for mean in means]
+        gradient = self._gradient(self._parameters, logs)
+        variances = np.einsum("ij,jk,ik->i", gradient, self._covariance, gradient) + self._noise**2
+        return [Prediction(float(m), float(s)) for m, s in zip(means, np.sqrt(variances), strict=True)]
+
+    @staticmethod
+    def _logs(shapes: Sequence[Shape]) -> NDArray[np.float64]:
+        logs: NDArray[np.float64] = np.log(np.array([(shape.depth, float(shape.width)) for shape in shapes], float))
+        return logs
+
+    @staticmethod
+    def _terms(parameters: NDArray[np.float64], logs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the parts of depth and width in the errors of shapes given by their logarithms."""
+        exponents = np.exp(np.clip(parameters[3:], -10, 3))
+        return np.exp(np.clip(parameters[1:3] - exponents * logs, -50, 8))
+
+    @classmethod
+    def _errors(cls, parameters: NDArray[np.float64], logs: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(parameters[0] + cls._terms(parameters, logs).sum(1))
+
+    @classmethod
+    def _gradient(cls, parameters: NDArray[np.float64], logs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the derivatives of the errors by the parameters, of shape (number of shapes, 5)."""
+        terms = cls._terms(parameters, logs)
+        exponents = np.exp(np.clip(parameters[3:], -10, 3))
+        return np.column_stack([np.ones(len(logs)), terms, -terms * logs * exponents])
