@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
 import time
 
+ALONE = {"SHAPE_DNN_PLUGINS": ""}
+"""Leaves all plugin packages out but the built-in one."""
 
-def seconds(*arguments: str) -> float:
+
+def seconds(environment: dict[str, str], *arguments: str) -> float:
     """Run Python with these arguments and return how long it took."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env={**os.environ, **environment})
     return time.perf_counter() - began
 
 
 def main() -> None:
     """Print the figures; the runs alternate, so that a slow moment hits all alike."""
-    commands = {
-        "python -c pass": ("-c", "pass"),
-        "shape-dnn --help": ("-m", "shape_dnn", "--help"),
-        "shape-dnn plugins": ("-m", "shape_dnn", "plugins"),
+    commands: dict[str, tuple[dict[str, str], *tuple[str, ...]]] = {
+        "python -c pass": ({}, "-c", "pass"),
+        "shape-dnn --help": ({}, "-m", "shape_dnn", "--help"),
+        "shape-dnn plugins": ({}, "-m", "shape_dnn", "plugins"),
+        "the same, alone": (ALONE, "-m", "shape_dnn", "plugins"),
     }
     times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(11):
