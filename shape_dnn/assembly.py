@@ -13,7 +13,7 @@ from typing import Any
 
 from shape_dnn import devices
 from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, check_consistent
-from shape_dnn.errors import PluginError, UsageError
+from shape_dnn.errors import PluginError, UsageError, blame
 from shape_dnn.kinds import (
     AccuracyModel,
     Architecture,
@@ -171,13 +171,14 @@ class Assembly:
         """The design space."""
         architecture, settings = self.architecture.instance, self.settings
         ranges = []
-        for name, default in (("depth", architecture.default_depths), ("width", architecture.default_widths)):
-            text = getattr(settings, name)
-            try:
-                ranges.append(Range.parse(default if text is None else text))
-            except UsageError as error:
-                raise UsageError(error.message, setting=name) from None
-        return DesignSpace(architecture, *ranges)
+        with blame(architecture):
+            for name, default in (("depth", architecture.default_depths), ("width", architecture.default_widths)):
+                text = getattr(settings, name)
+                try:
+                    ranges.append(Range.parse(default if text is None else text))
+                except UsageError as error:
+                    raise UsageError(error.message, setting=name) from None
+            return DesignSpace(architecture, *ranges)
 
     @cached_property
     def shapes(self) -> list[Shape]:
@@ -253,10 +254,13 @@ class Assembly:
     def recipe(self) -> Recipe:
         """How shapes are trained."""
         settings, dataset = self.settings, self.dataset.instance
-        if settings.recipe == "short":
-            recipe = dataset.short_recipe(self.device.split(":")[0])
-        else:
-            recipe = dataset.paper_recipe()
+        with blame(dataset):
+            if settings.recipe == "short":
+                recipe = dataset.short_recipe(self.device.split(":")[0])
+            else:
+                recipe = dataset.paper_recipe()
+            if not isinstance(recipe, Recipe):
+                raise TypeError(f"its {settings.recipe} recipe is a {type(recipe).__name__}, not a shape_dnn.Recipe")
         for name, text in self._options.get("recipe", {}).items():
             recipe = dataclasses.replace(recipe, **{name: _recipe_value(recipe, name, text)})
         given = {name: value for name in ("epochs", "lr") if (value := getattr(settings, name)) is not None}
@@ -268,8 +272,12 @@ class Assembly:
     def problem(self) -> Problem:
         """What determines the facts of a study."""
         settings, dataset = self.settings, self.dataset.instance
-        architecture, (_, height, width) = self.architecture.instance, dataset.input_shape
-        if min(height, width) < (least := architecture.smallest_image):
+        architecture = self.architecture.instance
+        with blame(dataset):
+            _, height, width = dataset.input_shape
+        with blame(architecture):
+            least = int(architecture.smallest_image)
+        if min(height, width) < least:
             name = f"{settings.dataset!r} has images of {height}x{width} pixels"
             message = f"{name}, and {architecture.title} takes those from {least}x{least}"
             raise UsageError(message, setting="dataset")
@@ -351,6 +359,9 @@ class Assembly:
         lacks = [attribute for attribute in ("metric", "unit", "cost") if not hasattr(meter.instance, attribute)]
         if lacks:
             raise PluginError(f"meter {name!r} of {meter.source} does not say its {' and '.join(lacks)}")
+        cost = meter.instance.cost
+        if not isinstance(cost, int | float) or not math.isfinite(cost):
+            raise PluginError(f"meter {name!r} of {meter.source} has the cost {cost!r}, which is not a finite number")
         if metric in RESERVED or not re.fullmatch(r"[a-z][a-z0-9_-]*", metric):
             raise PluginError(f"meter {name!r} of {meter.source} has a metric called {metric!r}, a word that is taken")
         if meter.instance.metric != metric:

@@ -73,6 +73,11 @@ def describe(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
+def label(plugin: object) -> str:
+    """Name a plugin, as it was declared if it was looked up, or else by its class."""
+    return str(getattr(plugin, "_plugin_label", f"plugin {type(plugin).__qualname__}"))
+
+
 @contextmanager
 def blame(plugin: object) -> Iterator[None]:
     """Turn whatever the code of a plugin raises into a PluginError that names its class and what it raised."""
@@ -81,5 +86,4 @@ def blame(plugin: object) -> Iterator[None]:
     except ShapeDnnError:
         raise
     except Exception as error:
-        label = getattr(plugin, "_plugin_label", f"plugin {type(plugin).__qualname__}")
-        raise PluginError(f"{label} failed: {describe(error)} (--debug shows where)") from error
+        raise PluginError(f"{label(plugin)} failed: {describe(error)} (--debug shows where)") from error

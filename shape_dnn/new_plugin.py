@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import keyword
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from shape_dnn import __version__, hookspecs
 from shape_dnn.errors import UsageError
-from shape_dnn.plugins import KINDS, Registry
+from shape_dnn.plugins import IN_REPOSITORY, KINDS, Registry
 
 PYPROJECT = """\
 [build-system]
@@ -131,7 +132,8 @@ def files(name: str, kind: str) -> dict[str, str]:
     """
     parts = parts_of(KINDS[kind].hook)
     class_name = "".join(word.capitalize() for word in name.split("-"))
-    class_name = class_name if class_name.isidentifier() else f"Plugin{class_name}"
+    if keyword.iskeyword(class_name) or class_name in parts.imports:
+        class_name = f"My{class_name}"
     package = f"shape_dnn_{name.replace('-', '_')}"
     values = {
         "name": name,
@@ -167,10 +169,14 @@ def write(name: str, kind: str, directory: Path) -> Path:
         UsageError: the name is not one, or taken, or the directory is there already or cannot be written.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
-        raise UsageError(f"NAME: {name!r} is not made of lower-case letters, digits and hyphens, a letter first")
+        accepted = "words of lower-case letters and digits, a letter first, with single hyphens between them"
+        raise UsageError(f"NAME: {name!r} is not accepted; expected {accepted}")
     if name in Registry().names(kind):
         raise UsageError(f"NAME: there is a {kind.replace('_', ' ')} {name!r} already; choose another name")
-    path = directory / f"shape-dnn-{name}"
+    package = f"shape-dnn-{name}"
+    if any(Path(folder).name == package for folder in IN_REPOSITORY.values()):
+        raise UsageError(f"NAME: there is a package {package!r} already; choose another name")
+    path = directory / package
     try:
         path.mkdir(parents=True)
         for file, text in files(name, kind).items():

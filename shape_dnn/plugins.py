@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import hashlib
 import importlib
+import json
 import math
 import multiprocessing
 import os
@@ -143,20 +144,30 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Loaded(Generic[T]):
-    """The object a plugin's factory made, and where it came from."""
+    """The object a plugin's factory made, and where it came from.
+
+    Attributes:
+        choice: its name and options.
+        source: of its declaration.
+        instance: the object.
+        content: digest of the files of a package that is installed for editing.
+    """
 
     choice: Choice
     source: Source
     instance: T
+    content: str = ""
 
     @property
     def identity(self) -> dict[str, object]:
         """What determines the behaviour of the object, as JSON values.
 
         The version of a distribution does not count, since an upgrade must not discard what was measured and trained;
-        the content of a plugin file does, since it is being worked on.
+        the content of a plugin file, or of a package installed for editing, does, since it is being worked on.
         """
         origin = f"file {self.source.version}" if self.source.is_file else self.source.distribution
+        if self.content:
+            origin += f" with content {self.content}"
         options = {name: str(value) for name, value in sorted(self.choice.options.items())}
         return {"name": self.choice.name, "from": origin, "options": options}
 
@@ -183,7 +194,7 @@ class Registry:
     """
 
     def __init__(self, files: Iterable[Path] = (), environ: Mapping[str, str] | None = None) -> None:
-        self.files = tuple(files)
+        self.files = tuple(dict.fromkeys(files))
         self._entries: list[Entry] = []
         self._manager = pluggy.PluginManager(GROUP)
         self._manager.add_hookspecs(hookspecs)
@@ -225,7 +236,8 @@ class Registry:
             raise PluginError(f"{kind} {name!r} of {entry.source} made a {made}, which is not a shape_dnn.{wanted}")
         with contextlib.suppress(AttributeError):  # an object with slots is blamed by its class
             object.__setattr__(instance, "_plugin_label", f"{_words(kind)} {name!r} of {entry.source}")
-        return Loaded(Choice(kind, name, values, entry.source.version), entry.source, instance)
+        content = "" if entry.source.is_file else _edited(entry.source.distribution, type(instance).__module__)
+        return Loaded(Choice(kind, name, values, entry.source.version), entry.source, instance, content)
 
     def load_again(self, choice: Choice) -> Any:
         """Create the object of a plugin that was chosen in another process.
@@ -440,10 +452,33 @@ def _check_declaration(record: object) -> Plugin:
         raise ValueError(f"plugin name {record.name!r} is not made of lower-case letters, digits and hyphens")
     if not (callable(record.factory) or isinstance(record.factory, str)):
         raise TypeError(f"the factory of {record.name!r} is neither callable nor an import path")
-    for option in dict(record.options).values():
-        if not isinstance(option, kinds.Option) or not isinstance(option.default, str | int | float | Fraction):
-            raise TypeError(f"the options of {record.name!r} are not shape_dnn.Option objects with a plain default")
+    if not (isinstance(record.summary, str) and "\n" not in record.summary):
+        raise TypeError(f"the summary of {record.name!r} is {record.summary!r:.40} instead of a line of text")
+    if isinstance(record.factory, str) and not re.fullmatch(r"[\w.]+:\w+", record.factory):
+        raise ValueError(f"the factory of {record.name!r} is {record.factory!r}; expected 'package.module:name'")
+    for name, option in dict(record.options).items():
+        wrong = _fault_of(name, option)
+        if wrong:
+            raise TypeError(f"option {name!r} of {record.name!r} {wrong}")
     return record
+
+
+def _fault_of(name: object, option: object) -> str:
+    """Say what is wrong with the declaration of an option; nothing if it is right."""
+    if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]*", name)):
+        return "has a name that is not made of lower-case letters, digits and underscores, a letter first"
+    if not isinstance(option, kinds.Option):
+        return f"is a {type(option).__name__} instead of a shape_dnn.Option"
+    default: Any = option.default
+    if not isinstance(default, str | int | float | Fraction):
+        return f"has the default {default!r:.40}; accepted are text, numbers, fractions, true and false"
+    if isinstance(default, float) and not math.isfinite(default):
+        return f"has the default {default}, which is not finite"
+    if option.choices and default not in option.choices:
+        return f"has the default {default!r}, which is none of its choices"
+    if option.minimum is not None and (isinstance(default, str) or default < option.minimum):
+        return f"has the default {default!r} and the minimum {option.minimum:g}"
+    return ""
 
 
 def _resolve(factory: Any) -> Any:
@@ -451,6 +486,24 @@ def _resolve(factory: Any) -> Any:
         return factory
     module, _, attribute = factory.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def _edited(distribution: str, module: str) -> str:
+    """Digest the package of a module if its distribution is installed for editing (PEP 610); nothing if it is not."""
+    if _normalise(distribution) == OWN_DISTRIBUTION:
+        return ""
+    try:
+        record = json.loads(metadata.distribution(distribution).read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        return ""
+    file = getattr(sys.modules.get(module.partition(".")[0]), "__file__", None)
+    if not record.get("dir_info", {}).get("editable") or file is None:
+        return ""
+    is_package = Path(file).name == "__init__.py"
+    digest = hashlib.sha256()
+    for path in sorted(Path(file).parent.rglob("*.py")) if is_package else [Path(file)]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _import_file(path: Path, content: bytes, digest: str) -> ModuleType:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence, Set
 from typing import cast
 
-from shape_dnn.errors import PluginError, blame
+from shape_dnn.errors import PluginError, blame, label
 from shape_dnn.kinds import AccuracyModel, Formula, Goal, Instrument, Meter, Sampler, Strategy, Workload
 from shape_dnn.plugins import Loaded
 from shape_dnn.records import Measurement, Prediction, Training
@@ -19,7 +19,8 @@ def budget(strategy: Strategy, candidates: int) -> int:
     with blame(strategy):
         count = strategy.count(candidates)
         if not isinstance(count, int) or not 1 <= count <= candidates:
-            raise PluginError(f"the strategy asks for {count!r} trainings of {candidates} shapes")
+            accepted = f"accepted are whole numbers from 1 to {candidates}"
+            raise PluginError(f"{label(strategy)} asks for {count!r} trainings of {candidates} shapes; {accepted}")
     return count
 
 
@@ -32,11 +33,12 @@ def choose(
         batch, known = tuple(() if answer is None else answer), set(shapes)
         for shape in batch:
             if not isinstance(shape, Shape) or shape not in known:
-                raise PluginError(f"the sampler chose {shape!s:.60}, which is not one of the shapes it was given")
-        if asked & set(batch) or len(set(batch)) < len(batch):
-            raise PluginError("the sampler chose a shape twice")
+                raise PluginError(f"{label(sampler)} chose {shape!s:.60}, which is not one of the shapes it was given")
+        again = next((s for i, s in enumerate(batch) if s in asked or s in batch[:i]), None)
+        if again is not None:
+            raise PluginError(f"{label(sampler)} chose {again} twice")
         if len(asked) + len(batch) > budget:
-            raise PluginError(f"the sampler chose {len(asked) + len(batch)} shapes with a budget of {budget}")
+            raise PluginError(f"{label(sampler)} chose {len(asked) + len(batch)} shapes with a budget of {budget}")
     return batch
 
 
@@ -46,7 +48,7 @@ def predict(model: AccuracyModel, accuracies: Mapping[Shape, float], shapes: Seq
         model.fit(list(accuracies), list(accuracies.values()))
         predictions = [_plain(prediction) for prediction in model.predict(shapes)]
         if len(predictions) != len(shapes):
-            raise PluginError(f"the accuracy model made {len(predictions)} predictions for {len(shapes)} shapes")
+            raise PluginError(f"{label(model)} made {len(predictions)} predictions for {len(shapes)} shapes")
     return predictions
 
 
@@ -64,11 +66,15 @@ def identity(instrument: Instrument, workload: Workload) -> dict[str, object]:
     with blame(instrument):
         answer = instrument.identity(workload)
         if not isinstance(answer, Mapping) or not all(isinstance(key, str) for key in answer):
-            raise PluginError(f"identity returned {answer!s:.80} instead of a mapping with text for keys")
+            raise PluginError(
+                f"identity of {label(instrument)} returned {answer!s:.80} instead of a mapping with text for keys"
+            )
         try:
             json.dumps(dict(answer), allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise PluginError(f"identity returned {answer!s:.80}, which is not JSON: {error}") from None
+            raise PluginError(
+                f"identity of {label(instrument)} returned {answer!s:.80}, which is not JSON: {error}"
+            ) from None
     return dict(answer)
 
 

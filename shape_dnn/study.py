@@ -254,6 +254,10 @@ class Study(Memory):
                 outcome = next(outcomes, None)
             if outcome is None:
                 break
+            if not isinstance(outcome, Outcome) or (outcome.error is None and _is_wrong(outcome)):
+                made = type(outcome.result if isinstance(outcome, Outcome) else outcome).__name__
+                name = f"executor {self.executor.choice.name!r} of {self.executor.source}"
+                raise PluginError(f"{name} returned a {made} instead of an Outcome with what the task returned")
             if outcome.task.attempt in pending:  # and not one that was given up, and came to an end after all
                 pending.discard(outcome.task.attempt)
                 yield outcome
@@ -389,6 +393,11 @@ class Study(Memory):
             "python": platform.python_version(),
             "libraries": {name: metadata.version(name) for name in ("torch", "torchvision", "numpy")},
         }
+
+
+def _is_wrong(outcome: Outcome) -> bool:
+    """Tell whether a training has come to anything but a Training."""
+    return isinstance(outcome.task, TrainingTask) and not isinstance(outcome.result, Training)
 
 
 def _straddles(limit: Constraint | None, measurement: Measurement) -> bool:

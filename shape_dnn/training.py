@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from shape_dnn import devices, durable, images, splits
 from shape_dnn.checkpoints import Checkpoint, write_tensors
-from shape_dnn.errors import PluginError, TrainingError, describe
-from shape_dnn.kinds import Architecture, LabelledImages
+from shape_dnn.errors import PluginError, TrainingError, describe, label
+from shape_dnn.kinds import Architecture, InputShape, LabelledImages
 from shape_dnn.plugins import Choice, Registry
 from shape_dnn.recipes import Recipe
 from shape_dnn.records import Epoch, Training
@@ -89,7 +89,7 @@ class TrainingTask(Task):
         torch.set_flush_denormal(True)  # numbers too small to matter slow a processor down
         try:
             network = architecture.build(self.shape, input_shape, self.classes)
-            check_network(network, architecture.count_values(self.shape, input_shape, self.classes))
+            check_network(network, architecture, self.shape, input_shape, self.classes)
             run = Run(network, self.recipe, torch.device(self.device))
             checkpoint = Checkpoint.load(self.checkpoints)
             if checkpoint is not None:
@@ -387,16 +387,29 @@ def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().cpu().clone() for name, value in tensors.items()}
 
 
-def check_network(network: torch.nn.Module, values: int) -> None:
-    """Check that a network stores as many values as its architecture says, so that its size can be trusted.
+def check_network(
+    network: object, architecture: Architecture, shape: Shape, input_shape: InputShape, classes: int
+) -> None:
+    """Check that a network is one, classifies, and stores as many values as its architecture says.
 
     Raises:
         PluginError: it does not.
     """
+    import torch
+
+    who = f"{label(architecture)} built for shape {shape}"
+    if not isinstance(network, torch.nn.Module):
+        raise PluginError(f"{who} a {type(network).__name__} instead of a torch.nn.Module")
+    values = architecture.count_values(shape, input_shape, classes)
     stored = sum(value.numel() for value in network.state_dict().values() if value.is_floating_point())
     if stored != values:
-        name = type(network).__qualname__
-        raise PluginError(f"network {name} stores {stored} values, and count_values of its architecture says {values}")
+        raise PluginError(f"{who} a network that stores {stored} values, and its count_values says {values}")
+    network.eval()
+    with torch.inference_mode():
+        logits = network(torch.zeros(2, *input_shape))
+    if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
+        made = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise PluginError(f"{who} a network that makes {made} of 2 images instead of logits (2, {classes})")
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from shape_dnn import rules
 from shape_dnn.constraints import Constraint
-from shape_dnn.errors import PluginError
+from shape_dnn.errors import PluginError, label
 from shape_dnn.events import Event, StageFinished, ignore
 from shape_dnn.kinds import AccuracyModel, Goal, Sampler, Strategy
 from shape_dnn.records import Prediction, Training
@@ -240,7 +240,7 @@ def train_sample(shapes: Sequence[Shape], modelling: Modelling, facts: Facts) ->
         asked.update(batch)
         trainings += facts.train(batch)
     if not trainings:
-        raise PluginError(f"the sampler chose none of {len(shapes)} shapes to train")
+        raise PluginError(f"{label(modelling.sampler)} chose none of {len(shapes)} shapes to train")
     return trainings
 
 

@@ -341,7 +341,60 @@ def test_a_network_that_is_not_what_its_closed_form_says_is_refused(shape_dnn: C
         *FLAGS[4:], "--depth", "10:11:6", "--width", "1/4:1/2:1/4", "--plugin", "wrong.py", "--arch", "trouble"
     )
     assert ran.status == 4
-    assert "stores 5214 values, and count_values of its architecture says 7" in ran.error
+    assert (
+        "architecture 'trouble' of wrong.py built for shape (10, 1/4) a network that stores 5214 values, and its count_values says 7"
+        in ran.error
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ("return None", "built for shape (10, 1/4) a NoneType instead of a torch.nn.Module"),
+        ("return super().build(shape, input_shape, classes + 1)", "a network that stores"),
+        (
+            "import torch; n = super().build(shape, input_shape, classes); n.forward = lambda x: torch.zeros(2, 3); return n",
+            "a network that makes (2, 3) of 2 images instead of logits (2, 10)",
+        ),
+    ],
+)
+def test_what_is_no_network_is_refused(shape_dnn: Callable[..., Any], body: str, complaint: str) -> None:
+    code = (
+        TROUBLE.split("        import torch\n", maxsplit=1)[0]
+        + f"        {body}\n\n@hookimpl"
+        + TROUBLE.split("@hookimpl")[1]
+    )
+    Path("wrong.py").write_text(code)
+    ran = shape_dnn(
+        *FLAGS[4:], "--depth", "10:11:6", "--width", "1/4:1/2:1/4", "--plugin", "wrong.py", "--arch", "trouble"
+    )
+    assert ran.status == 4
+    assert "architecture 'trouble' of wrong.py" in ran.error
+    assert complaint in ran.error
+
+
+@pytest.mark.parametrize(
+    ("attribute", "complaint"),
+    [
+        ("default_depths = None", "architecture 'trouble' of wrong.py failed"),
+        ("is_depth = lambda self, depth: 1 / 0", "architecture 'trouble' of wrong.py failed: ZeroDivisionError"),
+        ("smallest_image = 'big'", "architecture 'trouble' of wrong.py failed: ValueError"),
+        (
+            "count_values = lambda self, *a: 3.5",
+            "counts 3.5 values for shape (10, 1/4); accepted are whole numbers above 0",
+        ),
+        ("count_values = lambda self, *a: {}['x']", "architecture 'trouble' of wrong.py failed: KeyError"),
+    ],
+)
+def test_an_architecture_that_breaks_the_rules_is_named(
+    shape_dnn: Callable[..., Any], attribute: str, complaint: str
+) -> None:
+    Path("wrong.py").write_text(TROUBLE.replace("(WideResNet):\n", f"(WideResNet):\n    {attribute}\n"))
+    ran = shape_dnn(
+        "--width", "1/4:1/2:1/4", "--device", "cpu", "--plugin", "wrong.py", "--arch", "trouble", "--dry-run"
+    )
+    assert ran.status == 4
+    assert complaint in ran.error
 
 
 def test_a_question_may_change_the_goal_and_its_options() -> None:

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from shape_dnn.new_plugin import files
 from shape_dnn.plugins import KINDS
 
 
@@ -49,11 +52,28 @@ def test_a_package_of_every_kind_installs_and_passes_its_own_tests(shape_dnn: Ca
     assert searched.returncode == 0, searched.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "class_name"),
+    [
+        ("none", "sampler", "MyNone"),
+        ("prediction", "accuracy_model", "MyPrediction"),
+        ("outcome", "executor", "MyOutcome"),
+    ],
+)
+def test_a_name_that_python_or_the_package_has_already_makes_another_class(
+    name: str, kind: str, class_name: str
+) -> None:
+    code = files(name, kind)[f"shape_dnn_{name}/{kind}.py"]
+    compile(code, kind, "exec")
+    assert f"class {class_name}(" in code
+
+
 def test_what_cannot_be_written_is_refused_and_nothing_is_overwritten(shape_dnn: Callable[..., Any]) -> None:
     for name in ("Mine", "-x", "two words", "1st", "../up"):
         ran = shape_dnn("new-plugin", "--kind", "sampler", "--", name)
         assert ran.status == 2
-        assert "lower-case letters, digits and hyphens" in ran.error
+        assert "expected words of lower-case letters and digits" in ran.error
+    assert "there is a package 'shape-dnn-timm' already" in shape_dnn("new-plugin", "timm", "--kind", "sampler").error
     assert "there is a sampler 'random' already" in shape_dnn("new-plugin", "random", "--kind", "sampler").error
     Path("shape-dnn-mine").mkdir()
     Path("shape-dnn-mine/notes").write_text("mine")

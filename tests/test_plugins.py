@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,6 +177,48 @@ def test_a_plugin_file_works_without_packaging() -> None:
     before = loaded.identity
     Path("mine.py").write_text(GOOD + "\n# changed\n")
     assert Registry([Path("mine.py")]).load("sampler", "middle").identity != before
+
+
+def test_a_package_that_is_installed_for_editing_is_known_by_its_content(install: Install) -> None:
+    site = install("acme-shapes", "1.2", {"acme": "acme_shapes"}, {"acme_shapes": GOOD})
+    before = Registry().load("sampler", "middle").identity
+    (site / "acme_shapes.py").write_text(GOOD + "\n# changed\n")
+    assert Registry().load("sampler", "middle").identity == before, "an upgrade discards nothing"
+    (site / "acme_shapes-1.2.dist-info" / "direct_url.json").write_text(
+        '{"dir_info": {"editable": true}, "url": "file:///x"}'
+    )
+    edited = Registry().load("sampler", "middle").identity
+    assert edited != before
+    (site / "acme_shapes.py").write_text(GOOD + "\n# changed again\n")
+    assert Registry().load("sampler", "middle").identity != edited
+
+
+@pytest.mark.parametrize(
+    ("declared", "complaint"),
+    [
+        ('Option(0, "", minimum=1)', "has the default 0 and the minimum 1"),
+        ('Option(9, "", (1, 2))', "has the default 9, which is none of its choices"),
+        ('Option("a", "", minimum=1)', "has the default 'a' and the minimum 1"),
+        ('Option(float("nan"), "")', "which is not finite"),
+        ("Option(None, '')", "accepted are text, numbers, fractions, true and false"),
+        ("7", "is a int instead of a shape_dnn.Option"),
+    ],
+)
+def test_a_declaration_of_an_option_that_makes_no_sense_is_refused(declared: str, complaint: str) -> None:
+    Path("mine.py").write_text(GOOD.replace('Option(0, "where to start")', declared))
+    with pytest.raises(PluginError, match=re.escape(complaint)):
+        Registry([Path("mine.py")])
+
+
+def test_a_summary_that_is_no_text_harms_nobody_else(install: Install) -> None:
+    install("acme-broken", "0.3", {"b": "acme_broken"}, {"acme_broken": GOOD.replace('"from the middle"', "None")})
+    (entry,) = [e for e in Registry().entries() if e.source.distribution == "acme-broken"]
+    assert (entry.state, "the summary of 'middle' is None" in entry.reason) == ("failed", True)
+
+
+def test_a_file_given_twice_is_read_once() -> None:
+    Path("mine.py").write_text(GOOD)
+    assert Registry([Path("mine.py"), Path("mine.py")]).load("sampler", "middle")
 
 
 def test_a_file_without_a_hook_is_told_what_is_missing() -> None:

@@ -163,7 +163,7 @@ from pathlib import Path
 from shape_dnn import Epoch, Measurement, Shape, Training
 from shape_dnn.store import Store
 
-me = int(sys.argv[1])
+me = int(sys.argv[1]) + 1
 store = Store(Path("study"))
 for i in range(20):
     context = store.context("latency", {"round": i})
@@ -184,8 +184,8 @@ def test_of_what_16_processes_write_into_one_study_at_once_nothing_is_lost() -> 
     store = Store(Path("study"))
     for i in range(20):
         trainings = store.trainings(store.context("training", {"round": i}))
-        assert {shape.depth for shape in trainings} == set(range(16))
+        assert {shape.depth for shape in trainings} == set(range(1, 17))
         query = "SELECT attempt, value FROM measurement WHERE context = ?"
         rows = store._connection.execute(query, (store.context("latency", {"round": i}),)).fetchall()
         assert {attempt for attempt, _ in rows} == set(range(1, 17))
-        assert {value for _, value in rows} == set(range(16))
+        assert {value for _, value in rows} == set(range(1, 17))

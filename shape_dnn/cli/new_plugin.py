@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -20,4 +21,5 @@ def command(name: str, kind: str, directory: str) -> None:
     from shape_dnn.new_plugin import write
 
     path = write(name, kind, Path(directory))
-    click.echo(f"wrote {path}; try it:  pip install -e '{path}[test]' && pytest {path}")
+    install, test = shlex.quote(f"{path}[test]"), shlex.quote(str(path))
+    click.echo(f"wrote {path}; try it:  pip install -e {install} && pytest {test}")

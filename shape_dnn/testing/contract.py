@@ -34,6 +34,9 @@ class Contract:
 
     def __init_subclass__(cls, **more: object) -> None:
         super().__init_subclass__(**more)
+        for attribute in ("options", "exceptions"):
+            if not isinstance(getattr(cls, attribute), Mapping):
+                raise TypeError(f"{cls.__name__}.{attribute} is not a mapping, such as {{'name': 'value'}}")
         for check, reason in cls.exceptions.items():
             if check not in cls.checks():
                 raise TypeError(f"{cls.__name__} excepts {check!r}, which is none of {', '.join(cls.checks())}")
