@@ -67,4 +67,4 @@ class DenseNetBC(Architecture):
         """Build the network, initialised as by He et al. (2015)."""
         from shape_dnn_densenet.network import DenseNetwork
 
-        return DenseNetwork(self.growth(shape.width), self.layers(shape.depth), input_shape[0], classes)
+        return DenseNetwork(self.growth(shape.width), [self.layers(shape.depth)] * BLOCKS, input_shape[0], classes)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from timm.models.densenet import DenseBlock, DenseTransition
 from torch import Tensor, nn
-
-from shape_dnn_densenet.architecture import BLOCKS
 
 
 class DenseNetwork(nn.Module):
@@ -13,22 +13,22 @@ class DenseNetwork(nn.Module):
 
     Args:
         growth: channels that each layer adds.
-        layers: of each block.
+        layers: of each block in turn.
         image_channels: channels of an image.
         classes: number of outputs.
     """
 
-    def __init__(self, growth: int, layers: int, image_channels: int, classes: int) -> None:
+    def __init__(self, growth: int, layers: Sequence[int], image_channels: int, classes: int) -> None:
         super().__init__()
         channels = 2 * growth
         self.stem = nn.Conv2d(image_channels, channels, 3, 1, 1, bias=False)
         self.blocks = nn.Sequential()
-        for block in range(BLOCKS):
-            self.blocks.append(DenseBlock(layers, channels, bn_size=4, growth_rate=growth))
-            channels += layers * growth
-            if block < BLOCKS - 1:
+        for block, number in enumerate(layers):
+            if block:
                 self.blocks.append(DenseTransition(channels, channels // 2))
                 channels //= 2
+            self.blocks.append(DenseBlock(number, channels, bn_size=4, growth_rate=growth))
+            channels += number * growth
         self.norm = nn.BatchNorm2d(channels)
         self.classifier = nn.Linear(channels, classes)
         for module in self.modules():

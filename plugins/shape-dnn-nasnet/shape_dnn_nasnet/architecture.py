@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from shape_dnn import Architecture, Shape
+from shape_dnn_nasnet.cell import Cell
 
 if TYPE_CHECKING:
     import torch
@@ -19,38 +20,6 @@ FILTERS = 32
 STAGES = 3
 STEM = 3
 """Channels of the stem, in filters of the first stage."""
-NORMAL_KERNELS = (5, 3, 5, 3, 3)
-REDUCTION_KERNELS = (5, 7, 7, 5, 3)
-
-
-class Cell(NamedTuple):
-    """One cell: its inputs are the outputs of the two cells before it.
-
-    Attributes:
-        is_reduction: whether it halves the image.
-        shrinks_before: whether the output of the cell before the last has twice the height and width of the last.
-        before: channels of the cell before the last.
-        last: channels of the last cell.
-        filters: of each of its operations; all of them together make its output.
-    """
-
-    is_reduction: bool
-    shrinks_before: bool
-    before: int
-    last: int
-    filters: int
-
-    @property
-    def channels(self) -> int:
-        """Channels of its output."""
-        return (4 if self.is_reduction else 6) * self.filters
-
-    @property
-    def values(self) -> int:
-        """Parameters and batch-norm statistics: two 1x1 convolutions, and five pairs of separable ones."""
-        kernels = REDUCTION_KERNELS if self.is_reduction else NORMAL_KERNELS
-        projections = (self.before + self.last) * self.filters + 8 * self.filters
-        return projections + sum(2 * self.filters * (kernel**2 + self.filters + 4) for kernel in kernels)
 
 
 class NASNetA(Architecture):

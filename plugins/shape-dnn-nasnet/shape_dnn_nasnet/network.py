@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from timm.models.nasnet import FirstCell, NormalCell, ReductionCell0
 from torch import Tensor, nn
 
-from shape_dnn_nasnet.architecture import Cell
+from shape_dnn_nasnet.cell import Cell
 
 
 class NASNetwork(nn.Module):
