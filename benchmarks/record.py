@@ -35,7 +35,8 @@ def record(name: str, seeds: int, settings: dict[str, str]) -> None:
         sizes = result.metrics["size"]
         trainings += [(seed, training, sizes[training.shape] or 0.0) for training in result.answer.trainings]
     recipe = ", ".join(f"{key} {value}" for key, value in dataclasses.asdict(parts.recipe).items())
-    flags = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in settings.items())
+    named = {key: value for key, value in settings.items() if key not in ("study", "data_dir", "workers")}
+    flags = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in named.items())
     head = [
         f"# validation accuracy in percent, size in MB, seconds of a training; {flags}",
         f"# recipe: {recipe}",
@@ -43,7 +44,7 @@ def record(name: str, seeds: int, settings: dict[str, str]) -> None:
         f" torch {metadata.version('torch')}, shape-dnn {metadata.version('shape-dnn')}",
     ]
     rows = [
-        (t.shape.depth, t.shape.width, seed, t.accuracy, f"{size:.6g}", f"{t.seconds:.3f}")
+        (t.shape.depth, t.shape.width, seed, _text(t.accuracy), f"{size:.6g}", f"{t.seconds:.3f}")
         for seed, t, size in trainings
     ]
     _write(TABLES / f"{name}.csv", head, ("depth", "width", "seed", "accuracy", "size", "seconds"), rows)
@@ -53,6 +54,10 @@ def record(name: str, seeds: int, settings: dict[str, str]) -> None:
         for epoch in t.curve
     ]
     _write(TABLES / f"{name}-curves.csv", head, ("depth", "width", "seed", "epoch", "loss", "accuracy"), epochs)
+
+
+def _text(accuracy: float | None) -> str:
+    return "" if accuracy is None else f"{accuracy:.6g}"
 
 
 def _processor() -> str:
