@@ -45,9 +45,18 @@ class Checkpoint:
     random: dict[str, Tensor]
 
     def save(self, directory: Path) -> None:
-        """Write it beside older ones of the same attempt, and then remove those."""
+        """Write it beside older ones of the same attempt, and then remove those.
+
+        One of as many epochs is the same one: it is there whole or not at all, and nobody else writes for the attempt.
+
+        Raises:
+            StudyError: it cannot be written.
+        """
         import torch
 
+        path = directory / f"{len(self.curve):06}"
+        if path.exists():
+            return
         state = {
             "curve": [[epoch.number, epoch.loss, epoch.accuracy] for epoch in self.curve],
             "seconds": self.seconds,
@@ -56,7 +65,6 @@ class Checkpoint:
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        path = directory / f"{len(self.curve):06}"
         with durable.naming_errors(path):
             older = list(directory.glob("*"))
             with durable.new_directory(path) as partial:

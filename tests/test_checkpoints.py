@@ -132,3 +132,10 @@ def test_a_search_that_was_killed_goes_on_in_the_middle_of_a_training() -> None:
     )
     assert continued["trained"] == whole["trained"]
     assert not list(Path("shape-dnn-study/checkpoints").glob("*/*")), "what is finished needs no checkpoint"
+
+
+def test_a_training_that_is_stopped_when_its_checkpoint_was_just_written_needs_no_second_one() -> None:
+    stopped = task(recipe=RECIPE, checkpoint_seconds=0.0).run(lambda _: False)
+    assert (stopped.accuracy, len(stopped.curve)) == (None, 1)
+    assert [path.name for path in Path("checkpoints/a").glob("*/*")] == ["000001"]
+    assert len(run().curve) == 5
