@@ -11,7 +11,7 @@ import argparse
 import csv
 import dataclasses
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +25,7 @@ from shape_dnn.settings import Settings
 TABLES = Path(__file__).parent / "tables"
 
 
-def record(name: str, seeds: int, settings: dict[str, str]) -> None:
+def record(name: str, seeds: int, settings: Mapping[str, str | list[str]]) -> None:
     """Train, and write both tables."""
     trainings: list[tuple[int, Training, float]] = []
     for seed in range(seeds):
@@ -35,8 +35,11 @@ def record(name: str, seeds: int, settings: dict[str, str]) -> None:
         sizes = result.metrics["size"]
         trainings += [(seed, training, sizes[training.shape] or 0.0) for training in result.answer.trainings]
     recipe = ", ".join(f"{key} {value}" for key, value in dataclasses.asdict(parts.recipe).items())
-    named = {key: value for key, value in settings.items() if key not in ("study", "data_dir", "workers")}
-    flags = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in named.items())
+    named = {key: value for key, value in settings.items() if key not in ("study", "data_dir", "workers", "option")}
+    flags = " ".join(
+        [f"--{key.replace('_', '-')} {value}" for key, value in named.items()]
+        + [f"-o {option}" for option in settings["option"]]
+    )
     head = [
         f"# validation accuracy in percent, size in MB, seconds of a training; {flags}",
         f"# recipe: {recipe}",
@@ -81,8 +84,13 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--seeds", type=int, default=3)
     arguments, flags = parser.parse_known_args()
-    names = [flag.removeprefix("--").replace("-", "_") for flag in flags[::2]]
-    record(arguments.name, arguments.seeds, dict(zip(names, flags[1::2], strict=True)))
+    settings: dict[str, str | list[str]] = {"option": []}
+    for flag, value in zip(flags[::2], flags[1::2], strict=True):
+        if flag in ("-o", "--option"):
+            settings["option"] = [*settings["option"], value]
+        else:
+            settings[flag.removeprefix("--").replace("-", "_")] = value
+    record(arguments.name, arguments.seeds, settings)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,10 @@ class TestFashionMnist(TestMnist):
     name = "fashion-mnist"
 
 
+class TestReducedMnist(TestMnist):
+    options = {"data_dir": "data", "size": "14"}
+
+
 class TestCifar10(FilesContract):
     name = "cifar10"
 

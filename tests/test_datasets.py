@@ -89,6 +89,16 @@ def test_mnist_is_found_flat_or_as_torchvision_lays_it_out(place: str, ending: s
     assert train.labels.tolist() == [i % 10 for i in range(40)]
 
 
+def test_a_reduced_image_holds_the_means_of_squares() -> None:
+    write_mnist(Path("data"), "")
+    whole, _ = Mnist("data").load()
+    reduced, _ = Mnist("data", size=14).load()
+    assert reduced.images.shape == (40, 1, 14, 14) == (40, *Mnist("data", size=14).input_shape)
+    assert reduced.images[7, 0, 3, 5] == round(float(whole.images[7, 0, 6:8, 10:12].mean()))
+    with pytest.raises(UsageError, match="size=13: accepted are 28, 14, 7, 4, 2, 1 pixels"):
+        Mnist("data", size=13)
+
+
 @pytest.mark.parametrize("place", [".", "cifar-10-batches-py"])
 def test_cifar10_batches(place: str) -> None:
     write_cifar10(Path("data") / place)

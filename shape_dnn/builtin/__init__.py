@@ -49,8 +49,9 @@ def shape_dnn_datasets() -> Iterable[Plugin]:
     downloadable = {**files, "download": _DOWNLOAD}
     package = "shape_dnn.builtin.datasets"
     mnist = "60,000 images, 28x28x1, 10 classes"
-    yield Plugin("mnist", f"handwritten digits: {mnist}", f"{package}.mnist:Mnist", downloadable)
-    yield Plugin("fashion-mnist", f"articles of clothing: {mnist}", f"{package}.mnist:FashionMnist", downloadable)
+    reducible = {**downloadable, "size": Option(28, "height and width to which images are reduced")}
+    yield Plugin("mnist", f"handwritten digits: {mnist}", f"{package}.mnist:Mnist", reducible)
+    yield Plugin("fashion-mnist", f"articles of clothing: {mnist}", f"{package}.mnist:FashionMnist", reducible)
     cifar = "photographs: 50,000 images, 32x32x3"
     yield Plugin("cifar10", f"{cifar}, 10 classes", f"{package}.cifar:Cifar10", downloadable)
     yield Plugin("cifar100", f"{cifar}, 100 classes", f"{package}.cifar:Cifar100", downloadable)

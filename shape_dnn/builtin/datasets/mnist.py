@@ -8,8 +8,8 @@ import numpy as np
 
 from shape_dnn.builtin.datasets import files
 from shape_dnn.builtin.datasets.downloadable import Downloadable
-from shape_dnn.errors import DatasetError
-from shape_dnn.kinds import LabelledImages
+from shape_dnn.errors import DatasetError, UsageError
+from shape_dnn.kinds import InputShape, LabelledImages
 from shape_dnn.recipes import WRN_PAPER, Recipe
 
 
@@ -18,16 +18,37 @@ def _names(part: str, content: str) -> tuple[str, ...]:
     return (f"{plain}.gz", plain, plain.replace("-idx", ".idx"))
 
 
-class Mnist(Downloadable):
-    """Handwritten digits (LeCun et al. 1998): 60,000 and 10,000 grey images of 28x28 pixels, gzipped or not."""
+PIXELS = 28
 
-    input_shape = (1, 28, 28)
+
+class Mnist(Downloadable):
+    """Handwritten digits (LeCun et al. 1998): 60,000 and 10,000 grey images of 28x28 pixels, gzipped or not.
+
+    Args:
+        data_dir: the directory.
+        limit: keep at most this many training images; 0 keeps all.
+        download: let torchvision fetch missing files.
+        size: height and width in pixels to which images are reduced, each pixel the mean of a square of former ones.
+    """
+
     classes = 10
     name = "mnist"
     torchvision_name = "MNIST"
     folder = "MNIST/raw"
     required = tuple(_names(part, content) for part in ("train", "t10k") for content in ("images-idx3", "labels-idx1"))
     flip = False
+
+    def __init__(self, data_dir: str = "", limit: int = 0, download: bool = False, size: int = PIXELS) -> None:
+        if size < 1 or PIXELS % size:
+            accepted = ", ".join(str(divisor) for divisor in range(PIXELS, 0, -1) if PIXELS % divisor == 0)
+            raise UsageError(f"dataset.size={size}: accepted are {accepted} pixels", setting="option")
+        super().__init__(data_dir, limit, download)
+        self.size = size
+
+    @property
+    def input_shape(self) -> InputShape:
+        """One channel, and the size to which images are reduced."""
+        return (1, self.size, self.size)
 
     def read(self, root: Path) -> tuple[LabelledImages, LabelledImages]:
         """Read the four files."""
@@ -36,9 +57,14 @@ class Mnist(Downloadable):
 
     def _part(self, images_path: Path, labels_path: Path) -> LabelledImages:
         images, labels = files.read_idx(images_path, 3), files.read_idx(labels_path, 1)
-        if images.shape[1:] != self.input_shape[1:]:
-            pixels, expected = images.shape[1:], self.input_shape[1:]
-            raise DatasetError(f"{images_path} holds images of {pixels} pixels instead of {expected}")
+        if images.shape[1:] != (PIXELS, PIXELS):
+            raise DatasetError(
+                f"{images_path} holds images of {images.shape[1:]} pixels instead of {(PIXELS, PIXELS)}"
+            )
+        if self.size < PIXELS:
+            side = PIXELS // self.size
+            squares = images.reshape(len(images), self.size, side, self.size, side)
+            images = np.rint(squares.mean((2, 4), dtype=np.float32)).astype(np.uint8)
         part = LabelledImages(images[:, None], labels.astype(np.int64))
         return files.check_labels(labels_path, part, self.classes)
 
