@@ -17,6 +17,7 @@ from shape_dnn.events import Event, ignore
 from shape_dnn.kinds import Executor, Observer, Workload
 from shape_dnn.memory import TRAINING, Memory
 from shape_dnn.records import Measurement
+from shape_dnn.repetitions import Repetitions
 from shape_dnn.result import ALWAYS_SHOWN, Result
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
@@ -83,26 +84,37 @@ def _search(parts: Assembly, notify: Notify) -> Result:
         stack.callback(store.close)
         executor, terminator = parts.executor, parts.terminator
         stack.callback(_close, executor.instance)
-        study = Study(
-            store, problem.workload, parts.meters, {}, parts.settings.fit_depths, problem, executor, terminator,
-            parts.workers, notify, parts.settings.retry_failed, parts.settings.remeasure,
-            parts.settings.checkpoint_minutes, parts.settings.hang_minutes,
-        )  # fmt: skip
-        study.prepare()
-        with _recorded(store, "tune", parts, study):
-            answer = tuning.search(shapes, query, modelling, study, notify)
-        return _result(parts, answer, study, problem.architecture.choice.name, study.new_trainings)
+        studies = [
+            Study(
+                store, problem.workload, parts.meters, {}, parts.settings.fit_depths, problem.with_seed(seed), executor,
+                terminator, parts.workers, notify, parts.settings.retry_failed, parts.settings.remeasure,
+                parts.settings.checkpoint_minutes, parts.settings.hang_minutes,
+            )
+            for seed in parts.seeds
+        ]  # fmt: skip
+        for study in studies:
+            study.prepare()
+        with _recorded(store, "tune", parts, studies):
+            answer = tuning.search(shapes, query, modelling, _together(studies), notify)
+        new_trainings = sum(study.new_trainings for study in studies)
+        return _result(parts, answer, studies[0], problem.architecture.choice.name, new_trainings)
+
+
+def _together(facts: Sequence[Facts]) -> Facts:
+    """Take the facts of several seeds together."""
+    return facts[0] if len(facts) == 1 else Repetitions(facts)
 
 
 def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
     for metric in sorted(parts.metrics_in_question - {"accuracy"}):
         parts.replay.measure(metric, parts.shapes)  # so that a column the goal lacks shows at once
     arch = parts.settings.arch if "arch" in parts.settings.model_fields_set else None
+    facts = _together(parts.replays)
     if dry_run:
-        answer = tuning.plan(parts.shapes, parts.query, parts.modelling, parts.replay)
+        answer = tuning.plan(parts.shapes, parts.query, parts.modelling, facts)
     else:
-        answer = tuning.search(parts.shapes, parts.query, parts.modelling, parts.replay, notify)
-    return _result(parts, answer, parts.replay, arch, len(answer.trainings))
+        answer = tuning.search(parts.shapes, parts.query, parts.modelling, facts, notify)
+    return _result(parts, answer, parts.replay, arch, len(answer.trainings) * len(parts.seeds))
 
 
 def _plan(parts: Assembly) -> Result:
@@ -111,16 +123,18 @@ def _plan(parts: Assembly) -> Result:
     store = Store(directory, create=False) if (directory / FILE_NAME).is_file() else Store.in_memory()
     try:
         # A dataset or a sensor that is missing stops the plan, as it would stop the search.
-        identities = {TRAINING: problem.training_identity}
+        _ = problem.training_identity
+        identities = {_training(i): problem.with_seed(seed).training_identity for i, seed in enumerate(parts.seeds)}
         for metric, meter in parts.meters.items():
             if not is_formula(meter):
                 identities[metric] = problem.measurement_identity(meter)
-        found = {kind: store.find_context(kind, identity) for kind, identity in identities.items()}
+        found = {kind: store.find_context(kind.split()[0], identity) for kind, identity in identities.items()}
         contexts = {kind: context for kind, context in found.items() if context is not None}
-        memory = Memory(store, problem.workload, parts.meters, contexts, parts.settings.fit_depths)
-        answer = tuning.plan(parts.shapes, parts.query, parts.modelling, memory)
-        new_trainings = len(answer.trainings) - len(memory.train([t.shape for t in answer.trainings]))
-        return _result(parts, answer, memory, parts.settings.arch, new_trainings)
+        memories = _memories(store, problem.workload, parts, contexts)
+        answer = tuning.plan(parts.shapes, parts.query, parts.modelling, _together(memories))
+        planned = [training.shape for training in answer.trainings]
+        new_trainings = sum(len(planned) - len(memory.train(planned)) for memory in memories)
+        return _result(parts, answer, memories[0], parts.settings.arch, new_trainings)
     finally:
         store.close()
 
@@ -161,12 +175,28 @@ def ask(study: str | Path, **settings: Any) -> Result:
         parts = Assembly(Settings.create({**kept, **settings, "option": [*options, *asked.option]}))
         architecture = parts.architecture.instance
         workload = Workload(architecture, (channels, height, width), classes, parts.settings.batch_size, "")
-        memory = Memory(store, workload, parts.meters, dict(former.contexts), parts.settings.fit_depths)
-        _check_known(parts, memory)
-        answer = tuning.recall(parts.shapes, parts.query, parts.model.instance, memory)
-        return _result(parts, answer, memory, parts.settings.arch, 0)
+        memories = _memories(store, workload, parts, former.contexts)
+        _check_known(parts, memories[0])
+        answer = tuning.recall(parts.shapes, parts.query, parts.model.instance, _together(memories))
+        return _result(parts, answer, memories[0], parts.settings.arch, 0)
     finally:
         store.close()
+
+
+def _training(place: int) -> str:
+    """Name the family of trainings of the first seed, or of a later one, among those of a run."""
+    return TRAINING if place == 0 else f"{TRAINING} {place}"
+
+
+def _memories(store: Store, workload: Workload, parts: Assembly, contexts: Mapping[str, int]) -> list[Memory]:
+    """Return what is known for each seed."""
+    memories = []
+    for place in range(len(parts.seeds)):
+        own = {kind: context for kind, context in contexts.items() if not kind.startswith(TRAINING)}
+        if _training(place) in contexts:
+            own[TRAINING] = contexts[_training(place)]
+        memories.append(Memory(store, workload, parts.meters, own, parts.settings.fit_depths))
+    return memories
 
 
 def _check_known(parts: Assembly, memory: Memory) -> None:
@@ -182,7 +212,9 @@ def _check_known(parts: Assembly, memory: Memory) -> None:
             warnings.warn(f"the study does not know the {metric} of {count}; these are left out", stacklevel=3)
 
 
-QUESTION = ("max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "model")
+QUESTION = (
+    "max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "pareto", "confidence", "model",
+)  # fmt: skip
 """The settings that a question about a study may change."""
 
 
@@ -222,7 +254,7 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
             parts.workers, notify, remeasure=parts.settings.remeasure,
         )  # fmt: skip
         found: dict[Shape, dict[str, Measurement]] = {shape: {} for shape in shapes}
-        with _recorded(store, "measure", parts, study):
+        with _recorded(store, "measure", parts, [study]):
             for metric in metrics:
                 values = study.estimate(metric, shapes)
                 known = {} if is_formula(meters[metric]) else study.estimates(metric, shapes)
@@ -232,7 +264,7 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
 
 
 @contextmanager
-def _recorded(store: Store, command: str, parts: Assembly, study: Study) -> Iterator[None]:
+def _recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Study]) -> Iterator[None]:
     """Keep in the study that a command works on it, and how it ended."""
     number = store.begin_run(command, parts.settings.model_dump(mode="json"), _problem_record(parts))
     state = "interrupted"
@@ -240,7 +272,11 @@ def _recorded(store: Store, command: str, parts: Assembly, study: Study) -> Iter
         yield
         state = "done"
     finally:
-        store.end_run(number, study.contexts, state)
+        contexts = dict(studies[0].contexts)
+        for place, study in enumerate(studies):
+            if TRAINING in study.contexts:
+                contexts[_training(place)] = study.contexts[TRAINING]
+        store.end_run(number, contexts, state)
 
 
 def sized_shapes(parts: Assembly) -> list[tuple[Shape, float]]:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from shape_dnn import devices
+from shape_dnn import devices, goal_expressions
 from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, check_consistent
 from shape_dnn.errors import PluginError, UsageError, blame
 from shape_dnn.kinds import (
@@ -46,6 +46,8 @@ RESERVED = frozenset(
     {"depth", "width", "seed", "accuracy", "predicted_accuracy", "predicted_std", "test_accuracy", "training"}
 )
 """Words of results and studies that no metric can be called."""
+CONFIDENCE = 0.9
+"""With which the answer is to stand where the sampler decides by what is asked."""
 USUAL_COSTS: Mapping[str, float] = {"size": 0.0, "latency": 1.0, "energy": 2.0}
 """Order of the filters where no meter declares it, as in a replay; any other metric comes after them."""
 
@@ -80,6 +82,8 @@ class Assembly:
             if flag in SEVERAL:
                 continue
             name = getattr(settings, flag)
+            if flag == "goal" and name is not None and self._is_expression(name):
+                continue
             if name is not None:
                 self.registry.check_options(kind, name, self._options.get(flag, {}))
             elif flag in self._options:
@@ -210,24 +214,65 @@ class Assembly:
         return tuple(constraints)
 
     @cached_property
-    def goal(self) -> Loaded[Goal] | None:
-        """What makes the best shape, if the user said so."""
-        if self.settings.goal is None:
+    def goal(self) -> Goal | None:
+        """What makes the best shape, if the user said so: a plugin, or an expression over metrics."""
+        text = self.settings.goal
+        if text is None:
             return None
-        goal: Loaded[Goal] = self._load("goal", self.settings.goal)
+        if self.settings.pareto:
+            raise UsageError("contradicts --goal: a front has no best shape; give one of them", setting="pareto")
+        if self._is_expression(text):
+            goal = goal_expressions.parse(text, self._goal_by_name)
+            for metric in goal.metrics:
+                self._metric("goal", metric)
+            return goal
+        return self._load_goal(text)
+
+    def _is_expression(self, goal: str) -> bool:
+        """Tell whether a goal is written out, rather than the name of a plugin. A metric alone is an expression."""
+        if goal in self.registry.names("goal"):
+            return False
+        in_table = self.table is not None and goal in self.table.columns
+        return not re.fullmatch(r"[a-z][a-z0-9-]*", goal) or in_table or goal in self.registry.names("meter")
+
+    def _goal_by_name(self, name: str) -> Goal | None:
+        return self._load_goal(name) if name in self.registry.names("goal") else None
+
+    def _load_goal(self, name: str) -> Goal:
+        goal: Loaded[Goal] = self._load("goal", name)
         metrics = getattr(goal.instance, "metrics", None)
         if not isinstance(metrics, tuple | list) or not all(isinstance(metric, str) for metric in metrics):
-            raise PluginError(
-                f"goal {goal.choice.name!r} of {goal.source} has metrics {metrics!r}, not a tuple of names"
-            )
-        return goal
+            raise PluginError(f"goal {name!r} of {goal.source} has metrics {metrics!r}, not a tuple of names")
+        return goal.instance
+
+    @cached_property
+    def pareto(self) -> tuple[str, ...]:
+        """The metrics whose trade-off is asked for."""
+        metrics = self.settings.pareto
+        if len(metrics) == 1 or len(set(metrics)) < len(metrics):
+            raise UsageError(f"{', '.join(metrics)}: a front has two different metrics or more", setting="pareto")
+        for metric in metrics:
+            self._metric("pareto", metric)
+        return metrics
 
     @cached_property
     def query(self) -> Query:
         """Limits and goal."""
         costs = {metric: meter.instance.cost for metric, meter in self.meters.items()}
         asked = {metric: USUAL_COSTS.get(metric, math.inf) for metric in self.metrics_in_question}
-        return Query(self.constraints, None if self.goal is None else self.goal.instance, {**asked, **costs})
+        return Query(self.constraints, self.goal, {**asked, **costs}, self.confidence, self.pareto)
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability with which the answer is to stand; None to go by expected accuracies alone."""
+        if self.settings.confidence is None and self.sampler.instance.confident:
+            return CONFIDENCE
+        return self.settings.confidence
+
+    @cached_property
+    def sampler(self) -> Loaded[Sampler]:
+        """Which shapes are trained."""
+        return self._load("sampler", self.settings.sampler)
 
     @cached_property
     def modelling(self) -> Modelling:
@@ -237,8 +282,8 @@ class Assembly:
             strategy = _training_count(self.settings.train)
         else:
             strategy = self._load("strategy", self.settings.strategy).instance
-        sampler: Loaded[Sampler] = self._load("sampler", self.settings.sampler)
-        return Modelling(strategy, sampler.instance, self.model.instance)
+        at_once = self.settings.workers or (1 if self.table is not None or self.device != "cpu" else devices.cores())
+        return Modelling(strategy, self.sampler.instance, self.model.instance, at_once)
 
     @cached_property
     def model(self) -> Loaded[AccuracyModel]:
@@ -299,11 +344,27 @@ class Assembly:
         """Trainings at once; one on a GPU unless the user says otherwise."""
         return self.settings.workers or (None if self.device == "cpu" else 1)
 
-    @cached_property
+    @property
+    def seeds(self) -> range:
+        """Those of the trainings of each shape."""
+        return range(self.settings.seed, self.settings.seed + self.settings.seeds)
+
+    @property
     def replay(self) -> Replay:
-        """Facts from the table."""
-        assert self.table is not None  # noqa: S101 - asked for only then
-        return Replay(self.table, self.settings.seed, self.meters, self.workload_of_table)
+        """Facts from the table, for the first seed."""
+        return self.replays[0]
+
+    @cached_property
+    def replays(self) -> list[Replay]:
+        """Facts from the table, for each seed."""
+        table = self.table
+        assert table is not None  # noqa: S101 - asked for only then
+        least = min(table.rows, key=lambda shape: (len(table.rows[shape]), shape))
+        number = len(table.rows[least])
+        if self.settings.seeds > number:
+            message = f"{self.settings.seeds} is more than the {number} trainings of shape {least} in {table.path}"
+            raise UsageError(message, setting="seeds")
+        return [Replay(table, seed, self.meters, self.workload_of_table) for seed in self.seeds]
 
     @cached_property
     def workload_of_table(self) -> Workload | None:
@@ -326,8 +387,8 @@ class Assembly:
     @cached_property
     def metrics_in_question(self) -> set[str]:
         """The metrics that the limits and the goal need."""
-        goal = self.goal.instance.metrics if self.goal is not None else ()
-        return {*(constraint.metric for constraint in self.constraints), *goal}
+        goal = self.goal.metrics if self.goal is not None else ()
+        return {*(constraint.metric for constraint in self.constraints), *goal, *self.pareto}
 
     def _load(self, kind: str, name: str) -> Loaded[Any]:
         given = self._options.get(KINDS[kind].flag, {})
@@ -438,6 +499,7 @@ class TrainingCount(Strategy):
         part: of the candidates instead.
     """
 
+    exact = True
     number: int | None = None
     part: Fraction | None = None
 

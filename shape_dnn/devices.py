@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
@@ -37,6 +38,12 @@ def available() -> list[str]:
 
     cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     return ["cpu", *cuda]
+
+
+def cores() -> int:
+    """Count the processors this process may use, which not every system tells apart from those there are."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shape_dnn.events import Event
+    from shape_dnn.outlook import Outlook
     from shape_dnn.records import Epoch, Measurement, Prediction, Training
     from shape_dnn.shape import Shape
     from shape_dnn.work import Outcome, Task
@@ -238,6 +239,9 @@ class Instrument(Meter):
 class Strategy(ABC):
     """How many shapes to train (paper, Section 4)."""
 
+    exact: ClassVar[bool] = False
+    """Whether so many are wanted even if the sampler could do with fewer."""
+
     @abstractmethod
     def count(self, candidates: int) -> int:
         """Return how many of ``candidates`` shapes to train, from 1 to ``candidates``."""
@@ -245,6 +249,13 @@ class Strategy(ABC):
 
 class Sampler(ABC):
     """Which shapes to train (paper, Section 4)."""
+
+    confident: ClassVar[bool] = False
+    """Whether it decides by what is asked, so that a search with it trains until the answer stands with a confidence
+    (``--confidence``) even if none is given."""
+
+    def consider(self, outlook: Outlook) -> None:  # noqa: B027 - most samplers do not care
+        """Be told what is asked and what is known of the answer, before every choice."""
 
     @abstractmethod
     def choose(self, shapes: Sequence[Shape], observed: Sequence[Training], budget: int) -> Sequence[Shape]:
@@ -269,6 +280,30 @@ class AccuracyModel(ABC):
     @abstractmethod
     def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
         """Predict each shape, in order."""
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of one training's accuracy about what is expected of its shape, in points.
+
+        0 unless the model estimates it; the standard deviation of a prediction is then taken for doubt about the shape.
+        """
+        return 0.0
+
+    def draw(self, shapes: Sequence[Shape], number: int, seed: int) -> NDArray[np.float64] | None:
+        """Draw surfaces of expected accuracy, each as likely as the next, of shape (number, number of shapes).
+
+        The noise of a single training is no part of them. Decisions under uncertainty rest on these draws.
+
+        Args:
+            shapes: of which to draw.
+            number: of draws.
+            seed: of the draws; the same fit and the same seed give the same draws.
+
+        Returns:
+            The draws; None if the model cannot tell. Shapes are then taken to vary independently, by the standard
+            deviation of their predictions, or where there is none by what the model errs on trainings it was not shown.
+        """
+        return None
 
 
 class Goal(ABC):

@@ -44,6 +44,14 @@ class Problem:
     seed: int
     plugin_files: tuple[Path, ...] = ()
 
+    def with_seed(self, seed: int) -> Problem:
+        """Return the same problem with another seed; what was read of the dataset is shared."""
+        other = dataclasses.replace(self, seed=seed)
+        for name in ("images", "fingerprint"):
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
+        return other
+
     @property
     def workload(self) -> Workload:
         """What meters need to know."""

@@ -55,6 +55,7 @@ class Training:
         reason: empty for a finished training.
         curve: one point per finished epoch.
         seconds: duration of the training.
+        repetitions: accuracies with different seeds, of which ``accuracy`` is the mean; empty if there was only one.
     """
 
     shape: Shape
@@ -62,6 +63,12 @@ class Training:
     reason: str = ""
     curve: tuple[Epoch, ...] = ()
     seconds: float | None = None
+    repetitions: tuple[float, ...] = ()
+
+    @property
+    def accuracies(self) -> tuple[float, ...]:
+        """The accuracy of every single training that came to one."""
+        return self.repetitions or (() if self.accuracy is None else (self.accuracy,))
 
 
 @dataclass(frozen=True)

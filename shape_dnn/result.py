@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from shape_dnn.errors import NothingCompliesError
@@ -85,6 +85,9 @@ class Result:
             "shapes": self.rows(),
             "best": None if best is None else {**self._row(best), "test_accuracy": answer.test_accuracy},
             "verified": answer.verified,
+            **({} if answer.noise is None else {"noise": asdict(answer.noise)}),
+            **({} if answer.certificate is None else {"certificate": asdict(answer.certificate)}),
+            **({} if answer.closest is None else {"closest": self._row(answer.closest)}),
             "cost": self.cost,
             "plugins": [dict(plugin) for plugin in self.plugins],
         }
@@ -116,11 +119,22 @@ class Result:
         emptied = next((s for s in answer.stages if s.after == 0), None)
         if emptied is not None:
             count = f"{emptied.before} shapes" if emptied.before != 1 else "one shape"
-            raise NothingCompliesError(f"nothing complies: {emptied.constraint} dropped the last {count}")
+            raise NothingCompliesError(
+                f"nothing complies: {emptied.constraint} dropped the last {count}{self._closest()}"
+            )
         limits = " and ".join(str(s.constraint) for s in answer.stages if s.constraint.metric == "accuracy")
         raise NothingCompliesError(
             f"nothing complies: every shape predicted to meet {limits or 'the constraints'} failed it when trained"
+            + self._closest()
         )
+
+    def _closest(self) -> str:
+        """Tell which shape comes closest to the limits on accuracy, if that is why nothing complies."""
+        closest = self.answer.closest
+        if closest is None or closest.expected_accuracy is None:
+            return ""
+        how = "predicted" if closest.accuracy is None else "trained"
+        return f"; the closest is {closest.shape} with a {how} accuracy of {closest.expected_accuracy:.2f} %"
 
     def _row(self, candidate: Candidate) -> dict[str, Any]:
         prediction = candidate.prediction

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence, Set
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from shape_dnn.errors import PluginError, blame, label
 from shape_dnn.kinds import AccuracyModel, Formula, Goal, Instrument, Meter, Sampler, Strategy, Workload
 from shape_dnn.plugins import Loaded
 from shape_dnn.records import Measurement, Prediction, Training
 from shape_dnn.shape import Shape
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from shape_dnn.outlook import Outlook
 
 
 def budget(strategy: Strategy, candidates: int) -> int:
@@ -22,6 +29,12 @@ def budget(strategy: Strategy, candidates: int) -> int:
             accepted = f"accepted are whole numbers from 1 to {candidates}"
             raise PluginError(f"{label(strategy)} asks for {count!r} trainings of {candidates} shapes; {accepted}")
     return count
+
+
+def consider(sampler: Sampler, outlook: Outlook) -> None:
+    """Tell a sampler what is asked, and what is known of the answer."""
+    with blame(sampler):
+        sampler.consider(outlook)
 
 
 def choose(
@@ -42,14 +55,68 @@ def choose(
     return batch
 
 
-def predict(model: AccuracyModel, accuracies: Mapping[Shape, float], shapes: Sequence[Shape]) -> list[Prediction]:
-    """Fit a model and ask it for every shape: a finite mean, and a standard deviation or none."""
+def fit(model: AccuracyModel, trainings: Sequence[Training]) -> None:
+    """Fit a model to the accuracy of every single training; a shape trained several times weighs accordingly."""
+    pairs = [(training.shape, accuracy) for training in trainings for accuracy in training.accuracies]
     with blame(model):
-        model.fit(list(accuracies), list(accuracies.values()))
+        model.fit([shape for shape, _ in pairs], [accuracy for _, accuracy in pairs])
+
+
+def predict(model: AccuracyModel, trainings: Sequence[Training], shapes: Sequence[Shape]) -> list[Prediction]:
+    """Fit a model and ask it for every shape: a finite mean, and a standard deviation or none."""
+    fit(model, trainings)
+    with blame(model):
         predictions = [_plain(prediction) for prediction in model.predict(shapes)]
         if len(predictions) != len(shapes):
             raise PluginError(f"{label(model)} made {len(predictions)} predictions for {len(shapes)} shapes")
     return predictions
+
+
+def draw(
+    model: AccuracyModel, trainings: Sequence[Training], shapes: Sequence[Shape], number: int
+) -> NDArray[np.float64]:
+    """Fit a model and draw surfaces of expected accuracy: finite numbers, of shape (number, number of shapes)."""
+    import numpy as np
+
+    predictions = predict(model, trainings, shapes)
+    with blame(model):
+        drawn = model.draw(shapes, number, seed=len(trainings))
+        if drawn is None:
+            normal = np.random.default_rng(len(trainings)).standard_normal((number, len(shapes)))
+            unknown = any(prediction.std is None for prediction in predictions)
+            error = _left_out_error(model, trainings) if unknown else 0.0
+            deviations = [error if prediction.std is None else prediction.std for prediction in predictions]
+            drawn = [prediction.mean for prediction in predictions] + np.array(deviations) * normal
+        draws = np.asarray(drawn, float)
+        if draws.shape != (number, len(shapes)) or not np.isfinite(draws).all():
+            raise PluginError(
+                f"{label(model)} returned draws of shape {draws.shape} instead of {(number, len(shapes))}"
+                " or with values that are not finite"
+            )
+    return draws
+
+
+def _left_out_error(model: AccuracyModel, trainings: Sequence[Training]) -> float:
+    """Return the root mean square error of a model on each training when shown the others; fits the model anew."""
+    finished = [training for training in trainings if training.accuracy is not None]
+    squares = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a model has to say of few trainings, it said of all of them
+        for i, training in enumerate(finished):
+            if len(finished) > 1:
+                (prediction,) = predict(model, [*finished[:i], *finished[i + 1 :]], [training.shape])
+                squares.append((prediction.mean - (training.accuracy or 0.0)) ** 2)
+        fit(model, trainings)
+    return math.sqrt(math.fsum(squares) / len(squares)) if squares else 0.0
+
+
+def noise(model: AccuracyModel) -> float:
+    """Ask a model that was fitted for the standard deviation of a training: a number from 0."""
+    with blame(model):
+        value = float(model.noise)
+        if not 0 <= value < math.inf:
+            raise PluginError(f"{label(model)} says that trainings vary by {value}, which is no standard deviation")
+    return value
 
 
 def score(goal: Goal, values: Mapping[str, float]) -> float:

@@ -28,8 +28,19 @@ def _texts(value: object) -> object:
     return tuple(map(_text, value)) if isinstance(value, list | tuple) else value
 
 
+def _names(value: object) -> object:
+    """Accept names separated by commas, and lists of such texts."""
+    texts = (value,) if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        return value
+    return tuple(name.strip() for text in texts for name in text.split(","))
+
+
 Text = Annotated[str, BeforeValidator(_text)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
 class Settings(BaseModel):
@@ -50,11 +61,24 @@ class Settings(BaseModel):
     min_accuracy: Text | None = Field(None, description="Lowest accuracy, for example 95%.")
     max: Texts = Field((), description="METRIC=VALUE, an upper limit on any metric; repeatable.")
     min: Texts = Field((), description="METRIC=VALUE, a lower limit on any metric; repeatable.")
-    goal: Text | None = Field(None, description="What makes the best shape; without it all that comply are returned.")
+    goal: Text | None = Field(
+        None,
+        description="What makes the best shape: a metric, an expression such as 'latency + 0.2*energy', or several in "
+        "order, accuracy:0.5,size; without it all that comply are returned.",
+    )
+    pareto: Names = Field((), description="METRIC,METRIC, return the shapes that no other beats in all of them.")
     strategy: Text = Field("standard", description="How many shapes to train, by the size of the space.")
     train: Text | None = Field(None, description="Number or percentage of shapes to train instead, 12 or 20%.")
-    sampler: Text = Field("interval", description="Which shapes to train.")
-    model: Text = Field("ridge", description="Accuracy model that predicts the others.")
+    sampler: Text = Field("active", description="Which shapes to train.")
+    model: Text = Field("log-linear", description="Accuracy model that predicts the others.")
+    confidence: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        allow_inf_nan=False,
+        description="Train until the answer stands with this probability, and list what complies with it; "
+        "by default 0.9 with the sampler active, and expected accuracies alone with others.",
+    )
     batch_size: int = Field(1, ge=1, lt=2**31, description="Images in a measured forward pass.")
     device: Text = Field("auto", description="Where to train and measure: cpu, cuda, cuda:1, or auto.")
     recipe: Literal["short", "paper"] = Field("short", description="Training recipe: quick, or that of the paper.")
@@ -63,6 +87,7 @@ class Settings(BaseModel):
         None, gt=0, allow_inf_nan=False, description="Highest learning rate instead of the recipe's."
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of everything random.")
+    seeds: int = Field(1, ge=1, le=1000, description="Trainings of each shape, with seeds from --seed on.")
     protocol: Literal["validation", "paper"] = Field(
         "validation", description="Judge epochs on held-out training images, or on the test set as in the paper."
     )

@@ -5,9 +5,12 @@ Nothing here knows a plugin, a file or a device. Facts come from a study, or fro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from fractions import Fraction
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Protocol
 
 from shape_dnn import rules
 from shape_dnn.constraints import Constraint
@@ -15,7 +18,11 @@ from shape_dnn.errors import PluginError, label
 from shape_dnn.events import Event, StageFinished, ignore
 from shape_dnn.kinds import AccuracyModel, Goal, Sampler, Strategy
 from shape_dnn.records import Prediction, Training
+from shape_dnn.repetitions import Noise
 from shape_dnn.shape import Shape, by_width_then_depth
+
+if TYPE_CHECKING:
+    from shape_dnn.outlook import Outlook
 
 
 class Facts(Protocol):
@@ -42,11 +49,16 @@ class Query:
         constraints: limits on metrics.
         goal: orders the shapes that comply; without one, all are returned.
         costs: declared cost of obtaining each metric; the cheapest limit is applied first, and accuracy last.
+        confidence: probability from which a shape that was not trained counts as complying, and the answer as found;
+            None to go by expected accuracies alone, as the paper does.
+        pareto: metrics whose trade-off is asked for instead of a best shape.
     """
 
     constraints: Sequence[Constraint] = ()
     goal: Goal | None = None
     costs: Mapping[str, float] = field(default_factory=dict)
+    confidence: float | None = None
+    pareto: Sequence[str] = ()
 
     @property
     def non_functional(self) -> list[Constraint]:
@@ -68,11 +80,13 @@ class Modelling:
         strategy: how many shapes to train.
         sampler: which.
         model: predicts the others.
+        workers: how many can be trained at once.
     """
 
     strategy: Strategy
     sampler: Sampler
     model: AccuracyModel
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -105,6 +119,30 @@ class Candidate:
             return self.accuracy
         return None if self.prediction is None else self.prediction.mean
 
+    def probability(self, limit: Constraint) -> float:
+        """Return the probability that a training of this shape meets a limit on accuracy; 0 or 1 if it was trained."""
+        if self.accuracy is not None or self.prediction is None or not self.prediction.std:
+            return float(limit.allows(self.expected_accuracy))
+        below = NormalDist(self.prediction.mean, self.prediction.std).cdf(limit.limit)
+        return below if limit.upper else 1 - below
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How sure an answer is.
+
+    Attributes:
+        confidence: what was asked for.
+        doubt: with a goal, the probability that a shape that was not trained is better than the best by more than the
+            tolerance (or complies at all, if none was found). Without one, the largest probability that one of the
+            shapes is on the other side of a limit by more than the tolerance.
+        tolerance: the standard deviation of a training's accuracy, in points: what is within it no search can tell.
+    """
+
+    confidence: float
+    doubt: float
+    tolerance: float
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -118,6 +156,8 @@ class Answer:
         complying: shapes that meet all limits.
         best: the best of them by the goal; None without a goal, or if there is none.
         test_accuracy: of the best on the test set, if it was read.
+        certificate: how sure it is, if a confidence was asked for.
+        closest: if nothing complies for lack of accuracy, the shape that comes closest.
     """
 
     space: int
@@ -127,11 +167,18 @@ class Answer:
     complying: tuple[Candidate, ...]
     best: Candidate | None
     test_accuracy: float | None = None
+    certificate: Certificate | None = None
+    closest: Candidate | None = None
 
     @property
     def verified(self) -> bool:
         """Whether the best shape was trained, and so is known to comply."""
         return self.best is not None and self.best.accuracy is not None
+
+    @property
+    def noise(self) -> Noise | None:
+        """How much accuracies vary from training to training; None if no shape was trained more than once."""
+        return Noise.estimate(self.trainings)
 
 
 def search(
@@ -151,18 +198,29 @@ def search(
         notify: told after each stage.
     """
     survivors, stages = apply_limits(shapes, query, facts, notify)
-    trainings = train_sample(survivors, modelling, facts)
+    trainings = train_sample(survivors, query, modelling, facts)
+    number, certificate = len(survivors), None
+    if query.confidence is not None and survivors:
+        survivors, trainings, certificate = settle(survivors, trainings, query, modelling, facts)
     succeeded = any(training.accuracy is not None for training in trainings)
     candidates = assess(survivors, trainings, modelling.model) if succeeded else []
     complying, more_stages = apply_accuracy_limits(candidates, query, notify)
-    best = None
-    if query.goal is not None:
+    best, nearest = None, None if complying else closest(candidates, query)
+    if query.confidence is not None:
+        best = min_by_goal([candidate for candidate in complying if candidate.accuracy is not None], query, facts)
+    elif query.goal is not None:
         complying, best, verifications = verify(complying, query, facts)
+        trainings += verifications
+        if not complying:
+            nearest = closest(assess(survivors, trainings, modelling.model), query)
+    if query.pareto:
+        complying, verifications = verify_front(complying, trainings, query, modelling, facts)
         trainings += verifications
     test_accuracy = facts.test(best.shape) if best is not None and best.accuracy is not None else None
     return Answer(
-        len(shapes), (*stages, *more_stages), len(survivors), tuple(trainings), tuple(complying), best, test_accuracy
-    )
+        len(shapes), (*stages, *more_stages), number, tuple(trainings), tuple(complying), best, test_accuracy,
+        certificate, nearest,
+    )  # fmt: skip
 
 
 def recall(shapes: Sequence[Shape], query: Query, model: AccuracyModel, facts: Facts) -> Answer:
@@ -178,6 +236,8 @@ def recall(shapes: Sequence[Shape], query: Query, model: AccuracyModel, facts: F
     candidates = assess(survivors, facts.train(shapes), model)
     complying, more_stages = apply_accuracy_limits(candidates, query, ignore)
     best = min_by_goal(complying, query, facts)
+    if query.pareto:
+        complying = front(complying, query, facts)
     test_accuracy = None if best is None else facts.test(best.shape)
     return Answer(len(shapes), (*stages, *more_stages), len(survivors), (), tuple(complying), best, test_accuracy)
 
@@ -204,6 +264,7 @@ def plan(shapes: Sequence[Shape], query: Query, modelling: Modelling, facts: Fac
     if survivors:
         survivors.sort(key=by_width_then_depth)
         budget = rules.budget(modelling.strategy, len(survivors))
+        rules.consider(modelling.sampler, look(survivors, (), query, modelling, facts))
         chosen = rules.choose(modelling.sampler, tuple(survivors), (), budget, set())
     trainings = tuple(Training(shape, None) for shape in chosen)
     complying = tuple(Candidate(shape, None, None) for shape in survivors)
@@ -224,7 +285,7 @@ def apply_limits(
     return survivors, stages
 
 
-def train_sample(shapes: Sequence[Shape], modelling: Modelling, facts: Facts) -> list[Training]:
+def train_sample(shapes: Sequence[Shape], query: Query, modelling: Modelling, facts: Facts) -> list[Training]:
     """Step 5, first half: train the shapes that the sampler chooses, as many as the strategy allows.
 
     Raises:
@@ -236,7 +297,11 @@ def train_sample(shapes: Sequence[Shape], modelling: Modelling, facts: Facts) ->
     budget = rules.budget(modelling.strategy, len(shapes))
     asked: set[Shape] = set()
     trainings: list[Training] = []
-    while batch := rules.choose(modelling.sampler, shapes, _in_order(trainings), budget, asked):
+    while True:
+        rules.consider(modelling.sampler, look(shapes, trainings, query, modelling, facts))
+        batch = rules.choose(modelling.sampler, shapes, _in_order(trainings), budget, asked)
+        if not batch:
+            break
         asked.update(batch)
         trainings += facts.train(batch)
     if not trainings:
@@ -244,16 +309,81 @@ def train_sample(shapes: Sequence[Shape], modelling: Modelling, facts: Facts) ->
     return trainings
 
 
+def look(
+    shapes: Sequence[Shape], trainings: Sequence[Training], query: Query, modelling: Modelling, facts: Facts
+) -> Outlook:
+    """Put together what is known of the answer half-way."""
+    from shape_dnn.outlook import Outlook  # imports numpy, for which whoever only shows results need not wait
+
+    shapes = sorted(shapes, key=by_width_then_depth)
+    return Outlook(
+        shapes,
+        _in_order(trainings),
+        modelling.model,
+        query.functional,
+        query.goal,
+        lambda metric: facts.estimate(metric, shapes),
+        0.5 if query.confidence is None else query.confidence,
+        _deviation(trainings),
+        workers=modelling.workers,
+        exact=modelling.strategy.exact,
+    )
+
+
+def _deviation(trainings: Sequence[Training]) -> float | None:
+    """Return the standard deviation of the accuracy of a shape, the mean over its trainings; None if none tells."""
+    noise = Noise.estimate(trainings)
+    if noise is None:
+        return None
+    return noise.points / 2 / math.sqrt(noise.trainings / noise.shapes)
+
+
+def settle(
+    shapes: Sequence[Shape], trainings: Sequence[Training], query: Query, modelling: Modelling, facts: Facts
+) -> tuple[list[Shape], list[Training], Certificate | None]:
+    """Steps 5 to 7 with a confidence: fit anew after every result, and train what matters until the answer stands.
+
+    What was only estimated of a shape is measured before it is trained.
+
+    Returns:
+        The shapes that still meet the limits, all trainings, and how sure the answer is; None if no training succeeded.
+    """
+    assert query.confidence is not None  # noqa: S101 - asked for only then
+    trainings = list(trainings)
+    refused = _refused([training.shape for training in trainings], query, facts)
+    remaining = [shape for shape in shapes if shape not in refused]
+    while True:
+        if not any(training.accuracies for training in trainings):
+            return remaining, trainings, None
+        outlook = look(remaining, trainings, query, modelling, facts)
+        if outlook.settled or query.goal is None:  # without a goal there is nothing to verify
+            return remaining, trainings, Certificate(query.confidence, outlook.doubt, outlook.tolerance)
+        batch = outlook.choose(modelling.workers)
+        refused = _refused(batch, query, facts)
+        remaining = [shape for shape in remaining if shape not in refused]
+        trainings += facts.train([shape for shape in batch if shape not in refused])
+
+
+def _refused(shapes: Sequence[Shape], query: Query, facts: Facts) -> set[Shape]:
+    """Measure what was only estimated of some shapes, and return those that do not meet a limit after all."""
+    refused: set[Shape] = set()
+    for limit in query.non_functional:
+        values = facts.measure(limit.metric, shapes)
+        refused |= {shape for shape, value in zip(shapes, values, strict=True) if not limit.allows(value)}
+    return refused
+
+
 def assess(shapes: Sequence[Shape], trainings: Sequence[Training], model: AccuracyModel) -> list[Candidate]:
     """Step 5, second half: fit the accuracy model, predict every shape; one whose training failed is left out."""
     if not shapes:
         return []
-    accuracies = {t.shape: t.accuracy for t in _in_order(trainings) if t.accuracy is not None}
+    trainings = _in_order(trainings)
+    accuracies = {t.shape: t.accuracy for t in trainings if t.accuracy is not None}
     failed = {t.shape for t in trainings} - set(accuracies)
     remaining = [shape for shape in shapes if shape not in failed]
     if not accuracies:
         return [Candidate(shape, None, None) for shape in remaining]
-    predictions = rules.predict(model, accuracies, remaining)
+    predictions = rules.predict(model, trainings, remaining)
     return [
         Candidate(shape, accuracies.get(shape), prediction)
         for shape, prediction in zip(remaining, predictions, strict=True)
@@ -263,14 +393,31 @@ def assess(shapes: Sequence[Shape], trainings: Sequence[Training], model: Accura
 def apply_accuracy_limits(
     candidates: Sequence[Candidate], query: Query, notify: Callable[[Event], None]
 ) -> tuple[list[Candidate], list[Stage]]:
-    """Step 6: drop the shapes whose trained, or else predicted, accuracy is beyond a limit."""
+    """Step 6: drop the shapes whose trained, or else predicted, accuracy is beyond a limit.
+
+    With a confidence, those that were not trained and comply with less than that probability.
+    """
     complying = list(candidates)
     stages = []
     for constraint in query.functional:
         before = len(complying)
-        complying = [c for c in complying if constraint.allows(c.expected_accuracy)]
+        if query.confidence is None:
+            complying = [c for c in complying if constraint.allows(c.expected_accuracy)]
+        else:
+            complying = [c for c in complying if c.probability(constraint) >= query.confidence]
         stages.append(_finish_stage(constraint, before, len(complying), notify))
     return complying, stages
+
+
+def closest(candidates: Sequence[Candidate], query: Query) -> Candidate | None:
+    """Return the candidate that comes closest to the limits on accuracy, the smaller shape on a tie."""
+
+    def shortfall(candidate: Candidate) -> tuple[float, tuple[Fraction, int]]:
+        accuracy = candidate.expected_accuracy or 0.0
+        distances = [accuracy - c.limit if c.upper else c.limit - accuracy for c in query.functional]
+        return max(distances, default=0.0), by_width_then_depth(candidate.shape)
+
+    return min(candidates, key=shortfall, default=None)
 
 
 def verify(
@@ -304,6 +451,62 @@ def verify(
             del remaining[place]
         eligible = [candidate for candidate in eligible if candidate in remaining]
     return remaining, best, trainings
+
+
+def verify_front(
+    complying: Sequence[Candidate],
+    trainings: Sequence[Training],
+    query: Query,
+    modelling: Modelling,
+    facts: Facts,
+) -> tuple[list[Candidate], list[Training]]:
+    """Step 7 for a trade-off: train every shape on the front, fit anew, and look again, until all on it are trained.
+
+    Returns:
+        The front, and the trainings made.
+    """
+    shapes = [candidate.shape for candidate in complying]
+    made: list[Training] = []
+    while True:
+        candidates, _ = apply_accuracy_limits(
+            assess(shapes, [*trainings, *made], modelling.model) if shapes else [], query, ignore
+        )
+        optimal = front(candidates, query, facts)
+        untrained = [candidate.shape for candidate in optimal if candidate.accuracy is None]
+        if not untrained:
+            return optimal, made
+        batch = untrained[: modelling.workers]
+        refused = _refused(batch, query, facts)
+        shapes = [shape for shape in shapes if shape not in refused]
+        made += facts.train([shape for shape in batch if shape not in refused])
+
+
+def front(candidates: Sequence[Candidate], query: Query, facts: Facts) -> list[Candidate]:
+    """Return the candidates that no other beats: one at least as good in every metric, and better in one.
+
+    The lower value is the better one, and for accuracy the higher. A candidate that lacks a metric is left out.
+    """
+    shapes = [candidate.shape for candidate in candidates]
+    columns = [
+        [None if c.expected_accuracy is None else -c.expected_accuracy for c in candidates]
+        if metric == "accuracy"
+        else facts.estimate(metric, shapes)
+        for metric in query.pareto
+    ]
+    rows = [
+        (tuple(value for value in row if value is not None), candidate)
+        for row, candidate in zip(zip(*columns, strict=True), candidates, strict=True)
+        if None not in row
+    ]
+    optimal: list[tuple[tuple[float, ...], Candidate]] = []
+    for values, candidate in sorted(rows, key=lambda row: row[0]):  # whoever beats another comes before it
+        if not any(_beats(better, values) for better, _ in optimal):
+            optimal.append((values, candidate))
+    return [candidate for _, candidate in optimal]
+
+
+def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 def min_by_goal(candidates: Sequence[Candidate], query: Query, facts: Facts) -> Candidate | None:

@@ -103,7 +103,8 @@ def test_the_json_of_a_search_has_the_form_of_the_contract(shape_dnn: Run, table
     assert cost["trained"] == len(answer["trained"])
     assert cost["speedup"] == cost["candidates"] / cost["trained"]
     assert cost["percent_of_space"] == pytest.approx(100 * cost["trained"] / 45)
-    assert {"kind": "sampler", "name": "interval", "distribution": "shape-dnn", "version": __version__} in answer[
+    assert set(answer["certificate"]) == {"confidence", "doubt", "tolerance"}
+    assert {"kind": "sampler", "name": "active", "distribution": "shape-dnn", "version": __version__} in answer[
         "plugins"
     ]
 
@@ -157,7 +158,7 @@ def test_a_dry_run_says_what_would_be_trained_and_leaves_no_trace(shape_dnn: Run
         (["--width", "0:1:1/4"], 2, "--width: 0:1:1/4 contains 0"),
         (["--arch", "wnr"], 2, r"--arch: no architecture is called 'wnr' \(did you mean wrn\?\)"),
         (["--dataset", "imagenet"], 2, "--dataset: no dataset is called 'imagenet'.*imagenet32"),
-        (["--sampler", "x"], 2, "--sampler: no sampler is called 'x'; known are: interval, random"),
+        (["--sampler", "x"], 2, "--sampler: no sampler is called 'x'; known are: active, cheap-d-optimal, d-optimal, interval"),
         (["--strategy", "x"], 2, "--strategy"),
         (["--model", "x"], 2, "--model"),
         (["--goal", "x"], 2, "--goal"),

@@ -36,7 +36,7 @@ def test_print_config_shows_the_outcome_and_can_be_read_again(shape_dnn: Ran, mo
     assert "max_size: 2MB  # SHAPE_DNN_MAX_SIZE" in ran.out
     assert "goal: size  # --goal" in ran.out
     assert "depth: '10:30:6'  # conf.yaml:1:8" in ran.out
-    assert "sampler: interval  # default" in ran.out
+    assert "sampler: active  # default" in ran.out
     monkeypatch.delenv("SHAPE_DNN_MAX_SIZE")
     again = gather({}, write(ran.out), {}).settings()
     assert again.max == ("latency=4ms",)

@@ -97,6 +97,18 @@ class TestFolder(FilesContract):
                 Image.new("RGB", (9, 7), (number, 2 * number, 3)).save(Path("data", label, f"{number}.png"))
 
 
+class TestDOptimal(SamplerContract):
+    name = "d-optimal"
+
+
+class TestCheapDOptimal(SamplerContract):
+    name = "cheap-d-optimal"
+
+
+class TestActive(SamplerContract):
+    name = "active"
+
+
 class TestInterval(SamplerContract):
     name = "interval"
 

@@ -61,8 +61,8 @@ def test_a_name_that_two_packages_claim_is_nobody_s_until_one_is_left_out(
     }  # fmt: skip
     assert shape_dnn("--replay", table, "--sampler", "random").status == 0
     assert shape_dnn("space", "--depth", "10:17:6", "--width", "1:2:1").status == 0
-    ran = shape_dnn("--replay", table)
-    assert ran.status == 4, "interval is the default"
+    ran = shape_dnn("--replay", table, "--sampler", "interval")
+    assert ran.status == 4
     assert "acme-shapes 1.2 and shape-dnn" in ran.error
     assert "both declare sampler 'interval'" in ran.error
     monkeypatch.setenv("SHAPE_DNN_PLUGINS", "")

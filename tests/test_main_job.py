@@ -50,11 +50,11 @@ def test_a_search_is_remembered_and_asked(shape_dnn: Callable[..., Any]) -> None
     assert again == answer, "the same command gives the same answer, whoever did the work"
 
     before = Path("shape-dnn-study/study.sqlite").read_bytes()
-    planned = tune(**{**SMALL, "width": "1/4:1:1/4"}, max={"latency": "1s"}, dry_run=True)
+    planned = tune(**{**SMALL, "width": "1/4:1:1/4"}, sampler="interval", max={"latency": "1s"}, dry_run=True)
     assert Path("shape-dnn-study/study.sqlite").read_bytes() == before
-    planned = tune(**{**SMALL, "width": "1/4:1:1/4"}, dry_run=True)
+    planned = tune(**{**SMALL, "width": "1/4:1:1/4"}, sampler="interval", dry_run=True)
     assert (planned.cost["trained"], planned.cost["new_trainings"]) == (6, 2)
-    wider = tune(**{**SMALL, "width": "1/4:1:1/4"}, notify=events.append)
+    wider = tune(**{**SMALL, "width": "1/4:1:1/4"}, sampler="interval", notify=events.append)
     assert wider.new_trainings == 2, "only what is missing is trained"
 
     with pytest.warns(UserWarning, match="the study does not know the latency of 2 of 6 shapes"):

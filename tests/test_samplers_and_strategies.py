@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from shape_dnn import Shape, Strategy, Training
 from shape_dnn.assembly import _training_count
-from shape_dnn.builtin.samplers import Interval, Random, Wider
-from shape_dnn.builtin.strategies import exhaustive, optimistic, standard, thorough
+from shape_dnn.builtin.samplers.paper import Interval, Random, Wider
+from shape_dnn.builtin.strategies import Exhaustive, optimistic, standard, thorough
 from shape_dnn.errors import UsageError
 from shape_dnn.shape import by_width_then_depth
 
@@ -21,7 +21,7 @@ SPACE_D = [Shape(depth, Fraction(width, 2)) for width in range(4, 21) for depth 
         (standard(), 6, 6), (standard(), 9, 9), (standard(), 26, 13), (standard(), 30, 15), (standard(), 45, 15),
         (standard(), 180, 45),
         (optimistic(), 119, 24),
-        (exhaustive(), 180, 180),
+        (Exhaustive(), 180, 180),
     ],
 )  # fmt: skip
 def test_counts_of_the_papers_tables(strategy: Strategy, candidates: int, trained: int) -> None:
@@ -34,7 +34,7 @@ def test_thorough_trains_a_third_from_70_to_135() -> None:
 
 @given(st.integers(1, 100_000))
 def test_every_strategy_trains_at_least_one_and_at_most_all(candidates: int) -> None:
-    for strategy in (thorough(), standard(), optimistic(), exhaustive()):
+    for strategy in (thorough(), standard(), optimistic(), Exhaustive()):
         assert 1 <= strategy.count(candidates) <= candidates
 
 

@@ -62,7 +62,7 @@ def test_files_that_are_no_text_are_refused() -> None:
 
 
 def test_a_replay_finds_what_the_table_holds(table: Path) -> None:
-    result = tune(replay=table, max_size="2", min_accuracy="90%", goal="latency", model="paper")
+    result = tune(replay=table, max_size="2", min_accuracy="90%", goal="latency", model="paper", sampler="interval")
     facts = Table.read(table)
     rows = {shape: rows[0] for shape, rows in facts.rows.items()}
     expected = {s for s, row in rows.items() if row["size"] <= 2 and row["accuracy"] >= 90}  # type: ignore[operator]

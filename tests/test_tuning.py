@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shape_dnn import AccuracyModel, Constraint, Goal, PluginError, Prediction, Sampler, Shape, Training
-from shape_dnn.builtin import goals, samplers, strategies
+from shape_dnn.builtin import goals, strategies
+from shape_dnn.builtin.samplers import paper as samplers
 from shape_dnn.events import Event, StageFinished
 from shape_dnn.tuning import Modelling, Query, plan, recall, search
 

@@ -109,10 +109,22 @@ def shape_dnn_meters() -> Iterable[Plugin]:
 @hookimpl
 def shape_dnn_samplers() -> Iterable[Plugin]:
     """Declare the built-in samplers."""
-    module = "shape_dnn.builtin.samplers"
-    yield Plugin("interval", "evenly spaced through the shapes sorted by width and depth", f"{module}:Interval")
-    yield Plugin("random", "uniformly at random", f"{module}:Random", {"seed": _SEED})
-    yield Plugin("wider", "the shallowest shapes first, each with all its widths", f"{module}:Wider")
+    package = "shape_dnn.builtin.samplers"
+    yield Plugin("interval", "evenly spaced through the shapes sorted by width and depth", f"{package}.paper:Interval")
+    yield Plugin("random", "uniformly at random", f"{package}.paper:Random", {"seed": _SEED})
+    yield Plugin("wider", "the shallowest shapes first, each with all its widths", f"{package}.paper:Wider")
+    yield Plugin("d-optimal", "those that tell most about the accuracy of all", f"{package}.d_optimal:DOptimal")
+    yield Plugin(
+        "cheap-d-optimal",
+        "the corners of the space, then those that tell most for the time they take",
+        f"{package}.d_optimal:CheapDOptimal",
+    )
+    yield Plugin(
+        "active",
+        "a few cheap ones, then those that matter to the question, until it is settled",
+        f"{package}.active:Active",
+        {"initial": Option(4, "trainings before the accuracy model is asked", minimum=1)},
+    )
 
 
 @hookimpl
@@ -122,7 +134,7 @@ def shape_dnn_strategies() -> Iterable[Plugin]:
     yield Plugin("thorough", "all of a small space, a half, then a third", f"{module}:thorough")
     yield Plugin("standard", "all of a small space, a half, a third, then a quarter", f"{module}:standard")
     yield Plugin("optimistic", "a half of a small space, down to a fifth", f"{module}:optimistic")
-    yield Plugin("exhaustive", "all", f"{module}:exhaustive")
+    yield Plugin("exhaustive", "all", f"{module}:Exhaustive")
 
 
 @hookimpl

@@ -12,7 +12,20 @@ from shape_dnn.cli.output import DEBUG, FORMAT, print_result, results_only
 
 @click.command("ask")
 @click.argument("study")
-@options("max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "model", "option", "plugin")
+@options(
+    "max_size",
+    "max_latency",
+    "max_energy",
+    "min_accuracy",
+    "max",
+    "min",
+    "goal",
+    "pareto",
+    "confidence",
+    "model",
+    "option",
+    "plugin",
+)
 @FORMAT
 @DEBUG
 def command(study: str, output: str, **flags: Any) -> None:

@@ -98,6 +98,8 @@ def _metavar(name: str) -> str:
         "meter": "METRIC=NAME",
         "option": "KIND.OPTION=VALUE",
         "plugin": "FILE.py",
+        "pareto": "METRIC,METRIC",
+        "confidence": "P",
         "replay": "TABLE.csv",
         "train": "N|P%",
         "depth": "MIN:MAX:STEP",

@@ -163,6 +163,17 @@ def _print_human(result: Result) -> None:
         state = f"trained accuracy {best.accuracy:.2f} %" if best.accuracy is not None else "not trained yet"
         test = "" if answer.test_accuracy is None else f", test accuracy {answer.test_accuracy:.2f} %"
         out.print(plain(f"best: depth {best.shape.depth}, width {best.shape.width}; {state}{test}"))
+    certificate = answer.certificate
+    if certificate is not None and answer.best is not None:
+        out.print(
+            plain(
+                f"the probability that a better shape was missed is {100 * certificate.doubt:.1f} %;"
+                f" what is within {certificate.tolerance:.2f} points counts as equal"
+            )
+        )
+    if answer.noise is not None:
+        noise = answer.noise
+        out.print(plain(f"noise: {noise.points:.2f} points, by {noise.trainings} trainings of {noise.shapes} shapes"))
     failed = [t for t in answer.trainings if t.reason]
     for training in failed:
         out.print(plain(f"{training.shape} has no accuracy: {training.reason}"))
@@ -178,8 +189,8 @@ def _print_human(result: Result) -> None:
         fewer = (
             f": {answer.candidates / trained:.2g} times fewer trainings than all" if trained < answer.candidates else ""
         )
-        out.print(
-            plain(f"trained {trained} of {answer.candidates} candidates, {result.new_trainings} of them now{fewer}")
-        )
+        now = result.new_trainings
+        new = f"{now} of them now" if now <= trained else f"{now} trainings now"
+        out.print(plain(f"trained {trained} of {answer.candidates} candidates, {new}{fewer}"))
     if answer.best is None and answer.complying and not planned:
         out.print(plain("without --goal (size, latency, energy, accuracy, …) no shape is called the best"))

@@ -10,7 +10,7 @@ import pytest
 
 from shape_dnn import rules
 from shape_dnn.kinds import AccuracyModel
-from shape_dnn.records import Prediction
+from shape_dnn.records import Prediction, Training
 from shape_dnn.shape import Shape
 from shape_dnn.testing.contract import Contract
 from shape_dnn.testing.spaces import GRID, SPACES, accuracy
@@ -31,7 +31,7 @@ class AccuracyModelContract(Contract):
         """Fit and predict; a model may warn of what it cannot do well."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return rules.predict(plugin, trained, shapes)
+            return rules.predict(plugin, [Training(*pair) for pair in trained.items()], shapes)
 
     @pytest.mark.parametrize("space", SPACES)
     def test_predicts_every_shape(self, plugin: AccuracyModel, space: str) -> None:
@@ -72,6 +72,34 @@ class AccuracyModelContract(Contract):
         trained = {shape: accuracy(shape) for shape in self.TRAINED}
         for one, other in zip(self.predict(plugin, trained, GRID), self.predict(twin, trained, GRID), strict=True):
             assert one.mean == pytest.approx(other.mean, abs=TOLERANCE)
+
+    def test_takes_several_trainings_of_a_shape(self, plugin: AccuracyModel) -> None:
+        """Trainings with different seeds are given as what they are, one by one."""
+        trained = [
+            Training(shape, accuracy(shape), repetitions=(accuracy(shape) - 0.2, accuracy(shape) + 0.2))
+            for shape in self.TRAINED
+        ]
+        once = self.predict(plugin, {shape: accuracy(shape) for shape in self.TRAINED}, GRID)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            several = rules.predict(plugin, trained, GRID)
+        assert fmean(abs(a.mean - b.mean) for a, b in zip(once, several, strict=True)) < 0.5
+
+    def test_draws_agree_with_predictions(self, plugin: AccuracyModel) -> None:
+        """Draws lie about the predicted means, no wider than the predictions, and are the same for the same seed."""
+        trainings = [Training(shape, accuracy(shape)) for shape in self.TRAINED]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            predictions = rules.predict(plugin, trainings, GRID)
+            if any(prediction.std is None for prediction in predictions):
+                return
+            draws, again = (rules.draw(plugin, trainings, GRID, 400) for _ in range(2))
+        assert draws.tolist() == again.tolist()
+        assert rules.noise(plugin) >= 0
+        for column, prediction in zip(draws.T, predictions, strict=True):
+            assert prediction.std is not None
+            assert float(column.mean()) == pytest.approx(prediction.mean, abs=0.3 * prediction.std + TOLERANCE)
+            assert float(column.std()) <= 1.2 * prediction.std + TOLERANCE
 
     def test_finds_equal_accuracies_equal(self, plugin: AccuracyModel) -> None:
         """Where every training reaches the same, so would every other."""

@@ -14,7 +14,7 @@ from shape_dnn.records import Prediction
 from shape_dnn.shape import Shape
 
 LEAST = 4
-"""Trainings from which models are judged; before, they count alike."""
+"""Shapes from which models are judged; before, they count alike."""
 CAP = 20.0
 """Points beyond which an error counts no more."""
 
@@ -22,19 +22,19 @@ CAP = 20.0
 class Auto(AccuracyModel):
     """Predicts the mean of the log-linear model and the Gaussian process, weighted by leave-one-out errors.
 
-    Each is fitted without each training in turn and predicts it; its weight is the inverse square of the mean square
-    of these errors. The one is sound with few trainings, the other follows any surface once there are enough. The
-    models of Equation 2 and the power law are left out: with few trainings they go far astray where nothing was
+    Each is fitted without each shape in turn and predicts its trainings; its weight is the inverse square of the mean
+    square of these errors. The one is sound with few trainings, the other follows any surface once there are enough.
+    The models of Equation 2 and the power law are left out: with few trainings they go far astray where nothing was
     trained, which the left-out trainings do not always show. The standard deviation is that of the mixture.
     """
 
     def __init__(self) -> None:
-        self._models: tuple[AccuracyModel, ...] = (LogLinear(), GaussianProcess())
+        self._models: tuple[LogLinear, GaussianProcess] = (LogLinear(), GaussianProcess())
 
     def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
         """Weight the models, and fit them to everything."""
         self.weights = np.full(len(self._models), 1 / len(self._models))
-        if len(shapes) >= LEAST:
+        if len(set(shapes)) >= LEAST:
             errors = np.array([self._left_out(model, shapes, accuracies) for model in self._models])
             squares = (np.minimum(np.abs(errors), CAP) ** 2).mean(1) + 1e-4
             self.weights = squares**-2 / (squares**-2).sum()
@@ -44,10 +44,11 @@ class Auto(AccuracyModel):
     @staticmethod
     def _left_out(model: AccuracyModel, shapes: Sequence[Shape], accuracies: Sequence[float]) -> NDArray[np.float64]:
         errors = []
-        for i, shape in enumerate(shapes):
-            model.fit([*shapes[:i], *shapes[i + 1 :]], [*accuracies[:i], *accuracies[i + 1 :]])
-            (prediction,) = model.predict([shape])
-            errors.append(prediction.mean - accuracies[i])
+        for left_out in sorted(set(shapes)):  # with all trainings of a shape, which tell of each other
+            kept = [i for i, shape in enumerate(shapes) if shape != left_out]
+            model.fit([shapes[i] for i in kept], [accuracies[i] for i in kept])
+            (prediction,) = model.predict([left_out])
+            errors += [prediction.mean - accuracies[i] for i, shape in enumerate(shapes) if shape == left_out]
         return np.array(errors)
 
     def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
@@ -60,3 +61,14 @@ class Auto(AccuracyModel):
         variances = np.array([[(prediction.std or 0.0) ** 2 for prediction in row] for row in predictions])
         std = np.sqrt(self.weights @ (variances + (means - mean) ** 2))
         return [Prediction(float(m), float(s)) for m, s in zip(mean, std, strict=True)]
+
+    @property
+    def noise(self) -> float:
+        """The mean of that of the models, weighted as they are."""
+        return float(self.weights @ [model.noise for model in self._models])
+
+    def draw(self, shapes: Sequence[Shape], number: int, seed: int) -> NDArray[np.float64]:
+        """Draw from each model as often as its weight has it."""
+        draws = np.stack([model.draw(shapes, number, seed) for model in self._models])
+        chosen = np.random.default_rng(seed).choice(len(self._models), number, p=self.weights)
+        return np.asarray(draws[chosen, np.arange(number)])

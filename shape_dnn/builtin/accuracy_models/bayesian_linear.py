@@ -64,3 +64,19 @@ class BayesianLinear(AccuracyModel):
         # The variance of a mixture: within the penalties and between them.
         std = np.sqrt((variances + (means - mean[:, None]) ** 2) @ self._weights)
         return [Prediction(float(m), float(s)) for m, s in zip(mean, std, strict=True)]
+
+    @property
+    def noise(self) -> float:
+        """The root of the mean noise variance over the penalties."""
+        return float(np.sqrt(self._weights @ self._noise))
+
+    def draw(self, shapes: Sequence[Shape], number: int, seed: int) -> NDArray[np.float64]:
+        """Draw a penalty, and then coefficients."""
+        rng = np.random.default_rng(seed)
+        directions = ((self.features(shapes) - self._mean) / self._scale) @ self._right.T
+        penalties = rng.choice(len(self._weights), number, p=self._weights)
+        deviation = np.sqrt(self._noise[penalties])[:, None]
+        spread = deviation * np.sqrt(self._inverse[penalties])
+        coefficients = self._coefficients[penalties] + spread * rng.standard_normal(spread.shape)
+        intercepts = self._intercept + deviation / np.sqrt(self._number) * rng.standard_normal((number, 1))
+        return np.asarray(intercepts + coefficients @ directions.T)

@@ -56,6 +56,21 @@ class GaussianProcess(AccuracyModel):
             for mean, std in zip(means, stds, strict=True)
         ]
 
+    @property
+    def noise(self) -> float:
+        """The root of the white part of the kernel."""
+        return float(self._unit * np.sqrt(self._process.kernel_.k2.noise_level))
+
+    def draw(self, shapes: Sequence[Shape], number: int, seed: int) -> NDArray[np.float64]:
+        """Draw from the process without its white part."""
+        places = (self._logs(shapes) - self._centre) / self._scale
+        mean, covariance = self._process.predict(places, return_cov=True)
+        covariance = covariance - self._process.kernel_.k2.noise_level * np.eye(len(mean))
+        values, vectors = np.linalg.eigh(covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0.0)) * np.sqrt(self._number / max(self._number - 3, 1))
+        normal = np.random.default_rng(seed).standard_normal((number, len(mean)))
+        return np.asarray(self._mean + self._unit * (mean + normal @ root.T))
+
     @staticmethod
     def _logs(shapes: Sequence[Shape]) -> NDArray[np.float64]:
         logs: NDArray[np.float64] = np.log(np.array([(shape.depth, float(shape.width)) for shape in shapes], float))

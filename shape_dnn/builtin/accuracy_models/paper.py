@@ -50,6 +50,20 @@ class LeastSquares(AccuracyModel):
         stds = self._fit.get_prediction(design).se_obs
         return [Prediction(float(mean), float(std)) for mean, std in zip(means, stds, strict=True)]
 
+    @property
+    def noise(self) -> float:
+        """The standard error of the regression."""
+        return float(np.sqrt(self._fit.mse_resid)) if self._determined else 0.0
+
+    def draw(self, shapes: Sequence[Shape], number: int, seed: int) -> np.ndarray | None:
+        """Draw coefficients from their normal distribution, if the fit is determined."""
+        if not self._determined:
+            return None
+        values, vectors = np.linalg.eigh(self._fit.cov_params())
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        normal = np.random.default_rng(seed).standard_normal((number, len(values)))
+        return np.asarray((self._fit.params + normal @ root.T) @ self._design(shapes).T)
+
     def _design(self, shapes: Sequence[Shape]) -> np.ndarray:
         standardised = (features(shapes) - self._mean) / self._scale
         return np.column_stack([np.ones(len(shapes)), standardised])

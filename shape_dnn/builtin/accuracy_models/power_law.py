@@ -83,6 +83,19 @@ class PowerLaw(AccuracyModel):
         variances = np.einsum("ij,jk,ik->i", gradient, self._covariance, gradient) + self._noise**2
         return [Prediction(float(m), float(s)) for m, s in zip(means, np.sqrt(variances), strict=True)]
 
+    @property
+    def noise(self) -> float:
+        """The standard deviation of the trainings about the law."""
+        return self._noise
+
+    def draw(self, shapes: Sequence[Shape], number: int, seed: int) -> NDArray[np.float64]:
+        """Draw parameters from their normal approximation, and follow the law along its tangent."""
+        logs = self._logs(shapes) - self._centre
+        means = 100 - self._errors(self._parameters, logs)
+        rng = np.random.default_rng(seed)
+        steps = rng.multivariate_normal(np.zeros(len(self._parameters)), self._covariance, number, method="cholesky")
+        return np.asarray(means - steps @ self._gradient(self._parameters, logs).T)
+
     @staticmethod
     def _logs(shapes: Sequence[Shape]) -> NDArray[np.float64]:
         logs: NDArray[np.float64] = np.log(np.array([(shape.depth, float(shape.width)) for shape in shapes], float))

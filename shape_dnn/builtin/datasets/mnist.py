@@ -58,9 +58,7 @@ class Mnist(Downloadable):
     def _part(self, images_path: Path, labels_path: Path) -> LabelledImages:
         images, labels = files.read_idx(images_path, 3), files.read_idx(labels_path, 1)
         if images.shape[1:] != (PIXELS, PIXELS):
-            raise DatasetError(
-                f"{images_path} holds images of {images.shape[1:]} pixels instead of {(PIXELS, PIXELS)}"
-            )
+            raise DatasetError(f"{images_path} holds images of {images.shape[1:]} pixels instead of {(PIXELS, PIXELS)}")
         if self.size < PIXELS:
             side = PIXELS // self.size
             squares = images.reshape(len(images), self.size, side, self.size, side)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from shape_dnn import devices
 from shape_dnn.errors import ProcessDiedError, TrainingError, UnavailableError
 from shape_dnn.kinds import Executor
 from shape_dnn.work import Outcome, Task
@@ -41,7 +42,7 @@ class Local(Executor):
     ) -> Iterator[Outcome]:
         """Hand each task to a free worker, in order."""
         waiting = deque(tasks)
-        most = max(1, min(len(waiting), workers or _cores() // self.threads))
+        most = max(1, min(len(waiting), workers or devices.cores() // self.threads))
         while self._busy or (waiting and not self._stopping):
             while waiting and len(self._busy) < most and not self._stopping:
                 worker = self._idle.pop() if self._idle else _Worker(self.threads)
@@ -82,12 +83,6 @@ class Local(Executor):
             worker.stop()
         self._busy.clear()
         self._idle.clear()
-
-
-def _cores() -> int:
-    """Count the processors this process may use, which not every system tells apart from those there are."""
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 class _Worker:

@@ -1,0 +1,46 @@
+"""The shapes whose trainings tell most about the answer to the question that is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shape_dnn import durations
+from shape_dnn.kinds import Sampler
+from shape_dnn.optimal_design import d_optimal
+from shape_dnn.outlook import Outlook
+from shape_dnn.records import Training
+from shape_dnn.shape import Shape
+
+
+class Active(Sampler):
+    """A few cheap shapes that tell much about all, and then those that matter to the question, until it is settled.
+
+    It stops before the budget is spent when the answer stands with the wanted confidence. If nobody asks a question,
+    it goes on with what tells much about all.
+
+    Args:
+        initial: trainings before the accuracy model is asked.
+    """
+
+    confident = True
+
+    def __init__(self, initial: int = 4) -> None:
+        self.initial = initial
+        self._outlook: Outlook | None = None
+
+    def consider(self, outlook: Outlook) -> None:
+        """Take note."""
+        self._outlook = outlook
+
+    def choose(self, shapes: Sequence[Shape], observed: Sequence[Training], budget: int) -> Sequence[Shape]:
+        """Choose as many as can be trained at once."""
+        outlook, self._outlook = self._outlook, None
+        spent, left = len(observed), budget - len(observed)
+        trained = {training.shape for training in observed}
+        if spent < self.initial:
+            return d_optimal(shapes, min(self.initial - spent, left), durations.estimate(shapes, ()), trained)
+        if outlook is None:
+            return d_optimal(shapes, left, durations.estimate(shapes, observed), trained)
+        if not any(training.accuracies for training in observed):
+            return ()  # something is wrong with all of them
+        return () if outlook.settled and not outlook.exact else outlook.choose(min(outlook.workers, left))

@@ -1,0 +1,162 @@
+"""Goals that users write themselves: ``latency + 0.2*energy``, or ``accuracy:0.5,size``."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from shape_dnn.errors import UsageError
+from shape_dnn.kinds import Goal
+
+BINARY: Mapping[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+    ast.Pow: math.pow,
+}
+FUNCTIONS: Mapping[str, Callable[..., float]] = {
+    "abs": abs,
+    "exp": math.exp,
+    "log": math.log,
+    "max": max,
+    "min": min,
+    "sqrt": math.sqrt,
+}
+ACCEPTED = f"numbers, metrics, + - * / ** ( ) and {', '.join(FUNCTIONS)}"
+LONGEST = 1000
+
+
+class Expression(Goal):
+    """The least value of an arithmetic expression over metrics. It is parsed and walked, never executed.
+
+    Args:
+        text: such as ``latency + 0.2*energy``; the hyphen of a metric's name is written as an underscore.
+
+    Raises:
+        UsageError: the text is not an expression of what is accepted.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text.strip()
+        names: set[str] = set()
+        try:
+            tree = ast.parse(self.text[: LONGEST + 1], mode="eval").body if len(self.text) <= LONGEST else None
+            if tree is None:
+                raise _refusal(self.text[:60], f"has more than {LONGEST} characters")
+            self._value = self._compile(tree, names)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            place = f" at character {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
+            raise _refusal(self.text, f"is not an expression{place}") from None
+        if not names:
+            raise _refusal(self.text, "names no metric")
+        self.metrics = tuple(sorted(names))
+
+    def _compile(self, node: ast.expr, names: set[str]) -> Callable[[Mapping[str, float]], float]:
+        """Turn a node into a function of the metrics, and note the metrics it names."""
+        match node:
+            case ast.Constant(value=int() | float() as constant) if not isinstance(constant, bool):
+                number = float(constant)
+                return lambda _values: number
+            case ast.Name(id=identifier) if identifier not in FUNCTIONS:
+                name = identifier.replace("_", "-")
+                names.add(name)
+                return lambda values: values[name]
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
+                inner, factor = self._compile(operand, names), -1.0 if isinstance(sign, ast.USub) else 1.0
+                return lambda values: factor * inner(values)
+            case ast.BinOp(left=left, op=operator, right=right) if type(operator) in BINARY:
+                apply, one, other = BINARY[type(operator)], self._compile(left, names), self._compile(right, names)
+                return lambda values: apply(one(values), other(values))
+            case ast.Call(func=ast.Name(id=identifier), args=[_, *_] as arguments, keywords=[]) if (
+                identifier in FUNCTIONS and (len(arguments) == 1) != (identifier in ("min", "max"))
+            ):
+                function, parts = FUNCTIONS[identifier], [self._compile(argument, names) for argument in arguments]
+                return lambda values: function(*(part(values) for part in parts))
+        raise _refusal(self.text, f"contains {ast.get_source_segment(self.text, node)!r:.60}")
+
+    def score(self, values: Mapping[str, float]) -> float:
+        """Return the value of the expression.
+
+        Raises:
+            UsageError: it has none for these metrics, for example since it divides by zero.
+        """
+        try:
+            value = self._value(values)
+        except (ArithmeticError, ValueError) as error:
+            where = ", ".join(f"{name} {values[name]:g}" for name in self.metrics)
+            raise UsageError(f"{self.text!r} has no value for {where}: {error}", setting="goal") from None
+        return value
+
+
+class Lexicographic(Goal):
+    """The least by the first goal; shapes alike in it by the second, and so on.
+
+    Args:
+        goals: in order of importance.
+        steps: for all but the last, by how much scores must differ to count as different: they are compared in whole
+            multiples of the step.
+    """
+
+    def __init__(self, goals: Sequence[Goal], steps: Sequence[float]) -> None:
+        self._goals, self._steps = tuple(goals), tuple(steps)
+        self.metrics = tuple(sorted({metric for goal in goals for metric in goal.metrics}))
+
+    def score(self, values: Mapping[str, float]) -> float:
+        """Return the number of steps by the first goal, plus a part of one that orders alike shapes by the others."""
+        *scores, last = (goal.score({name: values[name] for name in goal.metrics}) for goal in self._goals)
+        for score, step in zip(reversed(scores), reversed(self._steps), strict=True):
+            # Grows with the former one, and lies between 0 and 1.
+            part = 0.5 + last / (2 * (1 + abs(last)))
+            last = math.floor(score / step + 1e-9) + part
+        return last
+
+
+def parse(text: str, named: Callable[[str], Goal | None]) -> Goal:
+    """Read a goal: an expression, or several with steps between them, ``GOAL:STEP,GOAL``.
+
+    Args:
+        text: what the user wrote.
+        named: returns the goal of a plain name, or None if there is none.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    terms = _split(text)
+    goals, steps = [], []
+    for i, term in enumerate(terms):
+        expression, colon, step = term.partition(":")
+        if bool(colon) != (i < len(terms) - 1):
+            problem = "needs a step after it, as in accuracy:0.5,size" if not colon else "is the last and takes no step"
+            raise UsageError(f"{term.strip()!r} {problem}", setting="goal")
+        if colon:
+            steps.append(_step(term, step))
+        goals.append(named(expression.strip()) or Expression(expression))
+    return goals[0] if len(goals) == 1 else Lexicographic(goals, steps)
+
+
+def _step(term: str, text: str) -> float:
+    try:
+        step = float(text)
+    except ValueError:
+        step = math.nan
+    if not 0 < step < math.inf:
+        raise UsageError(f"{term.strip()!r}: the step {text.strip()!r} is not a number above 0", setting="goal")
+    return step
+
+
+def _split(text: str) -> list[str]:
+    """Split at commas that are not within parentheses."""
+    terms, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            terms.append("")
+        else:
+            terms[-1] += character
+    return terms
+
+
+def _refusal(text: str, problem: str) -> UsageError:
+    return UsageError(f"{text!r} {problem}; accepted are {ACCEPTED}", setting="goal")

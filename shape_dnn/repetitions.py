@@ -1,0 +1,89 @@
+"""Several trainings of each shape, with different seeds, taken together."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shape_dnn.records import Training
+from shape_dnn.shape import Shape
+
+if TYPE_CHECKING:
+    from shape_dnn.constraints import Constraint
+    from shape_dnn.tuning import Facts
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How much the accuracy of one shape varies from training to training.
+
+    Attributes:
+        points: two standard deviations, pooled over the shapes (paper, Section 4.3 and Table 1).
+        shapes: number of shapes that were trained more than once.
+        trainings: number of their trainings.
+    """
+
+    points: float
+    shapes: int
+    trainings: int
+
+    @classmethod
+    def estimate(cls, trainings: Sequence[Training]) -> Noise | None:
+        """Estimate it; None where no shape was trained more than once."""
+        repeated = [training.accuracies for training in trainings if len(training.accuracies) > 1]
+        if not repeated:
+            return None
+        number = sum(map(len, repeated))
+        squares = sum(statistics.variance(accuracies) * (len(accuracies) - 1) for accuracies in repeated)
+        return cls(2 * math.sqrt(squares / (number - len(repeated))), len(repeated), number)
+
+
+@dataclass(frozen=True)
+class Repetitions:
+    """The facts of several seeds as those of one search: the accuracy of a shape is the mean over the seeds.
+
+    Attributes:
+        facts: of each seed; metrics are those of the first.
+    """
+
+    facts: Sequence[Facts]
+
+    def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
+        """Return a metric of each shape, which no seed changes."""
+        return self.facts[0].measure(metric, shapes)
+
+    def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:
+        """Return a metric of each shape, or what is known well enough."""
+        return self.facts[0].estimate(metric, shapes, limit)
+
+    def train(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train each shape with every seed."""
+        found: dict[Shape, list[Training]] = {shape: [] for shape in shapes}
+        for facts in self.facts:
+            for training in facts.train(shapes):
+                found[training.shape].append(training)
+        return [_together(trainings) for trainings in found.values() if trainings]
+
+    def test(self, shape: Shape) -> float | None:
+        """Return the mean accuracy on the test set; None if there is none for some seed."""
+        accuracies = [accuracy for facts in self.facts if (accuracy := facts.test(shape)) is not None]
+        return statistics.fmean(accuracies) if len(accuracies) == len(self.facts) else None
+
+
+def _together(trainings: Sequence[Training]) -> Training:
+    """Make one record of several; it has an accuracy if one of them has."""
+    finished = [training for training in trainings if training.accuracy is not None]
+    if not finished:
+        return trainings[0]
+    accuracies = tuple(training.accuracy for training in finished if training.accuracy is not None)
+    seconds = [training.seconds for training in finished if training.seconds is not None]
+    return Training(
+        finished[0].shape,
+        statistics.fmean(accuracies),
+        curve=finished[0].curve,
+        seconds=sum(seconds) if len(seconds) == len(finished) else None,
+        repetitions=accuracies,
+    )

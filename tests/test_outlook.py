@@ -1,0 +1,281 @@
+"""Deciding under uncertainty: training what matters to a question, and saying how sure the answer is."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shape_dnn import Constraint, Goal, NothingCompliesError, Shape, Training, tune
+from shape_dnn.assembly import TrainingCount
+from shape_dnn.builtin import goals, strategies
+from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
+from shape_dnn.builtin.samplers.active import Active
+from shape_dnn.builtin.samplers.d_optimal import CheapDOptimal, DOptimal, corners
+from shape_dnn.durations import estimate
+from shape_dnn.events import ignore
+from shape_dnn.kinds import Strategy
+from shape_dnn.optimal_design import d_optimal
+from shape_dnn.outlook import Outlook
+from shape_dnn.tuning import Answer, Modelling, Query, apply_accuracy_limits, assess, search
+
+SHAPES = [Shape(depth, Fraction(width, 4)) for width in range(1, 13) for depth in range(10, 58, 6)]
+
+
+def size(shape: Shape) -> float:
+    return float(shape.depth * shape.width**2)
+
+
+def smooth(shape: Shape) -> float:
+    return 97 - 20 / shape.depth - 2 / float(shape.width)
+
+
+@dataclass
+class Surface:
+    """Facts of a surface of accuracies, with noise that is the same for every shape."""
+
+    accuracy: Callable[[Shape], float | None] = smooth
+    noise: float = 0.0
+    seed: int = 0
+    latency_of_estimates: Mapping[Shape, float] = field(default_factory=dict)
+    trained: list[Shape] = field(default_factory=list)
+    measured: list[Shape] = field(default_factory=list)
+
+    def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
+        if metric == "latency":
+            self.measured += shapes
+            return [float(shape.depth) for shape in shapes]
+        return [size(shape) for shape in shapes]
+
+    def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:
+        if metric == "latency" and self.latency_of_estimates:
+            return [self.latency_of_estimates.get(shape, float(shape.depth)) for shape in shapes]
+        return [float(shape.depth) if metric == "latency" else size(shape) for shape in shapes]
+
+    def single(self, shape: Shape) -> float | None:
+        accuracy = self.accuracy(shape)
+        generator = random.Random(f"{self.seed} {shape}")
+        return None if accuracy is None else accuracy + generator.gauss(0, self.noise)
+
+    def train(self, shapes: Sequence[Shape]) -> list[Training]:
+        self.trained += shapes
+        return [
+            Training(shape, accuracy, "" if accuracy is not None else "it failed", seconds=size(shape))
+            for shape in shapes
+            for accuracy in (self.single(shape),)
+        ]
+
+    def test(self, shape: Shape) -> float | None:
+        return None
+
+
+def least(accuracy: float) -> Constraint:
+    return Constraint("accuracy", False, accuracy, "%")
+
+
+def ask(
+    facts: Surface,
+    goal: Goal | None,
+    *limits: Constraint,
+    confidence: float | None = 0.9,
+    strategy: Strategy | None = None,
+    workers: int = 1,
+) -> Answer:
+    modelling = Modelling(strategy or strategies.standard(), Active(), LogLinear(), workers)
+    return search(SHAPES, Query(limits, goal, {}, confidence), modelling, facts)
+
+
+@pytest.mark.parametrize("goal", [goals.Size(), goals.Latency(), goals.Accuracy()])
+@pytest.mark.parametrize("limit", [88.0, 92.0, 94.5])
+def test_the_best_shape_is_found_with_a_fraction_of_the_trainings(goal: Goal, limit: float) -> None:
+    facts = Surface()
+    answer = ask(facts, goal, least(limit))
+    complying = [shape for shape in SHAPES if smooth(shape) >= limit]
+    columns = {"size": size, "latency": lambda s: float(s.depth), "accuracy": smooth}
+    (metric,) = goal.metrics
+    best = min(goal.score({metric: columns[metric](shape)}) for shape in complying)
+    assert answer.best is not None
+    assert answer.verified
+    assert answer.certificate is not None
+    assert answer.certificate.doubt <= 0.1
+    tolerance = answer.certificate.tolerance
+    clearly = [goal.score({metric: columns[metric](shape)}) for shape in SHAPES if smooth(shape) >= limit + tolerance]
+    found = goal.score({metric: columns[metric](answer.best.shape)})
+    assert best <= found <= (best + 0.5 if metric == "accuracy" else min(clearly))
+    assert tolerance < 1
+    assert len(answer.trainings) <= len(SHAPES) / 6
+
+
+def test_the_doubt_is_about_as_often_justified_as_it_says() -> None:
+    missed, doubts = [], []
+    for seed in range(40):
+        facts = Surface(noise=0.3, seed=seed)
+        answer = ask(facts, goals.Size(), least(91 + seed % 9 / 2))
+        assert answer.certificate is not None
+        assert answer.best is not None
+        doubts.append(answer.certificate.doubt)
+        clearly = [s for s in SHAPES if smooth(s) >= 91 + seed % 9 / 2 + answer.certificate.tolerance]
+        missed.append(any(size(shape) < size(answer.best.shape) for shape in clearly))
+    assert max(doubts) <= 0.1
+    assert np.mean(missed) <= 0.2
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_order_in_which_trainings_end_changes_nothing(workers: int) -> None:
+    class Shuffled(Surface):
+        def train(self, shapes: Sequence[Shape]) -> list[Training]:
+            return random.Random(str(shapes)).sample(super().train(shapes), len(shapes))
+
+    one, other = (kind(noise=0.4) for kind in (Surface, Shuffled))
+    answers = [ask(facts, goals.Size(), least(92), workers=workers) for facts in (one, other)]
+    assert one.trained == other.trained
+    assert answers[0].best == answers[1].best
+
+
+def test_several_workers_get_different_shapes() -> None:
+    observed = Surface().train(SHAPES[::9])
+    for goal, limits in ((goals.Size(), [least(92)]), (goals.Accuracy(), []), (None, [least(92)]), (None, [])):
+        outlook = Outlook(SHAPES, observed, LogLinear(), limits, goal, lambda _metric: [size(s) for s in SHAPES])
+        chosen = outlook.choose(5)
+        assert len(set(chosen)) == len(chosen) >= 1
+        assert not set(chosen) & {training.shape for training in observed}
+
+
+def test_shapes_near_the_limit_are_trained_when_all_that_comply_are_asked_for() -> None:
+    facts = Surface(noise=0.05)
+    answer = ask(facts, None, least(92))
+    assert answer.best is None
+    complying = {shape for shape in SHAPES if smooth(shape) >= 92}
+    listed = {candidate.shape for candidate in answer.complying}
+    wrong = complying ^ listed
+    assert all(abs(smooth(shape) - 92) < 1 for shape in wrong)
+    assert len(answer.trainings) < len(SHAPES) / 4
+    later = facts.trained[4:]
+    assert np.mean([abs(smooth(s) - 92) for s in later]) < np.mean([abs(smooth(s) - 92) for s in SHAPES])
+
+
+def test_only_what_complies_with_the_wanted_probability_is_listed() -> None:
+    trainings = Surface(noise=0.5).train(SHAPES[::9])
+    candidates = assess(SHAPES, trainings, LogLinear())
+    kept = [apply_accuracy_limits(candidates, Query([least(93)], confidence=c), ignore)[0] for c in (0.5, 0.9, 0.99)]
+    paper = apply_accuracy_limits(candidates, Query([least(93)]), ignore)[0]
+    assert kept[0] == paper, "the expected accuracy decides"
+    assert len(kept[0]) > len(kept[1]) > len(kept[2]) > 0
+    for candidate in set(kept[0]) - set(kept[1]):
+        assert candidate.prediction is not None
+        assert candidate.prediction.std is not None
+        assert candidate.prediction.mean - 1.2816 * candidate.prediction.std < 93
+
+
+def test_to_find_nothing_the_most_promising_shape_was_trained() -> None:
+    facts = Surface()
+    answer = ask(facts, goals.Size(), least(99))
+    assert (answer.complying, answer.best) == ((), None)
+    assert answer.closest is not None
+    assert answer.closest.shape in facts.trained
+    assert smooth(SHAPES[-1]) - smooth(answer.closest.shape) < 0.5, "the largest shape is the best there is"
+    assert len(facts.trained) < 10
+
+
+def test_failed_trainings_are_passed_over() -> None:
+    facts = Surface(lambda shape: None if shape.depth == 10 else smooth(shape))
+    answer = ask(facts, goals.Size(), least(92))
+    assert answer.best is not None
+    assert answer.best.shape.depth > 10
+    assert all(candidate.shape.depth > 10 or candidate.accuracy is None for candidate in answer.complying)
+
+
+def test_a_search_of_which_every_training_fails_ends() -> None:
+    answer = ask(Surface(lambda _shape: None), goals.Size(), least(92))
+    assert (answer.complying, answer.best, answer.closest) == ((), None, None)
+    assert len(answer.trainings) == 4
+    assert answer.certificate is None
+
+
+def test_a_shape_that_was_only_estimated_to_meet_a_limit_is_not_the_answer() -> None:
+    promised = {shape: 5.0 for shape in SHAPES if shape.width == 3}
+    facts = Surface(latency_of_estimates=promised)
+    answer = ask(facts, goals.Accuracy(), Constraint("latency", True, 20.0))
+    assert any(shape.depth > 20 for shape in facts.measured), "an estimate promised too much"
+    assert answer.best is not None
+    assert answer.best.shape in facts.measured
+    assert answer.best.shape.depth <= 20
+
+
+def test_so_many_trainings_as_are_asked_for_are_made() -> None:
+    facts = Surface()
+    ask(facts, None, strategy=TrainingCount(number=17))
+    assert len(facts.trained) == 17
+    ask(facts := Surface(), None, strategy=strategies.Exhaustive())
+    assert len(facts.trained) == len(SHAPES)
+
+
+def test_a_strategy_is_the_most_an_active_search_trains_without_a_question() -> None:
+    facts = Surface()
+    ask(facts, None)
+    assert 4 <= len(facts.trained) < strategies.standard().count(len(SHAPES))
+
+
+def test_a_passive_sampler_with_a_confidence_goes_on_until_the_answer_stands() -> None:
+    facts = Surface(noise=0.3)
+    query = Query([least(93.5)], goals.Size(), {}, 0.95)
+    answer = search(SHAPES, query, Modelling(TrainingCount(number=5), DOptimal(), LogLinear()), facts)
+    assert answer.certificate is not None
+    assert answer.certificate.doubt <= 0.05
+    assert len(facts.trained) > 5
+
+
+def test_a_d_optimal_design_is_better_than_one_by_chance() -> None:
+    def information(shapes: Sequence[Shape]) -> float:
+        logs = np.log([(s.depth, float(s.width)) for s in shapes])
+        d, w = ((logs - np.log([(s.depth, float(s.width)) for s in SHAPES]).mean(0)) / 0.5).T
+        features = np.stack([np.ones(len(d)), d, w, d**2, d * w, w**2], axis=1)
+        return float(np.linalg.slogdet(features.T @ features)[1])
+
+    chosen = information(DOptimal().choose(SHAPES, (), 9))
+    by_chance = [information(random.Random(seed).sample(SHAPES, 9)) for seed in range(200)]
+    assert chosen > max(by_chance)
+
+
+def test_a_design_per_cost_takes_the_corners_and_then_cheap_shapes() -> None:
+    ends = [Shape(d, w) for d in (10, 52) for w in (Fraction(1, 4), Fraction(3))]
+    assert sorted(corners(SHAPES)) == sorted(ends)
+    cheap, plain = (list(sampler.choose(SHAPES, (), 10)) for sampler in (CheapDOptimal(), DOptimal()))
+    assert set(ends) <= set(cheap)
+    assert sum(map(size, cheap)) < sum(map(size, plain))
+
+
+def test_a_design_goes_on_from_what_was_chosen() -> None:
+    whole = d_optimal(SHAPES, 8)
+    assert d_optimal(SHAPES, 4, chosen=whole[:4]) == whole[4:]
+
+
+def test_durations_are_learnt_from_finished_trainings() -> None:
+    def seconds(shape: Shape) -> float:
+        return 3 + 0.2 * shape.depth + 0.01 * shape.depth * float(shape.width) ** 2
+
+    observed = [Training(shape, 90.0, seconds=seconds(shape)) for shape in SHAPES[::11]]
+    true = np.array([seconds(shape) for shape in SHAPES])
+    assert estimate(SHAPES, observed) == pytest.approx(true / true.mean(), rel=0.05)
+    assumed = estimate(SHAPES, observed[:2])
+    assert assumed.mean() == pytest.approx(1)
+    assert assumed[SHAPES.index(Shape(52, Fraction(3)))] == assumed.max()
+
+
+def test_an_answer_says_how_sure_it_is_and_what_came_closest() -> None:
+    rows = [f"{s.depth},{s.width},{smooth(s)},{size(s)}" for s in SHAPES]
+    Path("table.csv").write_text("depth,width,accuracy,size\n" + "\n".join(rows) + "\n")
+    found = tune(replay="table.csv", goal="size", min_accuracy=92).to_dict()
+    assert found["certificate"]["confidence"] == 0.9
+    assert 0 <= found["certificate"]["doubt"] <= 0.1
+    result = tune(replay="table.csv", goal="size", min_accuracy=99)
+    assert result.to_dict()["closest"]["depth"] == 52
+    with pytest.raises(NothingCompliesError, match=r"the closest is \(52, [23]\) with a trained accuracy of 95\."):
+        result.raise_if_empty()
+    paper = tune(replay="table.csv", goal="size", min_accuracy=92, sampler="interval", model="paper").to_dict()
+    assert "certificate" not in paper

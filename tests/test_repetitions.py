@@ -1,0 +1,78 @@
+"""Several trainings of each shape, with different seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_main_job import SMALL
+
+from shape_dnn import Shape, Training, UsageError, ask, tune
+from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
+from shape_dnn.repetitions import Noise
+from shape_dnn.rules import predict
+
+SHAPES = [Shape(depth, Fraction(width)) for width in (1, 2, 3) for depth in (10, 16, 22, 28)]
+
+
+def test_the_noise_is_that_of_the_trainings_of_one_shape() -> None:
+    rng = np.random.default_rng(0)
+    trainings = []
+    for shape in SHAPES * 20:
+        accuracies = tuple(float(90 + shape.depth / 10 + rng.normal(0, 0.4)) for _ in range(3))
+        trainings.append(Training(shape, statistics.fmean(accuracies), repetitions=accuracies))
+    noise = Noise.estimate([*trainings, Training(SHAPES[0], 12.0), Training(SHAPES[1], None, "it failed")])
+    assert noise is not None
+    assert noise.points == pytest.approx(2 * 0.4, rel=0.1)
+    assert (noise.shapes, noise.trainings) == (240, 720)
+    assert Noise.estimate([Training(shape, 90.0) for shape in SHAPES]) is None, "one training says nothing of noise"
+
+
+def test_a_shape_weighs_in_the_fit_by_the_number_of_its_trainings() -> None:
+    once = [Training(shape, 90.0) for shape in SHAPES[1:]]
+    outlier = [Training(SHAPES[0], 80.0, repetitions=(80.0,) * number) for number in (1, 9)]
+    few, many = (predict(LogLinear(), [*once, training], [SHAPES[0]])[0].mean for training in outlier)
+    assert abs(many - 80) < abs(few - 80)
+
+
+def test_a_replay_takes_so_many_repetitions_of_its_table() -> None:
+    rows = [f"{s.depth},{s.width},{seed},{90 + s.depth / 10 + seed}" for s in SHAPES for seed in range(3)]
+    Path("table.csv").write_text("depth,width,seed,accuracy\n" + "\n".join(rows) + "\n")
+    answer = tune(replay="table.csv", seeds=3, sampler="interval", model="ridge").to_dict()
+    assert all(row["accuracy"] == pytest.approx(90 + row["depth"] / 10 + 1) for row in answer["trained"])
+    assert answer["noise"] == {"points": pytest.approx(2.0), "shapes": 12, "trainings": 36}
+    assert answer["cost"]["trained"] == 12
+    with pytest.raises(UsageError, match=r"4 is more than the 3 trainings of shape \(10, 1\) in table\.csv"):
+        tune(replay="table.csv", seeds=4)
+
+
+def test_every_shape_is_trained_with_every_seed_and_no_training_is_made_twice(shape_dnn: Callable[..., Any]) -> None:
+    settings = {**SMALL, "width": "1/4:1/2:1/4", "depth": "10:17:6"}
+    single = tune(**settings, sampler="interval", goal="accuracy")
+    both = tune(**settings, sampler="interval", goal="accuracy", seeds=2)
+    assert (single.new_trainings, both.new_trainings) == (2, 2), "the first seed was there already"
+    other = tune(**settings, sampler="interval", goal="accuracy", seed=1)
+    assert other.new_trainings == 0
+    for result in both.answer.trainings:
+        parts = [next(t.accuracy for t in one.answer.trainings if t.shape == result.shape) for one in (single, other)]
+        assert result.repetitions == tuple(parts)
+        assert result.accuracy == pytest.approx(statistics.fmean(part for part in parts if part is not None))
+    assert both.answer.noise is not None
+    planned = tune(**settings, sampler="interval", goal="accuracy", seeds=3, dry_run=True)
+    assert planned.new_trainings == 2
+    assert tune(**settings, sampler="interval", goal="accuracy", seeds=2).new_trainings == 0
+    asked = ask("shape-dnn-study", goal="accuracy")
+    assert asked.answer.best is not None
+    assert asked.answer.best.accuracy == both.answer.best.accuracy  # type: ignore[union-attr]
+    assert asked.answer.test_accuracy == both.answer.test_accuracy
+    shown = shape_dnn(
+        *(f"--{name}={value}" for name, value in settings.items() if name != "option"),
+        *("-o", "dataset.limit=300", "--sampler", "interval", "--seeds", 2),
+    )
+    assert "noise: " in shown.out
+    assert "points, by 4 trainings of 2 shapes" in shown.out
