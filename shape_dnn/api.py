@@ -84,11 +84,13 @@ def _search(parts: Assembly, notify: Notify) -> Result:
         stack.callback(store.close)
         executor, terminator = parts.executor, parts.terminator
         stack.callback(_close, executor.instance)
+        with blame(terminator.instance):
+            terminator.instance.consider(query.functional, query.goal)
         studies = [
             Study(
                 store, problem.workload, parts.meters, {}, parts.settings.fit_depths, problem.with_seed(seed), executor,
                 terminator, parts.workers, notify, parts.settings.retry_failed, parts.settings.remeasure,
-                parts.settings.checkpoint_minutes, parts.settings.hang_minutes,
+                parts.settings.checkpoint_minutes, parts.settings.hang_minutes, parts.question,
             )
             for seed in parts.seeds
         ]  # fmt: skip

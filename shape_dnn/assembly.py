@@ -263,6 +263,13 @@ class Assembly:
         return Query(self.constraints, self.goal, {**asked, **costs}, self.confidence, self.pareto)
 
     @property
+    def question(self) -> str:
+        """Limits and goal in words."""
+        return ", ".join(
+            [*map(str, self.constraints), f"goal {self.settings.goal}" if self.settings.goal else "no goal"]
+        )
+
+    @property
     def confidence(self) -> float | None:
         """The probability with which the answer is to stand; None to go by expected accuracies alone."""
         if self.settings.confidence is None and self.sampler.instance.confident:

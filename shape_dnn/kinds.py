@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from shape_dnn.constraints import Constraint
     from shape_dnn.events import Event
     from shape_dnn.outlook import Outlook
     from shape_dnn.records import Epoch, Measurement, Prediction, Training
@@ -281,6 +282,19 @@ class AccuracyModel(ABC):
     def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
         """Predict each shape, in order."""
 
+    def fit_uncertain(self, shapes: Sequence[Shape], accuracies: Sequence[float], stds: Sequence[float]) -> None:
+        """Learn also from trainings that were stopped, of which the last accuracy is only extrapolated.
+
+        Unless a model overrides this, it learns from the finished trainings alone.
+
+        Args:
+            shapes: as for :meth:`fit`.
+            accuracies: trained or extrapolated ones.
+            stds: standard deviation of each extrapolation, in points; 0 for a training that was finished.
+        """
+        kept = [i for i, std in enumerate(stds) if std == 0]
+        self.fit([shapes[i] for i in kept], [accuracies[i] for i in kept])
+
     @property
     def noise(self) -> float:
         """The standard deviation of one training's accuracy about what is expected of its shape, in points.
@@ -348,6 +362,12 @@ class Executor(ABC):
 class Terminator(ABC):
     """Decides whether a training is worth continuing."""
 
+    by_question: ClassVar[bool] = False
+    """Whether it decides by what is asked, so that another question may continue what it stopped."""
+
+    def consider(self, limits: Sequence[Constraint], goal: Goal | None) -> None:  # noqa: B027 - most do not care
+        """Be told what is asked, before the first training: the limits on accuracy, and the goal if there is one."""
+
     @abstractmethod
     def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
         """Decide after each epoch.
@@ -355,7 +375,8 @@ class Terminator(ABC):
         Args:
             curve: the training's epochs so far.
             epochs: how many it would have in all.
-            others: finished trainings of the same search.
+            others: the other trainings of the same search: finished, stopped, and those that run at the same time,
+                each with its curve so far. Only finished ones have an accuracy.
         """
 
 

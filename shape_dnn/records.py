@@ -45,6 +45,10 @@ class Epoch:
     accuracy: float
 
 
+STOPPED = "stopped by "
+"""How the reason of a training begins that a terminator stopped."""
+
+
 @dataclass(frozen=True)
 class Training:
     """What came of training one shape.
@@ -64,6 +68,11 @@ class Training:
     curve: tuple[Epoch, ...] = ()
     seconds: float | None = None
     repetitions: tuple[float, ...] = ()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped early, and did not fail."""
+        return self.reason.startswith(STOPPED)
 
     @property
     def accuracies(self) -> tuple[float, ...]:

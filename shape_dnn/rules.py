@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from shape_dnn.errors import PluginError, blame, label
 from shape_dnn.kinds import AccuracyModel, Formula, Goal, Instrument, Meter, Sampler, Strategy, Workload
+from shape_dnn.learning_curves import extrapolate
 from shape_dnn.plugins import Loaded
 from shape_dnn.records import Measurement, Prediction, Training
 from shape_dnn.shape import Shape
@@ -56,10 +57,22 @@ def choose(
 
 
 def fit(model: AccuracyModel, trainings: Sequence[Training]) -> None:
-    """Fit a model to the accuracy of every single training; a shape trained several times weighs accordingly."""
-    pairs = [(training.shape, accuracy) for training in trainings for accuracy in training.accuracies]
+    """Fit a model to the accuracy of every single training; a shape trained several times weighs accordingly.
+
+    Trainings that were stopped take part with what their curves promise, and how sure that is.
+    """
+    known = [(training.shape, accuracy, 0.0) for training in trainings for accuracy in training.accuracies]
+    epochs = max((len(training.curve) for training in trainings if training.accuracy is not None), default=0)
+    for training in trainings:
+        end = extrapolate(training.curve, epochs, trainings) if training.stopped else None
+        if end is not None and end.std:
+            known.append((training.shape, end.mean, end.std))
+    shapes, accuracies, stds = (list(column) for column in zip(*known, strict=True)) if known else ([], [], [])
     with blame(model):
-        model.fit([shape for shape, _ in pairs], [accuracy for _, accuracy in pairs])
+        if any(stds):
+            model.fit_uncertain(shapes, accuracies, stds)
+        else:
+            model.fit(shapes, accuracies)
 
 
 def predict(model: AccuracyModel, trainings: Sequence[Training], shapes: Sequence[Shape]) -> list[Prediction]:

@@ -35,7 +35,7 @@ from shape_dnn.measuring.task import MeasuringTask
 from shape_dnn.memory import TRAINING, Memory
 from shape_dnn.plugins import Loaded
 from shape_dnn.problem import Problem
-from shape_dnn.records import Epoch, Measurement, Training
+from shape_dnn.records import STOPPED, Epoch, Measurement, Training
 from shape_dnn.shape import Shape
 from shape_dnn.training import EvaluationTask, TrainingTask
 from shape_dnn.work import Outcome, Task
@@ -55,6 +55,7 @@ class Study(Memory):
         remeasure: whether shapes are measured again whose measurement was not ``ok``.
         checkpoint_minutes: least time between two checkpoints of a training.
         hang_minutes: time without a sign of life after which a training is given up.
+        question: what is asked, in words.
         new_trainings: trainings made so far by this object.
     """
 
@@ -67,8 +68,10 @@ class Study(Memory):
     remeasure: bool = False
     checkpoint_minutes: float = 1.0
     hang_minutes: float = 10.0
+    question: str = ""
     new_trainings: int = field(default=0, init=False)
     _measured_now: set[tuple[str, Shape]] = field(default_factory=set, init=False)
+    _asked: set[Shape] = field(default_factory=set, init=False)
     _interrupted: bool = field(default=False, init=False)
 
     def prepare(self) -> None:
@@ -201,6 +204,7 @@ class Study(Memory):
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train those shapes that were not trained before; return the trainings of all, in order."""
         known = self.trainings()
+        self._asked.update(shapes)
         missing = [shape for shape in shapes if not self._settled(known.get(shape))]
         failed = [s for s in shapes if s not in missing and known[s].accuracy is None]
         self.notify(TrainingsPlanned(tuple(shapes), len(shapes) - len(missing), len(failed)))
@@ -222,13 +226,14 @@ class Study(Memory):
 
     @property
     def _stop(self) -> str:
-        return f"stopped by {self.terminator.choice.name}"
+        name = self.terminator.choice.name
+        return f"{STOPPED}{name} for {self.question!r}" if self.terminator.instance.by_question else STOPPED + name
 
     def _settled(self, training: Training | None) -> bool:
         """Tell whether a shape need not be trained again. What another terminator stopped says nothing here."""
         if training is None or training.accuracy is not None:
             return training is not None
-        stopped_by_another = training.reason.startswith("stopped by ") and not training.reason.startswith(self._stop)
+        stopped_by_another = training.stopped and not training.reason.startswith(self._stop)
         return not (self.retry_failed or stopped_by_another)
 
     def _run(
@@ -279,7 +284,9 @@ class Study(Memory):
             shape, epoch = cast("TrainingTask", task).shape, cast("Epoch", report)
             curves[shape].append(epoch)
             self.notify(EpochFinished(shape, epoch, epochs))
-            others = [training for training in known.values() if training.accuracy is not None]
+            others = [t for t in known.values() if t.curve and t.shape != shape and t.shape in self._asked]
+            running = [other for other, points in curves.items() if points and other not in known and other != shape]
+            others += [Training(other, None, curve=tuple(curves[other])) for other in running]
             with blame(self.terminator.instance):
                 if self.terminator.instance.should_stop(curves[shape], epochs, others):
                     stopped.add(shape)

@@ -189,6 +189,18 @@ class TestNone(TerminatorContract):
     name = "none"
 
 
+class TestMedian(TerminatorContract):
+    name = "median"
+
+
+class TestSuccessiveHalving(TerminatorContract):
+    name = "asha"
+
+
+class TestLearningCurve(TerminatorContract):
+    name = "curve"
+
+
 class TestJsonLines(ObserverContract):
     name = "jsonl"
     exceptions = {"test_can_be_closed_without_an_event": "tried below, to see that an exception is left out"}

@@ -176,7 +176,27 @@ def shape_dnn_executors() -> Iterable[Plugin]:
 @hookimpl
 def shape_dnn_terminators() -> Iterable[Plugin]:
     """Declare the built-in terminators."""
-    yield Plugin("none", "every training runs to its end", "shape_dnn.builtin.terminators:Never")
+    module = "shape_dnn.builtin.terminators"
+    grace = Option(2, "epochs that every training gets", minimum=1)
+    yield Plugin("none", "every training runs to its end", f"{module}:Never")
+    yield Plugin(
+        "median",
+        "stops what is worse than half of the others were",
+        f"{module}:Median",
+        {"grace": grace, "least": Option(3, "other trainings from which there is a median", minimum=1)},
+    )
+    yield Plugin(
+        "asha",
+        "asynchronous successive halving: one of three goes on, and of these one of three",
+        f"{module}:SuccessiveHalving",
+        {"grace": grace, "reduction": Option(3, "one of how many goes on", minimum=2)},
+    )
+    yield Plugin(
+        "curve",
+        "extrapolates learning curves, and stops what cannot matter to the question",
+        f"{module}:LearningCurve",
+        {"grace": grace, "risk": Option(0.05, "probability of mattering below which one is stopped", minimum=0.0)},
+    )
 
 
 @hookimpl

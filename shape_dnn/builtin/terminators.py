@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist, fmean, median
 
-from shape_dnn.kinds import Terminator
+from shape_dnn.constraints import Constraint
+from shape_dnn.kinds import Goal, Terminator
+from shape_dnn.learning_curves import extrapolate
 from shape_dnn.records import Epoch, Training
 
 
@@ -14,3 +17,93 @@ class Never(Terminator):
     def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
         """Go on."""
         return False
+
+
+class Median(Terminator):
+    """The median stopping rule (Golovin et al. 2017, Section 3.2.2).
+
+    Stops a training whose best accuracy so far is below the median of the mean accuracies of the others up to the same
+    epoch.
+
+    Args:
+        grace: epochs that every training gets.
+        least: other trainings from which there is a median.
+    """
+
+    def __init__(self, grace: int = 2, least: int = 3) -> None:
+        self.grace = grace
+        self.least = least
+
+    def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
+        """Compare with those that came as far."""
+        number = len(curve)
+        means = [fmean(e.accuracy for e in t.curve[:number]) for t in others if len(t.curve) >= number]
+        if number < self.grace or len(means) < self.least:
+            return False
+        return max(epoch.accuracy for epoch in curve) < median(means)
+
+
+class SuccessiveHalving(Terminator):
+    """Asynchronous successive halving (ASHA; Li et al. 2020), in the variant that stops rather than pauses.
+
+    At the rungs of ``grace``, ``grace * reduction``, ``grace * reduction**2``, … epochs a training goes on if it is in
+    the best of ``reduction`` parts of all that came as far.
+
+    Args:
+        grace: epochs of the first rung.
+        reduction: one of how many goes on.
+    """
+
+    def __init__(self, grace: int = 2, reduction: int = 3) -> None:
+        self.grace = grace
+        self.reduction = reduction
+
+    def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
+        """Decide at the rungs."""
+        number, rung = len(curve), self.grace
+        while rung < number:
+            rung *= self.reduction
+        if rung != number or number >= epochs:
+            return False
+        here = curve[-1].accuracy
+        values = [t.curve[number - 1].accuracy for t in others if len(t.curve) >= number]
+        kept = (len(values) + 1) // self.reduction
+        return kept > 0 and sum(value > here for value in values) >= kept
+
+
+class LearningCurve(Terminator):
+    """Stops a training that, by its curve and those of the finished ones, cannot matter to what is asked.
+
+    What matters is to meet the limits on accuracy, and if accuracy is the goal to exceed the best so far. Without
+    either every training matters.
+
+    Args:
+        grace: epochs that every training gets.
+        risk: probability of mattering below which a training is stopped.
+    """
+
+    by_question = True
+
+    def __init__(self, grace: int = 2, risk: float = 0.05) -> None:
+        self.grace = grace
+        self.risk = risk
+        self._least: float | None = None
+        self._is_goal = False
+
+    def consider(self, limits: Sequence[Constraint], goal: Goal | None) -> None:
+        """Note which accuracies matter."""
+        self._least = max((limit.limit for limit in limits if not limit.upper), default=None)
+        self._is_goal = goal is not None and goal.metrics == ("accuracy",)
+
+    def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
+        """Extrapolate."""
+        finished = [training.accuracy for training in others if training.accuracy is not None]
+        needed = [] if self._least is None else [self._least]
+        if self._is_goal and finished:
+            needed.append(max(finished))
+        if len(curve) < self.grace or len(curve) >= epochs or not needed:
+            return False
+        end = extrapolate(curve, epochs, others)
+        if end is None or not end.std:
+            return False
+        return 1 - NormalDist(end.mean, end.std).cdf(max(needed)) < self.risk

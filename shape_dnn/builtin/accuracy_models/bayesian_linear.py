@@ -33,14 +33,25 @@ class BayesianLinear(AccuracyModel):
 
     def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
         """Weight the penalties, by one singular value decomposition for all."""
+        self._fit(shapes, accuracies, np.ones(len(shapes)))
+
+    def fit_uncertain(self, shapes: Sequence[Shape], accuracies: Sequence[float], stds: Sequence[float]) -> None:
+        """Weigh extrapolated accuracies by their variance beside the noise that the finished trainings show."""
+        super().fit_uncertain(shapes, accuracies, stds)
+        variance = self.noise**2
+        self._fit(shapes, accuracies, variance / (variance + np.asarray(stds, float) ** 2))
+
+    def _fit(self, shapes: Sequence[Shape], accuracies: Sequence[float], weights: NDArray[np.float64]) -> None:
         raw = self.features(shapes)
         target = np.asarray(accuracies, float)
-        self._number = len(target)
-        self._mean, self._intercept = raw.mean(0), float(target.mean())
+        self._number = float(weights.sum())
+        self._mean, self._intercept = weights @ raw / self._number, float(weights @ target / self._number)
         scale = raw.std(0)
         self._scale = np.where(scale > 0, scale, 1.0)
-        left, singular, self._right = np.linalg.svd((raw - self._mean) / self._scale, full_matrices=False)
-        residual = target - self._intercept
+        root = np.sqrt(weights)
+        standardised = root[:, None] * (raw - self._mean) / self._scale
+        left, singular, self._right = np.linalg.svd(standardised, full_matrices=False)
+        residual = root * (target - self._intercept)
         projected = left.T @ residual
         # Rows are penalties, columns singular directions.
         self._inverse = 1 / (singular**2 + PENALTIES[:, None])

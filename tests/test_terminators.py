@@ -1,0 +1,146 @@
+"""Early termination: which trainings are stopped, and what becomes of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shape_dnn import Constraint, Epoch, Shape, Training, tune
+from shape_dnn.builtin import goals
+from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
+from shape_dnn.builtin.accuracy_models.power_law import PowerLaw
+from shape_dnn.builtin.terminators import LearningCurve, Median, SuccessiveHalving
+from shape_dnn.learning_curves import extrapolate
+from shape_dnn.rules import predict
+
+EPOCHS = 12
+SHAPES = [Shape(depth, Fraction(width, 2)) for width in range(1, 6) for depth in (10, 16, 22, 28)]
+
+
+def curve(final: float, length: int = EPOCHS, noise: float = 0.0, seed: int = 0) -> tuple[Epoch, ...]:
+    """Return epochs whose error falls from 60 points to the last one along one form."""
+    rng = np.random.default_rng(seed)
+    errors = [(100 - final) + (60 - (100 - final)) * math.exp(-0.5 * n) for n in range(EPOCHS)]
+    return tuple(
+        Epoch(n + 1, 1.0, float(100 - error * math.exp(rng.normal(0, noise))))
+        for n, error in enumerate(errors[:length])
+    )
+
+
+def finished(finals: Sequence[float], noise: float = 0.0) -> list[Training]:
+    curves = [curve(final, noise=noise, seed=i) for i, final in enumerate(finals)]
+    return [Training(s, max(e.accuracy for e in c), curve=c) for s, c in zip(SHAPES, curves, strict=False)]
+
+
+def test_an_extrapolation_is_right_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    inside, errors, spreads = [], [], []
+    for trial in range(200):
+        others = finished(list(rng.uniform(80, 97, 6)), noise=0.05)
+        truth = curve(float(rng.uniform(80, 97)), noise=0.05, seed=1000 + trial)
+        end = extrapolate(truth[:7], EPOCHS, others)
+        assert end is not None
+        assert end.std is not None
+        reached = max(epoch.accuracy for epoch in truth)
+        inside.append(abs(end.mean - reached) <= 1.645 * end.std)
+        errors.append(abs(end.mean - reached))
+        spreads.append(abs(np.mean([t.accuracy for t in others]) - reached))  # type: ignore[arg-type]
+    assert np.mean(inside) >= 0.85
+    assert np.mean(errors) < np.mean(spreads) / 2
+
+
+def test_nothing_is_extrapolated_from_too_little() -> None:
+    assert extrapolate(curve(90.0, 3), EPOCHS, finished([90.0, 91.0])) is None
+    assert extrapolate((), EPOCHS, finished([90.0] * 5)) is None
+    end = extrapolate(curve(90.0, 3), EPOCHS, finished([90.0] * 5))
+    assert end is not None
+    assert end.mean == pytest.approx(90.0, abs=0.5)
+
+
+@pytest.mark.parametrize(("final", "stopped"), [(60.0, True), (94.0, False)])
+def test_median_stops_what_is_worse_than_half_were(final: float, stopped: bool) -> None:
+    others = finished([85.0, 87.0, 90.0])
+    rule = Median(grace=5)
+    assert not rule.should_stop(curve(final, 4), EPOCHS, others), "every training gets so many epochs"
+    assert not rule.should_stop(curve(final, 5), EPOCHS, others[:2]), "two are too few"
+    assert rule.should_stop(curve(final, 9), EPOCHS, others) == stopped
+
+
+def test_halving_lets_one_of_three_pass_each_rung() -> None:
+    rule = SuccessiveHalving(grace=1, reduction=3)
+    passed = []
+    seen: list[Training] = []
+    finals = list(np.random.default_rng(0).permutation(np.linspace(70, 96, 12)))
+    for shape, final in zip(SHAPES, finals, strict=False):
+        length = next((n for n in range(1, EPOCHS + 1) if rule.should_stop(curve(final, n), EPOCHS, seen)), EPOCHS)
+        passed.append(length)
+        seen.append(Training(shape, None if length < EPOCHS else float(final), curve=curve(final, length)))
+    assert set(passed) <= {1, 3, 9, EPOCHS}, "it decides at 1, 3 and 9 epochs"
+    assert passed[:2] == [EPOCHS, EPOCHS], "the first have nobody to be compared with"
+    assert sum(passed) <= 12 * EPOCHS / 2
+    assert passed[int(np.argmax(finals))] == EPOCHS, "the best is not stopped"
+
+
+@pytest.mark.parametrize(
+    ("limit", "goal", "final", "stopped"),
+    [
+        (95.0, goals.Size(), 80.0, True),
+        (95.0, goals.Size(), 97.0, False),
+        (70.0, goals.Size(), 80.0, False),
+        (None, goals.Accuracy(), 80.0, True),
+        (None, goals.Accuracy(), 92.0, False),
+        (None, goals.Size(), 80.0, False),
+        (None, None, 80.0, False),
+        (95.0, None, 80.0, True),
+    ],
+)
+def test_what_cannot_matter_is_stopped(limit: float | None, goal: Any, final: float, stopped: bool) -> None:
+    rule = LearningCurve()
+    rule.consider([] if limit is None else [Constraint("accuracy", False, limit)], goal)
+    others = finished([86.0, 88.0, 90.0, 91.0, 92.0])
+    assert rule.should_stop(curve(final, 6), EPOCHS, others) == stopped
+    assert not rule.should_stop(curve(final, 1), EPOCHS, others)
+    assert not rule.should_stop(curve(final, 6), EPOCHS, others[:2]), "nothing can be said yet"
+
+
+def test_a_stopped_training_enters_the_fit_as_what_its_curve_promises() -> None:
+    def accuracy(shape: Shape) -> float:
+        return 96 - 40 / shape.depth - 3 / float(shape.width)
+
+    whole = [Training(s, accuracy(s), curve=curve(accuracy(s))) for s in SHAPES[:8]]
+    stopped = [Training(s, None, "stopped by median after epoch 6", curve=curve(accuracy(s), 6)) for s in SHAPES[8:]]
+    failed = [Training(s, None, "it failed", curve=curve(10.0, 6)) for s in SHAPES[8:]]
+
+    def error(model: Any, trainings: list[Training]) -> float:
+        predictions = predict(model, trainings, SHAPES[8:])
+        return float(np.mean([abs(p.mean - accuracy(s)) for p, s in zip(predictions, SHAPES[8:], strict=True)]))
+
+    assert error(LogLinear(), [*whole, *stopped]) < error(LogLinear(), whole)
+    assert error(LogLinear(), [*whole, *failed]) == error(LogLinear(), whole), "a failure says nothing"
+    assert error(PowerLaw(), [*whole, *stopped]) == error(PowerLaw(), whole), "it learns from finished ones alone"
+    far = [Training(s, None, "stopped by median after epoch 1", curve=curve(accuracy(s), 1)) for s in SHAPES[8:]]
+    promised = predict(LogLinear(), [*whole, *far], SHAPES[8:])
+    certain = predict(LogLinear(), [*whole, *(Training(s, accuracy(s)) for s in SHAPES[8:])], SHAPES[8:])
+    assert np.mean([p.std for p in promised]) > np.mean([p.std for p in certain])  # type: ignore[misc]
+
+
+def test_what_was_stopped_for_one_question_is_trained_for_another() -> None:
+    settings: dict[str, Any] = {
+        "depth": "10:17:6", "width": "1/8:5/4:1/4", "epochs": 6, "device": "cpu", "workers": 1, "sampler": "wider",
+        "option": {"dataset.limit": 600, "terminator.grace": 1, "terminator.risk": 0.4}, "terminator": "curve",
+        "train": "100%",
+    }  # fmt: skip
+    hard = tune(**settings, min_accuracy=99.9)
+    stopped = [t for t in hard.answer.trainings if t.stopped]
+    assert stopped
+    assert all("stopped by curve for 'accuracy >= 99.9 %, no goal' after epoch" in t.reason for t in stopped)
+    assert len([t for t in hard.answer.trainings if t.accuracy is not None]) >= 3
+    assert tune(**settings, min_accuracy=99.9).new_trainings == 0
+    easy = tune(**settings, min_accuracy=1)
+    assert easy.new_trainings == len(stopped)
+    assert not any(t.stopped for t in easy.answer.trainings)
