@@ -138,7 +138,9 @@ def _print_human(result: Result) -> None:
     out.print(plain(f"space: {answer.space} shapes" + (f" of {result.arch}" if result.arch else "")))
     for stage in answer.stages:
         dropped = stage.before - stage.after
-        out.print(plain(f"{stage.constraint}: {stage.before} -> {stage.after} shapes, {dropped} dropped"))
+        certificate = answer.certificate if stage.constraint.metric == "accuracy" else None
+        sure = "" if certificate is None else f" with a probability of {100 * certificate.confidence:g} %"
+        out.print(plain(f"{stage.constraint}{sure}: {stage.before} -> {stage.after} shapes, {dropped} dropped"))
     metrics = [
         name for name in result.metric_names if any(v is not None for v in result.metrics.get(name, {}).values())
     ]
