@@ -31,7 +31,7 @@ BINS = ((8, 14), (15, 44), (45, 99), (100, 10_000))
 MOST = 40
 """Trainings after which the contenders are stopped that never end by themselves."""
 ANYTIME = ("random", "optuna-tpe", "optuna-gp")
-SLOW: Mapping[str, int] = {"optuna-tpe": 300, "optuna-gp": 60}
+SLOW: Mapping[str, int] = {"optuna-tpe": 160, "optuna-gp": 24}
 """Contenders that are asked fewer questions, since each takes them seconds."""
 
 
@@ -45,7 +45,7 @@ def make(name: str) -> Contender:
     if kind == "top-k":
         return contenders.top_after_one_epoch(int(setting))
     if kind.startswith("optuna"):
-        return contenders.optuna(kind.removeprefix("optuna-"), 25)
+        return contenders.optuna(kind.removeprefix("optuna-"), 25 if kind == "optuna-tpe" else 18)
     return {"random": contenders.at_random, "exhaustive": contenders.exhaustive}[kind]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -90,7 +91,7 @@ def _search(parts: Assembly, notify: Notify) -> Result:
             Study(
                 store, problem.workload, parts.meters, {}, parts.settings.fit_depths, problem.with_seed(seed), executor,
                 terminator, parts.workers, notify, parts.settings.retry_failed, parts.settings.remeasure,
-                parts.settings.checkpoint_minutes, parts.settings.hang_minutes, parts.question,
+                parts.settings.checkpoint_minutes, parts.settings.hang_minutes, parts.question, parts.transfer,
             )
             for seed in parts.seeds
         ]  # fmt: skip
@@ -99,7 +100,8 @@ def _search(parts: Assembly, notify: Notify) -> Result:
         with _recorded(store, "tune", parts, studies):
             answer = tuning.search(shapes, query, modelling, _together(studies), notify)
         new_trainings = sum(study.new_trainings for study in studies)
-        return _result(parts, answer, studies[0], problem.architecture.choice.name, new_trainings)
+        result = _result(parts, answer, studies[0], problem.architecture.choice.name, new_trainings)
+        return dataclasses.replace(result, transferred=studies[0].transferred)
 
 
 def _together(facts: Sequence[Facts]) -> Facts:

@@ -94,6 +94,7 @@ class Assembly:
             self.registry.declaration("observer", name)
         for name in self._chosen_meters.values():
             self.registry.declaration("meter", name)
+        _ = self.transfer
 
     # Plugins
 
@@ -261,6 +262,29 @@ class Assembly:
         costs = {metric: meter.instance.cost for metric, meter in self.meters.items()}
         asked = {metric: USUAL_COSTS.get(metric, math.inf) for metric in self.metrics_in_question}
         return Query(self.constraints, self.goal, {**asked, **costs}, self.confidence, self.pareto)
+
+    @cached_property
+    def transfer(self) -> Fraction | None:
+        """The part of the epochs that verification takes, starting from other weights."""
+        text = self.settings.transfer
+        if text is None:
+            return None
+        try:
+            part = exact(text)
+        except ValueError:
+            part = Fraction(0)
+        if not 0 < part <= 1:
+            message = f"{text!r} is not a part of the epochs; accepted are numbers above 0 and up to 1, such as 1/4"
+            raise UsageError(message, setting="transfer")
+        if self.table is not None:
+            raise UsageError("a recorded table has no weights to start from", setting="transfer")
+        shapes = self.shapes
+        with blame(self.architecture.instance):
+            can = any(self.architecture.instance.can_grow(shapes[0], shape) for shape in shapes[1:])
+        if not can and len(shapes) > 1:
+            message = f"networks of {self.settings.arch} cannot grow into larger ones; leave it out"
+            raise UsageError(message, setting="transfer")
+        return part
 
     @property
     def question(self) -> str:

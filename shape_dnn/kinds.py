@@ -117,6 +117,33 @@ class Architecture(ABC):
         It maps a float tensor of shape ``(batch, *input_shape)`` to logits of shape ``(batch, classes)``.
         """
 
+    def can_grow(self, shape: Shape, larger: Shape) -> bool:
+        """Tell whether :meth:`grow` can make a network of one shape of a network of another."""
+        return False
+
+    def grow(
+        self,
+        weights: Mapping[str, torch.Tensor],
+        shape: Shape,
+        larger: Shape,
+        input_shape: InputShape,
+        classes: int,
+        seed: int,
+    ) -> Mapping[str, torch.Tensor]:
+        """Turn the weights of a trained network into those of a larger one that computes the same (``--transfer``).
+
+        Called only where :meth:`can_grow` holds.
+
+        Args:
+            weights: state of the trained network.
+            shape: its shape.
+            larger: the wanted one.
+            input_shape: channels, height and width of an image.
+            classes: number of outputs.
+            seed: of what is random about it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} says that it can grow, and does not")
+
 
 @dataclass(frozen=True)
 class LabelledImages:

@@ -81,6 +81,10 @@ class Memory:
         known = self.trainings()
         return [known[shape] for shape in shapes if shape in known]
 
+    def verify(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Return the same as :meth:`train`."""
+        return self.train(shapes)
+
     def trainings(self) -> dict[Shape, Training]:
         """Return every training, failed ones included."""
         if self._trainings is None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from shape_dnn import images, rules
 from shape_dnn.errors import DatasetError, blame
 from shape_dnn.kinds import Architecture, Dataset, InputShape, Instrument, LabelledImages, Meter, Workload
 from shape_dnn.plugins import Loaded
 from shape_dnn.recipes import Recipe
+from shape_dnn.shape import Shape
 from shape_dnn.training import Protocol
 
 
@@ -31,6 +33,7 @@ class Problem:
         batch_size: images in a measured forward pass.
         seed: of trainings and of the validation split.
         plugin_files: files that declare plugins.
+        donor: the shape whose weights trainings start from; None for random weights.
     """
 
     architecture: Loaded[Architecture]
@@ -43,10 +46,19 @@ class Problem:
     batch_size: int
     seed: int
     plugin_files: tuple[Path, ...] = ()
+    donor: Shape | None = None
 
     def with_seed(self, seed: int) -> Problem:
         """Return the same problem with another seed; what was read of the dataset is shared."""
-        other = dataclasses.replace(self, seed=seed)
+        return self._replace(seed=seed)
+
+    def grown_from(self, donor: Shape, part: Fraction) -> Problem:
+        """Return the same problem with trainings that start from a donor and take a part of the epochs."""
+        epochs = max(1, round(part * self.recipe.epochs))
+        return self._replace(donor=donor, recipe=dataclasses.replace(self.recipe, epochs=epochs))
+
+    def _replace(self, **changes: Any) -> Problem:
+        other = dataclasses.replace(self, **changes)
         for name in ("images", "fingerprint"):
             if name in self.__dict__:
                 other.__dict__[name] = self.__dict__[name]
@@ -84,6 +96,7 @@ class Problem:
             "protocol": self.protocol,
             "validation_fraction": self.dataset.instance.validation_fraction,
             "seed": self.seed,
+            **({} if self.donor is None else {"donor": [self.donor.depth, str(self.donor.width)]}),
         }
 
     def measurement_identity(self, meter: Loaded[Meter]) -> dict[str, object]:

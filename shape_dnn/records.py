@@ -81,6 +81,19 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Transferred:
+    """What came of trainings that started from the weights of a smaller shape.
+
+    Attributes:
+        shapes: that were trained so for the answer.
+        bias: by how many points one shape came out better so than from scratch; None if none could be compared.
+    """
+
+    shapes: tuple[Shape, ...]
+    bias: float | None
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What an accuracy model expects of training a shape.
 

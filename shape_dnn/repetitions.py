@@ -61,16 +61,24 @@ class Repetitions:
 
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train each shape with every seed."""
-        found: dict[Shape, list[Training]] = {shape: [] for shape in shapes}
-        for facts in self.facts:
-            for training in facts.train(shapes):
-                found[training.shape].append(training)
-        return [_together(trainings) for trainings in found.values() if trainings]
+        return _by_shape(shapes, [facts.train(shapes) for facts in self.facts])
+
+    def verify(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train each shape that may be the answer with every seed."""
+        return _by_shape(shapes, [facts.verify(shapes) for facts in self.facts])
 
     def test(self, shape: Shape) -> float | None:
         """Return the mean accuracy on the test set; None if there is none for some seed."""
         accuracies = [accuracy for facts in self.facts if (accuracy := facts.test(shape)) is not None]
         return statistics.fmean(accuracies) if len(accuracies) == len(self.facts) else None
+
+
+def _by_shape(shapes: Sequence[Shape], trainings_of_seeds: Sequence[Sequence[Training]]) -> list[Training]:
+    found: dict[Shape, list[Training]] = {shape: [] for shape in shapes}
+    for trainings in trainings_of_seeds:
+        for training in trainings:
+            found[training.shape].append(training)
+    return [_together(trainings) for trainings in found.values() if trainings]
 
 
 def _together(trainings: Sequence[Training]) -> Training:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from shape_dnn.errors import NothingCompliesError
+from shape_dnn.records import Transferred
 from shape_dnn.shape import Shape
 from shape_dnn.tuning import Answer, Candidate
 
@@ -26,6 +27,7 @@ class Result:
         new_trainings: trainings made for this answer; the others were known.
         estimated: the shapes whose value of a metric was not measured but predicted by a line in depth; None where
             nothing may be.
+        transferred: what came of trainings that started from the weights of a smaller shape, if there were any.
     """
 
     answer: Answer
@@ -35,6 +37,7 @@ class Result:
     plugins: Sequence[Mapping[str, str]]
     new_trainings: int
     estimated: Mapping[str, frozenset[Shape]] | None = None
+    transferred: Transferred | None = None
 
     def __repr__(self) -> str:
         best = f", best {self.best}" if self.best else ""
@@ -87,10 +90,15 @@ class Result:
             "verified": answer.verified,
             **({} if answer.noise is None else {"noise": asdict(answer.noise)}),
             **({} if answer.certificate is None else {"certificate": asdict(answer.certificate)}),
+            **({} if self.transferred is None else {"transfer": self._transfer(self.transferred)}),
             **({} if answer.closest is None else {"closest": self._row(answer.closest)}),
             "cost": self.cost,
             "plugins": [dict(plugin) for plugin in self.plugins],
         }
+
+    @staticmethod
+    def _transfer(transferred: Transferred) -> dict[str, Any]:
+        return {"shapes": [_shape(shape) for shape in transferred.shapes], "bias": transferred.bias}
 
     @property
     def cost(self) -> dict[str, float | None]:

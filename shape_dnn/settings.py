@@ -91,6 +91,11 @@ class Settings(BaseModel):
     protocol: Literal["validation", "paper"] = Field(
         "validation", description="Judge epochs on held-out training images, or on the test set as in the paper."
     )
+    transfer: Text | None = Field(
+        None,
+        description="Verify by trainings that start from the weights of a smaller shape and take this part of the "
+        "epochs, 1/4; by default from scratch.",
+    )
     executor: Text = Field("local", description="Where trainings run.")
     workers: int | None = Field(None, ge=1, description="Trainings at once; by default one per core, or one on a GPU.")
     terminator: Text = Field("none", description="Which trainings are stopped early.")

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -35,9 +36,9 @@ from shape_dnn.measuring.task import MeasuringTask
 from shape_dnn.memory import TRAINING, Memory
 from shape_dnn.plugins import Loaded
 from shape_dnn.problem import Problem
-from shape_dnn.records import STOPPED, Epoch, Measurement, Training
+from shape_dnn.records import STOPPED, Epoch, Measurement, Training, Transferred
 from shape_dnn.shape import Shape
-from shape_dnn.training import EvaluationTask, TrainingTask
+from shape_dnn.training import Donor, EvaluationTask, TrainingTask
 from shape_dnn.work import Outcome, Task
 
 
@@ -56,6 +57,8 @@ class Study(Memory):
         checkpoint_minutes: least time between two checkpoints of a training.
         hang_minutes: time without a sign of life after which a training is given up.
         question: what is asked, in words.
+        transfer: part of the epochs that verification takes, starting from the weights of a smaller shape; None to
+            train from scratch.
         new_trainings: trainings made so far by this object.
     """
 
@@ -69,10 +72,16 @@ class Study(Memory):
     checkpoint_minutes: float = 1.0
     hang_minutes: float = 10.0
     question: str = ""
+    transfer: Fraction | None = None
     new_trainings: int = field(default=0, init=False)
+    _grown: dict[Shape, Study] = field(default_factory=dict, init=False)
+    _grown_from: dict[Shape, Study] = field(default_factory=dict, init=False)
+    _bias: list[float] = field(default_factory=list, init=False)
     _measured_now: set[tuple[str, Shape]] = field(default_factory=set, init=False)
     _asked: set[Shape] = field(default_factory=set, init=False)
     _interrupted: bool = field(default=False, init=False)
+
+    donor: Donor | None = field(default=None, init=False)
 
     def prepare(self) -> None:
         """Find out what determines the facts, so that whatever is missing for a search shows before it starts.
@@ -213,6 +222,72 @@ class Study(Memory):
                 self._run_trainings(missing)
         return super().train(shapes)
 
+    def verify(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train shapes that may be the answer, from the weights of a smaller one where that is wanted and possible.
+
+        The first time, the largest shape that was trained from scratch is also trained so, to see what that changes.
+        """
+        if self.transfer is None:
+            return self.train(shapes)
+        if not self._bias:
+            self._compare()
+        found: dict[Shape, Training] = {}
+        for donor in sorted({self._donor(shape) for shape in shapes} - {None}):  # type: ignore[type-var]
+            assert donor is not None  # noqa: S101 - just left out
+            own = [shape for shape in shapes if self._donor(shape) == donor]
+            found |= {training.shape: training for training in self._grow(own, donor)}
+        found |= {training.shape: training for training in self.train([s for s in shapes if s not in found])}
+        return [found[shape] for shape in shapes if shape in found]
+
+    @property
+    def transferred(self) -> Transferred | None:
+        """What came of trainings that started from other weights; None where there was none."""
+        if not self._bias and not self._grown:
+            return None
+        return Transferred(tuple(sorted(self._grown)), self._bias[0] if self._bias else None)
+
+    def _donor(self, shape: Shape) -> Shape | None:
+        """Return the largest shape trained from scratch that can grow into another one."""
+        context, architecture = self.contexts[TRAINING], self.problem.architecture.instance
+        with blame(architecture):
+            donors = [
+                training.shape
+                for training in self.trainings().values()
+                if training.accuracy is not None
+                and training.shape != shape
+                and architecture.can_grow(training.shape, shape)
+                and self.store.weights_path(context, training.shape).is_file()
+            ]
+        return max(donors, key=lambda donor: (self._work(donor), donor), default=None)
+
+    def _grow(self, shapes: Sequence[Shape], donor: Shape) -> list[Training]:
+        """Train shapes from the weights of another, in a family of facts of their own."""
+        assert self.transfer is not None  # noqa: S101 - asked for only then
+        if donor not in self._grown_from:
+            grower = dataclasses.replace(self, problem=self.problem.grown_from(donor, self.transfer), contexts={})
+            grower.contexts[TRAINING] = self.store.context(TRAINING, grower.problem.training_identity)
+            grower.donor = Donor(donor, self.store.weights_path(self.contexts[TRAINING], donor))
+            self._grown_from[donor] = grower
+        grower = self._grown_from[donor]
+        before = grower.new_trainings
+        trainings = grower.train(shapes)
+        self.new_trainings += grower.new_trainings - before
+        self._grown |= dict.fromkeys(shapes, grower)
+        return trainings
+
+    def _compare(self) -> None:
+        """Train one shape that was trained from scratch also from the weights of another."""
+        scratch = {s: t.accuracy for s, t in self.trainings().items() if t.accuracy is not None and s in self._asked}
+        for shape in sorted(scratch, key=lambda shape: (-self._work(shape), shape)):
+            donor = self._donor(shape)
+            if donor is None:
+                continue
+            (training,) = self._grow([shape], donor)
+            del self._grown[shape]
+            if training.accuracy is not None:
+                self._bias.append(training.accuracy - scratch[shape])
+            return
+
     @contextmanager
     def _stopping_well(self) -> Iterator[None]:
         """Let an interrupt wait until what runs has come to a good point to stop, and is recorded."""
@@ -344,6 +419,8 @@ class Study(Memory):
 
     def test(self, shape: Shape) -> float | None:
         """Return the accuracy on the test set, reading it now if it was not read for this shape before."""
+        if shape in self._grown:
+            return self._grown[shape].test(shape)
         known = super().test(shape)
         if known is not None:
             return known
@@ -379,6 +456,7 @@ class Study(Memory):
             60 * self.checkpoint_minutes,
             attempt,
             60 * self.hang_minutes,
+            self.donor,
         )
 
     @cached_property

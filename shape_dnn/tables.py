@@ -139,6 +139,10 @@ class Replay:
             for row in (self._rows[shape],)
         ]  # fmt: skip
 
+    def verify(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Look accuracies up."""
+        return self.train(shapes)
+
     def test(self, shape: Shape) -> float | None:
         """Tables hold no second accuracy."""
         return None

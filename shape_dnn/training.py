@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from shape_dnn import devices, durable, images, splits
 from shape_dnn.checkpoints import Checkpoint, write_tensors
-from shape_dnn.errors import PluginError, TrainingError, describe, label
+from shape_dnn.errors import PluginError, TrainingError, blame, describe, label
 from shape_dnn.kinds import Architecture, InputShape, LabelledImages
 from shape_dnn.plugins import Choice, Registry
 from shape_dnn.recipes import Recipe
@@ -31,6 +31,19 @@ Protocol = Literal["validation", "paper"]
 """On which images an epoch is judged: held-out training images, or the test set as in the paper."""
 
 EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Donor:
+    """A trained network whose weights another grows from.
+
+    Attributes:
+        shape: its shape.
+        weights: its safetensors file.
+    """
+
+    shape: Shape
+    weights: Path
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,7 @@ class TrainingTask(Task):
         checkpoint_seconds: least time between two of them.
         attempt: tells this attempt from others at the same shape.
         patience: seconds without a sign of life after which the attempt is given up.
+        donor: the network that it grows from; None to start from random weights.
     """
 
     architecture: Choice
@@ -70,6 +84,7 @@ class TrainingTask(Task):
     checkpoint_seconds: float
     attempt: str = ""
     patience: float | None = None
+    donor: Donor | None = None
 
     def run(self, report: Callable[[object], bool]) -> Training:
         """Train, reporting every :class:`Epoch`, those before an interruption included.
@@ -90,6 +105,8 @@ class TrainingTask(Task):
         try:
             network = architecture.build(self.shape, input_shape, self.classes)
             check_network(network, architecture, self.shape, input_shape, self.classes)
+            if self.donor is not None:
+                self._grow(architecture, network, input_shape, self.donor)
             run = Run(network, self.recipe, torch.device(self.device))
             checkpoint = Checkpoint.load(self.checkpoints)
             if checkpoint is not None:
@@ -109,6 +126,17 @@ class TrainingTask(Task):
             self.weights.parent.mkdir(parents=True, exist_ok=True)
             write_tensors(self.weights, run.best_state)
         return Training(self.shape, max(epoch.accuracy for epoch in curve), "", curve, run.seconds)
+
+    def _grow(
+        self, architecture: Architecture, network: torch.nn.Module, input_shape: InputShape, donor: Donor
+    ) -> None:
+        """Start from the weights of a smaller network."""
+        from safetensors.torch import load_file
+
+        with blame(architecture):
+            weights = load_file(donor.weights)
+            grown = architecture.grow(weights, donor.shape, self.shape, input_shape, self.classes, self.seed)
+            network.load_state_dict(grown)
 
     def _keep(self, run: Run) -> None:
         """Write a checkpoint if the last is old enough."""

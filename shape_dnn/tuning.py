@@ -37,6 +37,9 @@ class Facts(Protocol):
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         """Return the training of each shape, in order; those that cannot be had are left out."""
 
+    def verify(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Return the training of each shape that may be the answer; these may start from what was learnt before."""
+
     def test(self, shape: Shape) -> float | None:
         """Return the accuracy of a trained shape on the test set; None if there is none."""
 
@@ -361,7 +364,7 @@ def settle(
         batch = outlook.choose(modelling.workers)
         refused = _refused(batch, query, facts)
         remaining = [shape for shape in remaining if shape not in refused]
-        trainings += facts.train([shape for shape in batch if shape not in refused])
+        trainings += facts.verify([shape for shape in batch if shape not in refused])
 
 
 def _refused(shapes: Sequence[Shape], query: Query, facts: Facts) -> set[Shape]:
@@ -440,7 +443,7 @@ def verify(
         elif best.accuracy is not None:
             break
         else:
-            results = facts.train([best.shape])
+            results = facts.verify([best.shape])
             trainings += results
             accuracy = results[0].accuracy if results else None
             if accuracy is not None and all(c.allows(accuracy) for c in query.functional):
@@ -478,7 +481,7 @@ def verify_front(
         batch = untrained[: modelling.workers]
         refused = _refused(batch, query, facts)
         shapes = [shape for shape in shapes if shape not in refused]
-        made += facts.train([shape for shape in batch if shape not in refused])
+        made += facts.verify([shape for shape in batch if shape not in refused])
 
 
 def front(candidates: Sequence[Candidate], query: Query, facts: Facts) -> list[Candidate]:

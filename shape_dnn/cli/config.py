@@ -100,6 +100,7 @@ def _metavar(name: str) -> str:
         "plugin": "FILE.py",
         "pareto": "METRIC,METRIC",
         "confidence": "P",
+        "transfer": "PART",
         "replay": "TABLE.csv",
         "train": "N|P%",
         "depth": "MIN:MAX:STEP",

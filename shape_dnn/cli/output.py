@@ -176,6 +176,13 @@ def _print_human(result: Result) -> None:
     if answer.noise is not None:
         noise = answer.noise
         out.print(plain(f"noise: {noise.points:.2f} points, by {noise.trainings} trainings of {noise.shapes} shapes"))
+    transferred = result.transferred
+    if transferred is not None:
+        count = f"{len(transferred.shapes)} shapes were" if len(transferred.shapes) != 1 else "one shape was"
+        bias = "none could be compared with one from scratch"
+        if transferred.bias is not None:
+            bias = f"one that was also trained from scratch came out {transferred.bias:+.2f} points different"
+        out.print(plain(f"{count} trained from the weights of a smaller one; {bias}"))
     failed = [t for t in answer.trainings if t.reason]
     for training in failed:
         out.print(plain(f"{training.shape} has no accuracy: {training.reason}"))

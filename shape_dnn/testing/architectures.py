@@ -133,6 +133,21 @@ class ArchitectureContract(Contract):
                 together, alone = network(batch), torch.cat([network(image[None]) for image in batch])
             torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)
 
+    def test_grows_without_changing_what_it_computes(self, plugin: Architecture) -> None:
+        """Where a network can grow into a larger one, that gives the same logits, and the copies learn to differ."""
+        import torch
+
+        pairs = [pair for pair in itertools.permutations(self.corners(plugin), 2) if plugin.can_grow(*pair)]
+        for (shape, larger), images in itertools.product(pairs, self.inputs):
+            network = self.built(plugin, shape, images, 1)
+            network(torch.randn(8, *images))  # moves the statistics of batch norms
+            weights = network.eval().state_dict()
+            grown = self.built(plugin, larger, images, 2)
+            grown.load_state_dict(plugin.grow(weights, shape, larger, images, self.classes, 0))
+            batch = torch.randn(4, *images)
+            with torch.inference_mode():
+                torch.testing.assert_close(grown.eval()(batch), network(batch), rtol=1e-3, atol=1e-4)
+
     def test_is_restored_from_its_weights(self, plugin: Architecture) -> None:
         """A network with the ``state_dict`` of another one gives the same logits, bit for bit."""
         import torch

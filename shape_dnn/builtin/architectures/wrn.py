@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 from shape_dnn.kinds import Architecture
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
 
     from shape_dnn.kinds import InputShape
@@ -63,6 +66,30 @@ class WideResNet(Architecture):
         from shape_dnn.builtin.architectures.wrn_network import WideResNetNetwork
 
         return WideResNetNetwork(self.channels(shape.width), (shape.depth - 4) // 6, input_shape[0], classes)
+
+    def can_grow(self, shape: Shape, larger: Shape) -> bool:
+        """Tell whether the larger one is nowhere smaller, and has a projection just where the other has one."""
+        few, many = self.channels(shape.width), self.channels(larger.width)
+        projects = [[a != b for a, b in itertools.pairwise(channels)] for channels in (few, many)]
+        wider = all(a <= b for a, b in zip(few, many, strict=True))
+        return shape.depth <= larger.depth and wider and projects[0] == projects[1]
+
+    def grow(
+        self,
+        weights: Mapping[str, torch.Tensor],
+        shape: Shape,
+        larger: Shape,
+        input_shape: InputShape,
+        classes: int,
+        seed: int,
+    ) -> Mapping[str, torch.Tensor]:
+        """Copy channels, and add blocks that change nothing."""
+        from shape_dnn.builtin.architectures.wrn_growth import grow
+        from shape_dnn.builtin.architectures.wrn_network import WideResNetNetwork
+
+        network = self.build(larger, input_shape, classes)
+        assert isinstance(network, WideResNetNetwork)  # noqa: S101 - build makes nothing else
+        return grow(weights, network, seed)
 
 
 @functools.lru_cache(maxsize=4096)

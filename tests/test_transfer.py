@@ -1,0 +1,97 @@
+"""Verification that starts from the weights of a smaller shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shape_dnn import Shape, UsageError, ask, tune
+from shape_dnn.builtin.architectures.wrn import WideResNet
+from shape_dnn.events import EpochFinished, Event
+
+SEARCH: dict[str, Any] = {
+    "depth": "10:23:6",
+    "width": "1/4:1:1/4",
+    "epochs": 4,
+    "device": "cpu",
+    "sampler": "wider",
+    "train": 3,
+    "goal": "accuracy",
+    "option": {"dataset.limit": 400},
+}
+FLAGS = ["--depth", "10:23:6", "--width", "1/4:1:1/4", "--epochs", 4, "--device", "cpu", "--sampler", "wider",
+         "--train", 3, "--goal", "accuracy", "-o", "dataset.limit=400"]  # fmt: skip
+LARGEST = """
+from shape_dnn import AccuracyModel, Plugin, Prediction, hookimpl
+class Larger(AccuracyModel):
+    def fit(self, shapes, accuracies): pass
+    def predict(self, shapes): return [Prediction(99 + float(shape.depth * shape.width) / 100) for shape in shapes]
+@hookimpl
+def shape_dnn_accuracy_models(): yield Plugin("larger", "the larger the better", Larger)
+"""
+
+
+def test_what_verification_trains_starts_from_smaller_weights_and_takes_fewer_epochs(
+    shape_dnn: Callable[..., Any],
+) -> None:
+    Path("larger.py").write_text(LARGEST)
+    search = {**SEARCH, "plugin": "larger.py", "model": "larger"}
+    events: list[Event] = []
+    first = tune(**search, transfer="1/2", notify=events.append)
+    largest = Shape(22, Fraction(3, 4))
+    assert first.answer.trainings[-1].shape == largest
+    epochs = [event for event in events if isinstance(event, EpochFinished) and event.shape == largest]
+    assert [event.epochs for event in epochs] == [2, 2]
+    assert first.transferred is not None
+    assert first.transferred.shapes == (largest,)
+    assert first.transferred.bias is not None
+    assert first.new_trainings == 5, "three, the answer, and one more to compare"
+    printed = first.to_dict()
+    assert printed["transfer"]["shapes"] == [{"depth": 22, "width": float(largest.width)}]
+    assert len(printed["trained"]) == 4
+    if first.best == largest:
+        assert first.answer.test_accuracy is not None
+
+    again = tune(**search, transfer="1/2")
+    assert again.new_trainings == 0
+    assert again.to_dict() == {**printed, "cost": {**printed["cost"], "new_trainings": 0}}
+    scratch = tune(**search)
+    assert scratch.new_trainings == 1, "what started from other weights is no training from scratch"
+    assert scratch.transferred is None
+    assert ask("shape-dnn-study", goal="size", plugin="larger.py").shapes
+
+    shown = shape_dnn(*FLAGS, "--plugin", "larger.py", "--model", "larger", "--transfer", "0.5")
+    assert (
+        "one shape was trained from the weights of a smaller one; one that was also trained from scratch" in shown.out
+    )
+
+
+def test_a_shape_that_no_other_can_grow_into_is_trained_from_scratch() -> None:
+    result = tune(**{**SEARCH, "train": 1, "depth": "10:11:6", "width": "1/4:1/2:1/8", "goal": "size"}, transfer=1)
+    assert result.verified
+    assert result.transferred is None or result.transferred.bias is None
+
+
+@pytest.mark.parametrize("text", ["0", "2", "-1/2", "x"])
+def test_the_part_of_the_epochs_is_checked(text: str) -> None:
+    with pytest.raises(UsageError, match="not a part of the epochs"):
+        tune(**SEARCH, transfer=text)
+
+
+def test_a_table_has_no_weights() -> None:
+    Path("table.csv").write_text("depth,width,accuracy\n10,1,90\n")
+    with pytest.raises(UsageError, match="a recorded table has no weights"):
+        tune(replay="table.csv", transfer="1/2")
+
+
+def test_growing_takes_a_larger_network() -> None:
+    wrn = WideResNet()
+    small, wide, deep = (Shape(*shape) for shape in ((16, 1), (16, 2), (22, 1)))  # type: ignore[arg-type]
+    assert wrn.can_grow(small, wide)
+    assert wrn.can_grow(small, deep)
+    assert not wrn.can_grow(wide, small)
+    assert not wrn.can_grow(wide, deep)
