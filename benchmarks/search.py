@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import statistics
+import sys
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,8 +34,8 @@ BINS = ((8, 14), (15, 44), (45, 99), (100, 10_000))
 MOST = 40
 """Trainings after which the contenders are stopped that never end by themselves."""
 ANYTIME = ("random", "optuna-tpe", "optuna-gp")
-SLOW: Mapping[str, int] = {"optuna-tpe": 160, "optuna-gp": 24}
-"""Contenders that are asked fewer questions, since each takes them seconds."""
+SLOW: Mapping[str, int] = {"optuna-gp": 24}
+"""Contenders that are asked fewer questions, since each takes them several seconds."""
 
 
 def make(name: str) -> Contender:
@@ -247,6 +250,7 @@ def main() -> None:
         f"{name} {metadata.version(name)}" for name in ("shape-dnn", "optuna", "scikit-learn", "torch")
     )
     print(f"{datetime.now(UTC):%Y-%m-%d}; {versions}; {arguments.questions} questions to each table")
+    os.environ["OMP_NUM_THREADS"] = "1"  # one process per processor
     everything: dict[str, dict[str, list[list[Outcome]]]] = {}
     with multiprocessing.get_context("spawn").Pool() as pool:
         for name, source in sources(arguments.tables).items():
@@ -264,8 +268,10 @@ def main() -> None:
                     number = max(1, min(number, round(SLOW[contender] * arguments.slow)))
                 step = 8
                 jobs = [(name, source, contender, number, first, step) for first in range(step)]
+                began = time.perf_counter()
                 parts = pool.map(ask, jobs, chunksize=1)
                 found[contender] = [outcome for part in parts for outcome in part]
+                print(f"{name}: {contender} {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
             report(table, found)
             everything[name] = found
     if arguments.plot:

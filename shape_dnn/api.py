@@ -302,22 +302,28 @@ def sized_shapes(parts: Assembly) -> list[tuple[Shape, float]]:
 
 
 def _result(parts: Assembly, answer: Answer, facts: Facts, arch: str | None, new_trainings: int) -> Result:
-    shapes = [candidate.shape for candidate in answer.complying]
+    shown = [*answer.complying, *([] if answer.closest is None else [answer.closest])]
+    shapes = [candidate.shape for candidate in shown]
     in_table = parts.table.columns if parts.table is not None else ()
     obtainable = [m for m in {*ALWAYS_SHOWN, *parts.query.costs} if m in parts.meters or m in in_table]
     if parts.table is not None:
         obtainable = [m for m in obtainable if m in in_table or parts.workload_of_table is not None]
-    metrics: Mapping[str, Mapping[Shape, float | None]] = {
-        metric: dict(zip(shapes, facts.estimate(metric, shapes), strict=True))
-        for metric in sorted(obtainable)
-        if metric != "accuracy"
-    }
+    metrics: dict[str, Mapping[Shape, float | None]] = {}
+    for metric in sorted(set(obtainable) - {"accuracy"}):
+        try:
+            metrics[metric] = dict(zip(shapes, facts.estimate(metric, shapes), strict=True))
+        except MeterError:
+            if metric in parts.metrics_in_question:
+                raise
+            metrics[metric] = dict.fromkeys(shapes)  # nobody asked for it
     units = {name: metric.unit for name, metric in KNOWN_METRICS.items()}
     units |= {name: meter.instance.unit for name, meter in parts.meters.items()}
     estimated = None
     if isinstance(facts, Memory) and facts.fit_depths:
         estimated = {metric: facts.predicted(metric, shapes) for metric in metrics}
-    return Result(answer, arch, metrics, units, parts.plugins, new_trainings, estimated)
+    return Result(
+        answer, arch, metrics, units, parts.plugins, new_trainings, estimated, len(parts.seeds), bool(parts.pareto)
+    )
 
 
 def _problem_record(parts: Assembly) -> dict[str, object]:

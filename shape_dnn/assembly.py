@@ -94,7 +94,9 @@ class Assembly:
             self.registry.declaration("observer", name)
         for name in self._chosen_meters.values():
             self.registry.declaration("meter", name)
-        _ = self.transfer
+        _ = self.transfer, self.confidence
+        if settings.replay is not None and settings.terminator != "none":
+            raise UsageError("a recorded table trains nothing that could be stopped", setting="terminator")
 
     # Plugins
 
@@ -233,8 +235,9 @@ class Assembly:
         """Tell whether a goal is written out, rather than the name of a plugin. A metric alone is an expression."""
         if goal in self.registry.names("goal"):
             return False
-        in_table = self.table is not None and goal in self.table.columns
-        return not re.fullmatch(r"[a-z][a-z0-9-]*", goal) or in_table or goal in self.registry.names("meter")
+        metrics = {*KNOWN_METRICS, *self.registry.names("meter"), *(self.table.metrics if self.table else ())}
+        is_difference = "-" in goal and metrics.issuperset(goal.split("-"))
+        return not re.fullmatch(r"[a-z][a-z0-9-]*", goal) or goal in metrics or is_difference
 
     def _goal_by_name(self, name: str) -> Goal | None:
         return self._load_goal(name) if name in self.registry.names("goal") else None
@@ -296,9 +299,18 @@ class Assembly:
     @property
     def confidence(self) -> float | None:
         """The probability with which the answer is to stand; None to go by expected accuracies alone."""
-        if self.settings.confidence is None and self.sampler.instance.confident:
-            return CONFIDENCE
-        return self.settings.confidence
+        text = self.settings.confidence
+        if text is None:
+            return CONFIDENCE if self.sampler.instance.confident else None
+        try:
+            number = text.strip().removesuffix("%")
+            confidence = float(exact(number)) / (100 if number != text.strip() else 1)
+        except ValueError:
+            confidence = 0.0
+        if not 0.5 <= confidence <= 0.99:
+            message = f"{text!r} is not a probability that can be asked for; accepted are 0.5 to 0.99, or 50% to 99%"
+            raise UsageError(message, setting="confidence")
+        return confidence
 
     @cached_property
     def sampler(self) -> Loaded[Sampler]:
@@ -464,7 +476,7 @@ class Assembly:
     def _metric(self, setting: str, name: str) -> Metric:
         if name in KNOWN_METRICS:
             return KNOWN_METRICS[name]
-        if self.table is not None and name in self.table.columns:
+        if self.table is not None and name in self.table.metrics:
             return Metric(name, "")
         meter = self._chosen_meters.get(name, name)
         if meter not in self.registry.names("meter"):

@@ -28,7 +28,7 @@ def estimate(shapes: Sequence[Shape], observed: Sequence[Training]) -> NDArray[n
     terms = _terms(shapes, width)
     durations = terms[:, 1] + terms[:, 3]
     if len(known) >= LEAST:
-        seconds = np.array([training.seconds for training in known], float)
+        seconds = np.maximum([training.seconds or 0.0 for training in known], 1e-6)
         coefficients, _ = nnls(_terms([t.shape for t in known], width) / seconds[:, None], np.ones(len(known)))
         durations = terms @ coefficients
     return np.asarray(durations / durations.mean())

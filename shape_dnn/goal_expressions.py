@@ -26,6 +26,10 @@ FUNCTIONS: Mapping[str, Callable[..., float]] = {
 }
 ACCEPTED = f"numbers, metrics, + - * / ** ( ) and {', '.join(FUNCTIONS)}"
 LONGEST = 1000
+MOST_STEPS = 1e5
+"""Steps that a goal may have before another, so that its number of steps leaves the digits for the other."""
+SMALLEST = 1e-15
+"""Scores of this order are told apart from 0."""
 
 
 class Expression(Goal):
@@ -46,6 +50,8 @@ class Expression(Goal):
             if tree is None:
                 raise _refusal(self.text[:60], f"has more than {LONGEST} characters")
             self._value = self._compile(tree, names)
+        except OverflowError:
+            raise _refusal(self.text[:60], "contains a number that is too large") from None
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             place = f" at character {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
             raise _refusal(self.text, f"is not an expression{place}") from None
@@ -58,6 +64,8 @@ class Expression(Goal):
         match node:
             case ast.Constant(value=int() | float() as constant) if not isinstance(constant, bool):
                 number = float(constant)
+                if math.isinf(number):
+                    raise OverflowError
                 return lambda _values: number
             case ast.Name(id=identifier) if identifier not in FUNCTIONS:
                 name = identifier.replace("_", "-")
@@ -84,6 +92,8 @@ class Expression(Goal):
         """
         try:
             value = self._value(values)
+            if not math.isfinite(value):
+                raise OverflowError("it is not finite")
         except (ArithmeticError, ValueError) as error:
             where = ", ".join(f"{name} {values[name]:g}" for name in self.metrics)
             raise UsageError(f"{self.text!r} has no value for {where}: {error}", setting="goal") from None
@@ -107,10 +117,16 @@ class Lexicographic(Goal):
         """Return the number of steps by the first goal, plus a part of one that orders alike shapes by the others."""
         *scores, last = (goal.score({name: values[name] for name in goal.metrics}) for goal in self._goals)
         for score, step in zip(reversed(scores), reversed(self._steps), strict=True):
-            # Grows with the former one, and lies between 0 and 1.
-            part = 0.5 + last / (2 * (1 + abs(last)))
-            last = math.floor(score / step + 1e-9) + part
+            steps = score / step + 1e-9
+            if abs(steps) > MOST_STEPS:
+                raise UsageError(f"a step of {step:g} is too small for values of {abs(score):g}", setting="goal")
+            last = math.floor(steps) + _part(last)
         return last
+
+
+def _part(score: float) -> float:
+    """Map scores to numbers between 0 and 1 in the same order, telling apart what differs by a part in 10^9."""
+    return 0.5 + math.copysign(math.log1p(abs(score) / SMALLEST) / 2000, score)
 
 
 def parse(text: str, named: Callable[[str], Goal | None]) -> Goal:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from shape_dnn import durations, optimal_design, rules
 from shape_dnn.constraints import Constraint
+from shape_dnn.errors import ShapeDnnError
 from shape_dnn.kinds import AccuracyModel, Goal
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape
@@ -168,13 +169,20 @@ class Outlook:
     def _levels(self) -> NDArray[np.float64]:
         """Accuracies at which scores are computed, of shape (LEVELS, number of shapes)."""
         low, high = self._draws.min(0) - self.tolerance, self._draws.max(0) + self.tolerance
-        return np.linspace(low, np.maximum(high, low + 1e-6), LEVELS)
+        return np.linspace(np.clip(low, 0.0, 99.9), np.clip(np.maximum(high, low + 1e-6), 0.1, 100.0), LEVELS)
 
     @cached_property
     def _scores_at_levels(self) -> NDArray[np.float64]:
-        """Scores at these accuracies, of the same shape; infinite for a shape that lacks a metric."""
+        """Scores at these accuracies, of the same shape; infinite where there is none."""
+
+        def score(place: int, accuracy: float) -> float:
+            try:
+                return self._score(place, accuracy)
+            except ShapeDnnError:  # no shape may ever have this accuracy; those that have theirs are scored in earnest
+                return math.inf
+
         levels = self._levels if self._by_accuracy else self._levels[:1]
-        scores = [[self._score(i, float(level)) for i, level in enumerate(row)] for row in levels]
+        scores = [[score(i, float(level)) for i, level in enumerate(row)] for row in levels]
         return np.broadcast_to(np.array(scores), self._levels.shape)
 
     def _score(self, place: int, accuracy: float) -> float:
@@ -199,8 +207,10 @@ class Outlook:
     def _scores(self, accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the scores of all shapes at some accuracies, both of shape (number of draws, number of shapes)."""
         levels, scores = self._levels, self._scores_at_levels
-        columns = [np.interp(accuracies[:, i], levels[:, i], scores[:, i]) for i in range(len(self.shapes))]
-        return np.stack(columns, axis=1)
+        with np.errstate(invalid="ignore"):  # between a score and none
+            columns = [np.interp(accuracies[:, i], levels[:, i], scores[:, i]) for i in range(len(self.shapes))]
+        found = np.stack(columns, axis=1)
+        return np.where(np.isnan(found), np.inf, found)
 
     @cached_property
     def _incumbent(self) -> int | None:

@@ -82,16 +82,16 @@ def _by_shape(shapes: Sequence[Shape], trainings_of_seeds: Sequence[Sequence[Tra
 
 
 def _together(trainings: Sequence[Training]) -> Training:
-    """Make one record of several; it has an accuracy if one of them has."""
-    finished = [training for training in trainings if training.accuracy is not None]
-    if not finished:
-        return trainings[0]
-    accuracies = tuple(training.accuracy for training in finished if training.accuracy is not None)
-    seconds = [training.seconds for training in finished if training.seconds is not None]
+    """Make one record of several; it has an accuracy if all of them have, since those that failed may be the worst."""
+    for training in trainings:
+        if training.accuracy is None:
+            return training
+    accuracies = tuple(training.accuracy for training in trainings if training.accuracy is not None)
+    seconds = [training.seconds for training in trainings if training.seconds is not None]
     return Training(
-        finished[0].shape,
+        trainings[0].shape,
         statistics.fmean(accuracies),
-        curve=finished[0].curve,
-        seconds=sum(seconds) if len(seconds) == len(finished) else None,
+        curve=trainings[0].curve,
+        seconds=sum(seconds) if len(seconds) == len(trainings) else None,
         repetitions=accuracies,
     )

@@ -27,6 +27,8 @@ class Result:
         new_trainings: trainings made for this answer; the others were known.
         estimated: the shapes whose value of a metric was not measured but predicted by a line in depth; None where
             nothing may be.
+        seeds: trainings of each shape.
+        is_front: whether the shapes are the front of a trade-off.
         transferred: what came of trainings that started from the weights of a smaller shape, if there were any.
     """
 
@@ -37,6 +39,8 @@ class Result:
     plugins: Sequence[Mapping[str, str]]
     new_trainings: int
     estimated: Mapping[str, frozenset[Shape]] | None = None
+    seeds: int = 1
+    is_front: bool = False
     transferred: Transferred | None = None
 
     def __repr__(self) -> str:

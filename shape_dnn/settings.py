@@ -71,11 +71,8 @@ class Settings(BaseModel):
     train: Text | None = Field(None, description="Number or percentage of shapes to train instead, 12 or 20%.")
     sampler: Text = Field("active", description="Which shapes to train.")
     model: Text = Field("log-linear", description="Accuracy model that predicts the others.")
-    confidence: float | None = Field(
+    confidence: Text | None = Field(
         None,
-        gt=0,
-        lt=1,
-        allow_inf_nan=False,
         description="Train until the answer stands with this probability, and list what complies with it; "
         "by default 0.9 with the sampler active, and expected accuracies alone with others.",
     )

@@ -42,6 +42,11 @@ class Table:
         """The design space: every shape of the table, sorted by width and depth."""
         return sorted(self.rows, key=by_width_then_depth)
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The columns that are metrics."""
+        return tuple(name for name in self.columns if name not in ("depth", "width", "seed"))
+
     @classmethod
     def read(cls, path: Path) -> Table:
         """Read a table.

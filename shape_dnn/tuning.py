@@ -238,11 +238,15 @@ def recall(shapes: Sequence[Shape], query: Query, model: AccuracyModel, facts: F
     survivors, stages = apply_limits(shapes, query, facts, ignore)
     candidates = assess(survivors, facts.train(shapes), model)
     complying, more_stages = apply_accuracy_limits(candidates, query, ignore)
+    nearest = None if complying else closest(candidates, query)
     best = min_by_goal(complying, query, facts)
     if query.pareto:
         complying = front(complying, query, facts)
     test_accuracy = None if best is None else facts.test(best.shape)
-    return Answer(len(shapes), (*stages, *more_stages), len(survivors), (), tuple(complying), best, test_accuracy)
+    return Answer(
+        len(shapes), (*stages, *more_stages), len(survivors), (), tuple(complying), best, test_accuracy,
+        closest=nearest,
+    )  # fmt: skip
 
 
 def plan(shapes: Sequence[Shape], query: Query, modelling: Modelling, facts: Facts) -> Answer:

@@ -1,6 +1,7 @@
 """Goals that users write themselves."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,45 @@ def test_the_second_goal_decides_between_shapes_alike_in_the_first(pairs: list[t
         assert (goal.score(first) < goal.score(second)) == (steps[0] < steps[1])
     elif abs(pairs[0][1] - pairs[1][1]) > 1:
         assert (goal.score(first) < goal.score(second)) == (pairs[0][1] < pairs[1][1])
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-3, 1.0, 1e6, 1e13, 1e18])
+def test_the_second_goal_may_be_of_any_size(size: float) -> None:
+    goal = parse("accuracy:0.5,size", named)
+    scores = [goal.score({"accuracy": 99.0, "size": factor * size}) for factor in (0.9, 1.0, 1.001, 2.0)]
+    assert scores == sorted(set(scores))
+
+
+@pytest.mark.parametrize(
+    ("goal", "complaint"),
+    [
+        ("9" * 400 + "*size", "contains a number that is too large"),
+        ("1e999*size", "contains a number that is too large"),
+        ("1e308*1e308*size", "has no value for size"),
+        ("accuracy:1e-320,size", "is too small for values of"),
+        ("depth", "no goal is called 'depth'"),
+        ("seed+size", "there is no metric 'seed'"),
+        ("width*size", "there is no metric 'width'"),
+    ],
+)
+def test_goals_that_cannot_be_computed_are_refused_in_a_search(goal: str, complaint: str) -> None:
+    Path("table.csv").write_text(TABLE)
+    with pytest.raises(UsageError, match=re.escape(complaint)):
+        tune(replay="table.csv", goal=goal)
+
+
+@pytest.mark.parametrize("goal", ["sqrt(100-accuracy)", "log(100.1-accuracy)", "size/sqrt(accuracy-88)"])
+def test_a_goal_need_not_have_a_value_for_accuracies_that_no_shape_has(goal: str) -> None:
+    rows = [f"{d},{w / 4},{99.9 - 50 / d - 4 / w},{d * w * w}" for d in range(10, 60, 6) for w in range(1, 9)]
+    Path("table.csv").write_text("depth,width,accuracy,size\n" + "\n".join(rows) + "\n")
+    result = tune(replay="table.csv", goal=goal, min_accuracy=90)
+    assert result.verified
+    assert len(result.answer.trainings) < 30
+
+
+def test_a_difference_of_metrics_needs_no_spaces() -> None:
+    Path("table.csv").write_text(TABLE)
+    assert tune(replay="table.csv", goal="size-accuracy").best == tune(replay="table.csv", goal="size - accuracy").best
 
 
 def test_three_goals_are_ordered() -> None:

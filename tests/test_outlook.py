@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shape_dnn import Constraint, Goal, NothingCompliesError, Shape, Training, tune
+from shape_dnn import Constraint, Goal, NothingCompliesError, Shape, Training, UsageError, tune
 from shape_dnn.assembly import TrainingCount
 from shape_dnn.builtin import goals, strategies
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
@@ -270,6 +270,39 @@ def test_durations_are_learnt_from_finished_trainings() -> None:
     assert assumed[SHAPES.index(Shape(52, Fraction(3)))] == assumed.max()
 
 
+@pytest.mark.parametrize("text", ["0", "1", "0.4", "0.999", "100%", "x", "nan", "-0.9"])
+def test_a_confidence_is_checked(text: str) -> None:
+    Path("table.csv").write_text("depth,width,accuracy\n10,1,90\n16,1,91\n")
+    with pytest.raises(UsageError, match="accepted are 0.5 to 0.99, or 50% to 99%") as caught:
+        tune(replay="table.csv", confidence=text)
+    assert repr(text) in str(caught.value)
+
+
+def test_a_confidence_may_be_a_percentage() -> None:
+    Path("table.csv").write_text("depth,width,accuracy\n10,1,90\n16,1,91\n")
+    for text in ("95%", "0.95", 0.95):
+        certificate = tune(replay="table.csv", confidence=text, goal="accuracy").answer.certificate
+        assert certificate is not None
+        assert certificate.confidence == 0.95
+
+
+def test_what_a_table_lacks_and_nobody_asked_for_costs_no_answer() -> None:
+    rows = [f"{s.depth},{s.width},{smooth(s)}," for s in SHAPES[:-1]]
+    last = SHAPES[0]
+    Path("table.csv").write_text(
+        "depth,width,accuracy,size\n" + "\n".join([f"{last.depth},{last.width},{smooth(last)},1", *rows[1:]]) + "\n"
+    )
+    result = tune(replay="table.csv", min_accuracy=92)
+    assert result.shapes
+    assert all(row["size"] is None for row in result.rows())
+
+
+def test_a_table_trains_nothing_that_could_be_stopped() -> None:
+    Path("table.csv").write_text("depth,width,accuracy\n10,1,90\n16,1,91\n")
+    with pytest.raises(UsageError, match="trains nothing that could be stopped"):
+        tune(replay="table.csv", terminator="median")
+
+
 def test_an_answer_says_how_sure_it_is_and_what_came_closest() -> None:
     rows = [f"{s.depth},{s.width},{smooth(s)},{size(s)}" for s in SHAPES]
     Path("table.csv").write_text("depth,width,accuracy,size\n" + "\n".join(rows) + "\n")
@@ -277,7 +310,8 @@ def test_an_answer_says_how_sure_it_is_and_what_came_closest() -> None:
     assert found["certificate"]["confidence"] == 0.9
     assert 0 <= found["certificate"]["doubt"] <= 0.1
     result = tune(replay="table.csv", goal="size", min_accuracy=99)
-    assert result.to_dict()["closest"]["depth"] == 52
+    closest = result.to_dict()["closest"]
+    assert (closest["depth"], closest["size"]) == (52, pytest.approx(52 * closest["width"] ** 2))
     with pytest.raises(NothingCompliesError, match=r"the closest is \(52, [23]\) with a trained accuracy of 95\."):
         result.raise_if_empty()
     paper = tune(replay="table.csv", goal="size", min_accuracy=92, sampler="interval", model="paper").to_dict()

@@ -51,6 +51,22 @@ def test_a_replay_takes_so_many_repetitions_of_its_table() -> None:
         tune(replay="table.csv", seeds=4)
 
 
+def test_a_shape_of_which_one_training_failed_has_no_accuracy() -> None:
+    rows = [f"{s.depth},{s.width},{seed},{90 + seed}" for s in SHAPES[1:] for seed in range(3)]
+    lucky = [f"{SHAPES[0].depth},{SHAPES[0].width},{seed},{'99' if seed == 0 else ''}" for seed in range(3)]
+    Path("table.csv").write_text("depth,width,seed,accuracy\n" + "\n".join([*lucky, *rows]) + "\n")
+    result = tune(replay="table.csv", seeds=3, sampler="interval", goal="accuracy")
+    assert result.best != SHAPES[0], "those that failed may be the worst"
+    assert [t.shape for t in result.answer.trainings if t.reason] == [SHAPES[0]]
+
+
+def test_a_plan_counts_trainings_of_every_seed(shape_dnn: Callable[..., Any]) -> None:
+    rows = [f"{s.depth},{s.width},{seed},{90 + seed}" for s in SHAPES for seed in range(3)]
+    Path("table.csv").write_text("depth,width,seed,accuracy\n" + "\n".join(rows) + "\n")
+    shown = shape_dnn("--replay", "table.csv", "--seeds", 3, "--dry-run", "--sampler", "interval").out
+    assert "would train 12 of 12 candidates 3 times" in shown
+
+
 def test_every_shape_is_trained_with_every_seed_and_no_training_is_made_twice(shape_dnn: Callable[..., Any]) -> None:
     settings = {**SMALL, "width": "1/4:1/2:1/4", "depth": "10:17:6"}
     single = tune(**settings, sampler="interval", goal="accuracy")

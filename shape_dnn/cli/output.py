@@ -132,6 +132,28 @@ def _value(result: Result, metric: str, shape: Shape) -> str:
     return ("~" if result.is_estimated(metric, shape) else "") + number(result.metrics[metric][shape])
 
 
+def _notes(result: Result) -> Iterator[str]:
+    """Say how sure the answer is, and what that rests on."""
+    answer, transferred = result.answer, result.transferred
+    certificate, noise = answer.certificate, answer.noise
+    if certificate is not None and answer.best is not None:
+        missed = f"the probability that a better shape was missed is {_probability(certificate.doubt)}"
+        yield f"{missed}; what is within {certificate.tolerance:.2f} points counts as equal"
+    if noise is not None:
+        yield f"noise: {noise.points:.2f} points, by {noise.trainings} trainings of {noise.shapes} shapes"
+    if transferred is not None:
+        count = f"{len(transferred.shapes)} shapes were" if len(transferred.shapes) != 1 else "one shape was"
+        bias = "none could be compared with one from scratch"
+        if transferred.bias is not None:
+            bias = f"one that was also trained from scratch came out {transferred.bias:+.2f} points different"
+        yield f"{count} trained from the weights of a smaller one; {bias}"
+
+
+def _probability(value: float) -> str:
+    """Write a probability, which is told from a few hundred draws."""
+    return "below 0.5 %" if value < 0.005 else f"{100 * value:.1f} %"
+
+
 def _print_human(result: Result) -> None:
     out = console()
     answer = result.answer
@@ -165,24 +187,8 @@ def _print_human(result: Result) -> None:
         state = f"trained accuracy {best.accuracy:.2f} %" if best.accuracy is not None else "not trained yet"
         test = "" if answer.test_accuracy is None else f", test accuracy {answer.test_accuracy:.2f} %"
         out.print(plain(f"best: depth {best.shape.depth}, width {best.shape.width}; {state}{test}"))
-    certificate = answer.certificate
-    if certificate is not None and answer.best is not None:
-        out.print(
-            plain(
-                f"the probability that a better shape was missed is {100 * certificate.doubt:.1f} %;"
-                f" what is within {certificate.tolerance:.2f} points counts as equal"
-            )
-        )
-    if answer.noise is not None:
-        noise = answer.noise
-        out.print(plain(f"noise: {noise.points:.2f} points, by {noise.trainings} trainings of {noise.shapes} shapes"))
-    transferred = result.transferred
-    if transferred is not None:
-        count = f"{len(transferred.shapes)} shapes were" if len(transferred.shapes) != 1 else "one shape was"
-        bias = "none could be compared with one from scratch"
-        if transferred.bias is not None:
-            bias = f"one that was also trained from scratch came out {transferred.bias:+.2f} points different"
-        out.print(plain(f"{count} trained from the weights of a smaller one; {bias}"))
+    for note in _notes(result):
+        out.print(plain(note))
     failed = [t for t in answer.trainings if t.reason]
     for training in failed:
         out.print(plain(f"{training.shape} has no accuracy: {training.reason}"))
@@ -190,8 +196,10 @@ def _print_human(result: Result) -> None:
     trained = len(answer.trainings)
     if planned:
         times = f"{answer.candidates / trained:.2g} times fewer trainings than all"
-        known = trained - result.new_trainings
+        known = trained * result.seeds - result.new_trainings
         others = f" ({known} of them are trained already)" if known else ""
+        if result.seeds > 1:
+            others = f" {result.seeds} times" + (f" ({known} of these trainings were made before)" if known else "")
         out.print(plain(f"would train {trained} of {answer.candidates} candidates{others}, {times}:"))
         out.print(plain(" ".join(map(str, planned))))
     elif trained:
@@ -201,5 +209,5 @@ def _print_human(result: Result) -> None:
         now = result.new_trainings
         new = f"{now} of them now" if now <= trained else f"{now} trainings now"
         out.print(plain(f"trained {trained} of {answer.candidates} candidates, {new}{fewer}"))
-    if answer.best is None and answer.complying and not planned:
+    if answer.best is None and answer.complying and not planned and not result.is_front:
         out.print(plain("without --goal (size, latency, energy, accuracy, …) no shape is called the best"))
