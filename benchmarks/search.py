@@ -34,7 +34,7 @@ BINS = ((8, 14), (15, 44), (45, 99), (100, 10_000))
 MOST = 40
 """Trainings after which the contenders are stopped that never end by themselves."""
 ANYTIME = ("random", "optuna-tpe", "optuna-gp")
-SLOW: Mapping[str, int] = {"optuna-gp": 24}
+SLOW: Mapping[str, int] = {"optuna-tpe": 400, "optuna-gp": 16}
 """Contenders that are asked fewer questions, since each takes them several seconds."""
 
 

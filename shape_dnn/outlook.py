@@ -110,7 +110,7 @@ class Outlook:
         if self.goal is None:
             worth = self._misjudged if self.limits else self._spread
             return self._best_first((worth + 1e-9) / self._prices, number)
-        if self._incumbent is None and not self._better.any():
+        if self._incumbent is None and not self._better.any() and self._most_promising in self._open:
             return [self.shapes[self._most_promising]]
         chosen: list[int] = []
         gains = self._gains + 1e-9 * self._better
@@ -254,14 +254,14 @@ class Outlook:
         Where nothing complies yet, on a score somewhat worse than that of any shape.
         """
         scores = self._draw_scores
-        finite = np.where(np.isfinite(scores), scores, np.nan)
         if self._incumbent is not None:
             reference = scores[:, [self._incumbent]]
         else:
-            typical = np.nanmean(finite, axis=0)
-            high, low = np.nanmax(typical), np.nanmin(typical)
-            reference = np.full((1, 1), high + 0.3 * (high - low) + 1e-9)
-        gains = np.where(np.isnan(finite), 0.0, np.maximum(reference - finite, 0.0))
+            typical = np.ma.masked_invalid(scores).mean(0).compressed()
+            worse = typical.max() + 0.3 * np.ptp(typical) + 1e-9 if len(typical) else 0.0
+            reference = np.full((1, 1), worse)
+        with np.errstate(invalid="ignore"):  # no score less no score
+            gains = np.where(np.isfinite(scores), np.maximum(reference - scores, 0.0), 0.0)
         return np.asarray((gains * self._complies(self._draws))[:, self._open])
 
     @cached_property

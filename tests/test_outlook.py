@@ -218,6 +218,14 @@ def test_so_many_trainings_as_are_asked_for_are_made() -> None:
     assert len(facts.trained) == len(SHAPES)
 
 
+@pytest.mark.parametrize("limit", [50.0, 92.0, 99.9])
+def test_any_number_of_trainings_can_be_asked_for_whatever_is_known(limit: float) -> None:
+    for number in (5, 40, len(SHAPES)):
+        facts = Surface()
+        ask(facts, goals.Size(), least(limit), strategy=TrainingCount(number=number))
+        assert len(facts.trained) == len(set(facts.trained)) >= number
+
+
 def test_a_strategy_is_the_most_an_active_search_trains_without_a_question() -> None:
     facts = Surface()
     ask(facts, None)

@@ -72,7 +72,9 @@ class BayesianLinear(AccuracyModel):
         if self._number < 2:
             return [Prediction(float(m)) for m in mean]
         variances = self._noise * (1 + 1 / self._number + directions**2 @ self._inverse.T)
-        # The variance of a mixture: within the penalties and between them.
+        # The variance of a mixture: within the penalties, where predictions have Student's t distribution since the
+        # noise was estimated too, and between them.
+        variances *= self._number / max(self._number - 2, 1.0)
         std = np.sqrt((variances + (means - mean[:, None]) ** 2) @ self._weights)
         return [Prediction(float(m), float(s)) for m, s in zip(mean, std, strict=True)]
 
@@ -82,11 +84,12 @@ class BayesianLinear(AccuracyModel):
         return float(np.sqrt(self._weights @ self._noise))
 
     def draw(self, shapes: Sequence[Shape], number: int, seed: int) -> NDArray[np.float64]:
-        """Draw a penalty, and then coefficients."""
+        """Draw a penalty, the variance of the noise, and then coefficients."""
         rng = np.random.default_rng(seed)
         directions = ((self.features(shapes) - self._mean) / self._scale) @ self._right.T
         penalties = rng.choice(len(self._weights), number, p=self._weights)
-        deviation = np.sqrt(self._noise[penalties])[:, None]
+        noise = self._noise[penalties] * self._number / rng.chisquare(self._number, number)
+        deviation = np.sqrt(noise)[:, None]
         spread = deviation * np.sqrt(self._inverse[penalties])
         coefficients = self._coefficients[penalties] + spread * rng.standard_normal(spread.shape)
         intercepts = self._intercept + deviation / np.sqrt(self._number) * rng.standard_normal((number, 1))
