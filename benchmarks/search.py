@@ -34,6 +34,8 @@ BINS = ((8, 14), (15, 44), (45, 99), (100, 10_000))
 MOST = 40
 """Trainings after which the contenders are stopped that never end by themselves."""
 ANYTIME = ("random", "optuna-tpe", "optuna-gp")
+GROUPS = ("ours", "paper", "top-k", *ANYTIME, "exhaustive")
+"""Kinds of contenders, each with a colour of its own."""
 SLOW: Mapping[str, int] = {"optuna-tpe": 400, "optuna-gp": 16}
 """Contenders that are asked fewer questions, since each takes them several seconds."""
 
@@ -229,7 +231,8 @@ def plot(path: Path, tables: Mapping[str, Mapping[str, list[list[Outcome]]]]) ->
                 point = (100 * statistics.fmean(o.seconds for o in some), 100 * (1 - within(some)))
                 groups.setdefault(contender.split()[0], []).append(point)
         for group, points in groups.items():
-            axis.plot(*zip(*sorted(points), strict=True), label=group, marker="." if group not in ANYTIME else "")
+            colour, marker = f"C{GROUPS.index(group)}", "." if group not in ANYTIME else ""
+            axis.plot(*zip(*sorted(points), strict=True), label=group, color=colour, marker=marker)
         axis.set(title=name, xlabel="training seconds, % of all candidates", xlim=(0, 102), ylim=(0, 100))
     axes[0][0].set_ylabel("answers worse than the noise, %")
     axes[0][-1].legend()
