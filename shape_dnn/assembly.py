@@ -46,7 +46,7 @@ RESERVED = frozenset(
     {"depth", "width", "seed", "accuracy", "predicted_accuracy", "predicted_std", "test_accuracy", "training"}
 )
 """Words of results and studies that no metric can be called."""
-CONFIDENCE = 0.9
+CONFIDENCE = 0.95
 """With which the answer is to stand where the sampler decides by what is asked."""
 USUAL_COSTS: Mapping[str, float] = {"size": 0.0, "latency": 1.0, "energy": 2.0}
 """Order of the filters where no meter declares it, as in a replay; any other metric comes after them."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from shape_dnn.errors import PluginError, label
 from shape_dnn.recipes import WRN_PAPER, Recipe
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class Architecture(ABC):
             classes: number of outputs.
             seed: of what is random about it.
         """
-        raise NotImplementedError(f"{type(self).__name__} says that it can grow, and does not")
+        raise PluginError(f"{label(self)} says that it can grow, and has no grow()")
 
 
 @dataclass(frozen=True)

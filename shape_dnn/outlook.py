@@ -61,7 +61,7 @@ class Outlook:
     limits: Sequence[Constraint] = ()
     goal: Goal | None = None
     measure: Callable[[str], Sequence[float | None]] = _nothing
-    confidence: float = 0.9
+    confidence: float = 0.95
     noise: float | None = None
     workers: int = 1
     exact: bool = False
