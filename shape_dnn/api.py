@@ -90,7 +90,7 @@ def _search(parts: Assembly, notify: Notify) -> Result:
         studies = [
             Study(
                 store, problem.workload, parts.meters, {}, parts.settings.fit_depths, problem.with_seed(seed), executor,
-                terminator, parts.workers, notify, parts.settings.retry_failed, parts.settings.remeasure,
+                terminator, parts.settings.workers, notify, parts.settings.retry_failed, parts.settings.remeasure,
                 parts.settings.checkpoint_minutes, parts.settings.hang_minutes, parts.question, parts.transfer,
             )
             for seed in parts.seeds
@@ -127,7 +127,7 @@ def _plan(parts: Assembly) -> Result:
     store = Store(directory, create=False) if (directory / FILE_NAME).is_file() else Store.in_memory()
     try:
         # A dataset or a sensor that is missing stops the plan, as it would stop the search.
-        _ = problem.training_identity
+        problem = problem.going_on_from(store.trained())
         identities = {_training(i): problem.with_seed(seed).training_identity for i, seed in enumerate(parts.seeds)}
         for metric, meter in parts.meters.items():
             if not is_formula(meter):
@@ -255,7 +255,7 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
         stack.callback(_close, executor.instance)
         study = Study(
             store, problem.workload, meters, {}, parts.settings.fit_depths, problem, executor, terminator,
-            parts.workers, notify, remeasure=parts.settings.remeasure,
+            parts.settings.workers, notify, remeasure=parts.settings.remeasure,
         )  # fmt: skip
         found: dict[Shape, dict[str, Measurement]] = {shape: {} for shape in shapes}
         with _recorded(store, "measure", parts, [study]):

@@ -31,7 +31,7 @@ from shape_dnn.kinds import (
 )
 from shape_dnn.plugins import KINDS, Loaded, Registry, parse_option
 from shape_dnn.problem import Problem
-from shape_dnn.recipes import Recipe
+from shape_dnn.recipes import PRECISIONS, Recipe
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape, exact
 from shape_dnn.space import DesignSpace, Range
@@ -383,11 +383,6 @@ class Assembly:
         )
 
     @property
-    def workers(self) -> int | None:
-        """Trainings at once; one on a GPU unless the user says otherwise."""
-        return self.settings.workers or (None if self.device == "cpu" else 1)
-
-    @property
     def seeds(self) -> range:
         """Those of the trainings of each shape."""
         return range(self.settings.seed, self.settings.seed + self.settings.seeds)
@@ -580,14 +575,17 @@ def _recipe_value(recipe: Recipe, name: str, text: str) -> Any:
             message = f"{label}={text}: expected fractions of the training, such as 0.3,0.6,0.8"
             raise UsageError(message, setting="option")
         return milestones
-    choices = ("steps", "one-cycle") if name == "schedule" else ()
-    value = parse_option(label, Option(accepted[name], "", choices), text)
+    value = parse_option(label, Option(accepted[name], "", RECIPE_CHOICES.get(name, ())), text)
     least, most = RECIPE_RANGES.get(name, (-math.inf, math.inf))
     if isinstance(value, float | int) and not least <= value <= most:
         raise UsageError(f"{label}={text}: accepted are numbers from {least:g} to {most:g}", setting="option")
     return value
 
 
+RECIPE_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "schedule": ("steps", "one-cycle"),
+    "precision": ("auto", *PRECISIONS),
+}
 RECIPE_RANGES: Mapping[str, tuple[float, float]] = {
     "epochs": (1, 1e6),
     "batch_size": (1, 1e6),

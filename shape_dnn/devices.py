@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from pathlib import Path
 
 from shape_dnn.errors import UsageError
@@ -57,6 +58,36 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+
+
+def release_memory(device: str) -> None:
+    """Give back what networks that are gone had of a GPU's memory."""
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+
+
+def free_memory(device: str) -> int:
+    """Return the bytes of a device that are free, within what the system grants this process."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit = int((CONTAINER / "memory.max").read_text())
+        used = int((CONTAINER / "memory.current").read_text())
+        cached = re.search(r"^inactive_file (\d+)$", (CONTAINER / "memory.stat").read_text(), re.MULTILINE)
+    except (OSError, ValueError):  # no container, or one without a limit
+        return free
+    return max(0, min(free, limit - used + (int(cached[1]) if cached else 0)))
+
+
+CONTAINER = Path("/sys/fs/cgroup")
+"""Where a container finds its limit, what it uses of it, and what of that the system would give back."""
 
 
 def fingerprint(device: str) -> dict[str, str]:

@@ -64,6 +64,10 @@ class TrainingError(ShapeDnnError):
     """One training came to no result, for example because its loss became NaN. The search goes on without it."""
 
 
+class MemoryShortageError(TrainingError):
+    """A training needs more memory than there is at the moment. Alone on its device it may fit."""
+
+
 class ProcessDiedError(TrainingError):
     """The process of a task ended before the task did, for example because it was killed. Another try may succeed."""
 

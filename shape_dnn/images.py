@@ -67,6 +67,12 @@ def _save(path: Path, values: NDArray[Any]) -> None:
     durable.write(path, header.getbuffer(), values.data)
 
 
+def input_shape(directory: Path) -> InputShape:
+    """Return channels, height and width of the images that were saved."""
+    channels, height, width = np.load(directory / f"{PARTS[0]}-images.npy", mmap_mode="r").shape[1:]
+    return channels, height, width
+
+
 def load(directory: Path) -> tuple[LabelledImages, LabelledImages]:
     """Return the training and test images that were saved, mapped into memory rather than read."""
     train, test = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -13,9 +15,9 @@ from shape_dnn import images, rules
 from shape_dnn.errors import DatasetError, blame
 from shape_dnn.kinds import Architecture, Dataset, InputShape, Instrument, LabelledImages, Meter, Workload
 from shape_dnn.plugins import Loaded
-from shape_dnn.recipes import Recipe
+from shape_dnn.recipes import PRECISIONS, Precision, Recipe
 from shape_dnn.shape import Shape
-from shape_dnn.training import Protocol
+from shape_dnn.training.setup import Protocol
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,25 @@ class Problem:
                 other.__dict__[name] = self.__dict__[name]
         return other
 
+    def in_precision(self, precision: Precision) -> Problem:
+        """Return the same problem with trainings in a definite precision."""
+        return self._replace(recipe=dataclasses.replace(self.recipe, precision=precision))
+
+    def going_on_from(self, trained: Iterable[Mapping[str, object]]) -> Problem:
+        """Return the same problem with the precision of former trainings that differ in nothing else but the seed.
+
+        Args:
+            trained: what determined former trainings, those first that matter more.
+        """
+        if self.recipe.precision == "auto":
+            alike: dict[object, Precision] = {}
+            for precision in PRECISIONS:
+                alike[_but_seed(self.in_precision(precision).training_identity)] = precision
+            for identity in trained:
+                if _but_seed(identity) in alike:
+                    return self.in_precision(alike[_but_seed(identity)])
+        return self
+
     @property
     def workload(self) -> Workload:
         """What meters need to know."""
@@ -88,11 +109,14 @@ class Problem:
     @cached_property
     def training_identity(self) -> dict[str, object]:
         """Everything but the shape that determines an accuracy. Reads the dataset."""
+        recipe = dataclasses.asdict(self.recipe)
+        if self.recipe.precision == "float32":  # which went without saying in former studies
+            del recipe["precision"]
         return {
             "architecture": self.architecture.identity,
             "dataset": self.fingerprint,
             "classes": self.classes,
-            "recipe": dataclasses.asdict(self.recipe),
+            "recipe": recipe,
             "protocol": self.protocol,
             "validation_fraction": self.dataset.instance.validation_fraction,
             "seed": self.seed,
@@ -110,3 +134,8 @@ class Problem:
             "batch_size": self.batch_size,
             "device": self.device,
         }
+
+
+def _but_seed(identity: Mapping[str, object]) -> str:
+    """Write down what determines trainings, but for their seed and what they grew from."""
+    return json.dumps({key: identity[key] for key in sorted(identity) if key not in ("seed", "donor")}, sort_keys=True)

@@ -74,7 +74,7 @@ class Settings(BaseModel):
     confidence: Text | None = Field(
         None,
         description="Train until the answer stands with this probability, and list what complies with it; "
-        "by default 0.9 with the sampler active, and expected accuracies alone with others.",
+        "by default 0.95 with the sampler active, and expected accuracies alone with others.",
     )
     batch_size: int = Field(1, ge=1, lt=2**31, description="Images in a measured forward pass.")
     device: Text = Field("auto", description="Where to train and measure: cpu, cuda, cuda:1, or auto.")
@@ -94,7 +94,9 @@ class Settings(BaseModel):
         "epochs, 1/4; by default from scratch.",
     )
     executor: Text = Field("local", description="Where trainings run.")
-    workers: int | None = Field(None, ge=1, description="Trainings at once; by default one per core, or one on a GPU.")
+    workers: int | None = Field(
+        None, ge=1, description="Trainings at once; by default one per core, as far as memory allows."
+    )
     terminator: Text = Field("none", description="Which trainings are stopped early.")
     observer: Texts = Field((), description="Who else is told what happens; repeatable.")
     meter: Texts = Field((), description="METRIC=NAME, another meter for a metric; repeatable.")

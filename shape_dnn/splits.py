@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from shape_dnn.kinds import LabelledImages
 
-    from shape_dnn.kinds import LabelledImages
+
+@dataclass(frozen=True)
+class Part:
+    """Some of a number of images, of which no copy is made.
+
+    Attributes:
+        images: all of them.
+        indices: which are meant, ascending, of shape (number,).
+    """
+
+    images: LabelledImages
+    indices: NDArray[np.int64]
+
+    @classmethod
+    def of_all(cls, images: LabelledImages) -> Part:
+        """Take all."""
+        return cls(images, np.arange(len(images)))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def split(self, fraction: float, seed: int) -> tuple[Part, Part]:
+        """Hold out a stratified part; return the rest and the part, both in the former order."""
+        order = stratified_order(self.images.labels[self.indices], seed)
+        held_out = round(fraction * len(self))
+        rest, part = (Part(self.images, self.indices[np.sort(own)]) for own in (order[held_out:], order[:held_out]))
+        return rest, part
+
+    def copy(self) -> LabelledImages:
+        """Return the images themselves."""
+        return self.images.take(self.indices)
 
 
 def stratified_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -28,9 +58,8 @@ def stratified_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 
 def split(images: LabelledImages, fraction: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
     """Hold out a stratified part; return the rest and the part, both in the former order."""
-    order = stratified_order(images.labels, seed)
-    held_out = round(fraction * len(images))
-    return images.take(np.sort(order[held_out:])), images.take(np.sort(order[:held_out]))
+    rest, part = Part.of_all(images).split(fraction, seed)
+    return rest.copy(), part.copy()
 
 
 def limit(images: LabelledImages, number: int, seed: int = 0) -> LabelledImages:

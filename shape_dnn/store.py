@@ -177,6 +177,15 @@ class Store:
         rows = self._read("SELECT id FROM context WHERE digest = ?", _digest(kind, identity))
         return int(rows[0][0]) if rows else None
 
+    def trained(self) -> list[Mapping[str, Any]]:
+        """Return what determines each family of facts that has trainings, those with most of them first."""
+        rows = self._read(
+            "SELECT identity FROM context JOIN training ON training.context = context.id"
+            " GROUP BY context.id ORDER BY count(*) DESC, context.id"
+        )
+        with self.decoding():
+            return [_mapping(identity) for (identity,) in rows]
+
     def weights_directory(self, context: int) -> Path:
         """Return where the weights of a family of trainings lie."""
         ((digest,),) = self._read("SELECT digest FROM context WHERE id = ?", context)

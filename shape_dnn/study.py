@@ -18,7 +18,15 @@ from typing import Any, cast
 
 from shape_dnn import checkpoints, durable, images, interrupts, rules
 from shape_dnn.constraints import Constraint
-from shape_dnn.errors import MeterError, PluginError, ProcessDiedError, ShapeDnnError, blame, describe
+from shape_dnn.errors import (
+    MemoryShortageError,
+    MeterError,
+    PluginError,
+    ProcessDiedError,
+    ShapeDnnError,
+    blame,
+    describe,
+)
 from shape_dnn.events import (
     EpochFinished,
     Event,
@@ -28,6 +36,7 @@ from shape_dnn.events import (
     Tested,
     TrainingFinished,
     TrainingsPlanned,
+    TrainingsPrepared,
 )
 from shape_dnn.kinds import Executor, Instrument, Terminator
 from shape_dnn.measuring import depth_line
@@ -38,8 +47,10 @@ from shape_dnn.plugins import Loaded
 from shape_dnn.problem import Problem
 from shape_dnn.records import STOPPED, Epoch, Measurement, Training, Transferred
 from shape_dnn.shape import Shape
-from shape_dnn.training import Donor, EvaluationTask, TrainingTask
-from shape_dnn.work import Outcome, Task
+from shape_dnn.training.preparing import Preparation, PreparingTask
+from shape_dnn.training.setup import Donor, Setup
+from shape_dnn.training.task import EvaluationTask, TrainingTask
+from shape_dnn.work import Needs, Outcome, Task
 
 
 @dataclass
@@ -78,6 +89,7 @@ class Study(Memory):
     _grown_from: dict[Shape, Study] = field(default_factory=dict, init=False)
     _bias: list[float] = field(default_factory=list, init=False)
     _measured_now: set[tuple[str, Shape]] = field(default_factory=set, init=False)
+    _needs: dict[Shape, Needs] = field(default_factory=dict, init=False)
     _asked: set[Shape] = field(default_factory=set, init=False)
     _interrupted: bool = field(default=False, init=False)
 
@@ -90,9 +102,16 @@ class Study(Memory):
             MeterError: a metric cannot be measured here.
             DatasetError: the dataset cannot be read.
         """
-        self.contexts[TRAINING] = self.store.context(TRAINING, self.problem.training_identity)
+        self._settle(self.problem.going_on_from(self.store.trained()))
         for metric in self.meters:
             self._context(metric)
+
+    def _settle(self, problem: Problem) -> None:
+        """Take over what is known of how the problem is trained; its trainings have a name once that is definite."""
+        self.problem = problem
+        if problem.recipe.precision != "auto":
+            self.contexts[TRAINING] = self.store.context(TRAINING, problem.training_identity)
+            self._trainings = None
 
     def _context(self, metric: str) -> None:
         meter = self.meters[metric]
@@ -345,7 +364,39 @@ class Study(Memory):
             name = f"executor {self.executor.choice.name!r} of {self.executor.source}"
             raise PluginError(f"{name} returned {len(tasks) - len(pending)} outcomes for {len(tasks)} tasks")
 
+    def _prepare_trainings(self, shapes: Sequence[Shape]) -> bool:
+        """Find out what trainings take, and unless that is definite, in which precision; False after an interrupt.
+
+        Raises:
+            TrainingError: it cannot be found out.
+        """
+        self._settle(self.problem.going_on_from(self.store.trained()))  # another seed may have been trained meanwhile
+        missing = [shape for shape in shapes if shape not in self._needs]
+        if not missing and self.problem.recipe.precision != "auto":
+            return True
+        setups = tuple(map(self._setup, missing))
+        outcomes = self._attempt(setups)
+        if outcomes and isinstance(outcomes[0].error, ProcessDiedError):
+            outcomes = self._attempt(setups)
+        if not outcomes:
+            return False
+        if outcomes[0].error is not None:
+            raise outcomes[0].error
+        found = cast("Preparation", outcomes[0].result)
+        self._needs |= dict(zip(missing, found.needs, strict=True))
+        self._settle(self.problem.in_precision(found.precision))
+        memory = max(needs.memory for needs in found.needs)
+        self.notify(TrainingsPrepared(found.precision, found.speedup, memory))
+        return True
+
+    def _attempt(self, setups: tuple[Setup, ...]) -> list[Outcome]:
+        return list(
+            self._run([PreparingTask(setups, secrets.token_hex(8), 60 * self.hang_minutes)], 1, lambda *_: True)
+        )
+
     def _run_trainings(self, shapes: Sequence[Shape]) -> None:
+        if not self._prepare_trainings(shapes):
+            return
         known = self.trainings()
         provenance = self._provenance(self.executor, self.terminator)
         self._tidy()
@@ -391,10 +442,10 @@ class Study(Memory):
     def _run_with_retries(
         self, tasks: Sequence[Task], watch: Callable[[Task, object], bool], curves: Mapping[Shape, list[Epoch]]
     ) -> Iterator[Outcome]:
-        """Run trainings; one whose process died, for lack of memory or by somebody's hand, is tried again alone."""
+        """Run trainings; one that ran out of memory, or whose process died for any reason, is tried again alone."""
         died: list[Shape] = []
         for outcome in self._run(tasks, self.workers, watch):
-            if isinstance(outcome.error, ProcessDiedError):
+            if isinstance(outcome.error, ProcessDiedError | MemoryShortageError):
                 died.append(cast("TrainingTask", outcome.task).shape)
             else:
                 yield outcome
@@ -425,7 +476,7 @@ class Study(Memory):
         if known is not None:
             return known
         weights = self.store.weights_path(self.contexts[TRAINING], shape)
-        task = EvaluationTask(self._task(shape), weights, secrets.token_hex(8))
+        task = EvaluationTask(self._setup(shape), weights, secrets.token_hex(8), self._needs_of(shape))
         with self._stopping_well():
             for outcome in self._run([task], 1, lambda *_: True):
                 if outcome.error is not None:
@@ -438,9 +489,21 @@ class Study(Memory):
         return super().test(shape)
 
     def _task(self, shape: Shape) -> TrainingTask:
-        problem, context, attempt = self.problem, self.contexts[TRAINING], secrets.token_hex(8)
+        context, attempt = self.contexts[TRAINING], secrets.token_hex(8)
         checkpoints.keep_last(self.store.checkpoints_path(context, shape))
         return TrainingTask(
+            self._setup(shape),
+            self.store.weights_path(context, shape).with_suffix(f".{attempt}.partial"),
+            self.store.checkpoints_path(context, shape),
+            60 * self.checkpoint_minutes,
+            attempt,
+            60 * self.hang_minutes,
+            self._needs_of(shape),
+        )
+
+    def _setup(self, shape: Shape) -> Setup:
+        problem = self.problem
+        return Setup(
             problem.architecture.choice,
             problem.plugin_files,
             self._images,
@@ -451,13 +514,11 @@ class Study(Memory):
             problem.device,
             problem.seed,
             problem.protocol,
-            self.store.weights_path(context, shape).with_suffix(f".{attempt}.partial"),
-            self.store.checkpoints_path(context, shape),
-            60 * self.checkpoint_minutes,
-            attempt,
-            60 * self.hang_minutes,
             self.donor,
         )
+
+    def _needs_of(self, shape: Shape) -> Needs:
+        return self._needs.get(shape, Needs(self.problem.device))
 
     @cached_property
     def _images(self) -> Path:
@@ -481,8 +542,9 @@ class Study(Memory):
 
 
 def _is_wrong(outcome: Outcome) -> bool:
-    """Tell whether a training has come to anything but a Training."""
-    return isinstance(outcome.task, TrainingTask) and not isinstance(outcome.result, Training)
+    """Tell whether a task has come to anything but what it returns."""
+    wanted: dict[type[Task], type] = {TrainingTask: Training, PreparingTask: Preparation}
+    return not isinstance(outcome.result, wanted.get(type(outcome.task), object))
 
 
 def _straddles(limit: Constraint | None, measurement: Measurement) -> bool:

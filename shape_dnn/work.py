@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any, Self, cast
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+
+@dataclass(frozen=True)
+class Needs:
+    """What a task takes of the machine it runs on.
+
+    Attributes:
+        device: where its networks run, as torch writes it, such as ``cpu`` or ``cuda:0``.
+        memory: bytes that it needs at most on that device, its process included; 0 if that is not known.
+        share: the same as a part of what was free there when nothing ran.
+        exclusive: whether nothing else may run on the device, since it is measured.
+    """
+
+    device: str = "cpu"
+    memory: int = 0
+    share: float = 0.0
+    exclusive: bool = False
+
+
+NOTHING_KNOWN = Needs()
+"""What a task of the processor needs of which nothing is known."""
 
 
 class Task(ABC):
@@ -17,6 +38,30 @@ class Task(ABC):
     """Tells this task from every other one, an earlier try at the same work included."""
     patience: float | None = None
     """Seconds without a report after which the task hangs, and its executor ends it; None for no limit."""
+
+    @property
+    def needs(self) -> Needs:
+        """What it takes of its machine, by which executors tell how many run at once."""
+        return NOTHING_KNOWN
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Files and directories that must be there before it runs."""
+        return ()
+
+    @property
+    def writes(self) -> tuple[Path, ...]:
+        """Files that are to be there once it has returned; some may be missing if it stopped early."""
+        return ()
+
+    @property
+    def scratch(self) -> tuple[Path, ...]:
+        """Directories that are of use to another attempt at the same work, and that it can do without."""
+        return ()
+
+    def moved(self, places: Mapping[Path, Path]) -> Self:
+        """Return the same task with other paths, for a machine that does not share them with the one it comes from."""
+        return cast("Self", _moved(self, places))
 
     @abstractmethod
     def run(self, report: Callable[[object], bool]) -> object:
@@ -38,3 +83,20 @@ class Outcome:
     task: Task
     result: object = None
     error: Exception | None = None
+
+
+def _moved(value: Any, places: Mapping[Path, Path]) -> Any:
+    """Replace paths in a value, in tuples and in dataclasses, however deep."""
+    if isinstance(value, Path):
+        return places.get(value, value)
+    if type(value) is tuple:
+        return tuple(_moved(item, places) for item in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        changes = {}
+        for field in dataclasses.fields(value):
+            before = getattr(value, field.name)
+            after = _moved(before, places)
+            if field.init and after is not before and after != before:
+                changes[field.name] = after
+        return dataclasses.replace(value, **changes) if changes else value
+    return value

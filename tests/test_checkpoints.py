@@ -66,13 +66,13 @@ def test_an_interrupted_training_comes_to_the_same_result_bit_for_bit(uninterrup
 
 
 def test_no_epoch_is_trained_twice(uninterrupted: Training, monkeypatch: pytest.MonkeyPatch) -> None:
-    from shape_dnn import training
+    from shape_dnn.training.run import Run
 
     with pytest.raises(Interrupted):
         task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(3))  # type: ignore[arg-type]
     judged = []
-    accuracy = training.Run.accuracy
-    monkeypatch.setattr(training.Run, "accuracy", lambda self, *what: judged.append(1) or accuracy(self, *what))
+    accuracy = Run.accuracy
+    monkeypatch.setattr(Run, "accuracy", lambda self, *what: judged.append(1) or accuracy(self, *what))
     assert run().accuracy == uninterrupted.accuracy
     assert len(judged) == 2
 

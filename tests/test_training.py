@@ -13,11 +13,17 @@ from safetensors.torch import load_file
 from shape_dnn import LabelledImages, Recipe, Shape, TrainingError, images
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.datasets.digits import Digits
+from shape_dnn.errors import MemoryShortageError
 from shape_dnn.plugins import Choice
 from shape_dnn.recipes import IMAGENET32_PAPER, WRN_PAPER
-from shape_dnn.training import Descent, EvaluationTask, Run, TrainingTask, augment, learning_rate
+from shape_dnn.splits import Part
+from shape_dnn.training.batches import Batches, augment
+from shape_dnn.training.run import learning_rate
+from shape_dnn.training.setup import Setup
+from shape_dnn.training.step import Descent
+from shape_dnn.training.task import EvaluationTask, TrainingTask
 
-TINY = Recipe(epochs=2, batch_size=32, lr=0.2, schedule="one-cycle", crop=1, flip=False)
+TINY = Recipe(epochs=2, batch_size=32, lr=0.2, schedule="one-cycle", crop=1, flip=False, precision="float32")
 
 
 def digits_on_disk() -> Path:
@@ -25,8 +31,8 @@ def digits_on_disk() -> Path:
     return Path("images")
 
 
-def task(**changes: object) -> TrainingTask:
-    base = TrainingTask(
+def setup(**changes: object) -> Setup:
+    base = Setup(
         Choice("architecture", "wrn"),
         (),
         digits_on_disk(),
@@ -37,6 +43,14 @@ def task(**changes: object) -> TrainingTask:
         "cpu",
         0,
         "validation",
+    )
+    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+
+
+def task(**changes: object) -> TrainingTask:
+    determining = {field.name for field in dataclasses.fields(Setup)} & changes.keys()
+    base = TrainingTask(
+        setup(**{name: changes.pop(name) for name in determining}),
         Path("weights/a.safetensors"),
         Path("checkpoints/a"),
         1e9,
@@ -68,15 +82,15 @@ def test_the_same_seed_gives_the_same_curve_bit_for_bit_and_another_one_does_not
 def test_the_test_set_is_read_with_the_weights_that_were_kept() -> None:
     paper = task(protocol="paper")
     training = paper.run(go_on)
-    assert EvaluationTask(paper, paper.weights).run(go_on) == training.accuracy, (
+    assert EvaluationTask(paper.setup, paper.weights).run(go_on) == training.accuracy, (
         "the paper's accuracy is that on the test set"
     )
 
 
 def test_the_validation_split_is_held_out_of_training() -> None:
-    train, judge = task().split()
+    train, judge = setup().split()
     assert (len(train), len(judge)) == (320, 80)
-    whole, test = task(protocol="paper").split()
+    whole, test = setup(protocol="paper").split()
     assert (len(whole), len(test)) == (400, 359)
 
 
@@ -134,12 +148,42 @@ def test_flips_mirror_half_of_the_images_and_none_if_not_wanted() -> None:
     assert torch.equal(augment(images, Recipe(epochs=1, crop=0, flip=False)), images)
 
 
+def test_parts_of_a_dataset_share_its_memory_and_are_drawn_as_if_they_were_copies() -> None:
+    train, judge = setup().split()
+    assert train.images is judge.images
+    assert not set(train.indices) & set(judge.indices)
+    device = torch.device("cpu")
+    learnt_from = Batches(train, device)
+    judged_on = Batches(judge, device, like=learnt_from)
+    assert judged_on.pixels.levels.data_ptr() == learnt_from.pixels.levels.data_ptr()
+    copied = Batches(Part.of_all(train.copy()), device)
+    recipe = dataclasses.replace(TINY, flip=True)
+    for each in (learnt_from, copied):
+        torch.manual_seed(3)
+        each.drawn = list(each.shuffled(32, recipe))  # type: ignore[attr-defined]
+    for (batch, labels), (others, other_labels) in zip(learnt_from.drawn, copied.drawn, strict=True):  # type: ignore[attr-defined]
+        assert torch.equal(batch, others)
+        assert torch.equal(labels, other_labels)
+    assert len(learnt_from.drawn) == 10  # type: ignore[attr-defined]
+
+
+def test_bfloat16_learns_as_well_and_leaves_float32_weights() -> None:
+    longer = dataclasses.replace(TINY, epochs=8)
+    plain = task(recipe=longer).run(go_on)
+    half = task(recipe=dataclasses.replace(longer, precision="bfloat16")).run(go_on)
+    assert plain.curve != half.curve, "it must make a difference to be of use"
+    assert plain.accuracy is not None
+    assert half.accuracy == pytest.approx(plain.accuracy, abs=15)
+    assert {value.dtype for name, value in load_file("weights/a.safetensors").items() if "num" not in name} == {
+        torch.float32
+    }
+
+
 def test_normalising_gives_zero_mean_and_unit_variance() -> None:
     rng = np.random.default_rng(0)
     images = LabelledImages(rng.integers(0, 200, (50, 3, 8, 8), dtype=np.uint8), np.zeros(50, np.int64))
-    run = Run(torch.nn.Flatten(), TINY, torch.device("cpu"))
-    run.normalise_by(images)
-    normal = run._normalise(torch.from_numpy(images.images))
+    batches = Batches(Part.of_all(images), torch.device("cpu"))
+    ((normal, _),) = batches.in_order(50)
     assert normal.mean((0, 2, 3)).abs().max() < 1e-5
     assert (normal.std((0, 2, 3)) - 1).abs().max() < 1e-3
 
@@ -186,6 +230,6 @@ class Heavy(WideResNet):
 
 
 def test_a_training_that_does_not_fit_into_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shape_dnn.training.load_architecture", lambda *_: Heavy())
-    with pytest.raises(TrainingError, match="out of memory on cpu: RuntimeError.*allocate memory"):
+    monkeypatch.setattr(Setup, "load_architecture", lambda _: Heavy())
+    with pytest.raises(MemoryShortageError, match="out of memory on cpu: RuntimeError.*allocate memory"):
         task().run(go_on)

@@ -17,6 +17,7 @@ from shape_dnn.events import (
     Tested,
     TrainingFinished,
     TrainingsPlanned,
+    TrainingsPrepared,
 )
 
 
@@ -26,6 +27,7 @@ class Progress:
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
         self._running: dict[str, str] = {}
+        self._memory = 0
 
     def __call__(self, event: Event) -> None:
         """Print one event."""
@@ -51,6 +53,8 @@ class Progress:
                 text += f"; {known} known from before" if known else ""
                 text += f", of which {failed} failed (--retry-failed trains them again)" if failed else ""
                 self._print(text)
+            case TrainingsPrepared():
+                self._prepared(event)
             case EpochFinished(shape, epoch, epochs):
                 self._running[str(shape)] = f"{shape} epoch {epoch.number}/{epochs} {epoch.accuracy:.1f} %"
                 self._status()
@@ -67,6 +71,14 @@ class Progress:
         """Remove the last line."""
         self._running.clear()
         self._status()
+
+    def _prepared(self, event: TrainingsPrepared) -> None:
+        if event.speedup is not None:
+            how = f"{event.speedup:.2f} times as fast as float32 here"
+            self._print(f"training in {event.precision}: bfloat16 was {how}")
+        if event.memory > 1.5 * self._memory:  # a little more is no news
+            self._memory = event.memory
+            self._print(f"a training needs at most {event.memory / 1e9:.2g} GB of memory")
 
     def _print(self, line: str) -> None:
         click.echo("\r\x1b[K" * self._live + visible(line), err=True)

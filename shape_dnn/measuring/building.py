@@ -10,7 +10,7 @@ import psutil
 from shape_dnn import devices
 from shape_dnn.kinds import Workload
 from shape_dnn.measuring import peak_memory
-from shape_dnn.measuring.forward_pass import ForwardPass, Numerics, release_memory
+from shape_dnn.measuring.forward_pass import ForwardPass, Numerics
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
 
@@ -83,4 +83,4 @@ class Builder:
 
     def release(self) -> None:
         """Give back the memory of networks that are gone."""
-        release_memory(self.workload.device)
+        devices.release_memory(self.workload.device)

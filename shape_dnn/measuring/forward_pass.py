@@ -126,11 +126,3 @@ def threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def release_memory(device: str) -> None:
-    """Give back what networks that are gone had of a GPU's memory."""
-    import torch
-
-    if device.startswith("cuda"):
-        torch.cuda.empty_cache()

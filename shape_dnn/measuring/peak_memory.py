@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn.measuring.forward_pass import ForwardPass, Numerics
@@ -11,45 +13,62 @@ if TYPE_CHECKING:
     from shape_dnn.shape import Shape
 
 
-def computed(workload: Workload, shape: Shape, numerics: Numerics) -> int:
-    """Return the bytes of weights, images and intermediate results that live at the worst moment of a forward pass.
+class Watch:
+    """Follows how many bytes of tensors live at the same time, while it is active.
 
-    The network runs on torch's ``meta`` device, where tensors have a size and no content. Scratch memory of single
-    operators is not in it.
+    Tensors on torch's ``meta`` device have a size and no content, so what is watched there computes nothing and needs
+    no memory. Scratch memory of single operators is not seen.
     """
-    import torch
-    from torch.multiprocessing.reductions import StorageWeakRef
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves
 
-    live: dict[int, tuple[StorageWeakRef, int]] = {}
-    peak = 0
+    def __init__(self) -> None:
+        self.peak = 0
+        self._live: dict[int, tuple[Any, int]] = {}
 
-    def note(values: Any) -> None:
-        nonlocal peak
-        for dead in [key for key, (reference, _) in live.items() if reference.expired()]:  # type: ignore[no-untyped-call]
-            del live[dead]
+    def note(self, values: Any) -> None:
+        """Take the tensors in a value into account, for as long as they live."""
+        import torch
+        from torch.multiprocessing.reductions import StorageWeakRef
+        from torch.utils._pytree import tree_leaves
+
+        for dead in [key for key, (reference, _) in self._live.items() if reference.expired()]:
+            del self._live[dead]
         for value in tree_leaves(values):
             if isinstance(value, torch.Tensor):
                 storage = value.untyped_storage()
                 reference = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
-                live[reference.cdata] = (reference, storage.nbytes())
-        peak = max(peak, sum(size for _, size in live.values()))
+                self._live[reference.cdata] = (reference, storage.nbytes())
+        self.peak = max(self.peak, sum(size for _, size in self._live.values()))
 
-    class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            result = func(*args, **(kwargs or {}))
-            note(result)
-            return result
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Take into account whatever torch's operators return."""
+        from torch.utils._python_dispatch import TorchDispatchMode
 
+        note = self.note
+
+        class Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+            def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+                result = func(*args, **(kwargs or {}))
+                note(result)
+                return result
+
+        with Mode():  # type: ignore[no-untyped-call]
+            yield
+
+
+def computed(workload: Workload, shape: Shape, numerics: Numerics) -> int:
+    """Return the bytes of weights, images and intermediate results that live at the worst moment of a forward pass."""
+    import torch
+
+    watch = Watch()
     dtype = getattr(torch, numerics.precision)
     with torch.device("meta"), torch.inference_mode():
         network = workload.architecture.build(shape, workload.input_shape, workload.classes).to(dtype).eval()
         images = torch.empty(workload.batch_size, *workload.input_shape, dtype=dtype)
-        note([*network.parameters(), *network.buffers(), images])
-        with Watch():  # type: ignore[no-untyped-call]
+        watch.note([*network.parameters(), *network.buffers(), images])
+        with watch.active():
             network(images)
-    return peak
+    return watch.peak
 
 
 def measured(workload: Workload, shape: Shape, numerics: Numerics) -> int:

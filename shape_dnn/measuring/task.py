@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from shape_dnn.kinds import Instrument, Workload
 from shape_dnn.plugins import Choice, Registry
-from shape_dnn.work import Task
+from shape_dnn.work import Needs, Task
 
 if TYPE_CHECKING:
     from shape_dnn.kinds import Architecture, InputShape
@@ -41,6 +41,16 @@ class MeasuringTask(Task):
     device: str
     shapes: tuple[Shape, ...]
     attempt: str = ""
+
+    @property
+    def needs(self) -> Needs:
+        """The device for itself."""
+        return Needs(self.device, exclusive=True)
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Plugins."""
+        return self.plugin_files
 
     def run(self, report: Callable[[object], bool]) -> int:
         """Report a pair of shape and measurement for each shape; return how many there were."""

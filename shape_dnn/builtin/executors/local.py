@@ -40,11 +40,11 @@ class Local(Executor):
     def run(
         self, tasks: Sequence[Task], workers: int | None, report: Callable[[Task, object], bool]
     ) -> Iterator[Outcome]:
-        """Hand each task to a free worker, in order."""
+        """Hand each task to a free worker, in order, when the memory that it needs is free."""
         waiting = deque(tasks)
         most = max(1, min(len(waiting), workers or devices.cores() // self.threads))
         while self._busy or (waiting and not self._stopping):
-            while waiting and len(self._busy) < most and not self._stopping:
+            while waiting and len(self._busy) < most and self._fits(waiting[0]) and not self._stopping:
                 worker = self._idle.pop() if self._idle else _Worker(self.threads)
                 self._busy[worker] = waiting.popleft()
                 worker.start(self._busy[worker])
@@ -56,6 +56,10 @@ class Local(Executor):
                     if worker.alive:
                         self._idle.append(worker)
                     yield outcome
+
+    def _fits(self, task: Task) -> bool:
+        """Tell whether a task finds enough memory beside those that run; what runs alone is not refused."""
+        return not self._busy or task.needs.share + sum(other.needs.share for other in self._busy.values()) <= 1
 
     def _next_to_look_at(self) -> list[_Worker]:
         """Wait for workers that have something to say, or that have been silent for too long."""

@@ -1,0 +1,160 @@
+"""Train one shape by a recipe (paper, Section 5), and read the test set for the one that is returned."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shape_dnn import devices, durable, images
+from shape_dnn.checkpoints import Checkpoint, write_tensors
+from shape_dnn.errors import MemoryShortageError, describe
+from shape_dnn.records import Training
+from shape_dnn.shape import Shape
+from shape_dnn.splits import Part
+from shape_dnn.training.setup import Setup
+from shape_dnn.work import NOTHING_KNOWN, Needs, Task
+
+if TYPE_CHECKING:
+    from shape_dnn.training.run import Run
+
+
+@dataclass(frozen=True)
+class TrainingTask(Task):
+    """Train a shape and keep the weights of its best epoch.
+
+    Attributes:
+        setup: what to train, on what and how.
+        weights: safetensors file to write, of this attempt alone.
+        checkpoints: directory for the checkpoints of this shape; every attempt goes on from the last of them.
+        checkpoint_seconds: least time between two of them.
+        attempt: tells this attempt from others at the same shape.
+        patience: seconds without a sign of life after which the attempt is given up.
+        needs: what it takes of its machine.
+    """
+
+    setup: Setup
+    weights: Path
+    checkpoints: Path
+    checkpoint_seconds: float
+    attempt: str = ""
+    patience: float | None = None
+    needs: Needs = NOTHING_KNOWN
+
+    @property
+    def shape(self) -> Shape:
+        """What is trained."""
+        return self.setup.shape
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Plugins, images, and the weights it starts from."""
+        return self.setup.files
+
+    @property
+    def writes(self) -> tuple[Path, ...]:
+        """The weights."""
+        return (self.weights,)
+
+    @property
+    def scratch(self) -> tuple[Path, ...]:
+        """The checkpoints."""
+        return (self.checkpoints,)
+
+    def run(self, report: Callable[[object], bool]) -> Training:
+        """Train, reporting every :class:`~shape_dnn.records.Epoch`, those before an interruption included.
+
+        A training that is asked to stop leaves a checkpoint.
+
+        Raises:
+            TrainingError: the loss is not finite.
+            MemoryShortageError: the memory does not suffice.
+            StudyError: the weights or a checkpoint cannot be written.
+        """
+        import torch
+
+        torch.set_flush_denormal(True)  # numbers too small to matter slow a processor down
+        shortage = ""
+        try:
+            return self._train(report)
+        except Exception as error:
+            if not devices.is_out_of_memory(error):
+                raise
+            shortage = describe(error)[:200]
+        finally:  # also the frames of an error hold memory, so nothing may refer to it any more
+            torch.set_flush_denormal(False)
+            devices.release_memory(self.setup.device)
+        raise MemoryShortageError(f"out of memory on {self.setup.device}: {shortage}")
+
+    def _train(self, report: Callable[[object], bool]) -> Training:
+        import torch
+
+        from shape_dnn.training.batches import Batches
+        from shape_dnn.training.run import Run
+
+        setup, device = self.setup, torch.device(self.setup.device)
+        torch.manual_seed(setup.seed)
+        network = setup.build()
+        train, judge = setup.split()
+        run = Run(network, setup.recipe, device)
+        learnt_from = Batches(train, device)
+        judged_on = Batches(judge, device, like=learnt_from)
+        checkpoint = Checkpoint.load(self.checkpoints)
+        if checkpoint is not None:
+            run.resume(checkpoint)
+        curve = run.fit(learnt_from, judged_on, report, self._keep)
+        if len(curve) < setup.recipe.epochs:
+            run.checkpoint().save(self.checkpoints / self.attempt)
+            return Training(self.shape, None, "stopped", curve, run.seconds)
+        with durable.naming_errors(self.weights):
+            self.weights.parent.mkdir(parents=True, exist_ok=True)
+            write_tensors(self.weights, run.best_state)
+        return Training(self.shape, max(epoch.accuracy for epoch in curve), "", curve, run.seconds)
+
+    def _keep(self, run: Run) -> None:
+        """Write a checkpoint if the last is old enough."""
+        if run.seconds_since_checkpoint >= self.checkpoint_seconds:
+            run.checkpoint().save(self.checkpoints / self.attempt)
+
+
+@dataclass(frozen=True)
+class EvaluationTask(Task):
+    """Read the test set for one trained shape.
+
+    Attributes:
+        setup: how it was trained.
+        weights: safetensors file.
+        attempt: tells this task from others.
+        needs: what it takes of its machine.
+    """
+
+    setup: Setup
+    weights: Path
+    attempt: str = ""
+    needs: Needs = NOTHING_KNOWN
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Plugins, images and weights."""
+        return (*self.setup.files, self.weights)
+
+    def run(self, report: Callable[[object], bool]) -> float:
+        """Return the accuracy on the test set in percent.
+
+        It is computed in float32, as users do with the weights, whatever they were trained in.
+        """
+        import torch
+        from safetensors.torch import load_file
+
+        from shape_dnn.training.batches import Batches
+        from shape_dnn.training.run import Run
+
+        setup, device = self.setup, torch.device(self.setup.device)
+        train, _ = setup.split()
+        _, test = images.load(setup.images)
+        network = setup.load_architecture().build(setup.shape, setup.input_shape, setup.classes)
+        network.load_state_dict(load_file(self.weights))
+        run = Run(network, dataclasses.replace(setup.recipe, precision="float32"), device)
+        return run.accuracy(Batches(Part.of_all(test), device, like=Batches(train, device)))

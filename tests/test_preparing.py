@@ -1,0 +1,174 @@
+"""What is found out before trainings start, and what comes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from test_training import TINY, go_on, setup, task
+
+from shape_dnn import Shape, tune
+from shape_dnn.builtin.executors.local import Local
+from shape_dnn.events import Event, TrainingsPrepared
+from shape_dnn.store import Store
+from shape_dnn.training.preparing import PreparingTask, Trial, peak_memory
+from shape_dnn.work import Needs, Outcome, Task
+
+SEARCH = {"depth": "10:17:6", "width": "1/2:1:1/2", "train": 2, "epochs": 1, "device": "cpu", "sampler": "interval"}
+AUTO = dataclasses.replace(TINY, precision="auto")
+
+
+def test_the_precision_is_tried_unless_the_recipe_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert PreparingTask((setup(),)).run(go_on).speedup is None
+    tried = PreparingTask((setup(recipe=AUTO),)).run(go_on)
+    assert tried.speedup is not None
+    assert tried.precision in ("float32", "bfloat16")
+    for trial, precision in (
+        (Trial((2.0, 1.0), (1.0, 1.05)), "bfloat16"),
+        (Trial((2.0, 1.0), (1.0, 1.5)), "float32"),
+        (Trial((2.0, 1.0), (1.0, float("nan"))), "float32"),
+        (Trial((1.05, 1.0), (1.0, 1.0)), "float32"),
+    ):
+        monkeypatch.setattr(Trial, "run", lambda *_, trial=trial: trial)
+        assert PreparingTask((setup(recipe=AUTO),)).run(go_on).precision == precision
+
+
+def test_the_memory_of_a_training_grows_with_its_shape_and_batch() -> None:
+    wide, deep = Shape(10, Fraction(4)), Shape(34, Fraction(1, 2))
+    small, large, long = (peak_memory(setup(shape=shape)) for shape in (setup().shape, wide, deep))
+    assert psutil.Process().memory_info().rss / 2 < small < large
+    assert small < long
+    many = peak_memory(setup(recipe=dataclasses.replace(TINY, batch_size=4096)))
+    assert many > small + 80_000_000
+
+
+def test_the_memory_of_a_training_is_no_more_than_estimated() -> None:
+    """By what torch's allocator says of the tensors of a step, which the process itself takes no part in."""
+    own = setup(shape=Shape(16, Fraction(2)), recipe=dataclasses.replace(TINY, batch_size=256, epochs=1))
+    estimated = peak_memory(own) - psutil.Process().memory_info().rss
+    with torch.profiler.profile(profile_memory=True) as profile:
+        task(shape=own.shape, recipe=own.recipe).run(go_on)
+    live = peak = 0
+    for event in profile.profiler.kineto_results.events():  # type: ignore[union-attr]
+        if event.name() == "[memory]":
+            live += event.nbytes()
+            peak = max(peak, live)
+    assert peak > 20_000_000
+    assert peak <= estimated < 3 * peak
+
+
+def test_a_network_that_cannot_be_followed_has_no_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(*_: object) -> torch.nn.Module:
+        raise RuntimeError("only for real")
+
+    monkeypatch.setattr("shape_dnn.builtin.architectures.wrn.WideResNet.build", build)
+    assert peak_memory(setup()) == 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Look(Task):
+    """Tell how many run at the same time."""
+
+    needs: Needs = Needs()  # noqa: RUF009
+    attempt: str = ""
+
+    def run(self, report: object) -> None:
+        raise AssertionError("replaced below")
+
+
+@pytest.mark.parametrize(("shares", "most"), [((0.1, 0.1, 0.1), 3), ((0.6, 0.3, 0.6), 2), ((0.9, 0.9, 2.0), 1)])
+def test_no_more_run_at_once_than_memory_is_there_for(
+    shares: Sequence[float], most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = Local()
+    tasks = [Look(Needs("cuda:0", 0, share), str(i)) for i, share in enumerate(shares)]
+    seen: list[int] = []
+
+    class Worker:
+        alive = True
+
+        def __init__(self, _threads: int) -> None:
+            self.connection = self
+
+        def start(self, task: Task) -> None:
+            pass
+
+        def poll(self) -> bool:
+            return True
+
+        def receive(self, task: Task, _report: object) -> Outcome:
+            seen.append(len(executor._busy))
+            return Outcome(task)
+
+    monkeypatch.setattr("shape_dnn.builtin.executors.local._Worker", Worker)
+    monkeypatch.setattr(executor, "_next_to_look_at", lambda: list(executor._busy)[:1])
+    assert [outcome.task for outcome in executor.run(tasks, 3, lambda *_: True)] == tasks
+    assert max(seen) == most
+
+
+CROWDED = """
+from shape_dnn import Outcome, Plugin, hookimpl
+from shape_dnn.builtin.executors.local import Local
+from shape_dnn.errors import MemoryShortageError
+from shape_dnn.training.task import TrainingTask
+
+
+class Crowded(Local):
+    def run(self, tasks, workers, report):
+        for outcome in super().run(tasks, workers, report):
+            if isinstance(outcome.task, TrainingTask) and len(tasks) > 1 and outcome.task.shape.depth == 10:
+                outcome = Outcome(outcome.task, error=MemoryShortageError("out of memory on cuda:0: as usual"))
+            elif isinstance(outcome.task, TrainingTask):
+                print("trained", outcome.task.shape.depth, "of", len(tasks), "with", workers, file=open("log", "a"))
+            yield outcome
+
+
+@hookimpl
+def shape_dnn_executors():
+    yield Plugin("crowded", "lets a training of depth 10 find no memory unless it runs alone", Crowded)
+"""
+
+
+def test_what_ran_out_of_memory_is_tried_again_alone() -> None:
+    Path("crowded.py").write_text(CROWDED)
+    result = tune(**SEARCH, plugin="crowded.py", executor="crowded")
+    assert all(training.accuracy is not None for training in result.answer.trainings)
+    assert Path("log").read_text().splitlines() == ["trained 16 of 2 with None", "trained 10 of 1 with 1"]
+
+
+def precisions(study: str) -> set[str]:
+    store = Store(Path(study), create=False)
+    try:
+        return {str(identity["recipe"].get("precision", "float32")) for identity in store.trained()}
+    finally:
+        store.close()
+
+
+def test_a_study_goes_on_in_the_precision_that_it_began_with() -> None:
+    """In bfloat16, which these small networks would not be trained in otherwise, since it makes them no faster."""
+    events: list[Event] = []
+    tune(**SEARCH, option="recipe.precision=bfloat16")
+    tune(**{**SEARCH, "train": 3, "depth": "10:23:6"}, seeds=2, notify=events.append)
+    prepared = [event for event in events if isinstance(event, TrainingsPrepared)]
+    assert [event.precision for event in prepared] == ["bfloat16"] * 2
+    assert all(event.speedup is None and event.memory > 0 for event in prepared)
+    assert precisions("shape-dnn-study") == {"bfloat16"}
+    assert tune(**SEARCH, dry_run=True).new_trainings == 0
+
+
+def test_all_seeds_are_trained_in_the_precision_that_was_tried_once() -> None:
+    events: list[Event] = []
+    tune(**SEARCH, seeds=2, notify=events.append)
+    prepared = [event for event in events if isinstance(event, TrainingsPrepared)]
+    assert [event.speedup is None for event in prepared] == [False, True]
+    assert len(precisions("shape-dnn-study")) == 1
+
+
+def test_failed_trainings_are_no_reason_to_try_nothing() -> None:
+    result = tune(**SEARCH, lr=1e30)
+    assert all(training.accuracy is None for training in result.answer.trainings)
