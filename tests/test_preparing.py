@@ -124,7 +124,8 @@ class Crowded(Local):
             if isinstance(outcome.task, TrainingTask) and len(tasks) > 1 and outcome.task.shape.depth == 10:
                 outcome = Outcome(outcome.task, error=MemoryShortageError("out of memory on cuda:0: as usual"))
             elif isinstance(outcome.task, TrainingTask):
-                print("trained", outcome.task.shape.depth, "of", len(tasks), "with", workers, file=open("log", "a"))
+                with open("log", "a") as log:
+                    print("trained", outcome.task.shape.depth, "of", len(tasks), "with", workers, file=log)
             yield outcome
 
 
