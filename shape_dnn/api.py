@@ -23,7 +23,7 @@ from shape_dnn.result import ALWAYS_SHOWN, Result
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 from shape_dnn.store import FILE_NAME, Store
-from shape_dnn.study import Study
+from shape_dnn.study import Study, ask_elsewhere
 from shape_dnn.tuning import Answer, Facts
 
 Notify = Callable[[Event], None]
@@ -131,7 +131,8 @@ def _plan(parts: Assembly) -> Result:
         identities = {_training(i): problem.with_seed(seed).training_identity for i, seed in enumerate(parts.seeds)}
         for metric, meter in parts.meters.items():
             if not is_formula(meter):
-                identities[metric] = problem.measurement_identity(meter)
+                elsewhere = ask_elsewhere(parts.executor, problem, meter)
+                identities[metric] = problem.measurement_identity(meter, elsewhere)
         found = {kind: store.find_context(kind.split()[0], identity) for kind, identity in identities.items()}
         contexts = {kind: context for kind, context in found.items() if context is not None}
         memories = _memories(store, problem.workload, parts, contexts)

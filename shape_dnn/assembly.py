@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from shape_dnn import devices, goal_expressions
+from shape_dnn import goal_expressions
 from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, check_consistent
 from shape_dnn.errors import PluginError, UsageError, blame
 from shape_dnn.kinds import (
@@ -48,6 +48,8 @@ RESERVED = frozenset(
 """Words of results and studies that no metric can be called."""
 CONFIDENCE = 0.95
 """With which the answer is to stand where the sampler decides by what is asked."""
+MOST_AT_ONCE = 8
+"""Trainings that are chosen together unless the user says otherwise: each knows less than if they were one by one."""
 USUAL_COSTS: Mapping[str, float] = {"size": 0.0, "latency": 1.0, "energy": 2.0}
 """Order of the filters where no meter declares it, as in a replay; any other metric comes after them."""
 
@@ -325,8 +327,15 @@ class Assembly:
             strategy = _training_count(self.settings.train)
         else:
             strategy = self._load("strategy", self.settings.strategy).instance
-        at_once = self.settings.workers or (1 if self.table is not None or self.device != "cpu" else devices.cores())
-        return Modelling(strategy, self.sampler.instance, self.model.instance, at_once)
+        return Modelling(strategy, self.sampler.instance, self.model.instance, self._at_once)
+
+    @property
+    def _at_once(self) -> int:
+        """How many trainings are chosen before the first of them has a result."""
+        if self.settings.workers or self.table is not None:
+            return self.settings.workers or 1
+        with blame(self.executor.instance):
+            return min(self.executor.instance.at_once(self.device), MOST_AT_ONCE)
 
     @cached_property
     def model(self) -> Loaded[AccuracyModel]:
@@ -336,7 +345,9 @@ class Assembly:
     @cached_property
     def device(self) -> str:
         """Where to train and measure."""
-        return devices.resolve(self.settings.device)
+        executor = self.executor.instance
+        with blame(executor):
+            return executor.device(self.settings.device)
 
     @cached_property
     def recipe(self) -> Recipe:

@@ -72,6 +72,10 @@ class ProcessDiedError(TrainingError):
     """The process of a task ended before the task did, for example because it was killed. Another try may succeed."""
 
 
+class MachineLostError(ProcessDiedError):
+    """The machine that a task ran on is gone, which says nothing about the task."""
+
+
 def describe(error: BaseException) -> str:
     """Say what was raised in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from shape_dnn import devices
 from shape_dnn.errors import PluginError, label
 from shape_dnn.recipes import WRN_PAPER, Recipe
 
@@ -361,6 +362,24 @@ class Goal(ABC):
 
 class Executor(ABC):
     """Runs tasks somewhere: in processes of this machine, or on others."""
+
+    elsewhere: ClassVar[bool] = False
+    """Whether tasks run on other machines, so that this one says nothing about the device that is measured."""
+
+    def device(self, wanted: str) -> str:
+        """Return where networks run, as torch writes it there.
+
+        Args:
+            wanted: ``cpu``, ``cuda``, ``cuda:1`` or ``auto``.
+
+        Raises:
+            UsageError: there is no such device; the message lists those there are.
+        """
+        return devices.resolve(wanted)
+
+    def at_once(self, device: str) -> int:
+        """Return for how many trainings there is room at the same time, as far as it is known beforehand."""
+        return devices.cores() if device == "cpu" else 1
 
     @abstractmethod
     def run(

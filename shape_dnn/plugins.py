@@ -75,6 +75,7 @@ IN_REPOSITORY: Mapping[tuple[str, str], str] = {
     ("architecture", "resnet"): "plugins/shape-dnn-timm",
     ("sampler", "sobol"): "plugins/shape-dnn-sobol",
     ("meter", "zeus"): "plugins/shape-dnn-zeus",
+    ("executor", "ray"): "plugins/shape-dnn-ray",
 }
 """Packages kept beside this one but installed on their own: (kind, name) to folder."""
 

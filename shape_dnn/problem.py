@@ -14,6 +14,7 @@ from typing import Any, cast
 from shape_dnn import images, rules
 from shape_dnn.errors import DatasetError, blame
 from shape_dnn.kinds import Architecture, Dataset, InputShape, Instrument, LabelledImages, Meter, Workload
+from shape_dnn.measuring.task import Bench
 from shape_dnn.plugins import Loaded
 from shape_dnn.recipes import PRECISIONS, Precision, Recipe
 from shape_dnn.shape import Shape
@@ -123,10 +124,30 @@ class Problem:
             **({} if self.donor is None else {"donor": [self.donor.depth, str(self.donor.width)]}),
         }
 
-    def measurement_identity(self, meter: Loaded[Meter]) -> dict[str, object]:
-        """Everything but the shape that determines a measured metric."""
+    def bench(self, meter: Loaded[Meter]) -> Bench:
+        """What a task needs to know to measure."""
+        return Bench(
+            meter.choice,
+            self.architecture.choice,
+            self.plugin_files,
+            self.input_shape,
+            self.classes,
+            self.batch_size,
+            self.device,
+        )
+
+    def measurement_identity(
+        self, meter: Loaded[Meter], elsewhere: Mapping[str, object] | None = None
+    ) -> dict[str, object]:
+        """Everything but the shape that determines a measured metric.
+
+        Args:
+            meter: the instrument.
+            elsewhere: its identity on the machine that is measured, if that is not this one.
+        """
+        own = rules.identity(cast("Instrument", meter.instance), self.workload) if elsewhere is None else elsewhere
         return {
-            **rules.identity(cast("Instrument", meter.instance), self.workload),
+            **own,
             "meter": {**meter.identity, "version": meter.source.version},
             "architecture": self.architecture.identity,
             "input_shape": list(self.input_shape),

@@ -19,6 +19,7 @@ from typing import Any, cast
 from shape_dnn import checkpoints, durable, images, interrupts, rules
 from shape_dnn.constraints import Constraint
 from shape_dnn.errors import (
+    MachineLostError,
     MemoryShortageError,
     MeterError,
     PluginError,
@@ -41,7 +42,7 @@ from shape_dnn.events import (
 from shape_dnn.kinds import Executor, Instrument, Terminator
 from shape_dnn.measuring import depth_line
 from shape_dnn.measuring.depth_line import PREDICTED
-from shape_dnn.measuring.task import MeasuringTask
+from shape_dnn.measuring.task import IdentityTask, MeasuringTask
 from shape_dnn.memory import TRAINING, Memory
 from shape_dnn.plugins import Loaded
 from shape_dnn.problem import Problem
@@ -51,6 +52,9 @@ from shape_dnn.training.preparing import Preparation, PreparingTask
 from shape_dnn.training.setup import Donor, Setup
 from shape_dnn.training.task import EvaluationTask, TrainingTask
 from shape_dnn.work import Needs, Outcome, Task
+
+LOSSES = 3
+"""How often trainings are started again together whose machines were lost."""
 
 
 @dataclass
@@ -89,6 +93,7 @@ class Study(Memory):
     _grown_from: dict[Shape, Study] = field(default_factory=dict, init=False)
     _bias: list[float] = field(default_factory=list, init=False)
     _measured_now: set[tuple[str, Shape]] = field(default_factory=set, init=False)
+    _elsewhere: dict[str, Mapping[str, object] | None] = field(default_factory=dict, init=False)
     _needs: dict[Shape, Needs] = field(default_factory=dict, init=False)
     _asked: set[Shape] = field(default_factory=set, init=False)
     _interrupted: bool = field(default=False, init=False)
@@ -116,7 +121,9 @@ class Study(Memory):
     def _context(self, metric: str) -> None:
         meter = self.meters[metric]
         if metric not in self.contexts and isinstance(meter.instance, Instrument):
-            self.contexts[metric] = self.store.context(metric, self.problem.measurement_identity(meter))
+            self._elsewhere[metric] = ask_elsewhere(self.executor, self.problem, meter)
+            identity = self.problem.measurement_identity(meter, self._elsewhere[metric])
+            self.contexts[metric] = self.store.context(metric, identity)
 
     def measurements(self, metric: str) -> dict[Shape, Measurement]:
         """Return every measurement of a metric with its interval and status."""
@@ -188,17 +195,7 @@ class Study(Memory):
             return True
 
         def task(*shapes: Shape) -> MeasuringTask:
-            return MeasuringTask(
-                meter.choice,
-                problem.architecture.choice,
-                problem.plugin_files,
-                problem.input_shape,
-                problem.classes,
-                problem.batch_size,
-                problem.device,
-                shapes,
-                secrets.token_hex(8),
-            )
+            return MeasuringTask(problem.bench(meter), shapes, self._elsewhere.get(metric), secrets.token_hex(8))
 
         died = self._died(task(*shapes), metric, record)
         for shape in [s for s in shapes if died and s in pending and not self._interrupted]:
@@ -365,34 +362,39 @@ class Study(Memory):
             raise PluginError(f"{name} returned {len(tasks) - len(pending)} outcomes for {len(tasks)} tasks")
 
     def _prepare_trainings(self, shapes: Sequence[Shape]) -> bool:
-        """Find out what trainings take, and unless that is definite, in which precision; False after an interrupt.
-
-        Raises:
-            TrainingError: it cannot be found out.
-        """
+        """Find out what trainings take, and unless that is definite, in which precision; False after an interrupt."""
         self._settle(self.problem.going_on_from(self.store.trained()))  # another seed may have been trained meanwhile
         missing = [shape for shape in shapes if shape not in self._needs]
         if not missing and self.problem.recipe.precision != "auto":
             return True
-        setups = tuple(map(self._setup, missing))
-        outcomes = self._attempt(setups)
-        if outcomes and isinstance(outcomes[0].error, ProcessDiedError):
-            outcomes = self._attempt(setups)
-        if not outcomes:
+        found = self._find_out({shape: self._setup(shape) for shape in missing})
+        if found is None:
             return False
-        if outcomes[0].error is not None:
-            raise outcomes[0].error
-        found = cast("Preparation", outcomes[0].result)
-        self._needs |= dict(zip(missing, found.needs, strict=True))
+        self._needs |= found.needs
         self._settle(self.problem.in_precision(found.precision))
-        memory = max(needs.memory for needs in found.needs)
+        memory = max((needs.memory for needs in found.needs.values()), default=0)
         self.notify(TrainingsPrepared(found.precision, found.speedup, memory))
         return True
 
-    def _attempt(self, setups: tuple[Setup, ...]) -> list[Outcome]:
-        return list(
-            self._run([PreparingTask(setups, secrets.token_hex(8), 60 * self.hang_minutes)], 1, lambda *_: True)
-        )
+    def _find_out(self, setups: dict[Shape, Setup]) -> Preparation | None:
+        """Run preparations until none ends its process; whatever shape did is left to its own training."""
+        looked_at: list[Shape] = []
+
+        def watch(_task: Task, shape: object) -> bool:
+            looked_at.append(cast("Shape", shape))
+            return True
+
+        while setups:
+            task = PreparingTask(tuple(setups.values()), secrets.token_hex(8), 60 * self.hang_minutes)
+            outcomes = list(self._run([task], 1, watch))
+            if not outcomes:
+                return None
+            if outcomes[0].error is None:
+                return cast("Preparation", outcomes[0].result)
+            if not isinstance(outcomes[0].error, ProcessDiedError):
+                raise outcomes[0].error
+            del setups[looked_at[-1] if looked_at else min(setups)]
+        return Preparation("float32" if self.problem.recipe.precision == "auto" else self.problem.recipe.precision)
 
     def _run_trainings(self, shapes: Sequence[Shape]) -> None:
         if not self._prepare_trainings(shapes):
@@ -442,16 +444,32 @@ class Study(Memory):
     def _run_with_retries(
         self, tasks: Sequence[Task], watch: Callable[[Task, object], bool], curves: Mapping[Shape, list[Epoch]]
     ) -> Iterator[Outcome]:
-        """Run trainings; one that ran out of memory, or whose process died for any reason, is tried again alone."""
+        """Run trainings, and some of them again.
+
+        Those whose machine was lost are tried with the others that were; one that ran out of memory, or whose process
+        died for any reason, is tried alone.
+        """
         died: list[Shape] = []
-        for outcome in self._run(tasks, self.workers, watch):
-            if isinstance(outcome.error, ProcessDiedError | MemoryShortageError):
-                died.append(cast("TrainingTask", outcome.task).shape)
-            else:
-                yield outcome
-        for shape in [] if self._interrupted else sorted(died):
+        for again in range(1 + LOSSES):
+            lost: list[Shape] = []
+            for outcome in self._run(tasks, self.workers, watch):
+                shape = cast("TrainingTask", outcome.task).shape
+                if isinstance(outcome.error, MachineLostError) and again < LOSSES:
+                    lost.append(shape)
+                elif isinstance(outcome.error, ProcessDiedError | MemoryShortageError):
+                    died.append(shape)
+                else:
+                    yield outcome
+            if not lost or self._interrupted:
+                break
+            tasks = self._again(lost, curves)
+        for task in [] if self._interrupted else self._again(sorted(died), curves):
+            yield from self._run([task], 1, watch)
+
+    def _again(self, shapes: Sequence[Shape], curves: Mapping[Shape, list[Epoch]]) -> list[TrainingTask]:
+        for shape in shapes:
             curves[shape].clear()  # it reports them again from its last checkpoint
-            yield from self._run([self._task(shape)], 1, watch)
+        return [self._task(shape) for shape in shapes]
 
     def _publish(self, task: TrainingTask) -> None:
         """Give the weights of a finished training their final name, before the fact that there are any is recorded."""
@@ -539,6 +557,22 @@ class Study(Memory):
             "python": platform.python_version(),
             "libraries": {name: metadata.version(name) for name in ("torch", "torchvision", "numpy")},
         }
+
+
+def ask_elsewhere(executor: Loaded[Executor], problem: Problem, meter: Loaded[Any]) -> Mapping[str, object] | None:
+    """Have an instrument say what determines its values where they will be measured; None if that is this machine.
+
+    Raises:
+        MeterError: it cannot tell.
+    """
+    if not executor.instance.elsewhere:
+        return None
+    task = IdentityTask(problem.bench(meter), secrets.token_hex(8))
+    with blame(executor.instance):
+        (outcome,) = executor.instance.run([task], 1, lambda *_: True)
+    if outcome.error is not None:
+        raise MeterError(f"{meter.choice.name} on the cluster: {_reason(outcome.error)}")
+    return cast("Mapping[str, object]", outcome.result)
 
 
 def _is_wrong(outcome: Outcome) -> bool:

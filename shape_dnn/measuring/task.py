@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from shape_dnn import rules
+from shape_dnn.errors import MeterError
 from shape_dnn.kinds import Instrument, Workload
 from shape_dnn.plugins import Choice, Registry
 from shape_dnn.work import Needs, Task
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MeasuringTask(Task):
-    """Measure one metric of several shapes.
+class Bench:
+    """A meter, and what it measures shapes under.
 
     Attributes:
         meter: which instrument.
@@ -28,8 +30,6 @@ class MeasuringTask(Task):
         classes: number of outputs.
         batch_size: images in a forward pass.
         device: where, as torch writes it.
-        shapes: what to measure.
-        attempt: tells this task from others.
     """
 
     meter: Choice
@@ -39,25 +39,81 @@ class MeasuringTask(Task):
     classes: int
     batch_size: int
     device: str
+
+    def set_up(self) -> tuple[Instrument, Workload]:
+        """Create both."""
+        registry = Registry(self.plugin_files)
+        meter = cast("Instrument", registry.load_again(self.meter))
+        architecture = cast("Architecture", registry.load_again(self.architecture))
+        return meter, Workload(architecture, self.input_shape, self.classes, self.batch_size, self.device)
+
+
+@dataclass(frozen=True)
+class IdentityTask(Task):
+    """Find out what determines the values of a meter, apart from what the search knows itself.
+
+    Attributes:
+        bench: the meter.
+        attempt: tells this task from others.
+    """
+
+    bench: Bench
+    attempt: str = ""
+
+    @property
+    def needs(self) -> Needs:
+        """The device that will be measured."""
+        return Needs(self.bench.device, exclusive=True)
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Plugins."""
+        return self.bench.plugin_files
+
+    def run(self, report: Callable[[object], bool]) -> dict[str, object]:
+        """Return the identity that the instrument states.
+
+        Raises:
+            MeterError: there is nothing to measure with.
+        """
+        return rules.identity(*self.bench.set_up())
+
+
+@dataclass(frozen=True)
+class MeasuringTask(Task):
+    """Measure one metric of several shapes.
+
+    Attributes:
+        bench: the meter.
+        shapes: what to measure.
+        expected: the identity of the instrument, if the device may be another one by now.
+        attempt: tells this task from others.
+    """
+
+    bench: Bench
     shapes: tuple[Shape, ...]
+    expected: Mapping[str, object] | None = None
     attempt: str = ""
 
     @property
     def needs(self) -> Needs:
         """The device for itself."""
-        return Needs(self.device, exclusive=True)
+        return Needs(self.bench.device, exclusive=True)
 
     @property
     def reads(self) -> tuple[Path, ...]:
         """Plugins."""
-        return self.plugin_files
+        return self.bench.plugin_files
 
     def run(self, report: Callable[[object], bool]) -> int:
-        """Report a pair of shape and measurement for each shape; return how many there were."""
-        registry = Registry(self.plugin_files)
-        meter = cast("Instrument", registry.load_again(self.meter))
-        architecture = cast("Architecture", registry.load_again(self.architecture))
-        workload = Workload(architecture, self.input_shape, self.classes, self.batch_size, self.device)
+        """Report a pair of shape and measurement for each shape; return how many there were.
+
+        Raises:
+            MeterError: the sensor failed, or the device is not the one that was expected.
+        """
+        meter, workload = self.bench.set_up()
+        if self.expected is not None and rules.identity(meter, workload) != self.expected:
+            raise MeterError("the device is of another kind than the one that was measured before; start again")
         measured = 0
         for shape, measurement in meter.measure(workload, self.shapes):
             measured += 1

@@ -6,13 +6,14 @@ import dataclasses
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shape_dnn import devices, images
 from shape_dnn.recipes import PRECISIONS, Precision
+from shape_dnn.shape import Shape
 from shape_dnn.training.setup import Setup
 from shape_dnn.work import Needs, Task
 
@@ -43,12 +44,12 @@ class Preparation:
     Attributes:
         precision: in which operators compute that gain from less of it.
         speedup: how much faster steps were in bfloat16 than in float32; None if that was not tried.
-        needs: what each training takes, in the order of the setups.
+        needs: what the training of each shape takes.
     """
 
     precision: Precision
-    speedup: float | None
-    needs: tuple[Needs, ...]
+    speedup: float | None = None
+    needs: Mapping[Shape, Needs] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,20 +77,25 @@ class PreparingTask(Task):
         return tuple(dict.fromkeys(path for setup in self.setups for path in setup.files))
 
     def run(self, report: Callable[[object], bool]) -> Preparation:
-        """Estimate memory, and try precisions unless the recipe names one."""
-        needs = []
+        """Estimate memory, and try precisions unless the recipe names one; report each shape before looking at it."""
+        needs: dict[Shape, Needs] = {}
         free = max(1, devices.free_memory(self.setups[0].device))
         for setup in self.setups:
+            report(setup.shape)
             memory = peak_memory(setup)
-            needs.append(Needs(setup.device, memory, memory / free))
-            report(None)
+            needs[setup.shape] = Needs(setup.device, memory, memory / free)
         chosen = self.setups[0].recipe.precision
         if chosen != "auto":
-            return Preparation(chosen, None, tuple(needs))
+            return Preparation(chosen, None, needs)
         # Small networks gain less than large ones, and it is the time of those that counts.
-        _, largest = max(enumerate(self.setups), key=lambda each: needs[each[0]].memory)
-        trial = Trial.run(largest, lambda: report(None))
-        return Preparation(trial.precision, trial.speedup, tuple(needs))
+        for setup in sorted(self.setups, key=lambda setup: needs[setup.shape].memory, reverse=True):
+            report(setup.shape)
+            try:
+                trial = Trial.run(setup, lambda: report(None))
+            except Exception:  # noqa: BLE001, S112 - what is wrong with the network shows when it is trained
+                continue
+            return Preparation(trial.precision, trial.speedup, needs)
+        return Preparation("float32", None, needs)
 
 
 @dataclass(frozen=True)

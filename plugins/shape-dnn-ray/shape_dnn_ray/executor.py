@@ -1,0 +1,304 @@
+"""An executor on the tasks of Ray."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shape_dnn import durable
+from shape_dnn.errors import (
+    MachineLostError,
+    ProcessDiedError,
+    UnavailableError,
+    UsageError,
+    describe,
+)
+from shape_dnn.kinds import Executor
+from shape_dnn.work import Needs, Outcome, Task
+from shape_dnn_ray import luggage, node
+from shape_dnn_ray.luggage import Parcel
+from shape_dnn_ray.mailbox import Mailbox, Message, Started
+
+try:
+    import ray
+    from ray import exceptions
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+except Exception as error:  # noqa: BLE001 - what it imports in turn can fail in any way
+    remedy = (
+        "amdsmi, which comes with zeus, cannot be imported without the driver of AMD, and Ray imports it; "
+        "uninstall amdsmi, or keep shape-dnn-zeus in another environment"
+        if "amd" in str(error)
+        else "install it anew"
+    )
+    raise UnavailableError(f"Ray cannot be imported: {describe(error)} ({remedy})") from None
+
+POLL = 1.0
+"""Seconds between two looks at the clock."""
+PENDING = 1000
+"""Tasks given to Ray at a time: enough for its autoscaler to see the need, few enough to be taken back."""
+LOSS_SECONDS = 10.0
+"""How long Ray may take to notice that a node is gone, after it noticed that a task is."""
+
+
+@dataclass
+class Running:
+    """A task that was given to Ray.
+
+    Attributes:
+        task: the task.
+        number: by which its messages are known.
+        node: where it runs; None while it waits for resources.
+        heard: when it last showed a sign of life, in seconds of the monotonic clock.
+    """
+
+    task: Task
+    number: int
+    node: str | None = None
+    heard: float = field(default_factory=time.monotonic)
+
+
+class RayCluster(Executor):
+    """Tasks of Ray, each in a process of a node that has the processors, the memory and the part of a GPU it needs.
+
+    Every task is run once: Ray's own retries are off, since it is the search that makes another attempt.
+
+    Args:
+        address: HOST:PORT of a cluster; by default one that this machine is part of, and otherwise one of its own.
+        threads: of a training on a processor.
+        shared: whether all nodes see the directory of the study under the path that it has here. Otherwise images
+            travel once to each node, and weights come back with the result.
+        measure_on: name of the resource that the node has whose device is measured; by default any node that has one.
+    """
+
+    elsewhere = True
+
+    def __init__(self, address: str = "", threads: int = 1, shared: bool = False, measure_on: str = "") -> None:
+        self.address = address
+        self.threads = threads
+        self.shared = shared
+        self.measure_on = measure_on
+        self._numbers = itertools.count(1)
+        self._running: dict[Any, Running] = {}
+        self._sent: dict[Path, tuple[Parcel, Any]] = {}
+        self._mailbox: Any = None
+        self._bench: str | None = None
+        self._owns_connection = False
+        self._stopping = False
+
+    # The cluster
+
+    def device(self, wanted: str) -> str:
+        """Return ``cpu``, or ``cuda:0`` for whichever GPU Ray gives to a task."""
+        self._connect()
+        has_gpu = ray.cluster_resources().get("GPU", 0) > 0
+        if wanted == "auto":
+            return "cuda:0" if has_gpu else "cpu"
+        if wanted == "cpu" or (wanted == "cuda" and has_gpu):
+            return "cuda:0" if wanted == "cuda" else wanted
+        there = "cpu, cuda" if has_gpu else "cpu"
+        raise UsageError(f"{wanted!r} is not there; the nodes of the cluster have: {there}", setting="device")
+
+    def at_once(self, device: str) -> int:
+        """Return how many trainings the processors, or the GPUs, of the cluster are enough for."""
+        self._connect()
+        resources = ray.cluster_resources()
+        there = resources.get("GPU", 0) if device != "cpu" else resources.get("CPU", 0) / self.threads
+        return max(1, int(there))
+
+    def _connect(self) -> None:
+        if self._mailbox is not None:
+            return
+        if not ray.is_initialized():
+            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its coming default, said to be wanted
+            try:
+                ray.init(
+                    address=self.address or None,
+                    include_dashboard=None if self.address else False,
+                    configure_logging=True,
+                    logging_level=logging.ERROR,
+                    log_to_driver=False,
+                )
+            except (ConnectionError, exceptions.RayError, RuntimeError, ValueError) as error:
+                named = f"at {self.address!r}" if self.address else "here"
+                raise UnavailableError(
+                    f"no Ray cluster {named}: {describe(error)[:300]}; start one with ray start --head, and name its "
+                    "address with -o executor.address=HOST:PORT"
+                ) from None
+            self._owns_connection = True
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._mailbox = (
+            ray.remote(Mailbox).options(num_cpus=0, max_concurrency=10_000, scheduling_strategy=here).remote()
+        )
+
+    # Tasks
+
+    def run(
+        self, tasks: Sequence[Task], workers: int | None, report: Callable[[Task, object], bool]
+    ) -> Iterator[Outcome]:
+        """Give the tasks to Ray in order, and wait for what comes."""
+        if not tasks:
+            return
+        self._connect()
+        waiting = deque(tasks)
+        mail = self._mailbox.fetch.remote()
+        try:
+            while self._running or (waiting and not self._stopping):
+                while waiting and len(self._running) < (workers or PENDING) and not self._stopping:
+                    self._start(waiting.popleft())
+                if self._stopping:
+                    self._take_back()
+                ready, _ = ray.wait([mail, *self._running], num_returns=1, timeout=POLL)
+                if mail in ready:
+                    self._answer(ray.get(mail), report)
+                    mail = self._mailbox.fetch.remote()
+                for reference in [reference for reference in ready if reference in self._running]:
+                    outcome = self._finish(reference)
+                    if outcome is not None:
+                        yield outcome
+                yield from self._give_up()
+        finally:
+            ray.cancel(mail)
+
+    def _start(self, task: Task) -> None:
+        running = Running(task, next(self._numbers))
+        parcels = None if self.shared else {parcel: (reference,) for parcel, reference in map(self._send, task.reads)}
+        if self.shared:
+            task = task.moved({path: path.resolve() for path in (*task.reads, *task.writes, *task.scratch)})
+        function = ray.remote(node.run).options(max_retries=0, **self._resources(task.needs))
+        self._running[function.remote(task, running.number, self.threads, parcels, self._mailbox)] = running
+
+    def _send(self, path: Path) -> tuple[Parcel, Any]:
+        """Put a file or directory into the object store, once."""
+        if path not in self._sent:
+            parcel, content = luggage.pack(path)
+            self._sent[path] = (parcel, ray.put(content))
+        return self._sent[path]
+
+    def _resources(self, needs: Needs) -> dict[str, Any]:
+        """Say what a task takes, in Ray's words."""
+        if needs.exclusive:
+            return self._bench_resources(needs)
+        if needs.device == "cpu":
+            most = max((each["Resources"].get("memory", 0.0) for each in _alive()), default=0.0)
+            return {"num_cpus": self.threads, "memory": int(min(needs.memory, most))}
+        # A process beside others leaves them what they need; of one that is not known, nobody knows what that is.
+        return {"num_cpus": 1, "num_gpus": min(1.0, round(needs.share, 3)) or 1.0}
+
+    def _bench_resources(self, needs: Needs) -> dict[str, Any]:
+        """Take the device of one node for itself, the same node every time.
+
+        Raises:
+            UnavailableError: no node has such a device.
+        """
+        kind = "CPU" if needs.device == "cpu" else "GPU"
+        there = {each["NodeID"]: each["Resources"] for each in _alive()}
+        if self._bench not in there:
+            able = [
+                name
+                for name, resources in there.items()
+                if resources.get(kind, 0) >= 1 and (not self.measure_on or resources.get(self.measure_on, 0) > 0)
+            ]
+            if not able:
+                names = {name for resources in there.values() for name in resources if not name.startswith("node:")}
+                wanted = f" and the resource {self.measure_on!r}" if self.measure_on else ""
+                raise UnavailableError(
+                    f"no node of the cluster has a {kind}{wanted} to measure on; the resources there are: "
+                    + ", ".join(sorted(names))
+                )
+            self._bench = min(able)
+        assert self._bench is not None  # noqa: S101 - just chosen
+        strategy = NodeAffinitySchedulingStrategy(self._bench, soft=False)
+        amount = there[self._bench][kind] if kind == "CPU" else 1
+        return {"scheduling_strategy": strategy, f"num_{kind.lower()}s": amount}
+
+    # What comes
+
+    def _answer(self, messages: Sequence[Message], report: Callable[[Task, object], bool]) -> None:
+        """Take in reports, and say which tasks are to go on; those that were given up are not."""
+        known = {running.number: running for running in self._running.values()}
+        answers: dict[int, bool] = {}
+        for message in messages:
+            running = known.get(message.task)
+            if running is not None:
+                running.node, running.heard = message.node, time.monotonic()
+            started = isinstance(message.content, Started)
+            answers[message.number] = running is not None and (started or report(running.task, message.content))
+        self._mailbox.answer.remote(answers)
+
+    def _finish(self, reference: Any) -> Outcome | None:
+        """Return the outcome of a task that ended; None for one that was taken back."""
+        running = self._running.pop(reference)
+        try:
+            finished: node.Finished = ray.get(reference)
+        except exceptions.TaskCancelledError:
+            return None
+        except exceptions.RayTaskError as error:  # in what surrounds the task
+            return Outcome(running.task, error=ProcessDiedError(f"it failed on its node: {str(error)[-300:]}"))
+        except exceptions.RayError as error:
+            return Outcome(running.task, error=self._death(running, error))
+        if finished.error is not None:
+            return Outcome(running.task, error=finished.error)
+        if finished.written:
+            with durable.naming_errors(running.task.writes[0]):
+                node.write(running.task.writes, finished.written)
+        return Outcome(running.task, finished.result)
+
+    def _death(self, running: Running, error: Exception) -> ProcessDiedError:
+        """Tell a lost machine from a process that died on one."""
+        why = " ".join(str(error).split())[:300]
+        end = time.monotonic() + LOSS_SECONDS
+        while running.node is not None and not isinstance(error, exceptions.OutOfMemoryError):
+            if running.node not in {each["NodeID"] for each in _alive()}:
+                return MachineLostError(f"its node is gone: {why}")
+            if isinstance(error, exceptions.WorkerCrashedError) or time.monotonic() > end:
+                break
+            time.sleep(POLL / 4)
+        if running.node is None or isinstance(error, exceptions.NodeDiedError):
+            return MachineLostError(f"its node is gone: {why}")
+        return ProcessDiedError(f"its process ended: {why}")
+
+    def _give_up(self) -> Iterator[Outcome]:
+        """End tasks that run and show no sign of life for longer than their patience."""
+        now = time.monotonic()
+        for reference, running in list(self._running.items()):
+            silence, patience = now - running.heard, running.task.patience
+            if running.node is not None and patience is not None and silence > patience:
+                del self._running[reference]
+                ray.cancel(reference, force=True)
+                message = f"it hung: no sign of life for {silence:.3g} s, so it was ended"
+                yield Outcome(running.task, error=ProcessDiedError(message))
+
+    def _take_back(self) -> None:
+        """Cancel what has not begun."""
+        for reference, running in self._running.items():
+            if running.node is None:
+                ray.cancel(reference)
+
+    def stop(self) -> None:
+        """Start no further task."""
+        self._stopping = True
+
+    def close(self) -> None:
+        """Cancel what runs, and leave the cluster, or end it if it is this executor's own."""
+        if self._mailbox is None or not ray.is_initialized():
+            return
+        for reference in self._running:
+            ray.cancel(reference, force=True)
+        self._running.clear()
+        self._sent.clear()
+        ray.kill(self._mailbox)
+        self._mailbox = None
+        if self._owns_connection:
+            ray.shutdown()
+
+
+def _alive() -> list[Mapping[str, Any]]:
+    """Return the nodes that are there."""
+    return [each for each in ray.nodes() if each["Alive"]]

@@ -1,0 +1,98 @@
+"""Files of a task on their way to another machine and back."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+Content = Mapping[str, NDArray[np.uint8]]
+"""Bytes of files by their path within a directory, or under ``""`` those of a single file."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A file or directory.
+
+    Attributes:
+        path: where it lies on the machine of the driver.
+        digest: of its content.
+    """
+
+    path: Path
+    digest: str
+
+
+def pack(path: Path) -> tuple[Parcel, Content]:
+    """Read a file or directory."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    content = {"" if file == path else file.relative_to(path).as_posix(): np.fromfile(file, np.uint8) for file in files}
+    digest = hashlib.blake2b(digest_size=16)
+    for name, values in content.items():
+        digest.update(f"{name}\0{len(values)}\0".encode())
+        digest.update(values.data)
+    return Parcel(path, digest.hexdigest()), content
+
+
+def unpack(parcel: Parcel, fetch: Callable[[], Content]) -> Path:
+    """Return where a parcel lies on this machine, after writing it there if it is the first time.
+
+    All processes of a machine see the same copy, which is there whole or not at all.
+
+    Args:
+        parcel: what is meant.
+        fetch: brings its content; called only if it is not here yet.
+    """
+    place = _room() / parcel.digest / parcel.path.name
+    if place.exists():
+        return place
+    with FileLock(_room() / f"{parcel.digest}.lock"):
+        if not place.exists():
+            partial = Path(tempfile.mkdtemp(dir=_room()))
+            for name, values in fetch().items():
+                target = partial / parcel.path.name / name if name else partial / parcel.path.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                values.tofile(target)
+            partial.rename(place.parent)
+    return place
+
+
+def scratch(path: Path) -> Path:
+    """Return where, on this machine, that lies which another attempt at the same work may go on from."""
+    return _room() / "scratch" / hashlib.blake2b(str(path).encode(), digest_size=16).hexdigest()
+
+
+def output() -> Path:
+    """Return a new directory for what a task writes."""
+    return Path(tempfile.mkdtemp(dir=_room(), prefix="output-"))
+
+
+def read(paths: Sequence[Path]) -> list[bytes | None]:
+    """Return the content of files, None for one that is not there."""
+    return [path.read_bytes() if path.is_file() else None for path in paths]
+
+
+def remove(directory: Path) -> None:
+    """Remove what is needed no more."""
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _room() -> Path:
+    """Return this user's directory for all of this, which nobody else can have made.
+
+    Raises:
+        PermissionError: somebody else has.
+    """
+    room = Path(tempfile.gettempdir()) / f"shape-dnn-{getpass.getuser()}"
+    room.mkdir(mode=0o700, exist_ok=True)
+    if room.owner() != getpass.getuser() or room.is_symlink():
+        raise PermissionError(f"{room} belongs to {room.owner()}")
+    return room

@@ -1,0 +1,107 @@
+"""What runs on the nodes of a cluster."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from shape_dnn.errors import TrainingError
+from shape_dnn.work import Task
+from shape_dnn_ray import luggage
+from shape_dnn_ray.luggage import Content, Parcel
+from shape_dnn_ray.mailbox import Started
+
+
+class Finished(NamedTuple):
+    """How a task ended on a node.
+
+    Attributes:
+        result: what it returned.
+        error: what it raised instead.
+        written: content of the files that it was to write, in order; None for one that is not there.
+    """
+
+    result: object = None
+    error: Exception | None = None
+    written: Sequence[bytes | None] = ()
+
+
+def run(task: Task, number: int, threads: int, parcels: Mapping[Parcel, Any] | None, mailbox: Any) -> Finished:
+    """Run a task in a worker process of Ray.
+
+    Args:
+        task: with the paths of the driver.
+        number: by which the driver knows it.
+        threads: of the operators of torch.
+        parcels: references to the content of the files that it reads, each in a tuple, since Ray brings at once what an
+            argument is itself; None if this node sees those of the driver.
+        mailbox: where to report.
+    """
+    import ray
+
+    _limit_threads(threads)
+    node = ray.get_runtime_context().get_node_id()
+
+    def report(content: object) -> bool:
+        return bool(ray.get(mailbox.report.remote(number, node, content)))
+
+    report(Started())
+    directory = None
+    try:
+        if parcels is None:
+            return Finished(task.run(report))
+        directory = luggage.output()
+        places = {
+            parcel.path: luggage.unpack(parcel, lambda ref=ref: ray.get(ref[0])) for parcel, ref in parcels.items()
+        }
+        places |= {path: luggage.scratch(path) for path in task.scratch}
+        outputs = [directory / str(i) for i in range(len(task.writes))]
+        places |= dict(zip(task.writes, outputs, strict=True))
+        result = task.moved(places).run(report)
+        for path in task.scratch:
+            if any(output.is_file() for output in outputs):  # it is finished, so nothing will go on from there
+                luggage.remove(luggage.scratch(path))
+        return Finished(result, written=luggage.read(outputs))
+    except Exception as error:  # noqa: BLE001 - whatever a plugin raises is an outcome
+        error.add_note("".join(traceback.format_exception(error)))
+        return Finished(error=_picklable(error))
+    finally:
+        if directory is not None:
+            luggage.remove(directory)
+
+
+def _bring(reference: tuple[Any]) -> Content:
+    """Fetch the content of a parcel from the object store."""
+    import ray
+
+    content: Content = ray.get(reference[0])
+    return content
+
+
+def _limit_threads(threads: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch where it is not imported yet
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+def _picklable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - made one line above
+    except Exception:  # noqa: BLE001 - an exception can fail to pickle in any way
+        return TrainingError(" ".join(f"{type(error).__name__}: {error}".split()))
+    return error
+
+
+def write(paths: Sequence[Path], contents: Sequence[bytes | None]) -> None:
+    """Put what a task has written where the driver wants it."""
+    from shape_dnn import durable
+
+    for path, content in zip(paths, contents, strict=True):
+        if content is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            durable.write(path, content)
