@@ -7,6 +7,7 @@ import pickle
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,9 +57,7 @@ def run(task: Task, number: int, threads: int, parcels: Mapping[Parcel, Any] | N
         if parcels is None:
             return Finished(task.run(report))
         directory = luggage.output()
-        places = {
-            parcel.path: luggage.unpack(parcel, lambda ref=ref: ray.get(ref[0])) for parcel, ref in parcels.items()
-        }
+        places = {parcel.path: luggage.unpack(parcel, partial(_bring, there)) for parcel, there in parcels.items()}
         places |= {path: luggage.scratch(path) for path in task.scratch}
         outputs = [directory / str(i) for i in range(len(task.writes))]
         places |= dict(zip(task.writes, outputs, strict=True))
