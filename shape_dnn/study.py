@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, overload
 
 from shape_dnn import checkpoints, durable, images, interrupts, rules
 from shape_dnn.constraints import Constraint
@@ -405,6 +405,8 @@ class Study(Memory):
         # The longest first, so that none is left running alone at the end.
         tasks = sorted(map(self._task, shapes), key=lambda task: (-self._work(task.shape), task.shape))
         curves: dict[Shape, list[Epoch]] = {shape: [] for shape in shapes}
+        finished = {shape: known[shape] for shape in known.keys() & self._asked}
+        running: dict[Shape, list[Epoch]] = {}
         stopped: set[Shape] = set()
         epochs = self.problem.recipe.epochs
 
@@ -412,9 +414,8 @@ class Study(Memory):
             shape, epoch = cast("TrainingTask", task).shape, cast("Epoch", report)
             curves[shape].append(epoch)
             self.notify(EpochFinished(shape, epoch, epochs))
-            others = [t for t in known.values() if t.curve and t.shape != shape and t.shape in self._asked]
-            running = [other for other, points in curves.items() if points and other not in known and other != shape]
-            others += [Training(other, None, curve=tuple(curves[other])) for other in running]
+            others = Others(shape, finished, running)
+            running.setdefault(shape, curves[shape])
             with blame(self.terminator.instance):
                 if self.terminator.instance.should_stop(curves[shape], epochs, others):
                     stopped.add(shape)
@@ -437,7 +438,8 @@ class Study(Memory):
                     continue  # interrupted: it goes on from its checkpoint another time
             self.store.add_training(self.contexts[TRAINING], training, provenance)
             checkpoints.discard(self.store.checkpoints_path(self.contexts[TRAINING], shape))
-            known[shape] = training
+            known[shape] = finished[shape] = training
+            running.pop(shape, None)
             self.new_trainings += 1
             self.notify(TrainingFinished(training, done, len(tasks)))
 
@@ -557,6 +559,41 @@ class Study(Memory):
             "python": platform.python_version(),
             "libraries": {name: metadata.version(name) for name in ("torch", "torchvision", "numpy")},
         }
+
+
+class Others(Sequence[Training]):
+    """The other trainings of a search, put together only if a terminator looks at them.
+
+    With many workers that would otherwise be most of what the driver does.
+
+    Args:
+        shape: whose training is left out.
+        finished: trainings that have come to their end.
+        running: curves of those that have not.
+    """
+
+    def __init__(
+        self, shape: Shape, finished: Mapping[Shape, Training], running: Mapping[Shape, Sequence[Epoch]]
+    ) -> None:
+        self._shape, self._finished, self._running = shape, finished, running
+
+    @cached_property
+    def _all(self) -> list[Training]:
+        done = [training for shape, training in sorted(self._finished.items()) if shape not in self._running]
+        ended = [training for training in done if training.curve]
+        ended += [Training(shape, None, curve=tuple(curve)) for shape, curve in sorted(self._running.items()) if curve]
+        return [training for training in ended if training.shape != self._shape]
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @overload
+    def __getitem__(self, index: int) -> Training: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Training]: ...
+    def __getitem__(self, index: int | slice) -> Training | list[Training]:
+        """Return one of them, or some."""
+        return self._all[index]
 
 
 def ask_elsewhere(executor: Loaded[Executor], problem: Problem, meter: Loaded[Any]) -> Mapping[str, object] | None:

@@ -140,6 +140,7 @@ class Trial:
         times: tuple[list[float], list[float]] = ([], [])
         losses: tuple[list[float], list[float]] = ([], [])
         torch.set_flush_denormal(True)
+        devices.keep_memory()
         began = time.perf_counter()
         for i, (batch, labels) in enumerate(_endless(train, setup.recipe)):
             rate = learning_rate(setup.recipe, min(0.99, i / MOST_STEPS) / setup.recipe.epochs)
@@ -152,6 +153,7 @@ class Trial:
             if enough or i + 1 >= MOST_STEPS:
                 break
         torch.set_flush_denormal(False)
+        devices.release_memory(setup.device)
         middles = [statistics.median(own[1:]) for own in times]
         later = [statistics.fmean(own[len(own) // 2 :]) for own in losses]
         return cls((middles[0], middles[1]), (later[0], later[1]))
