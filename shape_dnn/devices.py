@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import re
@@ -61,33 +60,12 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
 
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Names of settings in C's ``malloc.h``."""
-KEPT = 2**30
-"""Bytes of the largest block that is kept once it is freed."""
-
-
-def keep_memory() -> None:
-    """Let this process keep what it frees, until :func:`release_memory`.
-
-    Otherwise the system takes the large blocks of a step back, and clears them again for the next one, which on a
-    processor is up to a third of the time of a training. Only glibc can be told.
-    """
-    libc = ctypes.CDLL(None) if os.name == "posix" else None
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(M_MMAP_THRESHOLD, KEPT)  # type: ignore[union-attr]
-        libc.mallopt(M_TRIM_THRESHOLD, KEPT)  # type: ignore[union-attr]
-
-
 def release_memory(device: str) -> None:
-    """Give back what networks that are gone had of the memory of a device."""
+    """Give back what networks that are gone had of a GPU's memory."""
     import torch
 
     if device.startswith("cuda"):
         torch.cuda.empty_cache()
-    libc = ctypes.CDLL(None) if os.name == "posix" else None
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)  # type: ignore[union-attr]
 
 
 def free_memory(device: str) -> int:

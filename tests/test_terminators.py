@@ -17,6 +17,7 @@ from shape_dnn.builtin.accuracy_models.power_law import PowerLaw
 from shape_dnn.builtin.terminators import LearningCurve, Median, SuccessiveHalving
 from shape_dnn.learning_curves import extrapolate
 from shape_dnn.rules import predict
+from shape_dnn.study import Others
 
 EPOCHS = 12
 SHAPES = [Shape(depth, Fraction(width, 2)) for width in range(1, 6) for depth in (10, 16, 22, 28)]
@@ -144,3 +145,15 @@ def test_what_was_stopped_for_one_question_is_trained_for_another() -> None:
     easy = tune(**settings, min_accuracy=1)
     assert easy.new_trainings == len(stopped)
     assert not any(t.stopped for t in easy.answer.trainings)
+
+
+def test_a_terminator_sees_what_finished_and_what_runs_but_not_the_training_itself() -> None:
+    done = {shape: Training(shape, 90.0, curve=curve(90.0)) for shape in SHAPES[:3]}
+    done[SHAPES[3]] = Training(SHAPES[3], None, "out of memory")
+    running = {SHAPES[4]: curve(80.0, 2), SHAPES[5]: curve(80.0, 3), SHAPES[2]: curve(85.0, 1)}
+    others = Others(SHAPES[5], done, running)
+    assert [(other.shape, len(other.curve), other.accuracy) for other in others] == [
+        (SHAPES[0], 12, 90.0), (SHAPES[1], 12, 90.0), (SHAPES[2], 1, None), (SHAPES[4], 2, None),
+    ]  # fmt: skip
+    assert len(others) == 4
+    assert list(others[:2]) == [others[0], others[1]]

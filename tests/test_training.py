@@ -19,7 +19,7 @@ from shape_dnn.recipes import IMAGENET32_PAPER, WRN_PAPER
 from shape_dnn.splits import Part
 from shape_dnn.training.batches import Batches, augment
 from shape_dnn.training.run import learning_rate
-from shape_dnn.training.setup import Setup
+from shape_dnn.training.setup import Donor, Setup
 from shape_dnn.training.step import Descent
 from shape_dnn.training.task import EvaluationTask, TrainingTask
 
@@ -233,3 +233,15 @@ def test_a_training_that_does_not_fit_into_memory_says_so(monkeypatch: pytest.Mo
     monkeypatch.setattr(Setup, "load_architecture", lambda _: Heavy())
     with pytest.raises(MemoryShortageError, match="out of memory on cpu: RuntimeError.*allocate memory"):
         task().run(go_on)
+
+
+def test_a_task_can_be_moved_to_a_machine_with_other_paths() -> None:
+    here = task(donor=Donor(Shape(10, Fraction(1, 4)), Path("donor")), plugin_files=(Path("a.py"), Path("b.py")))
+    assert set(here.reads) == {Path("a.py"), Path("b.py"), Path("images"), Path("donor")}
+    places = {path: Path("/there") / path for path in (*here.reads, *here.writes, *here.scratch)}
+    there = here.moved(places)
+    assert there.reads == tuple(places[path] for path in here.reads)
+    assert there.writes == (Path("/there/weights/a.safetensors"),)
+    assert there.scratch == (Path("/there/checkpoints/a"),)
+    assert there.moved({there_path: path for path, there_path in places.items()}) == here
+    assert here.moved({}) is here

@@ -68,8 +68,8 @@ class PreparingTask(Task):
 
     @property
     def needs(self) -> Needs:
-        """The device for itself, since speed is compared."""
-        return Needs(self.setups[0].device, exclusive=True)
+        """A device of the kind that trains; other work on it slows both precisions down alike."""
+        return Needs(self.setups[0].device)
 
     @property
     def reads(self) -> tuple[Path, ...]:
@@ -94,6 +94,8 @@ class PreparingTask(Task):
                 trial = Trial.run(setup, lambda: report(None))
             except Exception:  # noqa: BLE001, S112 - what is wrong with the network shows when it is trained
                 continue
+            finally:
+                devices.release_memory(setup.device)
             return Preparation(trial.precision, trial.speedup, needs)
         return Preparation("float32", None, needs)
 
@@ -140,20 +142,20 @@ class Trial:
         times: tuple[list[float], list[float]] = ([], [])
         losses: tuple[list[float], list[float]] = ([], [])
         torch.set_flush_denormal(True)
-        devices.keep_memory()
-        began = time.perf_counter()
-        for i, (batch, labels) in enumerate(_endless(train, setup.recipe)):
-            rate = learning_rate(setup.recipe, min(0.99, i / MOST_STEPS) / setup.recipe.epochs)
-            for which, step in enumerate(steps):
-                start = time.perf_counter()
-                losses[which].append(float(step(batch, labels, rate)))  # which waits for the device
-                times[which].append(time.perf_counter() - start)
-            alive()
-            enough = i + 1 >= LEAST_STEPS and time.perf_counter() - began > TRIAL_SECONDS
-            if enough or i + 1 >= MOST_STEPS:
-                break
-        torch.set_flush_denormal(False)
-        devices.release_memory(setup.device)
+        try:
+            began = time.perf_counter()
+            for i, (batch, labels) in enumerate(_endless(train, setup.recipe)):
+                rate = learning_rate(setup.recipe, min(0.99, i / MOST_STEPS) / setup.recipe.epochs)
+                for which, step in enumerate(steps):
+                    start = time.perf_counter()
+                    losses[which].append(float(step(batch, labels, rate)))  # which waits for the device
+                    times[which].append(time.perf_counter() - start)
+                alive()
+                enough = i + 1 >= LEAST_STEPS and time.perf_counter() - began > TRIAL_SECONDS
+                if enough or i + 1 >= MOST_STEPS:
+                    break
+        finally:
+            torch.set_flush_denormal(False)
         middles = [statistics.median(own[1:]) for own in times]
         later = [statistics.fmean(own[len(own) // 2 :]) for own in losses]
         return cls((middles[0], middles[1]), (later[0], later[1]))

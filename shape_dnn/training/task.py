@@ -75,7 +75,6 @@ class TrainingTask(Task):
         """
         import torch
 
-        devices.keep_memory()
         torch.set_flush_denormal(True)  # numbers too small to matter slow a processor down
         shortage = ""
         try:
