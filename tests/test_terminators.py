@@ -152,8 +152,8 @@ def test_a_terminator_sees_what_finished_and_what_runs_but_not_the_training_itse
     done[SHAPES[3]] = Training(SHAPES[3], None, "out of memory")
     running = {SHAPES[4]: curve(80.0, 2), SHAPES[5]: curve(80.0, 3), SHAPES[2]: curve(85.0, 1)}
     others = Others(SHAPES[5], done, running)
-    assert [(other.shape, len(other.curve), other.accuracy) for other in others] == [
-        (SHAPES[0], 12, 90.0), (SHAPES[1], 12, 90.0), (SHAPES[2], 1, None), (SHAPES[4], 2, None),
-    ]  # fmt: skip
+    assert {other.shape: (len(other.curve), other.accuracy) for other in others} == {
+        SHAPES[0]: (12, 90.0), SHAPES[1]: (12, 90.0), SHAPES[2]: (1, None), SHAPES[4]: (2, None),
+    }  # fmt: skip
     assert len(others) == 4
     assert list(others[:2]) == [others[0], others[1]]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from shape_dnn.splits import Part
 from shape_dnn.training.batches import Batches, augment
 from shape_dnn.training.run import learning_rate
 from shape_dnn.training.setup import Donor, Setup
-from shape_dnn.training.step import Descent
+from shape_dnn.training.step import Descent, Step
 from shape_dnn.training.task import EvaluationTask, TrainingTask
 
 TINY = Recipe(epochs=2, batch_size=32, lr=0.2, schedule="one-cycle", crop=1, flip=False, precision="float32")
@@ -194,6 +195,47 @@ def test_a_training_on_a_gpu_learns() -> None:
     training = task(device="cuda:0", recipe=dataclasses.replace(TINY, epochs=8)).run(go_on)
     assert training.accuracy is not None
     assert training.accuracy > 60
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_step_as_a_cuda_graph_is_the_same_step(precision: str) -> None:
+    recipe = dataclasses.replace(TINY, precision=precision)  # type: ignore[arg-type]
+    losses: dict[bool, list[float]] = {}
+    for as_graph in (False, True):
+        torch.manual_seed(0)
+        network = setup().build().to("cuda:0").to(memory_format=torch.channels_last).train()
+        step = Step(network, recipe)
+        step._wants_graph = as_graph
+        batches = Batches(setup().split()[0], torch.device("cuda:0"))
+        torch.manual_seed(1)
+        losses[as_graph] = [float(step(*batch, 0.1)) for batch in batches.shuffled(32, recipe)]
+        assert (step._graph is not None) == as_graph
+    assert losses[True] == pytest.approx(losses[False], rel=0.02)
+
+
+def test_a_network_that_no_graph_can_be_recorded_of_is_trained_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The warm-up that failed has left no trace. On the processor, where recording always fails."""
+    plain, other = setup().build().train(), setup().build().train()
+    other.load_state_dict(plain.state_dict())
+    batches = list(Batches(setup().split()[0], torch.device("cpu")).in_order(32))
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda _: torch.get_rng_state())
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, _: torch.set_rng_state(state))
+
+    class Unwilling:
+        def __init__(self, work: Callable[..., object], images: torch.Tensor, labels: torch.Tensor) -> None:
+            work(images, labels, 0.1)
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr("shape_dnn.training.step.Graph", Unwilling)
+    step, expected = Step(other, TINY), Step(plain, TINY)
+    step._wants_graph = True
+    with pytest.warns(UserWarning, match="without a CUDA graph: RuntimeError: operation not permitted"):
+        first = step(*batches[0], 0.1)
+    assert [float(first), *(float(step(*batch, 0.1)) for batch in batches[1:4])] == [
+        float(expected(*batch, 0.1)) for batch in batches[:4]
+    ]
 
 
 def test_a_step_is_that_of_torch_s_own_optimiser() -> None:

@@ -154,7 +154,9 @@ class RayCluster(Executor):
                     self._start(waiting.popleft())
                 if self._stopping:
                     self._take_back()
-                ready, _ = ray.wait([mail, *self._running], num_returns=1, timeout=POLL)
+                references = [mail, *self._running]
+                ray.wait(references, num_returns=1, timeout=POLL)
+                ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
                 if mail in ready:
                     self._answer(ray.get(mail), report)
                     mail = self._mailbox.fetch.remote()
