@@ -250,10 +250,8 @@ def search(device: str, epochs: int, limit: int) -> None:
     seconds = [training.seconds or 0.0 for training in result.answer.trainings]
     bound = max(*seconds, sum(seconds) / devices.cores())
     makespan = finished[-1] - begun[0]
-    start = time.perf_counter()
-    for shape in parts.shapes:
-        alone(plain, (setup(shape, fashion_mnist(device, limit), epochs=epochs, precision="float32"), 0))
-    slow = time.perf_counter() - start
+    others = [setup(shape, fashion_mnist(device, limit), epochs=epochs, precision="float32") for shape in parts.shapes]
+    slow = sum(alone(plain, (own, 0))[0] for own in others)  # without the start of Python and torch
     print(f"\nAll {len(seconds)} shapes of depth {GRID['depth']} and width {GRID['width']}, Fashion-MNIST, "
           f"{limit} images, {epochs} epochs\n"
           f"makespan {makespan:.1f} s, {makespan / bound:.3f} times the lower bound of {bound:.1f} s\n"
@@ -353,7 +351,7 @@ def ray(device: str, number: int) -> None:
             for i in range(8):
                 began = time.perf_counter()
                 (outcome,) = executor.run([task(own, Path(directory), f"{name}-{i}")], None, lambda *_: True)
-                assert isinstance(outcome.result, Training)
+                assert isinstance(outcome.result, Training), outcome.error
                 beyond.append(time.perf_counter() - began - (outcome.result.seconds or 0.0))
             executor.close()
             print(f"{name:<6} {1e3 * each:7.1f} ms for a task that does nothing, of {number}")

@@ -43,6 +43,8 @@ POLL = 1.0
 """Seconds between two looks at the clock."""
 PENDING = 1000
 """Tasks given to Ray at a time: enough for its autoscaler to see the need, few enough to be taken back."""
+CALLS = 100
+"""Tasks after which a process is replaced by a new one."""
 LOSS_SECONDS = 10.0
 """How long Ray may take to notice that a node is gone, after it noticed that a task is."""
 
@@ -88,6 +90,7 @@ class RayCluster(Executor):
         self._running: dict[Any, Running] = {}
         self._sent: dict[Path, tuple[Parcel, Any]] = {}
         self._mailbox: Any = None
+        self._function: Any = None
         self._bench: str | None = None
         self._owns_connection = False
         self._stopping = False
@@ -136,6 +139,8 @@ class RayCluster(Executor):
         self._mailbox = (
             ray.remote(Mailbox).options(num_cpus=0, max_concurrency=10_000, scheduling_strategy=here).remote()
         )
+        # Ray would end a process after one task on a GPU, which costs each training the time of loading torch.
+        self._function = ray.remote(max_calls=CALLS)(node.run)
 
     # Tasks
 
@@ -173,7 +178,7 @@ class RayCluster(Executor):
         parcels = None if self.shared else {parcel: (reference,) for parcel, reference in map(self._send, task.reads)}
         if self.shared:
             task = task.moved({path: path.resolve() for path in (*task.reads, *task.writes, *task.scratch)})
-        function = ray.remote(node.run).options(max_retries=0, **self._resources(task.needs))
+        function = self._function.options(max_retries=0, **self._resources(task.needs))
         self._running[function.remote(task, running.number, self.threads, parcels, self._mailbox)] = running
 
     def _send(self, path: Path) -> tuple[Parcel, Any]:

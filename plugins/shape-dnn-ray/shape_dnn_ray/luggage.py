@@ -24,7 +24,7 @@ class Parcel:
 
     Attributes:
         path: where it lies on the machine of the driver.
-        digest: of its content.
+        digest: of its name and content.
     """
 
     path: Path
@@ -35,7 +35,7 @@ def pack(path: Path) -> tuple[Parcel, Content]:
     """Read a file or directory."""
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     content = {"" if file == path else file.relative_to(path).as_posix(): np.fromfile(file, np.uint8) for file in files}
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(path.name.encode(), digest_size=16)
     for name, values in content.items():
         digest.update(f"{name}\0{len(values)}\0".encode())
         digest.update(values.data)

@@ -142,6 +142,10 @@ def test_a_parcel_is_fetched_once_and_is_whole() -> None:
     assert (places.pop() / "some.npy").read_bytes() == bytes(range(9))
     Path("images/some.npy").write_bytes(b"other")
     assert luggage.pack(Path("images"))[0].digest != parcel.digest
+    Path("images/some.npy").write_bytes(bytes(range(9)))
+    Path("images").rename("others")
+    other, content = luggage.pack(Path("others"))
+    assert (luggage.unpack(other, lambda: content) / "some.npy").read_bytes() == bytes(range(9))
 
 
 def test_with_a_shared_directory_nothing_travels() -> None:
