@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,12 @@ from shape_dnn_ray import luggage, node
 from shape_dnn_ray.luggage import Parcel
 from shape_dnn_ray.mailbox import Mailbox, Message, Started
 
+if "RAY_AUTH_MODE" not in os.environ and (
+    {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or (Path.home() / ".ray" / "auth_token").is_file()
+):
+    # As Ray itself does wherever it finds a token, but for a cluster that is named by its address. It looks only once.
+    os.environ["RAY_AUTH_MODE"] = "token"
+
 try:
     import ray
     from ray import exceptions
@@ -43,6 +50,8 @@ POLL = 1.0
 """Seconds between two looks at the clock."""
 PENDING = 1000
 """Tasks given to Ray at a time: enough for its autoscaler to see the need, few enough to be taken back."""
+CONNECT_SECONDS = 5.0
+"""How long the cluster may take to answer."""
 CALLS = 100
 """Tasks after which a process is replaced by a new one."""
 LOSS_SECONDS = 10.0
@@ -119,6 +128,7 @@ class RayCluster(Executor):
         if self._mailbox is not None:
             return
         if not ray.is_initialized():
+            self._reach()
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its coming default, said to be wanted
             try:
                 ray.init(
@@ -129,11 +139,7 @@ class RayCluster(Executor):
                     log_to_driver=False,
                 )
             except (ConnectionError, exceptions.RayError, RuntimeError, ValueError) as error:
-                named = f"at {self.address!r}" if self.address else "here"
-                raise UnavailableError(
-                    f"no Ray cluster {named}: {describe(error)[:300]}; start one with ray start --head, and name its "
-                    "address with -o executor.address=HOST:PORT"
-                ) from None
+                raise self._absent(error) from None
             self._owns_connection = True
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self._mailbox = (
@@ -141,6 +147,27 @@ class RayCluster(Executor):
         )
         # Ray would end a process after one task on a GPU, which costs each training the time of loading torch.
         self._function = ray.remote(max_calls=CALLS)(node.run)
+
+    def _reach(self) -> None:
+        """See that somebody answers at the address, for which Ray itself would wait ten minutes.
+
+        Raises:
+            UnavailableError: nobody does.
+        """
+        host, _, port = self.address.rpartition(":")
+        if not host or not port.isdigit():
+            return  # one of Ray's own words, such as auto
+        try:
+            socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise self._absent(error) from None
+
+    def _absent(self, error: Exception) -> UnavailableError:
+        named = f"at {self.address!r}" if self.address else "here"
+        return UnavailableError(
+            f"no Ray cluster {named}: {describe(error)[:300]}; start one with ray start --head, and name its address "
+            "with -o executor.address=HOST:PORT"
+        )
 
     # Tasks
 

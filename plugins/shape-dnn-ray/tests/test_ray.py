@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -191,15 +192,22 @@ def test_a_gpu_is_shared_by_expected_memory(executor: RayCluster) -> None:
         assert executor._resources(Needs("cuda:0", 1, share)) == {"num_cpus": 1, "num_gpus": part}  # noqa: SLF001
 
 
-def test_a_cluster_that_is_not_there_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_is_not_there_is_said_to_be_so_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(UnavailableError, match=rf"no Ray cluster at '{address}': Connection.*ray start --head"):
+        RayCluster(address).device("cpu")
+    with pytest.raises(UnavailableError, match=r"no Ray cluster at 'localhost:99999'"):
+        RayCluster("localhost:99999").device("cpu")
 
     def init(**_: object) -> None:
-        raise ConnectionError("ray client connection timeout")
+        raise ConnectionError("no token")
 
     monkeypatch.setattr(ray, "init", init)
-    with pytest.raises(UnavailableError, match=r"no Ray cluster at 'nowhere:6379'.*ray start --head"):
-        RayCluster("nowhere:6379").device("cpu")
+    with pytest.raises(UnavailableError, match=r"no Ray cluster here: ConnectionError: no token"):
+        RayCluster().device("cpu")
 
 
 def test_a_search_has_the_same_result_as_on_this_machine() -> None:
