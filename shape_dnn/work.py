@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
+
+from shape_dnn.errors import TrainingError, describe
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,16 @@ class Outcome:
     task: Task
     result: object = None
     error: Exception | None = None
+
+
+def sendable(error: Exception) -> Exception:
+    """Return what a task raised, with its traceback as a note, in a form that can go to another process."""
+    error.add_note("".join(traceback.format_exception(error)))
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - made one line above
+    except Exception:  # noqa: BLE001 - an exception can fail to pickle in any way
+        return TrainingError(describe(error))
+    return error
 
 
 def _moved(value: Any, places: Mapping[Path, Path]) -> Any:

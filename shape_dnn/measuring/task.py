@@ -48,8 +48,28 @@ class Bench:
         return meter, Workload(architecture, self.input_shape, self.classes, self.batch_size, self.device)
 
 
+class BenchTask(Task):
+    """What is done on the device that is measured.
+
+    Attributes:
+        bench: the meter.
+    """
+
+    bench: Bench
+
+    @property
+    def needs(self) -> Needs:
+        """The device for itself."""
+        return Needs(self.bench.device, exclusive=True)
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Plugins."""
+        return self.bench.plugin_files
+
+
 @dataclass(frozen=True)
-class IdentityTask(Task):
+class IdentityTask(BenchTask):
     """Find out what determines the values of a meter, apart from what the search knows itself.
 
     Attributes:
@@ -59,16 +79,6 @@ class IdentityTask(Task):
 
     bench: Bench
     attempt: str = ""
-
-    @property
-    def needs(self) -> Needs:
-        """The device that will be measured."""
-        return Needs(self.bench.device, exclusive=True)
-
-    @property
-    def reads(self) -> tuple[Path, ...]:
-        """Plugins."""
-        return self.bench.plugin_files
 
     def run(self, report: Callable[[object], bool]) -> dict[str, object]:
         """Return the identity that the instrument states.
@@ -80,7 +90,7 @@ class IdentityTask(Task):
 
 
 @dataclass(frozen=True)
-class MeasuringTask(Task):
+class MeasuringTask(BenchTask):
     """Measure one metric of several shapes.
 
     Attributes:
@@ -94,16 +104,6 @@ class MeasuringTask(Task):
     shapes: tuple[Shape, ...]
     expected: Mapping[str, object] | None = None
     attempt: str = ""
-
-    @property
-    def needs(self) -> Needs:
-        """The device for itself."""
-        return Needs(self.bench.device, exclusive=True)
-
-    @property
-    def reads(self) -> tuple[Path, ...]:
-        """Plugins."""
-        return self.bench.plugin_files
 
     def run(self, report: Callable[[object], bool]) -> int:
         """Report a pair of shape and measurement for each shape; return how many there were.

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import pickle
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shape_dnn.errors import TrainingError
-from shape_dnn.work import Task
+from shape_dnn.work import Task, sendable
 from shape_dnn_ray import luggage
 from shape_dnn_ray.luggage import Content, Parcel
 from shape_dnn_ray.mailbox import Started
@@ -67,8 +64,7 @@ def run(task: Task, number: int, threads: int, parcels: Mapping[Parcel, Any] | N
                 luggage.remove(luggage.scratch(path))
         return Finished(result, written=luggage.read(outputs))
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises is an outcome
-        error.add_note("".join(traceback.format_exception(error)))
-        return Finished(error=_picklable(error))
+        return Finished(error=sendable(error))
     finally:
         if directory is not None:
             luggage.remove(directory)
@@ -86,14 +82,6 @@ def _limit_threads(threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch where it is not imported yet
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
-
-
-def _picklable(error: Exception) -> Exception:
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - made one line above
-    except Exception:  # noqa: BLE001 - an exception can fail to pickle in any way
-        return TrainingError(" ".join(f"{type(error).__name__}: {error}".split()))
-    return error
 
 
 def write(paths: Sequence[Path], contents: Sequence[bytes | None]) -> None:

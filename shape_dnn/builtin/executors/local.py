@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from shape_dnn import devices
-from shape_dnn.errors import ProcessDiedError, TrainingError, UnavailableError
+from shape_dnn.errors import ProcessDiedError, UnavailableError
 from shape_dnn.kinds import Executor
-from shape_dnn.work import Outcome, Task
+from shape_dnn.work import Outcome, Task, sendable
 
 POLL = 1.0
 """Seconds between two looks at the clock."""
@@ -181,8 +179,7 @@ def _serve(connection: Connection, threads: int) -> None:
             try:
                 message = ("result", task.run(report))
             except Exception as error:  # noqa: BLE001 - whatever a plugin raises is an outcome
-                error.add_note("".join(traceback.format_exception(error)))
-                message = ("error", _picklable(error))
+                message = ("error", sendable(error))
             connection.send(message)
 
 
@@ -208,11 +205,3 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _picklable(error: Exception) -> Exception:
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - made one line above
-    except Exception:  # noqa: BLE001 - an exception can fail to pickle in any way
-        return TrainingError(" ".join(f"{type(error).__name__}: {error}".split()))
-    return error
