@@ -14,6 +14,8 @@ import numpy as np
 import psutil
 import pytest
 
+os.environ["RAY_AUTH_MODE"] = "disabled"  # whether or not this user has a token from another cluster
+
 ray = pytest.importorskip("ray", reason="Ray and zeus do not go together where AMD's driver is missing")
 
 from ray.cluster_utils import Cluster  # noqa: E402
@@ -128,7 +130,10 @@ def test_files_travel_to_the_node_and_back_once_each(executor: RayCluster) -> No
     assert Path("results/here").read_text() == "written there"
 
 
-def test_a_parcel_is_fetched_once_and_is_whole() -> None:
+def test_a_parcel_is_fetched_once_and_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+    monkeypatch.setattr(luggage, "_room", lambda: room)
     Path("images").mkdir()
     np.arange(9, dtype=np.uint8).tofile("images/some.npy")
     parcel, content = luggage.pack(Path("images"))
