@@ -30,6 +30,7 @@ from shape_dnn_ray.executor import RayCluster  # noqa: E402
 
 SEARCH: dict[str, Any] = {
     "depth": "10:23:6", "width": "1/4:1:1/4", "sampler": "interval", "epochs": 2, "device": "cpu",
+    "option": "recipe.precision=float32",  # what is tried could come out differently in two studies
 }  # fmt: skip
 
 
