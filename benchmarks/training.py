@@ -54,7 +54,7 @@ GRID = {"depth": "10:29:6", "width": "1/2:2:1/2"}
 def fashion_mnist(device: str, limit: int, **changes: Any) -> dict[str, Any]:
     """Return the settings of a search on Fashion-MNIST."""
     given = {"dataset": "fashion-mnist", "device": device, "option": [f"dataset.limit={limit}"]}
-    data = Path("/usr/share/datasets/fashion-mnist")
+    data = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package dataset-fashion-mnist
     return given | ({"data_dir": str(data)} if data.is_dir() else {}) | changes
 
 
