@@ -256,6 +256,24 @@ def test_a_step_is_that_of_torch_s_own_optimiser() -> None:
     assert torch.allclose(ours.weight, theirs.weight)
 
 
+def test_thin_strided_projections_compute_the_same_with_right_gradients() -> None:
+    """oneDNN writes past its memory for those of few channels, so they are computed in two operations."""
+    torch.manual_seed(0)
+    reference = WideResNet().build(Shape(10, Fraction(1, 4)), (1, 8, 8), 10)
+    network = WideResNet().build(Shape(10, Fraction(1, 4)), (1, 8, 8), 10).to(memory_format=torch.channels_last)
+    network.load_state_dict(reference.state_dict())
+    Step(network, TINY)
+    pixels, labels = torch.randn(16, 1, 8, 8), torch.randint(0, 10, (16,))
+    for each, images_ in ((reference, pixels), (network, pixels.to(memory_format=torch.channels_last))):
+        torch.nn.functional.cross_entropy(each(images_), labels).backward()
+    for one, other in zip(reference.parameters(), network.parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-5)
+    strided = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (1, 1)]
+    assert [m.stride for m in strided] == [(1, 1), (1, 1)]
+
+
 def test_images_on_disk_are_those_that_were_saved() -> None:
     train, test = Digits(limit=100).load()
     images.save(train, test, Path("here"))

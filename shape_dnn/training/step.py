@@ -12,6 +12,7 @@ from torch.optim.sgd import sgd
 
 from shape_dnn import devices
 from shape_dnn.errors import describe
+from shape_dnn.training.pointwise import subsample_first
 
 if TYPE_CHECKING:
     from shape_dnn.recipes import Recipe
@@ -38,6 +39,8 @@ class Step:
         self.descent = Descent(network, recipe)
         self._graph: Graph | None = None
         self._wants_graph = next(network.parameters()).is_cuda
+        if not self._wants_graph:
+            subsample_first(network)
 
     def __call__(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
         """Take one step at a learning rate, and return the loss of the batch before it."""
