@@ -18,7 +18,7 @@ from pathlib import Path
 
 from shape_dnn.api import run
 from shape_dnn.assembly import Assembly
-from shape_dnn.cli.progress import Progress
+from shape_dnn.progress import Progress
 from shape_dnn.records import Training
 from shape_dnn.settings import Settings
 
@@ -31,7 +31,8 @@ def record(name: str, seeds: int, settings: Mapping[str, str | list[str]]) -> No
     for seed in range(seeds):
         given = {"study": f"recorded-{name}", **settings, "strategy": "exhaustive", "seed": str(seed)}
         parts = Assembly(Settings.create(given))
-        result = run(parts, Progress())
+        with Progress() as progress:
+            result = run(parts, progress)
         sizes = result.metrics["size"]
         trainings += [(seed, training, sizes[training.shape] or 0.0) for training in result.answer.trainings]
     recipe = ", ".join(f"{key} {value}" for key, value in dataclasses.asdict(parts.recipe).items())

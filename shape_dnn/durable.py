@@ -26,6 +26,26 @@ def rename(path: Path, to: Path) -> None:
     sync(to.parent)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, replacing one of that name; another process sees the one or the other."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    os.close(descriptor)
+    partial = Path(name)
+    try:
+        write(partial, text.encode())
+        partial.chmod(0o666 & ~_umask())
+        rename(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
 @contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
     """Yield a directory to fill that takes the name ``path`` at the end; if something goes wrong, nothing is left."""

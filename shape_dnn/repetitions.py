@@ -73,6 +73,11 @@ class Repetitions:
         return statistics.fmean(accuracies) if len(accuracies) == len(self.facts) else None
 
 
+def together(facts: Sequence[Facts]) -> Facts:
+    """Take the facts of several seeds together."""
+    return facts[0] if len(facts) == 1 else Repetitions(facts)
+
+
 def _by_shape(shapes: Sequence[Shape], trainings_of_seeds: Sequence[Sequence[Training]]) -> list[Training]:
     found: dict[Shape, list[Training]] = {shape: [] for shape in shapes}
     for trainings in trainings_of_seeds:

@@ -97,7 +97,7 @@ def draw(
         if drawn is None:
             normal = np.random.default_rng(len(trainings)).standard_normal((number, len(shapes)))
             unknown = any(prediction.std is None for prediction in predictions)
-            error = _left_out_error(model, trainings) if unknown else 0.0
+            error = left_out_error(model, trainings) if unknown else 0.0
             deviations = [error if prediction.std is None else prediction.std for prediction in predictions]
             drawn = [prediction.mean for prediction in predictions] + np.array(deviations) * normal
         draws = np.asarray(drawn, float)
@@ -109,7 +109,7 @@ def draw(
     return draws
 
 
-def _left_out_error(model: AccuracyModel, trainings: Sequence[Training]) -> float:
+def left_out_error(model: AccuracyModel, trainings: Sequence[Training]) -> float:
     """Return the root mean square error of a model on each training when shown the others; fits the model anew."""
     finished = [training for training in trainings if training.accuracy is not None]
     squares = []

@@ -16,15 +16,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shape_dnn import durable, schema
 from shape_dnn.errors import StudyError, UsageError, describe
 from shape_dnn.records import Epoch, Measurement, Training
 from shape_dnn.shape import Shape, exact
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 FILE_NAME = "study.sqlite"
 
@@ -79,7 +81,8 @@ class Store:
             raise UsageError(f"there is no study in {str(directory)!r} (no {FILE_NAME})", setting="study")
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            _refuse_network(directory)
+            if create:
+                _refuse_network(directory)
             self._connect(str(self.path))
             (directory / "weights").mkdir(exist_ok=True)
             self._connection.execute("BEGIN IMMEDIATE")  # fails here rather than after hours if it cannot be written
@@ -102,18 +105,26 @@ class Store:
         return store
 
     def _connect(self, name: str) -> None:
-        self._lock = FileLock(self.directory / "lock")
         self._connection = sqlite3.connect(name, isolation_level=None, timeout=30)
         weakref.finalize(self, self._connection.close)  # also when opening goes wrong below
         schema.prepare(self._connection, self.path)
 
+    @cached_property
+    def _lock(self) -> FileLock:
+        from filelock import FileLock
+
+        return FileLock(self.directory / "lock")
+
     def close(self) -> None:
         """Close the file, and let others work on the study."""
-        self._lock.release(force=True)
+        if "_lock" in self.__dict__:
+            self._lock.release(force=True)
         self._connection.close()
 
     def _is_locked(self) -> bool:
         """Tell whether a process works on the study, this one included."""
+        from filelock import Timeout
+
         if self._lock.is_locked:
             return True
         try:
@@ -177,6 +188,10 @@ class Store:
         rows = self._read("SELECT id FROM context WHERE digest = ?", _digest(kind, identity))
         return int(rows[0][0]) if rows else None
 
+    def contexts(self, kind: str) -> list[int]:
+        """Return the number of each family of facts of a kind."""
+        return [int(number) for (number,) in self._read("SELECT id FROM context WHERE kind = ? ORDER BY id", kind)]
+
     def trained(self) -> list[Mapping[str, Any]]:
         """Return what determines each family of facts that has trainings, those with most of them first."""
         rows = self._read(
@@ -185,6 +200,15 @@ class Store:
         )
         with self.decoding():
             return [_mapping(identity) for (identity,) in rows]
+
+    def identity(self, context: int) -> str:
+        """Return what determines a family of facts, as JSON."""
+        rows = self._read("SELECT identity FROM context WHERE id = ?", context)
+        return str(rows[0][0]) if rows else ""
+
+    def provenances(self) -> list[str]:
+        """Return the versions of plugins and libraries that facts were obtained with, as JSON."""
+        return [str(content) for (content,) in self._read("SELECT content FROM provenance ORDER BY id")]
 
     def weights_directory(self, context: int) -> Path:
         """Return where the weights of a family of trainings lie."""
@@ -397,6 +421,8 @@ class Store:
         Raises:
             StudyError: another process works on it; names it.
         """
+        from filelock import Timeout
+
         try:
             self._lock.acquire(blocking=False)
         except Timeout:

@@ -112,9 +112,9 @@ class Study(Memory):
             self._context(metric)
 
     def _settle(self, problem: Problem) -> None:
-        """Take over what is known of how the problem is trained; its trainings have a name once that is definite."""
-        self.problem = problem
-        if problem.recipe.precision != "auto":
+        """Take over, once, how the problem is trained, if that is definite; only then do its trainings have a name."""
+        if problem.recipe.precision != "auto" and TRAINING not in self.contexts:
+            self.problem = problem
             self.contexts[TRAINING] = self.store.context(TRAINING, problem.training_identity)
             self._trainings = None
 
@@ -363,7 +363,8 @@ class Study(Memory):
 
     def _prepare_trainings(self, shapes: Sequence[Shape]) -> bool:
         """Find out what trainings take, and unless that is definite, in which precision; False after an interrupt."""
-        self._settle(self.problem.going_on_from(self.store.trained()))  # another seed may have been trained meanwhile
+        if TRAINING not in self.contexts:  # another seed may have been trained meanwhile
+            self._settle(self.problem.going_on_from(self.store.trained()))
         missing = [shape for shape in shapes if shape not in self._needs]
         if not missing and self.problem.recipe.precision != "auto":
             return True
@@ -507,6 +508,15 @@ class Study(Memory):
                 self.store.add_test(self.contexts[TRAINING], shape, accuracy)
                 self.notify(Tested(shape, accuracy))
         return super().test(shape)
+
+    def weights(self, shape: Shape) -> Path | None:
+        """Return where the weights of a shape lie; None if it was not trained."""
+        if shape in self._grown:
+            return self._grown[shape].weights(shape)
+        if TRAINING not in self.contexts:
+            return None
+        path = self.store.weights_path(self.contexts[TRAINING], shape)
+        return path if path.is_file() else None
 
     def _task(self, shape: Shape) -> TrainingTask:
         context, attempt = self.contexts[TRAINING], secrets.token_hex(8)

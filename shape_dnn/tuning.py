@@ -122,12 +122,19 @@ class Candidate:
             return self.accuracy
         return None if self.prediction is None else self.prediction.mean
 
-    def probability(self, limit: Constraint) -> float:
-        """Return the probability that a training of this shape meets a limit on accuracy; 0 or 1 if it was trained."""
-        if self.accuracy is not None or self.prediction is None or not self.prediction.std:
-            return float(limit.allows(self.expected_accuracy))
-        below = NormalDist(self.prediction.mean, self.prediction.std).cdf(limit.limit)
-        return below if limit.upper else 1 - below
+    def complies(self, limit: Constraint, confidence: float | None) -> bool:
+        """Tell whether it meets a limit on accuracy.
+
+        Args:
+            limit: on accuracy.
+            confidence: with which probability a training must meet it if there was none yet; None to go by the
+                expected accuracy.
+        """
+        accuracy, prediction = self.expected_accuracy, self.prediction
+        if self.accuracy is None and prediction is not None and prediction.std and confidence is not None:
+            deviations = NormalDist().inv_cdf(confidence) * prediction.std
+            accuracy = prediction.mean + deviations if limit.upper else prediction.mean - deviations
+        return limit.allows(accuracy)
 
 
 @dataclass(frozen=True)
@@ -226,17 +233,18 @@ def search(
     )  # fmt: skip
 
 
-def recall(shapes: Sequence[Shape], query: Query, model: AccuracyModel, facts: Facts) -> Answer:
+def recall(shapes: Sequence[Shape], query: Query, assessed: Sequence[Candidate], facts: Facts) -> Answer:
     """Answer from trainings that were made before, without asking for more.
 
     Args:
         shapes: the design space.
         query: limits and goal.
-        model: predicts the shapes that were not trained.
+        assessed: those of the shapes whose training did not fail, with their predictions.
         facts: what is known; must not measure or train.
     """
     survivors, stages = apply_limits(shapes, query, facts, ignore)
-    candidates = assess(survivors, facts.train(shapes), model)
+    left = set(survivors)
+    candidates = [candidate for candidate in assessed if candidate.shape in left]
     complying, more_stages = apply_accuracy_limits(candidates, query, ignore)
     nearest = None if complying else closest(candidates, query)
     best = min_by_goal(complying, query, facts)
@@ -408,10 +416,7 @@ def apply_accuracy_limits(
     stages = []
     for constraint in query.functional:
         before = len(complying)
-        if query.confidence is None:
-            complying = [c for c in complying if constraint.allows(c.expected_accuracy)]
-        else:
-            complying = [c for c in complying if c.probability(constraint) >= query.confidence]
+        complying = [candidate for candidate in complying if candidate.complies(constraint, query.confidence)]
         stages.append(_finish_stage(constraint, before, len(complying), notify))
     return complying, stages
 
@@ -537,7 +542,9 @@ def min_by_goal(candidates: Sequence[Candidate], query: Query, facts: Facts) -> 
         if not scored:
             return None
         best = min(scored)[-1]
-        if all(facts.measure(metric, [shapes[best]]) == [columns[metric][best]] for metric in metrics):
+        for metric in metrics:
+            facts.measure(metric, [shapes[best]])
+        if all(facts.estimate(metric, [shapes[best]]) == [columns[metric][best]] for metric in metrics):
             return candidates[best]
 
 

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from shape_dnn.errors import UsageError
 from shape_dnn.settings import Settings, unknown_setting
 
 PREFIX = "SHAPE_DNN_"
-PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
-NOT_SETTINGS = ("SHAPE_DNN_PLUGINS", "SHAPE_DNN_CONFIG", "SHAPE_DNN_FORMAT")
+NOT_SETTINGS = ("SHAPE_DNN_PLUGINS", "SHAPE_DNN_CONFIG", "SHAPE_DNN_FORMAT", "SHAPE_DNN_QUIET", "SHAPE_DNN_VERBOSE")
 
 
 @dataclass
@@ -55,6 +53,8 @@ class Gathered:
 
     def as_yaml(self) -> str:
         """Write every setting as YAML, with its origin as a comment."""
+        import yaml
+
         lines = []
         for name, value in self.settings().model_dump(mode="json").items():
             text = yaml.safe_dump({name: value}, default_flow_style=True, width=10_000).strip()[1:-1]
@@ -107,6 +107,7 @@ def _metavar(name: str) -> str:
         "width": "MIN:MAX:STEP",
         "data_dir": "DIR",
         "study": "DIR",
+        "report": "FILE.html",
         "recipe": "short|paper",
         "protocol": "validation|paper",
     }
@@ -130,7 +131,9 @@ def gather(flags: Mapping[str, Any], config: str | None, environ: Mapping[str, s
     """
     gathered = Gathered()
     if config is not None:
-        _read_yaml(Path(config), gathered)
+        from shape_dnn.cli.yaml_file import read
+
+        gathered.values, gathered.origins = read(Path(config))
     for variable, text in sorted((os.environ if environ is None else environ).items()):
         name = variable.removeprefix(PREFIX).lower()
         if not variable.startswith(PREFIX) or variable in NOT_SETTINGS or not text:
@@ -156,59 +159,3 @@ def _by_name(options: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
         return dict(options)
     texts = (options,) if isinstance(options, str) else options
     return {name: value for name, _, value in (text.partition("=") for text in texts)}
-
-
-def _read_yaml(path: Path, gathered: Gathered) -> None:
-    try:
-        # BaseLoader makes nothing but text, lists and mappings: 10:30:6 is a range and not a number to the base 60.
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    except OSError as error:
-        raise UsageError(f"--config: cannot read {str(path)!r}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"--config: {str(path)!r} is not a text file in UTF-8") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise UsageError(f"{_place(path, mark)}: not valid YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())[:200]}") from None
-    if root is None:
-        return
-    if not isinstance(root, yaml.MappingNode):
-        raise UsageError(f"{_place(path, root.start_mark)}: expected settings such as 'arch: wrn', one a line")
-    for key, node in root.value:
-        where = _place(path, key.start_mark)
-        if not isinstance(key, yaml.ScalarNode):
-            raise UsageError(f"{where}: expected the name of a setting")
-        name = str(key.value).replace("-", "_")
-        if name in gathered.values:
-            raise UsageError(f"{where}: {name!r} was set before, at {gathered.origins[name]}")
-        if name not in Settings.model_fields:
-            raise UsageError(f"{where}: {unknown_setting(name)}")
-        value = _plain(path, node)
-        if not (value in ("", "null", "~") and node.style is None):
-            gathered.values[name] = value
-        gathered.origins[name] = _place(path, node.start_mark)
-
-
-def _plain(path: Path, node: yaml.Node) -> Any:
-    """Turn a node into text, a list of texts or a mapping of texts."""
-    if node.tag not in PLAIN_TAGS:
-        raise UsageError(f"{_place(path, node.start_mark)}: tag {node.tag!r} is not accepted; write plain values")
-    if isinstance(node, yaml.ScalarNode):
-        return str(node.value)
-    if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
-        return [str(item.value) for item in node.value]
-    if isinstance(node, yaml.MappingNode):
-        values: dict[str, str] = {}
-        for key, item in node.value:
-            if not (isinstance(key, yaml.ScalarNode) and isinstance(item, yaml.ScalarNode)):
-                raise UsageError(f"{_place(path, key.start_mark)}: expected NAME: VALUE")
-            if key.value in values:
-                raise UsageError(f"{_place(path, key.start_mark)}: {key.value!r} was set before")
-            values[str(key.value)] = str(item.value)
-        return values
-    raise UsageError(f"{_place(path, node.start_mark)}: expected a value, a list of values, or NAME: VALUE pairs")
-
-
-def _place(path: Path, mark: yaml.Mark | None) -> str:
-    return str(path) if mark is None else f"{path}:{mark.line + 1}:{mark.column + 1}"

@@ -1,0 +1,127 @@
+"""Questions to a study are answered from what it knows, and say what would change the answer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from statistics import NormalDist
+
+import pytest
+
+from shape_dnn import Shape
+from shape_dnn.advice import Advice, most_telling
+from shape_dnn.builtin import goals
+from shape_dnn.constraints import Constraint
+from shape_dnn.kinds import AccuracyModel
+from shape_dnn.memory import Memory
+from shape_dnn.records import Measurement, Prediction, Training
+from shape_dnn.tuning import Candidate, Query, recall
+
+SHAPES = [Shape(10, Fraction(1)), Shape(16, Fraction(1)), Shape(22, Fraction(1))]
+
+
+class Known(Memory):
+    """Latencies of 1, 2 and 3 ms, the last with an interval, and one training."""
+
+    def __init__(self, status: str = "ok") -> None:
+        self.status = status
+
+    def measure(self, metric, shapes):  # type: ignore[no-untyped-def]
+        return [float(SHAPES.index(shape) + 1) for shape in shapes]
+
+    def estimate(self, metric, shapes, limit=None):  # type: ignore[no-untyped-def]
+        return self.measure(metric, shapes)
+
+    def estimates(self, metric, shapes):  # type: ignore[no-untyped-def]
+        return {shape: Measurement(i + 1.0, i + 0.8, i + 1.2, self.status) for i, shape in enumerate(SHAPES)}
+
+    def train(self, shapes):  # type: ignore[no-untyped-def]
+        return [Training(SHAPES[0], 90.0)] if SHAPES[0] in shapes else []
+
+    def test(self, shape):  # type: ignore[no-untyped-def]
+        return None
+
+
+class NoModel(AccuracyModel):
+    def fit(self, shapes, accuracies):  # type: ignore[no-untyped-def]
+        raise AssertionError
+
+    def predict(self, shapes):  # type: ignore[no-untyped-def]
+        raise AssertionError
+
+
+def advise(query: Query, *predictions: Prediction, status: str = "ok") -> Advice | None:
+    candidates = [Candidate(SHAPES[0], 90.0, predictions[0])]
+    candidates += [Candidate(shape, None, p) for shape, p in zip(SHAPES[1:], predictions[1:], strict=True)]
+    return most_telling(query, candidates, Known(status), Known(status), NoModel())
+
+
+SURE = Prediction(90.0, 0.1)
+
+
+def test_the_training_is_named_that_most_likely_changes_which_shape_is_best() -> None:
+    advice = advise(Query(goal=goals.Accuracy()), SURE, Prediction(89.0, 1.0), Prediction(89.5, 1.0))
+    assert advice is not None
+    assert (advice.metric, advice.shape) == ("accuracy", SHAPES[2])
+    assert advice.probability == pytest.approx(1 - NormalDist(89.5, 1.0).cdf(90.0), abs=0.02)
+
+
+def test_training_a_best_shape_that_is_only_predicted_may_lose_it_its_place() -> None:
+    advice = advise(Query(goal=goals.Accuracy()), SURE, Prediction(90.5, 1.0), Prediction(80.0, 0.1))
+    assert advice is not None
+    assert advice.shape == SHAPES[1]
+    assert advice.probability == pytest.approx(NormalDist(90.5, 1.0).cdf(90.0), abs=0.02)
+
+
+def test_without_a_goal_a_shape_that_may_enter_or_leave_changes_the_answer() -> None:
+    limits = [Constraint("accuracy", False, 90.0)]
+    advice = advise(Query(limits), SURE, Prediction(92.0, 1.0), Prediction(90.4, 1.0))
+    assert advice is not None
+    assert advice.shape == SHAPES[2]
+    assert advice.probability == pytest.approx(NormalDist(90.4, 1.0).cdf(90.0), abs=0.02)
+
+
+def test_no_training_is_named_where_a_cheaper_limit_decides() -> None:
+    query = Query([Constraint("latency", True, 1.5)], goals.Accuracy())
+    assert advise(query, SURE, Prediction(95.0, 1.0), Prediction(95.0, 1.0)) is None
+
+
+def test_a_measurement_that_was_disturbed_near_a_limit_is_named() -> None:
+    query = Query([Constraint("latency", True, 2.95)])
+    assert advise(query, SURE, SURE, SURE) is None
+    advice = advise(query, SURE, SURE, SURE, status="contended")
+    assert advice is not None
+    assert (advice.metric, advice.shape) == ("latency", SHAPES[2])
+    assert 0.2 < advice.probability < 0.4
+
+
+def test_a_shape_on_the_front_or_not_counts_for_a_trade_off() -> None:
+    query = Query(pareto=("latency", "accuracy"))
+    advice = advise(query, SURE, Prediction(89.0, 1.0), Prediction(80.0, 1.0))
+    assert advice is not None
+    assert advice.shape == SHAPES[1]
+    assert advice.probability == pytest.approx(1 - NormalDist(89.0, 1.0).cdf(90.0), abs=0.02)
+
+
+def test_an_answer_from_memory_may_rest_on_a_value_that_nobody_measured() -> None:
+    """What is only predicted by a line in depth cannot be measured now, and stands."""
+
+    class OnALine(Known):
+        def measure(self, metric, shapes):  # type: ignore[no-untyped-def]
+            return [None] * len(shapes)
+
+        def estimate(self, metric, shapes, limit=None):  # type: ignore[no-untyped-def]
+            return [float(SHAPES.index(shape) + 1) for shape in shapes]
+
+    assessed = [Candidate(shape, None, SURE) for shape in SHAPES]
+    answer = recall(SHAPES, Query(goal=goals.Latency()), assessed, OnALine())
+    assert answer.best is not None
+    assert answer.best.shape == SHAPES[0]
+
+
+def test_asking_imports_neither_torch_nor_what_trains(tmp_path: Path) -> None:
+    program = "import sys, shape_dnn.cli.ask, shape_dnn.asking; print([m for m in sys.modules if m in {'torch', 'yaml', 'psutil', 'shape_dnn.study'}])"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
