@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from shape_dnn.api import ask as ask
     from shape_dnn.api import measure as measure
     from shape_dnn.api import tune as tune
+    from shape_dnn.asking import ask as ask
     from shape_dnn.constraints import Constraint as Constraint
     from shape_dnn.errors import DatasetError as DatasetError
     from shape_dnn.errors import MeterError as MeterError
@@ -41,11 +41,13 @@ if TYPE_CHECKING:
     from shape_dnn.kinds import Strategy as Strategy
     from shape_dnn.kinds import Terminator as Terminator
     from shape_dnn.kinds import Workload as Workload
+    from shape_dnn.progress import Progress as Progress
     from shape_dnn.recipes import Recipe as Recipe
     from shape_dnn.records import Epoch as Epoch
     from shape_dnn.records import Measurement as Measurement
     from shape_dnn.records import Prediction as Prediction
     from shape_dnn.records import Training as Training
+    from shape_dnn.report import write_report as write_report
     from shape_dnn.result import Result as Result
     from shape_dnn.shape import Shape as Shape
     from shape_dnn.simulation import simulate as simulate
@@ -55,7 +57,8 @@ if TYPE_CHECKING:
     from shape_dnn.work import Task as Task
 
 _HOMES = {
-    "api": ("ask", "measure", "tune"),
+    "api": ("measure", "tune"),
+    "asking": ("ask",),
     "constraints": ("Constraint",),
     "errors": (
         "DatasetError",
@@ -87,9 +90,11 @@ _HOMES = {
         "Terminator",
         "Workload",
     ),
+    "progress": ("Progress",),
     "recipes": ("Recipe",),
     "records": ("Epoch", "Measurement", "Prediction", "Training"),
     "result": ("Result",),
+    "report": ("write_report",),
     "simulation": ("simulate",),
     "shape": ("Shape",),
     "space": ("DesignSpace", "Range"),

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import compress
 from pathlib import Path
 from typing import Any, cast
 
 from shape_dnn import rules, tuning
+from shape_dnn.asking import Recollection, remember, trainings_of
 from shape_dnn.assembly import Assembly, is_formula
-from shape_dnn.constraints import KNOWN_METRICS
-from shape_dnn.errors import MeterError, PluginError, UsageError, blame
-from shape_dnn.events import Event, ignore
+from shape_dnn.errors import PluginError, UsageError, blame, describe
+from shape_dnn.events import Event, SearchFinished, SearchStarted, ignore
 from shape_dnn.kinds import Executor, Observer, Workload
-from shape_dnn.memory import TRAINING, Memory
+from shape_dnn.memory import TRAINING
 from shape_dnn.records import Measurement
-from shape_dnn.repetitions import Repetitions
-from shape_dnn.result import ALWAYS_SHOWN, Result
+from shape_dnn.repetitions import together
+from shape_dnn.report.overview import Overview, study_path
+from shape_dnn.result import Result
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 from shape_dnn.store import FILE_NAME, Store
 from shape_dnn.study import Study, ask_elsewhere
-from shape_dnn.tuning import Answer, Facts
 
 Notify = Callable[[Event], None]
 
@@ -51,6 +50,8 @@ def tune(*, notify: Notify = ignore, dry_run: bool = False, **settings: Any) -> 
 def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> Result:
     """Do what :func:`tune` does with parts that were put together before."""
     parts.check()
+    if parts.settings.report is not None:
+        _check_report(Path(parts.settings.report))
     if dry_run:
         return _plan(parts) if parts.table is None else _replay(parts, notify, dry_run=True)
     with ExitStack() as stack:
@@ -64,7 +65,14 @@ def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> R
                 with blame(observer):
                     observer.notify(event)
 
-        return _search(parts, tell) if parts.table is None else _replay(parts, tell, dry_run=False)
+        tell(SearchStarted(parts.settings.model_dump(mode="json"), len(parts.shapes)))
+        if parts.table is None:
+            result, weights = _search(parts, tell)
+        else:
+            result, weights = _replay(parts, tell, dry_run=False), None
+        files = tuple(path for path in (weights, result.report) if path is not None)
+        tell(SearchFinished(result.to_dict(), files))
+        return result
 
 
 def _close(plugin: Observer | Executor) -> None:
@@ -76,15 +84,16 @@ def _close(plugin: Observer | Executor) -> None:
         warnings.warn(str(error), stacklevel=2)
 
 
-def _search(parts: Assembly, notify: Notify) -> Result:
-    shapes, query, modelling = parts.shapes, parts.query, parts.modelling
-    problem = parts.problem
-    _ = problem.training_identity  # reads the dataset, so that a missing file shows before anything is measured
+def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
+    """Search; return the result, and where the weights of the best shape lie if it was trained."""
     with ExitStack() as stack:
+        executor, terminator = parts.executor, parts.terminator
+        stack.callback(_close, executor.instance)  # it may have connected to a cluster to tell the device
+        shapes, query, modelling = parts.shapes, parts.query, parts.modelling
+        problem = parts.problem
+        _ = problem.training_identity  # reads the dataset, so that a missing file shows before anything is measured
         store = Store(Path(parts.settings.study))
         stack.callback(store.close)
-        executor, terminator = parts.executor, parts.terminator
-        stack.callback(_close, executor.instance)
         with blame(terminator.instance):
             terminator.instance.consider(query.functional, query.goal)
         studies = [
@@ -98,27 +107,62 @@ def _search(parts: Assembly, notify: Notify) -> Result:
         for study in studies:
             study.prepare()
         with _recorded(store, "tune", parts, studies):
-            answer = tuning.search(shapes, query, modelling, _together(studies), notify)
+            answer = tuning.search(shapes, query, modelling, together(studies), notify)
         new_trainings = sum(study.new_trainings for study in studies)
-        result = _result(parts, answer, studies[0], problem.architecture.choice.name, new_trainings)
-        return dataclasses.replace(result, transferred=studies[0].transferred)
+        result = Result.of(
+            parts, answer, studies[0], problem.architecture.choice.name, new_trainings,
+            transferred=studies[0].transferred, report=_report_study(store, parts, problem.workload),
+        )  # fmt: skip
+        return result, None if result.best is None else studies[0].weights(result.best)
 
 
-def _together(facts: Sequence[Facts]) -> Facts:
-    """Take the facts of several seeds together."""
-    return facts[0] if len(facts) == 1 else Repetitions(facts)
+def _report_study(store: Store, parts: Assembly, workload: Workload) -> Path | None:
+    """Write the report of a search."""
+    run = store.last_run()
+    assert run is not None  # noqa: S101 - it has just ended
+    known = Recollection(store, run, parts, remember(store, workload, parts, run.contexts))
+    path = Path(parts.settings.report or study_path(store.directory))
+    return _report(lambda: Overview.of_study(known), path)
+
+
+def _report(overview: Callable[[], Overview], path: Path) -> Path | None:
+    """Write a report; what goes wrong is said, but costs nobody the result."""
+    from shape_dnn.report import page
+
+    try:
+        page.write(overview(), path)
+    except Exception as error:  # noqa: BLE001 - the trainings before it took hours
+        warnings.warn(f"there is no report: {describe(error)}", stacklevel=3)
+        return None
+    return path
+
+
+def _check_report(path: Path) -> None:
+    """See that the report can be written where the user wants it, before hours of training."""
+    is_new = not path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror}", setting="report") from None
+    if is_new:
+        path.unlink()
 
 
 def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
     for metric in sorted(parts.metrics_in_question - {"accuracy"}):
         parts.replay.measure(metric, parts.shapes)  # so that a column the goal lacks shows at once
     arch = parts.settings.arch if "arch" in parts.settings.model_fields_set else None
-    facts = _together(parts.replays)
+    facts = together(parts.replays)
     if dry_run:
         answer = tuning.plan(parts.shapes, parts.query, parts.modelling, facts)
     else:
         answer = tuning.search(parts.shapes, parts.query, parts.modelling, facts, notify)
-    return _result(parts, answer, parts.replay, arch, len(answer.trainings) * len(parts.seeds))
+    path = None
+    if parts.settings.report is not None and not dry_run:
+        path = _report(lambda: Overview.of_replay(parts, answer.trainings), Path(parts.settings.report))
+    return Result.of(parts, answer, parts.replay, arch, len(answer.trainings) * len(parts.seeds), report=path)
 
 
 def _plan(parts: Assembly) -> Result:
@@ -128,99 +172,21 @@ def _plan(parts: Assembly) -> Result:
     try:
         # A dataset or a sensor that is missing stops the plan, as it would stop the search.
         problem = problem.going_on_from(store.trained())
-        identities = {_training(i): problem.with_seed(seed).training_identity for i, seed in enumerate(parts.seeds)}
+        identities = {trainings_of(i): problem.with_seed(seed).training_identity for i, seed in enumerate(parts.seeds)}
         for metric, meter in parts.meters.items():
             if not is_formula(meter):
                 elsewhere = ask_elsewhere(parts.executor, problem, meter)
                 identities[metric] = problem.measurement_identity(meter, elsewhere)
         found = {kind: store.find_context(kind.split()[0], identity) for kind, identity in identities.items()}
         contexts = {kind: context for kind, context in found.items() if context is not None}
-        memories = _memories(store, problem.workload, parts, contexts)
-        answer = tuning.plan(parts.shapes, parts.query, parts.modelling, _together(memories))
+        memories = remember(store, problem.workload, parts, contexts)
+        answer = tuning.plan(parts.shapes, parts.query, parts.modelling, together(memories))
         planned = [training.shape for training in answer.trainings]
         new_trainings = sum(len(planned) - len(memory.train(planned)) for memory in memories)
-        return _result(parts, answer, memories[0], parts.settings.arch, new_trainings)
+        return Result.of(parts, answer, memories[0], parts.settings.arch, new_trainings)
     finally:
         store.close()
-
-
-def ask(study: str | Path, **settings: Any) -> Result:
-    """Answer a question from what a study knows: nothing is measured or trained.
-
-    Args:
-        study: directory of the study.
-        **settings: other limits, another goal or model than those of the search; what is not given is taken from it,
-            except its limits and its goal.
-
-    Raises:
-        UsageError: there is no study, or a setting cannot be used.
-    """
-    asked = Settings.create(settings)
-    allowed = {*QUESTION, "option", "plugin"}
-    wrong = sorted(set(settings) - allowed)
-    if wrong:
-        raise UsageError(f"cannot be changed by a question; it takes {', '.join(sorted(allowed))}", setting=wrong[0])
-    store = Store(Path(study), create=False)
-    try:
-        former = store.last_run()
-        if former is None:
-            raise UsageError(f"nothing was searched in the study {str(study)!r} yet", setting="study")
-        with store.decoding():
-            kept = {name: value for name, value in former.settings.items() if name not in QUESTION or name == "model"}
-            plugins, given = list(map(str, kept["plugin"])), list(map(str, kept["option"]))
-            channels, height, width, classes = map(int, (*former.problem["input_shape"], former.problem["classes"]))
-        if plugins and not asked.plugin:
-            # A study may come from a stranger, and a plugin file is a program.
-            named = ", ".join(map(repr, plugins))
-            raise UsageError(f"the study was made with {named}; name the files again if you trust them", "plugin")
-        changed = {"goal."} | ({"model."} if "model" in settings else set())
-        options = [text for text in given if not text.startswith(tuple(changed))]
-        replaced = {text.partition("=")[0] for text in asked.option}
-        options = [text for text in options if text.partition("=")[0] not in replaced]
-        parts = Assembly(Settings.create({**kept, **settings, "option": [*options, *asked.option]}))
-        architecture = parts.architecture.instance
-        workload = Workload(architecture, (channels, height, width), classes, parts.settings.batch_size, "")
-        memories = _memories(store, workload, parts, former.contexts)
-        _check_known(parts, memories[0])
-        answer = tuning.recall(parts.shapes, parts.query, parts.model.instance, _together(memories))
-        return _result(parts, answer, memories[0], parts.settings.arch, 0)
-    finally:
-        store.close()
-
-
-def _training(place: int) -> str:
-    """Name the family of trainings of the first seed, or of a later one, among those of a run."""
-    return TRAINING if place == 0 else f"{TRAINING} {place}"
-
-
-def _memories(store: Store, workload: Workload, parts: Assembly, contexts: Mapping[str, int]) -> list[Memory]:
-    """Return what is known for each seed."""
-    memories = []
-    for place in range(len(parts.seeds)):
-        own = {kind: context for kind, context in contexts.items() if not kind.startswith(TRAINING)}
-        if _training(place) in contexts:
-            own[TRAINING] = contexts[_training(place)]
-        memories.append(Memory(store, workload, parts.meters, own, parts.settings.fit_depths))
-    return memories
-
-
-def _check_known(parts: Assembly, memory: Memory) -> None:
-    """Refuse a question about a metric of which the study knows nothing; warn if it knows it of some shapes only."""
-    if "accuracy" in parts.metrics_in_question and not any(t.accuracy is not None for t in memory.train(parts.shapes)):
-        raise MeterError("no shape of the study was trained, so nothing is known of accuracies; run shape-dnn tune")
-    for metric in sorted(parts.metrics_in_question - {"accuracy"}):
-        unknown = sum(value is None for value in memory.estimate(metric, parts.shapes))
-        if unknown == len(parts.shapes):
-            raise MeterError(f"the study knows the {metric} of no shape; measure it with shape-dnn measure or tune")
-        if unknown:
-            count = f"{unknown} of {len(parts.shapes)} shapes"
-            warnings.warn(f"the study does not know the {metric} of {count}; these are left out", stacklevel=3)
-
-
-QUESTION = (
-    "max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "pareto", "confidence", "model",
-)  # fmt: skip
-"""The settings that a question about a study may change."""
+        _close(parts.executor.instance)
 
 
 def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any) -> dict[Shape, dict[str, Measurement]]:
@@ -248,12 +214,12 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
     if parts.settings.replay is not None:
         raise UsageError("a recorded table is not measured", setting="replay")
     with ExitStack() as stack:
+        executor, terminator = parts.executor, parts.terminator
+        stack.callback(_close, executor.instance)
         meters = parts.meters_of(metrics)
         problem, shapes = parts.problem, parts.shapes
         store = Store(Path(parts.settings.study))
         stack.callback(store.close)
-        executor, terminator = parts.executor, parts.terminator
-        stack.callback(_close, executor.instance)
         study = Study(
             store, problem.workload, meters, {}, parts.settings.fit_depths, problem, executor, terminator,
             parts.settings.workers, notify, remeasure=parts.settings.remeasure,
@@ -280,7 +246,7 @@ def _recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Stu
         contexts = dict(studies[0].contexts)
         for place, study in enumerate(studies):
             if TRAINING in study.contexts:
-                contexts[_training(place)] = study.contexts[TRAINING]
+                contexts[trainings_of(place)] = study.contexts[TRAINING]
         store.end_run(number, contexts, state)
 
 
@@ -300,31 +266,6 @@ def sized_shapes(parts: Assembly) -> list[tuple[Shape, float]]:
         complies = list(map(limit.allows, sizes))
         shapes, sizes = list(compress(shapes, complies)), list(compress(sizes, complies))
     return list(zip(shapes, sizes, strict=True))
-
-
-def _result(parts: Assembly, answer: Answer, facts: Facts, arch: str | None, new_trainings: int) -> Result:
-    shown = [*answer.complying, *([] if answer.closest is None else [answer.closest])]
-    shapes = [candidate.shape for candidate in shown]
-    in_table = parts.table.columns if parts.table is not None else ()
-    obtainable = [m for m in {*ALWAYS_SHOWN, *parts.query.costs} if m in parts.meters or m in in_table]
-    if parts.table is not None:
-        obtainable = [m for m in obtainable if m in in_table or parts.workload_of_table is not None]
-    metrics: dict[str, Mapping[Shape, float | None]] = {}
-    for metric in sorted(set(obtainable) - {"accuracy"}):
-        try:
-            metrics[metric] = dict(zip(shapes, facts.estimate(metric, shapes), strict=True))
-        except MeterError:
-            if metric in parts.metrics_in_question:
-                raise
-            metrics[metric] = dict.fromkeys(shapes)  # nobody asked for it
-    units = {name: metric.unit for name, metric in KNOWN_METRICS.items()}
-    units |= {name: meter.instance.unit for name, meter in parts.meters.items()}
-    estimated = None
-    if isinstance(facts, Memory) and facts.fit_depths:
-        estimated = {metric: facts.predicted(metric, shapes) for metric in metrics}
-    return Result(
-        answer, arch, metrics, units, parts.plugins, new_trainings, estimated, len(parts.seeds), bool(parts.pareto)
-    )
 
 
 def _problem_record(parts: Assembly) -> dict[str, object]:

@@ -9,7 +9,29 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-NOTICE = b"\ninterrupted: what is running comes to a good point to stop; interrupt again to stop at once\n"
+NOTICE = "interrupted: what is running comes to a good point to stop; interrupt again to stop at once"
+
+
+def _write_notice() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        os.write(sys.stderr.fileno(), f"\n{NOTICE}\n".encode())  # print() could be what was interrupted
+
+
+_announcers: list[Callable[[], None]] = [_write_notice]
+
+
+@contextlib.contextmanager
+def announced_by(announce: Callable[[], None]) -> Iterator[None]:
+    """Let an interrupt of a block be announced by somebody else, such as a display that would be written into.
+
+    Args:
+        announce: called in the middle of anything else, so it should set a flag and no more.
+    """
+    _announcers.append(announce)
+    try:
+        yield
+    finally:
+        _announcers.remove(announce)
 
 
 @contextlib.contextmanager
@@ -35,8 +57,7 @@ def postponed(note: Callable[[], None]) -> Iterator[None]:
         nonlocal arrived
         arrived = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        with contextlib.suppress(OSError, ValueError):
-            os.write(sys.stderr.fileno(), NOTICE)  # print() could be what was interrupted
+        _announcers[-1]()
         note()
 
     signal.signal(signal.SIGINT, take)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from shape_dnn.errors import NothingCompliesError
-from shape_dnn.records import Transferred
+from shape_dnn.constraints import KNOWN_METRICS
+from shape_dnn.errors import MeterError, NothingCompliesError
+from shape_dnn.memory import Memory
+from shape_dnn.records import Measurement, Transferred
 from shape_dnn.shape import Shape
-from shape_dnn.tuning import Answer, Candidate
+from shape_dnn.summary import Summary, data_frame, number, summarize
+from shape_dnn.tuning import Answer, Candidate, Facts
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from shape_dnn.advice import Advice
+    from shape_dnn.assembly import Assembly
 
 ALWAYS_SHOWN = ("size", "latency", "energy")
 
@@ -30,6 +40,8 @@ class Result:
         seeds: trainings of each shape.
         is_front: whether the shapes are the front of a trade-off.
         transferred: what came of trainings that started from the weights of a smaller shape, if there were any.
+        report: the file that shows the outcome of a search.
+        advice: of a question: the further training or measurement that would most likely change the answer, if any.
     """
 
     answer: Answer
@@ -42,10 +54,54 @@ class Result:
     seeds: int = 1
     is_front: bool = False
     transferred: Transferred | None = None
+    report: Path | None = None
+    advice: Advice | None = None
+
+    @classmethod
+    def of(
+        cls, parts: Assembly, answer: Answer, facts: Facts, arch: str | None, new_trainings: int = 0, **more: Any
+    ) -> Result:
+        """Put an answer together with what is known of its shapes.
+
+        Args:
+            parts: of the search or the question.
+            answer: of the kernel.
+            facts: that it rests on.
+            arch: name of the architecture, if there is one.
+            new_trainings: trainings made for this answer.
+            **more: other attributes.
+        """
+        shown = [*answer.complying, *([] if answer.closest is None else [answer.closest])]
+        shapes = [candidate.shape for candidate in shown]
+        in_table = parts.table.columns if parts.table is not None else ()
+        obtainable = [m for m in {*ALWAYS_SHOWN, *parts.query.costs} if m in parts.meters or m in in_table]
+        if parts.table is not None:
+            obtainable = [m for m in obtainable if m in in_table or parts.workload_of_table is not None]
+        metrics: dict[str, Mapping[Shape, float | None]] = {}
+        for metric in sorted(set(obtainable) - {"accuracy"}):
+            try:
+                metrics[metric] = dict(zip(shapes, facts.estimate(metric, shapes), strict=True))
+            except MeterError:
+                if metric in parts.metrics_in_question:
+                    raise
+                metrics[metric] = dict.fromkeys(shapes)  # nobody asked for it
+        units = {name: metric.unit for name, metric in KNOWN_METRICS.items()}
+        units |= {name: meter.instance.unit for name, meter in parts.meters.items()}
+        estimated = None
+        if isinstance(facts, Memory) and facts.fit_depths:
+            estimated = {metric: facts.predicted(metric, shapes) for metric in metrics}
+        front = bool(parts.pareto)
+        return cls(
+            answer, arch, metrics, units, parts.plugins, new_trainings, estimated, len(parts.seeds), front, **more
+        )
 
     def __repr__(self) -> str:
         best = f", best {self.best}" if self.best else ""
         return f"<Result: {len(self.shapes)} of {self.answer.space} shapes comply{best}, verified {self.verified}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return summarize(self).html
 
     @property
     def shapes(self) -> list[Shape]:
@@ -75,6 +131,15 @@ class Result:
         """Return the complying shapes as flat records, for tables and data frames."""
         return [self._row(candidate) for candidate in self.answer.complying]
 
+    def to_pandas(self) -> DataFrame:
+        """Return the complying shapes as a data frame with the columns of :meth:`rows`; what nobody measured is NaN.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        columns = ["depth", "width", *self.metric_names, "accuracy", "predicted_accuracy", "predicted_std"]
+        return data_frame(self.rows(), columns if self.estimated is None else [*columns, "estimated"])
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object that ``--format json`` prints."""
         answer = self.answer
@@ -96,7 +161,9 @@ class Result:
             **({} if answer.certificate is None else {"certificate": asdict(answer.certificate)}),
             **({} if self.transferred is None else {"transfer": self._transfer(self.transferred)}),
             **({} if answer.closest is None else {"closest": self._row(answer.closest)}),
+            **({} if self.advice is None else {"advice": {**asdict(self.advice), "shape": _shape(self.advice.shape)}}),
             "cost": self.cost,
+            **({} if self.report is None else {"report": str(self.report)}),
             "plugins": [dict(plugin) for plugin in self.plugins],
         }
 
@@ -163,3 +230,58 @@ class Result:
 
 def _shape(shape: Shape) -> dict[str, float]:
     return {"depth": shape.depth, "width": float(shape.width)}
+
+
+class Measurements(dict[Shape, dict[str, Measurement]]):
+    """For each shape its measurements by metric: a dictionary that is also a table."""
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that were measured."""
+        return list(next(iter(self.values()), {}))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return flat records with four entries for each metric: value, interval and status."""
+        rows = []
+        for shape, measurements in self.items():
+            row: dict[str, Any] = _shape(shape)
+            for name, m in measurements.items():
+                row |= {name: m.value, f"{name}_low": m.low, f"{name}_high": m.high, f"{name}_status": m.status}
+            rows.append(row)
+        return rows
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the entries of :meth:`rows`."""
+        parts = ("", "_low", "_high", "_status")
+        return ["depth", "width", *(f"{name}{part}" for name in self.metrics for part in parts)]
+
+    def to_pandas(self) -> DataFrame:
+        """Return the rows as a data frame; what could not be measured is NaN.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return data_frame(self.rows(), self.columns)
+
+    @property
+    def summary(self) -> Summary:
+        """The table for people."""
+        cells = [
+            [str(shape.depth), str(shape.width), *(map(_cell, measurements.values()))]
+            for shape, measurements in self.items()
+        ]
+        return Summary(f"{len(self)} shapes", ["depth", "width", *self.metrics], cells)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return self.summary.html
+
+
+def _cell(measurement: Measurement) -> str:
+    """Write a value with its interval, if it has one, or why there is none."""
+    if measurement.value is None:
+        return measurement.status
+    value, low, high = number(measurement.value), number(measurement.low), number(measurement.high)
+    interval = "" if low == high else f" ({low} to {high})"
+    return value + interval + ("" if measurement.status == "ok" else f", {measurement.status}")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import statistics
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shape_dnn import tuning
 from shape_dnn.assembly import Assembly
 from shape_dnn.errors import UsageError
 from shape_dnn.plugins import KINDS, Registry
 from shape_dnn.settings import Settings
+from shape_dnn.summary import Summary, data_frame, number
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,34 @@ class Comparison:
     found: float | None
 
 
+class Comparisons(list[Comparison]):
+    """How each combination did: a list that is also a table."""
+
+    columns = tuple(field.name for field in dataclasses.fields(Comparison))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return flat records."""
+        return list(map(dataclasses.asdict, self))
+
+    def to_pandas(self) -> DataFrame:
+        """Return the rows as a data frame; what nobody knows is NaN.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return data_frame(self.rows(), self.columns)
+
+    @property
+    def summary(self) -> Summary:
+        """The table for people."""
+        cells = [[v if isinstance(v, str) else number(v, 3) for v in row.values()] for row in self.rows()]
+        return Summary("", self.columns, cells)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return self.summary.html
+
+
 def simulate(
     table: str | Path,
     *,
@@ -51,7 +84,7 @@ def simulate(
     models: Iterable[str] = (),
     seeds: int = 10,
     **settings: Any,
-) -> list[Comparison]:
+) -> Comparisons:
     """Run the search on a table with every combination of strategy, sampler and model.
 
     Args:
@@ -74,10 +107,10 @@ def simulate(
         "model": list(models) or registry.names("accuracy_model"),
     }
     _check_options(base, registry, compared)
-    return [
+    return Comparisons(
         _compare(base, registry, strategy, sampler, model, range(seeds))
         for strategy, sampler, model in itertools.product(*compared.values())
-    ]
+    )
 
 
 def _check_options(base: Settings, registry: Registry, compared: Mapping[str, Sequence[str]]) -> None:

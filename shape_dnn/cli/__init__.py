@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shape_dnn import __version__
-from shape_dnn.cli.text import one_line
 from shape_dnn.errors import PluginError, ShapeDnnError
+from shape_dnn.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,7 @@ COMMANDS = {
     "space": "List the shapes of a design space and their sizes.",
     "measure": "Measure metrics of the shapes of a space, without training.",
     "ask": "Ask a study another question: nothing is measured or trained.",
+    "report": "Write what a study knows as one HTML file, and figures of it.",
     "simulate": "Compare samplers, strategies and models on a recorded table.",
     "doctor": "Say what this machine can measure, and why not the rest.",
     "new-plugin": "Write a package with a plugin of your own, to start from.",

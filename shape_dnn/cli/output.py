@@ -11,14 +11,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shape_dnn.cli.text import visible
+from shape_dnn.errors import UsageError
 from shape_dnn.result import Result
-from shape_dnn.shape import Shape
+from shape_dnn.summary import summarize
+from shape_dnn.text import visible
 
 FORMAT = click.option(
     "--format",
@@ -29,8 +31,28 @@ FORMAT = click.option(
     envvar="SHAPE_DNN_FORMAT",
     help="Form of the output.",
 )
+QUIET = click.option(
+    "--quiet", is_flag=True, envvar="SHAPE_DNN_QUIET", help="No progress: only errors and warnings on standard error."
+)
+VERBOSE = click.option(
+    "--verbose",
+    is_flag=True,
+    envvar="SHAPE_DNN_VERBOSE",
+    help="More progress: also every epoch, what is reused, and what was found out before training.",
+)
 DEBUG = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors.")
 """Read by :func:`shape_dnn.cli.main`, and accepted by every command."""
+
+
+def is_verbose(quiet: bool, verbose: bool) -> bool | None:
+    """Tell how much progress is shown: None for none at all. A flag beats the environment."""
+    if quiet and verbose:
+        source = click.get_current_context().get_parameter_source
+        given = [name for name in ("quiet", "verbose") if source(name) is ParameterSource.COMMANDLINE]
+        if len(given) != 1:
+            raise UsageError("--quiet and --verbose contradict each other")
+        return None if given == ["quiet"] else True
+    return None if quiet else verbose
 
 
 @contextmanager
@@ -105,16 +127,6 @@ LEFT = frozenset(
 )
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """Write a number with a sensible precision; a value nobody knows is a dash."""
-    return "-" if value is None else f"{value:.{digits}g}"
-
-
-def percent(value: float | None) -> str:
-    """Write an accuracy."""
-    return "-" if value is None else f"{value:.2f}"
-
-
 def print_result(result: Result, output: str) -> None:
     """Print the answer of a search."""
     if output == "json":
@@ -124,90 +136,9 @@ def print_result(result: Result, output: str) -> None:
         rows = [{**row, "estimated": " ".join(row.get("estimated", ()))} for row in result.rows()]
         print_csv(rows, columns if result.estimated is None else [*columns, "estimated"])
     else:
-        _print_human(result)
-
-
-def _value(result: Result, metric: str, shape: Shape) -> str:
-    """Write a value of a metric; one that was not measured is approximate."""
-    return ("~" if result.is_estimated(metric, shape) else "") + number(result.metrics[metric][shape])
-
-
-def _notes(result: Result) -> Iterator[str]:
-    """Say how sure the answer is, and what that rests on."""
-    answer, transferred = result.answer, result.transferred
-    certificate, noise = answer.certificate, answer.noise
-    if certificate is not None and answer.best is not None:
-        missed = f"the probability that a better shape was missed is {_probability(certificate.doubt)}"
-        yield f"{missed}; what is within {certificate.tolerance:.2f} points counts as equal"
-    if noise is not None:
-        yield f"noise: {noise.points:.2f} points, by {noise.trainings} trainings of {noise.shapes} shapes"
-    if transferred is not None:
-        count = f"{len(transferred.shapes)} shapes were" if len(transferred.shapes) != 1 else "one shape was"
-        bias = "none could be compared with one from scratch"
-        if transferred.bias is not None:
-            bias = f"one that was also trained from scratch came out {transferred.bias:+.2f} points different"
-        yield f"{count} trained from the weights of a smaller one; {bias}"
-
-
-def _probability(value: float) -> str:
-    """Write a probability, which is told from a few hundred draws."""
-    return "below 0.5 %" if value < 0.005 else f"{100 * value:.1f} %"
-
-
-def _print_human(result: Result) -> None:
-    out = console()
-    answer = result.answer
-    out.print(plain(f"space: {answer.space} shapes" + (f" of {result.arch}" if result.arch else "")))
-    for stage in answer.stages:
-        dropped = stage.before - stage.after
-        certificate = answer.certificate if stage.constraint.metric == "accuracy" else None
-        sure = "" if certificate is None else f" with a probability of {100 * certificate.confidence:g} %"
-        out.print(plain(f"{stage.constraint}{sure}: {stage.before} -> {stage.after} shapes, {dropped} dropped"))
-    metrics = [
-        name for name in result.metric_names if any(v is not None for v in result.metrics.get(name, {}).values())
-    ]
-    headers = [f"{name} [{result.units[name]}]" if result.units.get(name) else name for name in metrics]
-    rows = []
-    for candidate in answer.complying:
-        prediction = candidate.prediction
-        rows.append(
-            [
-                str(candidate.shape.depth),
-                str(candidate.shape.width),
-                *(_value(result, name, candidate.shape) for name in metrics),
-                "-" if prediction is None else f"{prediction.mean:.2f}",
-                "-" if prediction is None or prediction.std is None else f"{prediction.std:.2f}",
-                percent(candidate.accuracy),
-            ]
-        )
-    count = f"{len(rows)} of {answer.space} shapes comply"
-    print_table(rows, ["depth", "width", *headers, "predicted [%]", "+/-", "trained [%]"], title=count)
-    if answer.best is not None:
-        best = answer.best
-        state = f"trained accuracy {best.accuracy:.2f} %" if best.accuracy is not None else "not trained yet"
-        test = "" if answer.test_accuracy is None else f", test accuracy {answer.test_accuracy:.2f} %"
-        out.print(plain(f"best: depth {best.shape.depth}, width {best.shape.width}; {state}{test}"))
-    for note in _notes(result):
-        out.print(plain(note))
-    failed = [t for t in answer.trainings if t.reason]
-    for training in failed:
-        out.print(plain(f"{training.shape} has no accuracy: {training.reason}"))
-    planned = [t.shape for t in answer.trainings if t.accuracy is None and not t.reason]
-    trained = len(answer.trainings)
-    if planned:
-        times = f"{answer.candidates / trained:.2g} times fewer trainings than all"
-        known = trained * result.seeds - result.new_trainings
-        others = f" ({known} of them are trained already)" if known else ""
-        if result.seeds > 1:
-            others = f" {result.seeds} times" + (f" ({known} of these trainings were made before)" if known else "")
-        out.print(plain(f"would train {trained} of {answer.candidates} candidates{others}, {times}:"))
-        out.print(plain(" ".join(map(str, planned))))
-    elif trained:
-        fewer = (
-            f": {answer.candidates / trained:.2g} times fewer trainings than all" if trained < answer.candidates else ""
-        )
-        now = result.new_trainings
-        new = f"{now} of them now" if now <= trained else f"{now} trainings now"
-        out.print(plain(f"trained {trained} of {answer.candidates} candidates, {new}{fewer}"))
-    if answer.best is None and answer.complying and not planned and not result.is_front:
-        out.print(plain("without --goal (size, latency, energy, accuracy, …) no shape is called the best"))
+        summary = summarize(result)
+        for line in summary.before:
+            console().print(plain(line))
+        print_table(summary.rows, summary.columns, title=summary.title)
+        for line in summary.after:
+            console().print(plain(line))

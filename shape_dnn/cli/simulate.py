@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMAT, number, print_csv, print_json, print_table, results_only
+from shape_dnn.cli.output import DEBUG, FORMAT, print_csv, print_json, print_table, results_only
 
 
 @click.command("simulate")
@@ -46,16 +45,13 @@ def command(
     gathered = gather(flags, None, environ={})
     gathered.origins["replay"] = "TABLE"
 
-    from shape_dnn.simulation import Comparison, simulate
+    from shape_dnn.simulation import simulate
 
     with gathered.named(), results_only():
-        rows = simulate(table, strategies=strategies, samplers=samplers, models=models, seeds=seeds, **gathered.values)
-    columns = [field.name for field in dataclasses.fields(Comparison)]
-    records = [dataclasses.asdict(row) for row in rows]
+        found = simulate(table, strategies=strategies, samplers=samplers, models=models, seeds=seeds, **gathered.values)
     if output == "json":
-        print_json(records)
+        print_json(found.rows())
     elif output == "csv":
-        print_csv(records, columns)
+        print_csv(found.rows(), found.columns)
     else:
-        cells = [[v if isinstance(v, str) else number(v, 3) for v in record.values()] for record in records]
-        print_table(cells, columns)
+        print_table(found.summary.rows, found.columns)

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMAT, number, print_table, results_only
+from shape_dnn.cli.output import DEBUG, FORMAT, print_table, results_only
 from shape_dnn.errors import NothingCompliesError
+from shape_dnn.summary import number
 
 
 @click.command("space")

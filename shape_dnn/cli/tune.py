@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMAT, print_result, results_only
+from shape_dnn.cli.output import DEBUG, FORMAT, QUIET, VERBOSE, is_verbose, print_result, results_only
 
 
 @click.command("tune")
@@ -21,12 +22,16 @@ from shape_dnn.cli.output import DEBUG, FORMAT, print_result, results_only
 @click.option("--dry-run", is_flag=True, help="Only tell what would be trained.")
 @click.option("--print-config", is_flag=True, help="Only print every setting and where it came from, as YAML.")
 @FORMAT
+@QUIET
+@VERBOSE
 @DEBUG
 def command(
     config: str | None,
     dry_run: bool,
     print_config: bool,
     output: str,
+    quiet: bool,
+    verbose: bool,
     **flags: Any,
 ) -> None:
     """Find the shapes that meet the limits and, given a goal, the best of them.
@@ -34,6 +39,7 @@ def command(
     Cheap limits are applied first. A well-chosen part of the remaining shapes is trained, the accuracy of the others
     predicted, and the best shape by the goal is trained before it is returned.
     """
+    talkative = is_verbose(quiet, verbose)
     gathered = gather(flags, config)
     if print_config:
         click.echo(gathered.as_yaml())
@@ -42,13 +48,11 @@ def command(
 
     from shape_dnn.api import run
     from shape_dnn.assembly import Assembly
-    from shape_dnn.cli.progress import Progress
+    from shape_dnn.events import ignore
+    from shape_dnn.progress import Progress
 
-    progress = Progress()
-    with gathered.named(), results_only():
-        try:
-            result = run(Assembly(settings), progress, dry_run=dry_run)
-        finally:
-            progress.close()
+    progress = None if talkative is None else Progress(verbose=talkative)
+    with gathered.named(), results_only(), progress or nullcontext():
+        result = run(Assembly(settings), progress or ignore, dry_run=dry_run)
     print_result(result, output)
     result.raise_if_empty()

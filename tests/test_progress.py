@@ -1,0 +1,152 @@
+"""What people see while a search runs, and how long it still takes."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from shape_dnn import Shape, tune
+from shape_dnn.events import EpochFinished, Measured, TrainingFinished, TrainingsPlanned, TrainingsPrepared
+from shape_dnn.progress import Progress
+from shape_dnn.records import Epoch, Measurement, Training
+from shape_dnn.time_left import TimeLeft
+
+SHAPES = [Shape(depth, width) for depth in (40, 28, 16, 10) for width in (Fraction(2), Fraction(1), Fraction(1, 2))]
+EPOCHS = 10
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def seconds_of(shape: Shape) -> float:
+    return shape.depth * (0.5 + float(shape.width))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_the_time_left_of_a_batch_is_right_within_a_factor_of_two(workers: int) -> None:
+    """Shapes whose trainings differ in length by more than ten, after a start of some seconds."""
+    clock, events = Clock(), []
+    free = [2.0] * workers
+    for shape in SHAPES:
+        began = heapq.heappop(free)
+        end = began + seconds_of(shape)
+        heapq.heappush(free, end)
+        for number in range(1, EPOCHS + 1):
+            when = began + number / EPOCHS * seconds_of(shape)
+            events.append((when, EpochFinished(shape, Epoch(number, 1.0, 90.0), EPOCHS)))
+        training = Training(shape, 90.0, "", (), seconds_of(shape))
+        events.append((end, TrainingFinished(training, 1, len(SHAPES))))
+    events.sort(key=lambda event: event[0])
+    finish = events[-1][0]
+    left = TimeLeft(clock)
+    left(TrainingsPlanned(tuple(SHAPES), 0, 0))
+    left(TrainingsPrepared("float32", None, 0))
+    assert left.seconds is None, "nothing was seen yet"
+    checked = 0
+    for when, event in events:
+        clock.now = when
+        left(event)
+        if 0.25 * finish < when < 0.9 * finish:
+            estimate = left.seconds
+            assert estimate is not None
+            assert 0.5 < estimate / (finish - when) < 2, (when, finish, estimate)
+            checked += 1
+    assert checked > 50
+
+
+def test_the_time_left_of_measuring_is_right_within_a_factor_of_two() -> None:
+    clock = Clock()
+    left = TimeLeft(clock)
+    for done in range(1, 41):
+        clock.now = 3.0 + done
+        left(Measured("latency", "ms", SHAPES[0], Measurement(1.0), done, 40))
+        if 10 <= done < 39:
+            estimate = left.seconds
+            assert estimate is not None
+            assert 0.5 < estimate / (40 - done) < 2
+
+
+def test_a_terminal_shows_what_runs_and_is_left_as_it_was() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "shape_dnn",
+        "--depth",
+        "10:11:6",
+        "--width",
+        "1/2:1:1/2",
+        "--epochs",
+        "3",
+        "--device",
+        "cpu",
+    ]
+    mine, theirs = pty.openpty()
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, "TERM": "xterm"}
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                part = os.read(mine, 4096)
+            except OSError:  # the other end was closed
+                break
+            if not part:
+                break
+            seen += part
+        assert process.stdout is not None
+        process.stdout.read()
+    os.close(mine)
+    assert process.returncode == 0
+    text = seen.decode()
+    assert "(10, 1/2)" in text
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is back"
+
+
+def test_without_a_terminal_there_are_lines_without_control_characters(shape_dnn: Callable[..., Any]) -> None:
+    arguments = ["--depth", "10:11:6", "--width", "1/2:1:1/2", "--epochs", "1", "--device", "cpu"]
+    ran = shape_dnn(*arguments, "--verbose")
+    assert re.search(r"epoch +1/1 \(10, 1/2\)", ran.err)
+    assert "\x1b" not in ran.err
+    assert "\r" not in ran.err
+    quiet = shape_dnn(*arguments, "--quiet")
+    assert quiet.err == ""
+    assert "1 of 1 shapes comply" in quiet.out
+    both = shape_dnn(*arguments, "--quiet", "--verbose")
+    assert both.status == 2
+    assert "--quiet and --verbose contradict each other" in both.err
+
+
+def test_what_a_plugin_says_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress() as progress:
+        progress(TrainingFinished(Training(SHAPES[0], None, "[bold]loud[/bold] \x1b[31mred"), 1, 1))
+    said = capsys.readouterr().err
+    assert "[bold]loud[/bold]" in said
+    assert "\x1b" not in said
+
+
+def test_a_result_is_a_table_in_a_notebook_and_a_data_frame(tmp_path: Any) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("depth,width,accuracy,latency\n10,1,90,1\n16,1,91,2\n22,1,92,3\n")
+    result = tune(replay=str(table), max_latency="2.5ms", goal="accuracy")
+    html = result._repr_html_()
+    assert html.count("<tr>") == 3
+    assert "<b>16</b>" in html
+    assert "latency &lt;= 2.5 ms" in html
+    frame = result.to_pandas()
+    assert list(frame["depth"]) == [10, 16]
+    assert list(frame["latency"]) == [1.0, 2.0]
+    assert frame["size"].isna().all()
