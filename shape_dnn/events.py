@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from shape_dnn.records import Epoch, Measurement, Training
     from shape_dnn.shape import Shape
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Event:
     """Base of all events."""
+
+
+@dataclass(frozen=True)
+class SearchStarted(Event):
+    """A search began, before anything else: its settings as JSON values, and how many shapes its space has."""
+
+    settings: Mapping[str, object]
+    shapes: int
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,22 @@ class Tested(Event):
 
     shape: Shape
     accuracy: float
+
+
+@dataclass(frozen=True)
+class SearchFinished(Event):
+    """A search came to its end, after everything else.
+
+    One that is interrupted, or fails, does not.
+
+    Attributes:
+        result: the object that ``--format json`` prints (:meth:`shape_dnn.Result.to_dict`).
+        files: what it left that is worth keeping: the weights of the best shape, of the first seed, if it was trained,
+            and the report.
+    """
+
+    result: Mapping[str, object]
+    files: tuple[Path, ...]
 
 
 if TYPE_CHECKING:

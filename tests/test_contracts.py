@@ -206,6 +206,10 @@ class TestJsonLines(ObserverContract):
     exceptions = {"test_can_be_closed_without_an_event": "tried below, to see that an exception is left out"}
 
 
+class TestTensorBoard(ObserverContract):
+    name = "tensorboard"
+
+
 # Meters are tested where what they need is at hand: tests/test_latency.py, test_meters.py and test_energy.py.
 
 

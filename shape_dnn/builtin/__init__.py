@@ -202,9 +202,16 @@ def shape_dnn_terminators() -> Iterable[Plugin]:
 @hookimpl
 def shape_dnn_observers() -> Iterable[Plugin]:
     """Declare the built-in observers."""
+    package = "shape_dnn.builtin.observers"
     yield Plugin(
         "jsonl",
         "writes every event as a line of JSON",
-        "shape_dnn.builtin.observers:JsonLines",
+        f"{package}.json_lines:JsonLines",
         {"path": Option("shape-dnn-events.jsonl", "file to append to")},
+    )
+    yield Plugin(
+        "tensorboard",
+        "shows trainings in TensorBoard, a run for each shape",
+        f"{package}.tensorboard:TensorBoard",
+        {"directory": Option("runs", "directory in which every search makes one of its own")},
     )

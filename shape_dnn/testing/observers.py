@@ -9,7 +9,24 @@ from shape_dnn.testing.contract import Contract
 from shape_dnn.testing.spaces import GRID, accuracy
 
 SHAPE = GRID[0]
+ROW = {
+    "depth": SHAPE.depth, "width": float(SHAPE.width), "size": 1.2, "latency": 1.5, "energy": None,
+    "accuracy": accuracy(SHAPE), "predicted_accuracy": 88.5, "predicted_std": 0.5, "estimated": ["latency"],
+}  # fmt: skip
+RESULT = {
+    "space": {"arch": "wrn", "shapes": 45},
+    "stages": [{"metric": "size", "limit": 2.0, "before": 45, "after": 6}],
+    "trained": [{"depth": SHAPE.depth, "width": float(SHAPE.width), "accuracy": accuracy(SHAPE)}],
+    "failed": [{"depth": GRID[1].depth, "width": float(GRID[1].width), "reason": "the loss became nan"}],
+    "shapes": [ROW],
+    "best": {**ROW, "test_accuracy": 90.0},
+    "verified": True,
+    "cost": {"trained": 2, "candidates": 6, "percent_of_space": 4.4, "speedup": 3.0, "new_trainings": 2},
+    "plugins": [{"kind": "sampler", "name": "active", "distribution": "shape-dnn", "version": "1.0"}],
+}
+"""What a small search with an answer comes to."""
 EVENTS: tuple[events.Event, ...] = (
+    events.SearchStarted({"study": "study", "goal": "size", "max_size": None, "observer": ["jsonl"]}, 45),
     events.StageFinished("size", "<= 2", "MB", 45, 6),
     events.Measured("latency", "ms", SHAPE, Measurement(1.5, 1.4, 1.6), 1, 2),
     events.Measured("latency", "ms", GRID[1], Measurement(None, status="out of memory"), 2, 2),
@@ -21,6 +38,7 @@ EVENTS: tuple[events.Event, ...] = (
     events.TrainingFinished(Training(SHAPE, accuracy(SHAPE), "", (Epoch(1, 2.0, 50.0),), 1.0), 1, 2),
     events.TrainingFinished(Training(GRID[1], None, "the loss became nan"), 2, 2),
     events.Tested(SHAPE, 90.0),
+    events.SearchFinished(RESULT, ()),
 )
 """One of every kind, and those that tell of a failure."""
 

@@ -99,6 +99,7 @@ class RayCluster(Executor):
         self._running: dict[Any, Running] = {}
         self._sent: dict[Path, tuple[Parcel, Any]] = {}
         self._mailbox: Any = None
+        self._mail: Any = None
         self._function: Any = None
         self._bench: str | None = None
         self._owns_connection = False
@@ -179,26 +180,25 @@ class RayCluster(Executor):
             return
         self._connect()
         waiting = deque(tasks)
-        mail = self._mailbox.fetch.remote()
-        try:
-            while self._running or (waiting and not self._stopping):
-                while waiting and len(self._running) < (workers or PENDING) and not self._stopping:
-                    self._start(waiting.popleft())
-                if self._stopping:
-                    self._take_back()
-                references = [mail, *self._running]
-                ray.wait(references, num_returns=1, timeout=POLL)
-                ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
-                if mail in ready:
-                    self._answer(ray.get(mail), report)
-                    mail = self._mailbox.fetch.remote()
-                for reference in [reference for reference in ready if reference in self._running]:
-                    outcome = self._finish(reference)
-                    if outcome is not None:
-                        yield outcome
-                yield from self._give_up()
-        finally:
-            ray.cancel(mail)
+        # One that is waited for stays from run to run: if it were given up, it might take a message with it.
+        self._mail = self._mail or self._mailbox.fetch.remote()
+        while self._running or (waiting and not self._stopping):
+            while waiting and len(self._running) < (workers or PENDING) and not self._stopping:
+                self._start(waiting.popleft())
+            if self._stopping:
+                self._take_back()
+            references = [self._mail, *self._running]
+            ray.wait(references, num_returns=1, timeout=POLL)
+            ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
+            if self._mail in ready:
+                messages = ray.get(self._mail)
+                self._mail = self._mailbox.fetch.remote()
+                self._answer(messages, report)
+            for reference in [reference for reference in ready if reference in self._running]:
+                outcome = self._finish(reference)
+                if outcome is not None:
+                    yield outcome
+            yield from self._give_up()
 
     def _start(self, task: Task) -> None:
         running = Running(task, next(self._numbers))
@@ -328,7 +328,7 @@ class RayCluster(Executor):
         self._running.clear()
         self._sent.clear()
         ray.kill(self._mailbox)
-        self._mailbox = None
+        self._mailbox = self._mail = None
         if self._owns_connection:
             ray.shutdown()
 

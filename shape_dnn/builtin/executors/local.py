@@ -37,7 +37,7 @@ class Local(Executor):
 
     def at_once(self, device: str) -> int:
         """Return the number of workers, one on a GPU, where it depends on memory."""
-        return devices.cores() // self.threads if device == "cpu" else 1
+        return max(1, devices.cores() // self.threads) if device == "cpu" else 1
 
     def run(
         self, tasks: Sequence[Task], workers: int | None, report: Callable[[Task, object], bool]

@@ -1,4 +1,4 @@
-"""Observers of a search."""
+"""Events as lines of JSON."""
 
 from __future__ import annotations
 

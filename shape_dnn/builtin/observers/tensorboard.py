@@ -1,0 +1,163 @@
+"""Trainings in TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+from shape_dnn.errors import UnavailableError, UsageError
+from shape_dnn.events import EpochFinished, Event, Measured, SearchFinished, SearchStarted, TrainingFinished
+from shape_dnn.kinds import Observer
+
+try:
+    # TensorBoard's own writer: torch.utils.tensorboard and tensorboardX both import torch, which takes seconds.
+    from tensorboard.compat.proto.event_pb2 import Event as Record
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+    from tensorboard.plugins.text.summary_v2 import text_pb
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+except ImportError as missing:
+    message = f"observer 'tensorboard' needs TensorBoard ({missing}): pip install 'shape-dnn[tensorboard]'"
+    raise UnavailableError(message) from None
+
+Key = tuple[int, float]
+"""Depth and width of a shape."""
+SHOWN_ELSEWHERE = ("trained", "failed", "shapes")
+"""Parts of a result that the runs of the shapes show."""
+NO_METRICS = ("depth", "width", "accuracy", "predicted_accuracy", "predicted_std", "estimated")
+"""Parts of a row of a result that are no metrics."""
+
+
+class TensorBoard(Observer):
+    """Writes a run for every shape that is trained, and one for the search with its question and its answer.
+
+    The run of a shape has ``loss`` and ``accuracy`` by epoch, ``final/accuracy``, ``final/test_accuracy`` if it is the
+    best, and each metric known of it, as ``metric/latency``, or ``estimated/latency`` where it was predicted. Depth and
+    width are its hyper-parameters. A shape that is trained again, with another seed, from other weights or because a
+    process died, gets another run.
+
+    Args:
+        directory: where every search makes a directory of its own.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = Path(directory) / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}"
+        try:
+            self._directory.mkdir(parents=True)
+        except OSError as error:
+            message = f"observer.directory={directory}: cannot be written: {error.strerror}"
+            raise UsageError(message, setting="option") from None
+        self._search = _Run(self._directory)
+        self._runs: dict[Key, _Run] = {}
+        self._begun: Counter[Key] = Counter()
+        self._metrics: dict[Key, dict[str, float]] = {}
+
+    def notify(self, event: Event) -> None:
+        """Write what concerns a training or the whole search."""
+        match event:
+            case SearchStarted(settings, shapes):
+                given = {name: value for name, value in settings.items() if value not in (None, [])}
+                self._search.write(_text("question", {**given, "shapes": shapes}))
+            case Measured(metric, _, shape, measurement):
+                if measurement.value is not None:
+                    self._learn((shape.depth, float(shape.width)), f"metric/{metric}", measurement.value)
+            case EpochFinished(shape, epoch):
+                key = shape.depth, float(shape.width)
+                run = self._runs.get(key)
+                if run is None or epoch.number <= run.epochs:
+                    run = self._begin(key)
+                run.epochs = epoch.number
+                run.write(_scalars({"loss": epoch.loss, "accuracy": epoch.accuracy}), epoch.number)
+            case TrainingFinished(training):
+                key = training.shape.depth, float(training.shape.width)
+                self._finish(key, training.accuracy, training.reason)
+            case SearchFinished(result):
+                self._answer(cast("Mapping[str, Any]", result))
+
+    def close(self) -> None:
+        """Close every file."""
+        for run in (self._search, *self._runs.values()):
+            run.close()
+
+    def _begin(self, key: Key) -> _Run:
+        """Begin a run of a shape, with what is known of it."""
+        if key in self._runs:
+            self._runs[key].close()
+        self._begun[key] += 1
+        depth, width = key
+        again = f"_{self._begun[key]}" if self._begun[key] > 1 else ""
+        run = self._runs[key] = _Run(self._directory / f"{depth}-{width:g}{again}")
+        run.write(hparams_pb({"depth": depth, "width": width}, trial_id=f"{self._directory.name}/{run.directory.name}"))
+        run.write(_scalars(self._metrics.get(key, {})))
+        return run
+
+    def _finish(self, key: Key, accuracy: float | None, reason: str) -> None:
+        """Write what a training came to, and close its file: there may be many."""
+        run = self._runs.get(key) or self._begin(key)
+        run.write(_text("reason", reason) if accuracy is None else _scalars({"final/accuracy": accuracy}), run.epochs)
+        run.close()
+
+    def _learn(self, key: Key, tag: str, value: float) -> None:
+        """Take note of a metric of a shape, and write it if the shape has a run."""
+        known = self._metrics.setdefault(key, {})
+        if tag not in known:
+            known[tag] = value
+            if key in self._runs:
+                self._runs[key].write(_scalars({tag: value}))
+
+    def _answer(self, result: Mapping[str, Any]) -> None:
+        """Write the answer, and of each trained shape what no event told: what was known before, and sizes."""
+        self._search.write(_text("answer", {n: value for n, value in result.items() if n not in SHOWN_ELSEWHERE}))
+        for row in (*result["trained"], *result["failed"]):
+            if (row["depth"], row["width"]) not in self._runs:
+                self._finish((row["depth"], row["width"]), row.get("accuracy"), row.get("reason", ""))
+        for row in result["shapes"]:
+            for name in row.keys() - set(NO_METRICS):
+                if row[name] is not None:
+                    group = "estimated" if name in row.get("estimated", ()) else "metric"
+                    self._learn((row["depth"], row["width"]), f"{group}/{name}", row[name])
+        best = result["best"]
+        if best and best["test_accuracy"] is not None:
+            run = self._runs[best["depth"], best["width"]]
+            run.write(_scalars({"final/test_accuracy": best["test_accuracy"]}), run.epochs)
+
+
+class _Run:
+    """A run: a directory with files of records, the last of them open while the run goes on.
+
+    Attributes:
+        epochs: how many it shows.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.epochs = 0
+        self._writer: Any = None
+
+    def write(self, summary: Any, step: int = 0) -> None:
+        """Write and flush, so that TensorBoard shows it at once."""
+        if self._writer is None:
+            self._writer = EventFileWriter(str(self.directory))
+        self._writer.add_event(Record(wall_time=time.time(), step=step, summary=summary))
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the file; what is written later goes to another."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _scalars(values: Mapping[str, float]) -> Any:
+    return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+
+
+def _text(tag: str, content: object) -> Any:
+    """Show JSON values; indented, which is code in Markdown, in which no name is markup."""
+    lines = json.dumps(content, indent=2, default=str).splitlines()
+    return text_pb(tag, "\n".join(f"    {line}" for line in lines))
