@@ -1,0 +1,227 @@
+"""The charts of a report and of figures, as Vega-Lite specifications.
+
+Each takes its data from the dataset of the name it is given, whose rows are those of
+:meth:`shape_dnn.report.overview.Overview.to_dict`. Colours are those of Okabe and Ito, or viridis, which people with
+any colour vision can tell apart; what a colour says is also said by form, opacity or text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Spec = dict[str, Any]
+Rows = Sequence[Mapping[str, Any]]
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+STATES = {
+    "verified": ("#009E73", "diamond"),
+    "trained": ("#0072B2", "circle"),
+    "predicted": ("#767676", "square"),
+    "stopped": ("#CC79A7", "triangle-down"),
+    "failed": ("#D55E00", "cross"),
+    "unknown": ("#767676", "circle"),
+}
+"""What is known of the accuracy of a shape: colour and form."""
+DEVIATIONS = 1.96
+"""Standard deviations on either side that hold 95 % of a normal distribution."""
+
+THEME: Spec = {
+    "background": None,
+    "font": "system-ui, sans-serif",
+    "aria": False,  # every chart has a description of its own, and the table below has all values
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "currentColor", "titleColor": "currentColor", "domainColor": "currentColor",
+        "tickColor": "currentColor", "gridColor": "currentColor", "gridOpacity": 0.15, "titleFontWeight": "normal",
+        "labelFontSize": 11, "titleFontSize": 12,
+    },
+    "legend": {
+        "labelColor": "currentColor", "titleColor": "currentColor", "titleFontWeight": "normal", "labelFontSize": 11,
+        "titleFontSize": 12, "symbolStrokeWidth": 1.5, "gradientLength": 120,
+    },
+    "header": {"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 11, "titleFontSize": 12},
+    "title": {"color": "currentColor"},
+}  # fmt: skip
+"""Colours follow the text around a chart, so that it is readable on light and dark grounds and in print."""
+
+
+def titled(name: str, unit: str) -> str:
+    """Write a metric with its unit."""
+    return f"{name} [{unit}]" if unit else name
+
+
+def heat_map(column: str, title: str, rows: Rows, reverse: bool = False) -> Spec:
+    """Show a column of every shape over depth and width; those that do not comply are faint, the best has a star.
+
+    Args:
+        column: of the rows.
+        title: of the colours.
+        rows: whose depths and widths make the axes.
+        reverse: whether high values are good ones, and light.
+    """
+    depths = len({row["depth"] for row in rows})
+    x = {
+        "field": "fraction", "type": "ordinal", "title": "width", "sort": fractions(rows),
+        "axis": {"labelAngle": 0, "labelOverlap": True},
+    }  # fmt: skip
+    y = {"field": "depth", "type": "ordinal", "title": "depth", "sort": "descending", "axis": {"labelOverlap": True}}
+    opacity = {"condition": {"test": "datum.complies", "value": 1}, "value": 0.25}
+    scale = {"scheme": "viridis", "reverse": not reverse}
+    color = {"field": column, "type": "quantitative", "title": title, "scale": scale}
+    return {
+        "data": {"name": "shapes"},
+        "encoding": {"x": x, "y": y},
+        "layer": [
+            {
+                "transform": [{"filter": f"isValid(datum['{column}'])"}],
+                "mark": {"type": "rect", "tooltip": {"content": "data"}},
+                "encoding": {"color": color, "opacity": opacity},
+            },
+            {
+                "transform": [{"filter": "datum.best"}],
+                "mark": {"type": "point", "shape": STAR, "size": 150, "filled": True, "fill": "#FFFFFF",
+                         "stroke": "#000000", "strokeWidth": 1.2, "opacity": 1},
+            },
+        ],
+        "width": "container",
+        "height": depths * (18 if depths < 25 else 9),
+    }  # fmt: skip
+
+
+STAR = "M0,-1L0.22,-0.31L0.95,-0.31L0.36,0.12L0.59,0.81L0,0.38L-0.59,0.81L-0.36,0.12L-0.95,-0.31L-0.22,-0.31Z"
+
+
+def front(x: str, x_title: str, y: str, y_title: str) -> Spec:
+    """Show two columns of every shape against each other, with the front of those that comply.
+
+    Rows need ``on_front`` and ``complies``.
+    """
+    return {
+        "data": {"name": "shapes"},
+        "transform": [{"filter": f"isValid(datum['{x}']) && isValid(datum['{y}'])"}],
+        "encoding": {"x": quantity(x, x_title), "y": quantity(y, y_title)},
+        "layer": [
+            {
+                "transform": [{"filter": "datum.on_front"}],
+                "mark": {"type": "line", "interpolate": "step-after" if y == "expected" else "step-before",
+                         "color": "#D55E00", "strokeWidth": 1.5},
+                "encoding": {"order": {"field": x, "type": "quantitative"}},
+            },
+            {
+                "mark": {"type": "point", "tooltip": {"content": "data"}, "size": 45},
+                "encoding": {
+                    **by_state(),
+                    "opacity": {"condition": {"test": "datum.complies", "value": 1}, "value": 0.25},
+                },
+            },
+            {
+                "transform": [{"filter": "datum.best"}],
+                "mark": {"type": "point", "shape": "circle", "size": 260, "stroke": "currentColor", "strokeWidth": 2},
+            },
+        ],
+        "width": "container",
+        "height": 320,
+    }  # fmt: skip
+
+
+def fit(rows: Rows) -> Spec:
+    """Show predicted accuracies with 95 % intervals against the trained ones, over the axis with more values."""
+    depths, widths = {row["depth"] for row in rows}, {row["width"] for row in rows}
+    along, name = ("depth", "width") if len(depths) >= len(widths) else ("width", "depth")
+    facet = {"field": "fraction", "sort": fractions(rows)} if name == "width" else {"field": "depth"}
+    x = {"field": along, "type": "quantitative", "title": along, "scale": {"zero": False, "nice": False}}
+    return {
+        "data": {"name": "shapes"},
+        "facet": {**facet, "type": "ordinal", "title": name},
+        "columns": 4,
+        "spec": {
+            "encoding": {"x": x},
+            "layer": [
+                {
+                    "transform": [{"filter": "isValid(datum.low)"}],
+                    "mark": {"type": "area", "opacity": 0.2, "color": "#0072B2"},
+                    "encoding": {"y": quantity("low", "accuracy [%]"), "y2": {"field": "high"}},
+                },
+                {
+                    "transform": [{"filter": "isValid(datum.mean)"}],
+                    "mark": {"type": "line", "color": "#0072B2", "strokeWidth": 1.5},
+                    "encoding": {"y": quantity("mean", "accuracy [%]")},
+                },
+                {
+                    "transform": [{"filter": "isValid(datum.accuracy)"}],
+                    "mark": {"type": "point", "size": 40, "tooltip": {"content": "data"}},
+                    "encoding": {"y": quantity("accuracy", "accuracy [%]"), **by_state()},
+                },
+            ],
+            "width": 170,
+            "height": 120,
+        },
+    }
+
+
+def measured(column: str, title: str) -> Spec:
+    """Show a measured metric of every shape with its interval, and whether it was undisturbed."""
+    status = {
+        "field": f"{column}_status", "type": "nominal", "title": "status",
+        "scale": {"range": ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#767676"]},
+    }  # fmt: skip
+    return {
+        "data": {"name": "shapes"},
+        "transform": [{"filter": f"isValid(datum['{column}'])"}],
+        "encoding": {"x": {"field": "depth", "type": "quantitative", "scale": {"zero": False}}, "color": status},
+        "layer": [
+            {
+                "transform": [{"filter": f"isValid(datum['{column}_low']) && isValid(datum['{column}_high'])"}],
+                "mark": {"type": "rule", "strokeWidth": 1.5},
+                "encoding": {"y": quantity(f"{column}_low", title), "y2": {"field": f"{column}_high"}},
+            },
+            {
+                "mark": {"type": "point", "size": 40, "tooltip": {"content": "data"}},
+                "encoding": {
+                    "y": quantity(column, title),
+                    "shape": {"field": f"{column}_status", "type": "nominal", "title": "status"},
+                },
+            },
+        ],
+        "width": "container",
+        "height": 260,
+    }
+
+
+def curves(value: str, title: str) -> Spec:
+    """Show the learning curve of every training: ``accuracy`` or ``loss`` by epoch."""
+    return {
+        "data": {"name": "curves"},
+        "mark": {"type": "line", "strokeWidth": 1.2, "tooltip": {"content": "data"}},
+        "encoding": {
+            "x": {"field": "epoch", "type": "quantitative"},
+            "y": quantity(value, title),
+            "color": {"field": "width", "type": "quantitative", "scale": {"scheme": "viridis"}},
+            "strokeDash": {"field": "depth", "type": "ordinal"},
+            "detail": {"field": "name", "type": "nominal"},
+        },
+        "width": "container",
+        "height": 260,
+    }
+
+
+def quantity(field: str, title: str) -> Spec:
+    """Return the channel of a number that need not start at 0."""
+    return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False}}
+
+
+def by_state() -> Spec:
+    """Return the channels that say by colour and form what is known of an accuracy."""
+    names = list(STATES)
+    colors, shapes = (list(part) for part in zip(*STATES.values(), strict=True))
+    legend = {"title": "accuracy"}
+    return {
+        "color": {"field": "state", "type": "nominal", "scale": {"domain": names, "range": colors}, "legend": legend},
+        "shape": {"field": "state", "type": "nominal", "scale": {"domain": names, "range": shapes}, "legend": legend},
+    }
+
+
+def fractions(rows: Rows) -> list[str]:
+    """Return the widths as fractions, ascending."""
+    return [text for _, text in sorted({(row["width"], row["fraction"]) for row in rows})]

@@ -1,0 +1,303 @@
+"""All that a report shows, as JSON values: what is known of every shape, and what was asked."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+from shape_dnn import durations, rules, tuning
+from shape_dnn.constraints import ACCURACY, KNOWN_METRICS, Constraint
+from shape_dnn.errors import ShapeDnnError
+from shape_dnn.kinds import Goal
+from shape_dnn.memory import TRAINING, Memory
+from shape_dnn.records import Measurement, Training
+from shape_dnn.shape import Shape, by_width_then_depth
+from shape_dnn.tuning import Candidate, Facts
+
+if TYPE_CHECKING:
+    from shape_dnn.asking import Recollection
+    from shape_dnn.assembly import Assembly
+
+CONFIDENCES = (None, 0.8, 0.9, 0.95, 0.99)
+"""With which probability an accuracy that is only predicted must meet a limit; None for the expected one."""
+CURVE_POINTS = 50
+"""Points of a learning curve that are shown."""
+FLAGS: Mapping[tuple[str, bool], str] = {
+    ("size", True): "--max-size ",
+    ("latency", True): "--max-latency ",
+    ("energy", True): "--max-energy ",
+    ("accuracy", False): "--min-accuracy ",
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric that is known of some shapes.
+
+    Attributes:
+        name: the word used in flags.
+        unit: of its values.
+        values: of each shape, with interval and status where it was measured.
+    """
+
+    name: str
+    unit: str
+    values: Mapping[Shape, Measurement]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What is known of the shapes of a search, and what was asked.
+
+    Attributes:
+        title: what it is about.
+        parts: of the search.
+        metrics: that are known of some shape, but for accuracy.
+        trainings: every training, failed ones included.
+        candidates: every shape whose training did not fail, with its prediction.
+        tested: accuracy on the test set of those shapes that were answers.
+        command: what to call for an answer to another question, such as ``shape-dnn ask STUDY``.
+        provenance: how all this came about, as names and texts.
+    """
+
+    title: str
+    parts: Assembly
+    metrics: Sequence[Metric]
+    trainings: Mapping[Shape, Training]
+    candidates: Sequence[Candidate]
+    tested: Mapping[Shape, float]
+    command: str
+    provenance: Sequence[tuple[str, str]] = field(default=())
+
+    @classmethod
+    def of_study(cls, known: Recollection) -> Overview:
+        """Put together what a study knows."""
+        shapes, memory = known.parts.shapes, known.memory
+        names = _in_order({"size", *(name for name in memory.contexts if not name.startswith(TRAINING))})
+        metrics = [_metric(known.parts, memory, name) for name in names]
+        trainings = {training.shape: training for training in known.facts.train(shapes)}
+        return cls(
+            known.store.directory.resolve().name,
+            known.parts,
+            [metric for metric in metrics if metric.values],
+            trainings,
+            known.candidates,
+            _tested(known.facts, trainings),
+            f"shape-dnn ask {shlex.quote(str(known.store.directory))}",
+            _history(known),
+        )
+
+    @classmethod
+    def of_replay(cls, parts: Assembly, trainings: Sequence[Training]) -> Overview:
+        """Put together what a search on a recorded table looked up."""
+        assert parts.table is not None  # noqa: S101 - called only then
+        shapes, metrics = parts.shapes, []
+        for name in _in_order({*parts.table.metrics, "size"} - {"accuracy", "seconds"}):
+            if name in parts.table.columns or parts.workload_of_table is not None:
+                values = dict(zip(shapes, parts.replay.measure(name, shapes), strict=True))
+                found = {shape: Measurement(value) for shape, value in values.items() if value is not None}
+                unit = KNOWN_METRICS[name].unit if name in KNOWN_METRICS else ""
+                metrics.append(Metric(name, unit, found))
+        by_shape = {training.shape: training for training in trainings}
+        return cls(
+            parts.table.path.stem,
+            parts,
+            metrics,
+            by_shape,
+            tuning.assess(shapes, trainings, parts.model.instance),
+            {},
+            f"shape-dnn --replay {shlex.quote(str(parts.table.path))}",
+            [("Table", parts.table.path.name), *_plugins(parts)],
+        )
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """Every shape of the space, sorted by width and then depth."""
+        return sorted(self.parts.shapes, key=by_width_then_depth)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        query = self.parts.query
+        return {
+            "title": self.title,
+            "arch": self.parts.settings.arch if self.parts.table is None else None,
+            "dataset": self.parts.settings.dataset if self.parts.table is None else None,
+            "command": self.command,
+            "metrics": [{"name": metric.name, "unit": metric.unit} for metric in self.metrics],
+            "limits": [_limit(constraint) for constraint in self._limits],
+            "levels": [_level(confidence) for confidence in sorted(self._confidences)],
+            "confidence": query.confidence or 0.5,
+            "goals": self._goals(),
+            "goal": self.parts.settings.goal or "",
+            "shapes": [self._row(shape) for shape in self.shapes],
+            "curves": [point for training in self.trainings.values() for point in _curve(training)],
+            "cost": self._cost(),
+            "provenance": [list(entry) for entry in self.provenance],
+        }
+
+    @property
+    def _limits(self) -> list[Constraint]:
+        """One limit of each kind that can be chosen; infinite where none was."""
+        limits = {(limit.metric, limit.upper): limit for limit in self.parts.query.constraints}
+        for metric in self.metrics:
+            limits.setdefault((metric.name, True), Constraint(metric.name, True, float("inf"), metric.unit))
+        limits.setdefault(("accuracy", False), Constraint("accuracy", False, float("-inf"), ACCURACY.unit))
+        order = [*_in_order({metric for metric, _ in limits} - {"accuracy"}), "accuracy"]
+        return [limits[key] for key in sorted(limits, key=lambda key: (order.index(key[0]), not key[1]))]
+
+    @property
+    def _confidences(self) -> set[float]:
+        return {confidence or 0.5 for confidence in (*CONFIDENCES, self.parts.query.confidence)}
+
+    def _row(self, shape: Shape) -> dict[str, Any]:
+        candidate = self._candidates.get(shape)
+        training = self.trainings.get(shape)
+        prediction = candidate.prediction if candidate else None
+        values = [metric.values.get(shape, Measurement(None, status="not measured")) for metric in self.metrics]
+        row: dict[str, Any] = {
+            "name": str(shape),
+            "depth": shape.depth,
+            "width": float(shape.width),
+            "fraction": str(shape.width),
+            "state": self._state(shape),
+            "reason": training.reason if training else "",
+            "accuracy": candidate.accuracy if candidate else None,
+            "mean": prediction.mean if prediction else None,
+            "std": prediction.std if prediction else None,
+            "tested": self.tested.get(shape),
+        }
+        for i, m in enumerate(values):
+            row |= {f"m{i}": m.value, f"m{i}_low": m.low, f"m{i}_high": m.high, f"m{i}_status": m.status}
+        return row
+
+    @property
+    def _candidates(self) -> dict[Shape, Candidate]:
+        return {candidate.shape: candidate for candidate in self.candidates}
+
+    def _state(self, shape: Shape) -> str:
+        training = self.trainings.get(shape)
+        if training is None:
+            candidate = self._candidates.get(shape)
+            return "predicted" if candidate and candidate.prediction else "unknown"
+        if training.accuracy is None:
+            return "stopped" if training.stopped else "failed"
+        return "verified" if shape in self.tested else "trained"
+
+    def _goals(self) -> list[dict[str, Any]]:
+        """The scores of every shape by each goal; none for one that lacks a metric."""
+        named: dict[str, Goal | str] = {name: name for name in (*(metric.name for metric in self.metrics), "accuracy")}
+        own = self.parts.settings.goal
+        if own is not None and self.parts.goal is not None:
+            named[own] = self.parts.goal
+        return [
+            {"name": name, "flag": f"--goal {shlex.quote(name)}", "scores": self._scores(goal)}
+            for name, goal in named.items()
+        ]
+
+    def _scores(self, goal: Goal | str) -> list[float | None]:
+        values = {metric.name: metric.values for metric in self.metrics}
+        scores: list[float | None] = []
+        for shape in self.shapes:
+            candidate = self._candidates.get(shape)
+            known = {name: found[shape].value for name, found in values.items() if shape in found}
+            known["accuracy"] = candidate.expected_accuracy if candidate else None
+            if isinstance(goal, str):
+                value = known.get(goal)
+                scores.append(-value if value is not None and goal == "accuracy" else value)
+                continue
+            needed = {name: value for name in goal.metrics if (value := known.get(name)) is not None}
+            try:
+                scores.append(rules.score(goal, needed) if len(needed) == len(goal.metrics) else None)
+            except ShapeDnnError:
+                scores.append(None)
+        return scores
+
+    def _cost(self) -> dict[str, Any]:
+        """What was trained, and what training every shape would have cost by the durations of those."""
+        trainings, shapes = list(self.trainings.values()), self.shapes
+        seconds = [training.seconds for training in trainings if training.seconds is not None]
+        everything = None
+        if seconds and len(seconds) == len(trainings):
+            costs = dict(zip(shapes, durations.estimate(shapes, trainings), strict=True))
+            trained = sum(costs[training.shape] for training in trainings)
+            everything = sum(seconds) * float(sum(costs.values()) / trained) if trained else None
+        return {
+            "trained": len(trainings),
+            "shapes": len(shapes),
+            "seconds": sum(seconds) if seconds else None,
+            "exhaustive_seconds": everything,
+        }
+
+
+def _in_order(names: Set[str]) -> list[str]:
+    """Sort metrics: those of the paper first."""
+    return [*(name for name in KNOWN_METRICS if name in names), *sorted(names - set(KNOWN_METRICS))]
+
+
+def _metric(parts: Assembly, memory: Memory, name: str) -> Metric:
+    unit = KNOWN_METRICS[name].unit if name in KNOWN_METRICS else ""
+    try:
+        meter = parts.meters.get(name) or parts.meters_of([name])[name]
+        unit = meter.instance.unit
+    except ShapeDnnError:
+        pass  # the plugin is gone; what it measured is still there
+    if name in memory.contexts:
+        return Metric(name, unit, memory.estimates(name, parts.shapes))
+    values = memory.measure(name, parts.shapes)
+    found = zip(parts.shapes, values, strict=True)
+    return Metric(name, unit, {shape: Measurement(value) for shape, value in found if value is not None})
+
+
+def _tested(facts: Facts, trainings: Mapping[Shape, Training]) -> dict[Shape, float]:
+    trained = [shape for shape, training in trainings.items() if training.accuracy is not None]
+    return {shape: accuracy for shape in trained if (accuracy := facts.test(shape)) is not None}
+
+
+def _limit(limit: Constraint) -> dict[str, Any]:
+    flag = FLAGS.get((limit.metric, limit.upper), f"--{'max' if limit.upper else 'min'} {limit.metric}=")
+    value = limit.limit if abs(limit.limit) < float("inf") else None
+    return {"metric": limit.metric, "upper": limit.upper, "unit": limit.unit, "flag": flag, "value": value}
+
+
+def _level(confidence: float) -> dict[str, Any]:
+    return {"confidence": confidence, "deviations": NormalDist().inv_cdf(confidence)}
+
+
+def _curve(training: Training) -> list[dict[str, Any]]:
+    step = max(1, -(-len(training.curve) // CURVE_POINTS))
+    shown = [epoch for epoch in training.curve if epoch.number % step == 0 or epoch is training.curve[-1]]
+    name, width, depth = str(training.shape), float(training.shape.width), training.shape.depth
+    return [
+        {"name": name, "depth": depth, "width": width, "epoch": e.number, "loss": e.loss, "accuracy": e.accuracy}
+        for e in shown
+    ]
+
+
+def _plugins(parts: Assembly) -> list[tuple[str, str]]:
+    found = [" ".join(f"{value}" for value in plugin.values()) for plugin in parts.plugins]
+    return [("Plugins", "; ".join(found))]
+
+
+def _history(known: Recollection) -> list[tuple[str, str]]:
+    """Tell what was searched, with which versions, on which device."""
+    settings = known.parts.settings.model_dump(mode="json", exclude_defaults=True)
+    asked = ", ".join(f"{name} {value}" for name, value in settings.items() if name != "study")
+    entries = [("Settings", asked or "all defaults"), ("State of the search", known.run.state)]
+    entries += [(name, str(value)) for name, value in sorted(known.run.problem.items())]
+    entries += _plugins(known.parts)
+    for number, content in enumerate(known.store.provenances(), start=1):
+        entries.append((f"Versions {number}", content))
+    for kind, number in sorted(known.run.contexts.items()):
+        entries.append((f"What determines {kind}", known.store.identity(number)))
+    entries.append(("Written", time.strftime("%Y-%m-%d %H:%M")))
+    return entries
+
+
+def study_path(directory: Path) -> Path:
+    """Return where the report of a study lies unless another place is named."""
+    return directory / "report.html"

@@ -1,0 +1,255 @@
+"""One HTML file with everything: it works without a network, and nothing in it is taken for markup or code."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import shape_dnn
+from shape_dnn import durable
+from shape_dnn.errors import UsageError
+from shape_dnn.report import charts
+from shape_dnn.report.charts import Spec
+from shape_dnn.report.overview import Overview
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of the page.
+
+    Attributes:
+        id: of its element.
+        title: above it.
+        description: for those who cannot see it.
+        spec: in Vega-Lite; None for the front, of which there is one for each two metrics.
+        live: whether it shows what complies.
+    """
+
+    id: str
+    title: str
+    description: str
+    spec: Spec | None
+    live: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: a title, what to see in it, and charts."""
+
+    id: str
+    title: str
+    text: str
+    layout: str
+    charts: tuple[Chart, ...]
+
+
+def write(overview: Overview, path: Path) -> None:
+    """Write the report.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    page = render(overview)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_text(path, page)
+    except OSError as error:
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror}", setting="report") from None
+
+
+def render(overview: Overview) -> str:
+    """Return the page as HTML."""
+    import jinja2
+
+    own = resources.files(shape_dnn) / "report"
+    style = (own / "report.css").read_text(encoding="utf-8")
+    program = (own / "report.js").read_text(encoding="utf-8")
+    library = vega()
+    content = overview.to_dict()
+    sections = _sections(overview, content)
+    everything = {
+        "overview": {name: content[name] for name in content if name != "provenance"},
+        "charts": [{"id": c.id, "spec": c.spec, "live": c.live} for s in sections for c in s.charts],
+        "fronts": _fronts(overview),
+    }
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string((own / "template.html").read_text(encoding="utf-8"))
+    # Nothing runs or styles the page but these three texts; whatever strangers named stays text.
+    policy = (
+        f"default-src 'none'; script-src '{_hash(library)}' '{_hash(program)}'; style-src '{_hash(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return template.render(
+        overview=overview,
+        policy=policy,
+        style=_trusted(style),
+        library=_trusted(library),
+        program=_trusted(program),
+        data=_trusted(_escaped_json(everything)),
+        summary=_summary(content),
+        cost=_cost(content["cost"]),
+        sections=sections,
+        columns=["complies", "depth", "width", *(charts.titled(m.name, m.unit) for m in overview.metrics),
+                 "trained [%]", "predicted [%]", "+/-", "test [%]", "accuracy is", "reason"],
+        rows=[_cells(overview, row) for row in content["shapes"]],
+        version=shape_dnn.__version__,
+    )  # fmt: skip
+
+
+SNIPPET = "window.vegaEmbed = vegaEmbed;"
+"""What of the libraries the page needs."""
+
+
+@lru_cache(maxsize=1)
+def vega() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script; kept in the user's cache, since making it takes seconds."""
+    import platformdirs
+
+    path = platformdirs.user_cache_path("shape_dnn") / f"vega-{metadata.version('vl-convert-python')}.js"
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        pass
+    import vl_convert
+
+    script = vl_convert.javascript_bundle(SNIPPET)
+    if "</script" in script.lower() or "<!--" in script:  # where a browser would see the end of the script
+        script = script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_text(path, script)
+    except OSError:
+        pass  # it is only slower the next time
+    return script
+
+
+def _trusted(text: str) -> Any:
+    import markupsafe
+
+    return markupsafe.Markup(text)  # noqa: S704 - our own files, and JSON without a character that HTML knows
+
+
+def _escaped_json(value: object) -> str:
+    """Write JSON that ends no element of HTML, whatever is in it."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _sections(overview: Overview, content: dict[str, Any]) -> list[Section]:
+    rows = content["shapes"]
+    columns = {f"m{i}": metric for i, metric in enumerate(overview.metrics)}
+    titles = {column: charts.titled(metric.name, metric.unit) for column, metric in columns.items()}
+    depths, widths = (len({row[name] for row in rows}) for name in ("depth", "width"))
+    grid = f"over {depths} depths and {widths} widths"
+    maps = [
+        Chart(f"map-{c}", columns[c].name, f"Heat map of {columns[c].name} {grid}.", charts.heat_map(c, t, rows), True)
+        for c, t in titles.items()
+    ]
+    accuracies = [row for row in rows if row["accuracy"] is not None or row["mean"] is not None]
+    fits = []
+    if accuracies:
+        spec = charts.heat_map("expected", "accuracy [%]", rows, reverse=True)
+        about = f"Heat map of accuracy {grid}, trained or else predicted."
+        maps.append(Chart("map-accuracy", "accuracy, trained or predicted", about, spec, live=True))
+        about = f"Predicted accuracy with 95 % intervals {grid}, and the accuracies of the trained shapes."
+        fits.append(Chart("fit", "accuracy by depth and width", about, charts.fit(rows)))
+    intervals = [
+        Chart(f"measured-{c}", columns[c].name, f"{columns[c].name} by depth with intervals.", charts.measured(c, t))
+        for c, t in titles.items()
+        if any(row[f"{c}_low"] is not None for row in rows)
+    ]
+    sections = [
+        Section("trade-off", "Trade-off", "Each point is a shape; those that do not comply are faint. The line is the "
+                "front: no shape that complies is better in both. The best by the goal has a ring.", "wide",
+                (Chart("front", "front of two metrics", "Shapes by two metrics, and the front of those that comply.",
+                       None, live=True),)),
+        Section("maps", "Every metric", "Shapes that do not comply are faint; the star is the best by the goal.",
+                "charts", tuple(maps)),
+        Section("accuracy", "Accuracy model", "Lines are predictions and the bands their 95 % intervals; points are "
+                "trainings. " + _failures(rows), "wide", tuple(fits)),
+    ]  # fmt: skip
+    if intervals:
+        text = "Bars are 95 % intervals. A status other than ok says what disturbed a measurement."
+        sections.append(Section("measured", "Measurements", text, "charts", tuple(intervals)))
+    if content["curves"]:
+        both = (("accuracy", "accuracy [%]"), ("loss", "training loss"))
+        shown = tuple(Chart(f"curve-{v}", v, f"{v} of every training by epoch.", charts.curves(v, t)) for v, t in both)
+        sections.append(Section("curves", "Learning curves", "One line for each training.", "charts", shown))
+    for section in sections:
+        for chart in section.charts:
+            if chart.spec is not None:
+                chart.spec["config"] = charts.THEME
+    return sections
+
+
+def _fronts(overview: Overview) -> dict[str, Spec]:
+    fields = {
+        metric.name: (f"m{i}", charts.titled(metric.name, metric.unit)) for i, metric in enumerate(overview.metrics)
+    }
+    fields["accuracy"] = ("expected", "accuracy [%]")
+    return {
+        f"{x} {y}": {**charts.front(*fields[x], *fields[y]), "config": charts.THEME}
+        for x in fields
+        for y in fields
+        if x != y
+    }
+
+
+def _failures(rows: list[dict[str, Any]]) -> str:
+    failed = [f"{row['name']}: {row['reason']}" for row in rows if row["state"] in ("failed", "stopped")]
+    return f"Without an accuracy, and why: {'; '.join(failed)}." if failed else "No training failed."
+
+
+def _summary(content: dict[str, Any]) -> str:
+    states = [row["state"] for row in content["shapes"]]
+    counted = ", ".join(f"{states.count(state)} {state}" for state in charts.STATES if state in states)
+    what = f"{content['arch']} on {content['dataset']}: " if content["arch"] else "recorded table: "
+    return f"{what}{len(states)} shapes. Their accuracies: {counted}."
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    share = (
+        f"{cost['trained']} of {cost['shapes']} shapes were trained ({100 * cost['trained'] / cost['shapes']:.3g} %)"
+    )
+    if cost["exhaustive_seconds"] is None:
+        return f"{share}."
+    spent, everything = cost["seconds"], cost["exhaustive_seconds"]
+    return (
+        f"{share}, in {_duration(spent)} of training. By these durations, training all of them would take about "
+        f"{_duration(everything)}: {everything / spent:.2g} times as long."
+    )
+
+
+def _duration(seconds: float) -> str:
+    for size, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {name}"
+    return f"{seconds:.3g} seconds"
+
+
+def _cells(overview: Overview, row: dict[str, Any]) -> list[str]:
+    metrics = [f"m{i}" for i in range(len(overview.metrics))]
+    return [
+        str(row["depth"]),
+        row["fraction"],
+        *(_number(row[column], row[f"{column}_status"]) for column in metrics),
+        *(("–" if row[name] is None else f"{row[name]:.2f}") for name in ("accuracy", "mean", "std", "tested")),
+        row["state"],
+        row["reason"],
+    ]
+
+
+def _number(value: float | None, status: str) -> str:
+    if value is None:
+        return status
+    return f"{value:.4g}" + ("" if status == "ok" else f" ({status})")

@@ -1,0 +1,304 @@
+// The live part of a report: limits and a goal in, the best shape out. It decides exactly as `shape-dnn ask` does.
+"use strict";
+(() => {
+  const { overview, charts, fronts } = JSON.parse(document.getElementById("data").textContent);
+  const $ = (id) => document.getElementById(id);
+  const rows = overview.shapes;
+  const column = Object.fromEntries(overview.metrics.map((metric, i) => [metric.name, `m${i}`]));
+  const unit = Object.fromEntries(overview.metrics.map((metric) => [metric.name, metric.unit]));
+  unit.accuracy = "%";
+
+  for (const row of rows) {
+    row.expected = row.accuracy ?? row.mean;
+    row.low = row.mean === null || row.std === null ? null : row.mean - 1.96 * row.std;
+    row.high = row.mean === null || row.std === null ? null : row.mean + 1.96 * row.std;
+  }
+
+  // The question, as the controls say it.
+  const question = {
+    limits: overview.limits.map((limit) => ({ ...limit })),
+    goal: overview.goal,
+    confidence: overview.confidence,
+    front: [],
+  };
+  const names = overview.metrics.map((metric) => metric.name);
+  if (rows.some((row) => row.expected !== null)) names.push("accuracy");
+  const costly = ["latency", "energy", "size"].find((name) => names.includes(name)) ?? names[0];
+  question.front = [costly, names.findLast((name) => name !== costly)];
+
+  // The answer.
+
+  function valueFor(row, limit) {
+    if (limit.metric !== "accuracy") return row[column[limit.metric]];
+    if (row.accuracy !== null || row.mean === null || !row.std) return row.expected;
+    const deviations = overview.levels.find((level) => level.confidence === question.confidence).deviations * row.std;
+    return limit.upper ? row.mean + deviations : row.mean - deviations;
+  }
+
+  function complies(row) {
+    if (row.state === "failed" || row.state === "stopped") return false;
+    return question.limits.every((limit) => {
+      if (limit.value === null) return true;
+      const value = valueFor(row, limit);
+      return value !== null && (limit.upper ? value <= limit.value : value >= limit.value);
+    });
+  }
+
+  function costs(row) {
+    return question.front.map((name) => {
+      const value = name === "accuracy" ? row.expected : row[column[name]];
+      return value === null ? null : name === "accuracy" ? -value : value;
+    });
+  }
+
+  function decide() {
+    for (const row of rows) Object.assign(row, { complies: complies(row), best: false, on_front: false });
+    const complying = rows.filter((row) => row.complies);
+    const goal = overview.goals.find((each) => each.name === question.goal);
+    let best = null;
+    if (goal) {
+      // Rows are in order of width and depth, so that the smaller shape wins a tie.
+      rows.forEach((row, i) => {
+        const score = goal.scores[i];
+        if (row.complies && score !== null && (best === null || score < best.score)) best = { row, score };
+      });
+      if (best) best.row.best = true;
+    }
+    const candidates = complying.map((row) => [row, costs(row)]).filter(([, cost]) => !cost.includes(null));
+    for (const [row, own] of candidates) {
+      row.on_front = !candidates.some(
+        ([, other]) => other[0] <= own[0] && other[1] <= own[1] && (other[0] < own[0] || other[1] < own[1]),
+      );
+    }
+    return { complying, best: best && best.row };
+  }
+
+  function commandLine() {
+    const parts = [overview.command];
+    for (const limit of question.limits) if (limit.value !== null) parts.push(limit.flag + limit.value);
+    if (question.limits.some((limit) => limit.metric === "accuracy" && limit.value !== null)) {
+      parts.push(`--confidence ${question.confidence}`);
+    }
+    return parts;
+  }
+
+  // What is shown of it.
+
+  const number = (value, digits = 4) => (value === null ? "–" : String(Number(value.toPrecision(digits))));
+
+  function element(name, attributes = {}, ...children) {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.append(...children);
+    return made;
+  }
+
+  function describe(row) {
+    const known = overview.metrics
+      .filter((metric) => row[column[metric.name]] !== null)
+      .map((metric) => `${metric.name} ${number(row[column[metric.name]])} ${metric.unit}`.trim());
+    if (row.accuracy !== null) known.push(`trained accuracy ${row.accuracy.toFixed(2)} %`);
+    else if (row.mean !== null) {
+      const spread = row.std === null ? "" : ` ± ${(1.96 * row.std).toFixed(2)}`;
+      known.push(`predicted accuracy ${row.mean.toFixed(2)}${spread} %, not trained yet`);
+    }
+    if (row.tested !== null) known.push(`test accuracy ${row.tested.toFixed(2)} %`);
+    return known.join(", ");
+  }
+
+  function showAnswer({ complying, best }) {
+    const predicted = complying.filter((row) => row.accuracy === null).length;
+    const count = `${complying.length} of ${rows.length} shapes comply`;
+    const sure = predicted ? `; the accuracy of ${predicted} of them is only predicted` : "";
+    const lines = [element("p", {}, `${count}${sure}.`)];
+    if (best) {
+      const name = element("strong", { id: "best" }, `depth ${best.depth}, width ${best.fraction}`);
+      lines.unshift(element("p", {}, name, element("br"), describe(best)));
+    } else if (question.goal && complying.length) {
+      lines.unshift(element("p", {}, `No shape that complies has a value for the goal.`));
+    } else if (!complying.length) {
+      lines.unshift(element("p", {}, element("strong", {}, "Nothing complies.")));
+    } else lines.unshift(element("p", {}, "Choose a goal to have one shape called the best."));
+    $("answer").replaceChildren(...lines);
+    const goal = overview.goals.find((each) => each.name === question.goal);
+    $("command").textContent = [...commandLine(), ...(goal ? [goal.flag] : [])].join(" ");
+    $("front-command").textContent = [...commandLine(), `--pareto ${question.front.join(",")}`].join(" ");
+    const front = rows.filter((row) => row.on_front).map((row) => row.name);
+    $("front-shapes").textContent = front.length ? `On the front: ${front.join("; ")}` : "No shape is on the front.";
+    const verdicts = document.querySelectorAll("td.verdict");
+    rows.forEach((row, i) => (verdicts[i].textContent = row.best ? "★" : row.complies ? "✓" : ""));
+  }
+
+  // Charts. Vega interprets its expressions instead of compiling them, which the content security policy forbids.
+
+  const options = { mode: "vega-lite", ast: true, actions: false, renderer: "svg", defaultStyle: false,
+                    tooltip: { disableDefaultStyle: true, formatTooltip: tooltip } };
+  const views = new Map();
+
+  function tooltip(value) {
+    const escape = (text) => String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+    const row = value && typeof value === "object" ? value : {};
+    const about = row.state === undefined ? [] : [describe(row), row.reason ? `${row.state}: ${row.reason}` : row.state];
+    if (row.epoch !== undefined) about.push(`epoch ${row.epoch}, accuracy ${number(row.accuracy)} %, loss ${number(row.loss)}`);
+    return [`<b>${escape(row.name ?? "")}</b>`, ...about.map(escape)].join("<br>");
+  }
+
+  async function draw(id, spec) {
+    if (views.has(id)) views.get(id).finalize();
+    // As many small charts beside each other as there is room for.
+    const small = spec.facet ? { columns: Math.max(1, Math.floor($(id).clientWidth / 225)) } : {};
+    const whole = { ...spec, ...small, datasets: { shapes: rows, curves: overview.curves } };
+    views.set(id, (await vegaEmbed($(id), whole, options)).view);
+    $(id).querySelector("svg").setAttribute("aria-hidden", "true"); // the element around it is described
+  }
+
+  function redraw() {
+    const live = charts.filter((chart) => chart.live && views.has(chart.id));
+    for (const { id } of live) views.get(id).data("shapes", rows.map((row) => ({ ...row }))).runAsync();
+  }
+
+  const drawFront = () => draw("front", fronts[question.front.join(" ")]);
+
+  let waiting = false;
+  function update() {
+    showAnswer(decide());
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      redraw();
+    });
+  }
+
+  // Controls.
+
+  function stops(limit) {
+    const values = rows.map((row) => (limit.metric === "accuracy" ? row.expected : row[column[limit.metric]]));
+    const known = values.filter((value) => value !== null).sort((a, b) => a - b);
+    if (!known.length) return [];
+    if (limit.metric === "accuracy") {
+      const [low, high] = [known[0], known[known.length - 1]];
+      const step = high - low < 5 ? 0.05 : high - low < 20 ? 0.1 : 0.5;
+      const first = Math.floor(low / step), last = Math.ceil(high / step);
+      return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toFixed(2)));
+    }
+    // Three digits, away from the value, so that the shape itself complies.
+    const round = (value) => {
+      if (value === 0) return 0;
+      const scale = 10 ** (2 - Math.floor(Math.log10(Math.abs(value))));
+      return Number(((limit.upper ? Math.ceil(value * scale) : Math.floor(value * scale)) / scale).toPrecision(12));
+    };
+    return [...new Set(known.map(round))];
+  }
+
+  function limitControl(limit, i) {
+    const choices = stops(limit);
+    const name = `${limit.metric} ${limit.upper ? "at most" : "at least"}`;
+    const free = limit.upper ? choices.length : 0;
+    const slider = element("input", { type: "range", min: 0, max: choices.length, step: 1, id: `slider-${i}`, "aria-label": name });
+    const field = element("input", { type: "text", inputmode: "decimal", id: `limit-${i}`, placeholder: "no limit", size: 8,
+                                     "aria-label": `${name}, in ${limit.unit || "its unit"}` });
+    const say = () => slider.setAttribute("aria-valuetext", limit.value === null ? "no limit" : `${limit.value} ${limit.unit}`);
+    const place = () => {
+      if (limit.value === null) slider.value = free;
+      else {
+        const at = choices.findIndex((choice) => choice >= limit.value);
+        slider.value = limit.upper ? (at < 0 ? choices.length : at) : at < 0 ? choices.length : at + 1;
+      }
+      say();
+    };
+    slider.addEventListener("input", () => {
+      const at = Number(slider.value);
+      limit.value = at === free ? null : choices[limit.upper ? at : at - 1];
+      field.value = limit.value ?? "";
+      field.removeAttribute("aria-invalid");
+      say();
+      update();
+    });
+    field.addEventListener("input", () => {
+      const text = field.value.trim();
+      const value = text === "" ? null : Number(text);
+      const wrong = value !== null && !(Number.isFinite(value) && value >= 0);
+      field.toggleAttribute("aria-invalid", wrong);
+      if (wrong) return field.setAttribute("aria-invalid", "true");
+      limit.value = value;
+      place();
+      update();
+    });
+    field.value = limit.value ?? "";
+    place();
+    return element("div", { class: "limit" }, element("span", {}, `${name}${limit.unit ? ` [${limit.unit}]` : ""}`), slider, field);
+  }
+
+  function choice(id, label, entries, chosen, change) {
+    const select = element("select", { id });
+    for (const [value, text] of entries) {
+      const entry = element("option", { value }, text);
+      entry.selected = value === String(chosen);
+      select.append(entry);
+    }
+    select.addEventListener("change", () => change(select.value));
+    return element("div", { class: "limit" }, element("label", { for: id }, label), select);
+  }
+
+  function build() {
+    const controls = $("controls");
+    controls.addEventListener("submit", (event) => event.preventDefault());
+    question.limits.forEach((limit, i) => controls.append(limitControl(limit, i)));
+    const levels = overview.levels.map(({ confidence }) => [
+      String(confidence), confidence === 0.5 ? "as expected" : `with probability ${confidence}`,
+    ]);
+    controls.append(
+      choice("confidence", "predicted ones", levels, question.confidence, (value) => {
+        question.confidence = Number(value);
+        update();
+      }),
+      choice("goal", "goal", [["", "none"], ...overview.goals.map((goal) => [goal.name, goal.name])], question.goal, (value) => {
+        question.goal = value;
+        update();
+      }),
+    );
+    ["front-x", "front-y"].forEach((id, axis) => {
+      const select = $(id);
+      select.append(...names.map((name) => element("option", { value: name }, name)));
+      select.value = question.front[axis];
+      select.addEventListener("change", () => {
+        const other = question.front[1 - axis];
+        if (select.value === other) {
+          question.front[1 - axis] = question.front[axis];
+          $(axis ? "front-x" : "front-y").value = question.front[axis];
+        }
+        question.front[axis] = select.value;
+        update();
+        drawFront();
+      });
+    });
+    $("copy").addEventListener("click", async () => {
+      const range = document.createRange();
+      range.selectNodeContents($("command"));
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      try {
+        await navigator.clipboard.writeText($("command").textContent);
+        $("copy").textContent = "Copied";
+      } catch {
+        $("copy").textContent = "Selected"; // a file that was mailed may not write to the clipboard
+      }
+    });
+  }
+
+  async function start() {
+    build();
+    showAnswer(decide());
+    if (names.length > 1) await drawFront();
+    document.body.dataset.state = "ready";
+    for (const { id, spec } of charts) {
+      if (!spec) continue;
+      await new Promise((done) => setTimeout(done)); // between two charts the controls come first
+      await draw(id, spec);
+    }
+    document.body.dataset.state = "complete";
+  }
+
+  start();
+})();

@@ -1,0 +1,286 @@
+"""The report works offline, decides as ask does, can be used by everyone, and lets nothing in it act."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recorded_study import record_study
+
+from shape_dnn import NothingCompliesError, UsageError, ask, tune, write_report
+from shape_dnn.shape import Shape
+
+MARKUP = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
+GRID = {"depth": "10:41:6", "width": "1/4:9/4:1/4", "min_accuracy": "97", "goal": "latency"}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("studies") / "<img src=x onerror=window.hacked=1> & 'co'"
+    record_study(directory, reason=MARKUP, **GRID)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def report(study: Path) -> Path:
+    (path,) = write_report(study)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any, report: Path) -> Iterator[Any]:
+    """The open report; at the end nothing was complained of and nothing loaded."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    page = context.new_page()
+    said: list[str] = []
+    loaded: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: loaded.append(request.url))
+    page.goto(report.as_uri())
+    page.wait_for_selector("body[data-state=complete]")
+    yield page
+    assert said == []
+    assert loaded == [report.as_uri()]
+    context.close()
+
+
+def question_of(command: str) -> tuple[str, dict[str, Any]]:
+    """Read a command line that the page shows."""
+    program, sub_command, study, *words = shlex.split(command)
+    assert (program, sub_command) == ("shape-dnn", "ask")
+    question: dict[str, Any] = {}
+    for flag, value in zip(words[::2], words[1::2], strict=True):
+        name = flag.removeprefix("--").replace("-", "_")
+        question[name] = [*question.get(name, []), value] if name in ("max", "min") else value
+    return study, question
+
+
+@in_a_browser
+def test_moving_the_sliders_gives_the_answer_of_ask(page: Any, study: Path) -> None:
+    rng = random.Random(7)
+    sliders = page.locator("input[type=range]")
+    assert sliders.count() == 5
+    found = 0
+    for _ in range(50):
+        for i in range(sliders.count()):
+            most = int(sliders.nth(i).get_attribute("max"))
+            free = 0 if "at least" in sliders.nth(i).get_attribute("aria-label") else most
+            place = free if rng.random() < 0.4 else rng.randint(0, most)
+            sliders.nth(i).evaluate("(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", place)
+        goals = page.locator("#goal option")
+        page.select_option("#goal", goals.nth(rng.randint(1, goals.count() - 1)).get_attribute("value"))
+        page.select_option("#confidence", rng.choice(["0.5", "0.8", "0.9", "0.95", "0.99"]))
+        named, question = question_of(page.text_content("#command"))
+        assert Path(named) == study
+        result = ask(study, **question)
+        count = re.search(r"(\d+) of 48 shapes comply", page.text_content("#answer"))
+        assert count is not None
+        assert int(count[1]) == len(result.shapes), question
+        if result.best is None:
+            assert page.locator("#best").count() == 0, question
+        else:
+            assert page.text_content("#best") == f"depth {result.best.depth}, width {result.best.width}", question
+            found += 1
+        assert page.locator("td.verdict", has_text="★").count() == (result.best is not None)
+    assert found > 20
+
+
+@in_a_browser
+def test_the_front_of_any_two_metrics_is_that_of_ask(page: Any, study: Path) -> None:
+    for x, y in (("latency", "accuracy"), ("size", "energy"), ("accuracy", "memory")):
+        for select, name in (("#front-x", x), ("#front-y", y), ("#front-x", x)):
+            page.select_option(select, name)
+        assert (page.input_value("#front-x"), page.input_value("#front-y")) == (x, y)
+        _, question = question_of(page.text_content("#front-command"))
+        assert question["pareto"] == f"{x},{y}"
+        expected = {str(shape) for shape in ask(study, **question).shapes}
+        assert set(re.findall(r"\([^)]*\)", page.text_content("#front-shapes"))) == expected
+        page.wait_for_function("document.querySelectorAll('#front svg').length === 1")
+
+
+@in_a_browser
+def test_a_limit_can_be_typed_and_nonsense_changes_nothing(page: Any) -> None:
+    field = page.get_by_label("size at most, in MB")
+    field.fill("0.05")
+    assert "--max-size 0.05" in page.text_content("#command")
+    field.fill("a lot")
+    assert field.get_attribute("aria-invalid") == "true"
+    assert "--max-size 0.05" in page.text_content("#command")
+    field.fill("")
+    assert "--max-size" not in page.text_content("#command")
+
+
+@in_a_browser
+def test_everything_can_be_done_with_the_keyboard(page: Any) -> None:
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "size at most"
+    page.keyboard.press("Home")
+    assert "--max-size" in page.text_content("#command")
+    page.keyboard.press("End")
+    assert "--max-size" not in page.text_content("#command")
+    page.focus("#copy")
+    page.keyboard.press("Enter")
+    page.wait_for_function("['Copied', 'Selected'].includes(document.getElementById('copy').textContent)")
+
+
+@in_a_browser
+def test_what_strangers_named_stays_text(page: Any, study: Path) -> None:
+    assert page.text_content("h1") == study.name
+    assert MARKUP in page.text_content("table")
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img").count() == 0
+
+
+@in_a_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_it_is_accessible_on_any_screen(browser: Any, report: Path, scheme: str, width: int) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
+    page = context.new_page()
+    page.goto(report.as_uri())
+    page.wait_for_selector("body[data-state=complete]")
+    violations = Axe().run(page).response["violations"]
+    assert [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in violations] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+@in_a_browser
+def test_a_study_that_knows_no_accuracy_has_a_report(browser: Any, tmp_path: Path) -> None:
+    record_study(tmp_path / "study", trained=(), failed=(), depth="10:17:6", width="1/2:1:1/4", max_size="1GB")
+    (path,) = write_report(tmp_path / "study", goal="size")
+    page = browser.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_selector("body[data-state=complete]")
+    assert page.text_content("#best") == "depth 10, width 1/2"
+    page.get_by_label("accuracy at least, in %").fill("50")
+    assert "Nothing complies" in page.text_content("#answer")
+    assert said == []
+    page.close()
+
+
+def test_a_search_writes_its_report_and_says_where() -> None:
+    result = tune(depth="10:11:6", width="1/2:1:1/2", goal="size", epochs=1, device="cpu")
+    assert result.report == Path("shape-dnn-study/report.html")
+    assert result.report.is_file()
+    assert result.to_dict()["report"] == "shape-dnn-study/report.html"
+
+
+def test_a_report_that_cannot_be_written_stops_a_search_before_it_begins() -> None:
+    Path("file").write_text("")
+    with pytest.raises(UsageError, match=r"cannot write 'file/r.html': (Not a directory|File exists)"):
+        tune(report="file/r.html", depth="10:11:6", width="1/2:1:1/2", epochs=1, device="cpu")
+    assert not Path("shape-dnn-study").exists()
+
+
+def test_what_goes_wrong_with_a_report_costs_nobody_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("table.csv").write_text("depth,width,accuracy\n10,1,90\n16,1,91\n")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shape_dnn.report.page.write", fail)
+    with pytest.warns(UserWarning, match="there is no report: .*No space left"):
+        result = tune(replay="table.csv", goal="accuracy", report="r.html")
+    assert str(result.best) == "(16, 1)"
+    assert result.report is None
+
+
+def test_without_a_browser_the_table_has_every_shape_and_the_reason_of_a_failure(report: Path) -> None:
+    text = report.read_text(encoding="utf-8")
+    assert text.count('<td class="verdict">') == 48
+    assert "&lt;/script&gt;&lt;script&gt;window.hacked=1" in text
+    assert "<img" not in text.split("<script>")[0]
+
+
+def test_no_part_of_the_data_can_end_its_element(report: Path) -> None:
+    text = report.read_text(encoding="utf-8")
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert data is not None
+    assert "<" not in data[1]
+    rows = json.loads(data[1])["overview"]["shapes"]
+    assert [row["reason"] for row in rows if row["state"] == "failed"] == [MARKUP]
+    assert text.count("</script>") == 3
+
+
+def test_the_page_may_load_nothing(report: Path) -> None:
+    text = report.read_text(encoding="utf-8")
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+    assert policy is not None
+    assert "default-src &#39;none&#39;" in policy[1]
+    assert "unsafe" not in policy[1]
+
+
+def test_figures_of_the_paper_are_written_in_three_formats(study: Path, tmp_path: Path) -> None:
+    names = {path.name for path in write_report(study, tmp_path / "r.html", figures=tmp_path / "figures")[1:]}
+    stems = {f"{m}-by-{x}" for m in ("latency", "energy") for x in ("depth", "width", "batch")}
+    stems |= {"accuracy-by-parameters", "tuned-by-latency", "tuned-by-energy", "tuned-by-size"}
+    assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("svg", "png", "pdf")}
+    starts = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF"}
+    for name in names:
+        assert (tmp_path / "figures" / name).read_bytes().startswith(starts[name.rpartition(".")[2]])
+    assert "1/4" in (tmp_path / "figures" / "latency-by-depth.svg").read_text()
+
+
+def test_a_figure_without_data_is_said_to_be_missing(tmp_path: Path) -> None:
+    record_study(tmp_path / "study", depth="10:17:6", width="1/2:1:1/2", goal="size")
+    with pytest.warns(
+        UserWarning, match="no figure of tuned against depth-scaled by size: all its shapes have one width"
+    ):
+        written = write_report(tmp_path / "study", figures=tmp_path / "figures")
+    assert not any(path.name.startswith("tuned") for path in written)
+
+
+def test_a_report_that_cannot_be_written_says_why(study: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot write .*file/r.html"):
+        write_report(study, tmp_path / "file" / "r.html")
+    with pytest.raises(UsageError, match="there is no study"):
+        write_report(tmp_path)
+
+
+def test_a_replay_has_a_report_if_it_is_asked_for(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    rows = [f"{d},{w},{90 + d / 10 + w},{d * w}" for d in (10, 16, 22) for w in (0.5, 1, 2)]
+    table.write_text("\n".join(["depth,width,accuracy,latency", *rows]))
+    command = [sys.executable, "-m", "shape_dnn", "--replay", str(table), "--max-latency", "20", "--goal", "accuracy"]
+    done = subprocess.run(
+        [*command, "--report", "out/r.html"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.rstrip().endswith("report: out/r.html")
+    assert '"latency"' in (tmp_path / "out" / "r.html").read_text(encoding="utf-8")
+
+
+def test_ask_agrees_with_itself_when_nothing_complies(study: Path) -> None:
+    result = ask(study, max_size="1B", goal="size")
+    assert result.shapes == []
+    with pytest.raises(NothingCompliesError):
+        result.raise_if_empty()
+    assert all(isinstance(shape, Shape) for shape in ask(study).shapes)
