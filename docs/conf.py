@@ -1,6 +1,8 @@
 """Configuration of the documentation."""
 
-from shape_dnn import __version__
+from pathlib import Path
+
+from shape_dnn import __version__, tune
 
 project = "shape_dnn"
 author = "The shape_dnn authors"
@@ -19,3 +21,23 @@ autodoc_default_options = {"members": True}
 napoleon_google_docstring = True
 napoleon_use_ivar = True
 nitpicky = False
+
+TABLES = Path(__file__).parents[1] / "benchmarks" / "tables"
+GALLERY = {
+    "wrn-digits": {"min_accuracy": "98%", "goal": "size"},
+    "wrn-digits-thin": {"max_size": "0.1MB", "goal": "accuracy"},
+    "wrn-fashion-mnist": {"min_accuracy": "85%", "goal": "size"},
+}
+
+
+def write_gallery(app, exception):
+    """Write the reports that the gallery links to."""
+    if exception is None and app.builder.name == "html":
+        for name, question in GALLERY.items():
+            report = Path(app.outdir) / "gallery" / f"{name}.html"
+            tune(replay=str(TABLES / f"{name}.csv"), report=str(report), **question)
+
+
+def setup(app):
+    """Have the gallery written at the end."""
+    app.connect("build-finished", write_gallery)

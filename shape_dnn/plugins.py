@@ -76,6 +76,7 @@ IN_REPOSITORY: Mapping[tuple[str, str], str] = {
     ("sampler", "sobol"): "plugins/shape-dnn-sobol",
     ("meter", "zeus"): "plugins/shape-dnn-zeus",
     ("executor", "ray"): "plugins/shape-dnn-ray",
+    ("observer", "mlflow"): "plugins/shape-dnn-mlflow",
 }
 """Packages kept beside this one but installed on their own: (kind, name) to folder."""
 

@@ -108,6 +108,9 @@ class Settings(BaseModel):
     option: Texts = Field((), description="KIND.OPTION=VALUE, an option of a plugin or the recipe; repeatable.")
     plugin: Texts = Field((), description="Python file that declares plugins; repeatable.")
     study: Text = Field("shape-dnn-study", description="Directory that remembers everything measured and trained.")
+    report: Text | None = Field(
+        None, description="HTML file that shows the outcome; by default report.html in the study, for a replay none."
+    )
     retry_failed: bool = Field(default=False, description="Train shapes again whose training failed before.")
     checkpoint_minutes: float = Field(
         1.0,

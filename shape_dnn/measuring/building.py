@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-import psutil
-
 from shape_dnn import devices
 from shape_dnn.kinds import Workload
 from shape_dnn.measuring import peak_memory
@@ -64,6 +62,8 @@ class Builder:
             MemoryError: says how much is needed and how much there is.
         """
         if self.workload.device == "cpu":
+            import psutil
+
             needed = peak_memory.computed(self.workload, shape, self.numerics)
             available = psutil.virtual_memory().available
             if needed > available:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 LIMITS: Mapping[str, float] = {
     "descheduled": 0.03,
     "stolen": 0.03,
@@ -53,6 +51,8 @@ class ProcessorState:
     @classmethod
     def now(cls) -> ProcessorState:
         """Read all counters, in a few tenths of a millisecond."""
+        import psutil
+
         times = psutil.cpu_times()
         parts = ("user", "nice", "system", "irq", "softirq")
         return cls(
@@ -74,6 +74,8 @@ def signs(before: ProcessorState, after: ProcessorState, threads: int) -> dict[s
         after: state at the end.
         threads: that the measured work keeps busy.
     """
+    import psutil
+
     wall, own = after.wall - before.wall, after.own - before.own
     idle_processors = max(1, (psutil.cpu_count() or 1) - threads)
     found = {"others": (after.busy - before.busy - own - 2 * TICK) / wall / idle_processors}
@@ -93,6 +95,8 @@ def signs(before: ProcessorState, after: ProcessorState, threads: int) -> dict[s
 
 def condition() -> dict[str, float | None]:
     """Return the clock of the processor in MHz and its temperature in degrees Celsius; None where it does not tell."""
+    import psutil
+
     frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
     sensors = psutil.sensors_temperatures() if hasattr(psutil, "sensors_temperatures") else {}
     readings = [entry.current for name in ("coretemp", "k10temp", "cpu_thermal") for entry in sensors.get(name, ())]
