@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shape_dnn.asking import ask as ask
     from shape_dnn.constraints import Constraint as Constraint
     from shape_dnn.errors import DatasetError as DatasetError
+    from shape_dnn.errors import ExportError as ExportError
     from shape_dnn.errors import MeterError as MeterError
     from shape_dnn.errors import NothingCompliesError as NothingCompliesError
     from shape_dnn.errors import PluginError as PluginError
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from shape_dnn.errors import TrainingError as TrainingError
     from shape_dnn.errors import UnavailableError as UnavailableError
     from shape_dnn.errors import UsageError as UsageError
+    from shape_dnn.exporting import export as export
+    from shape_dnn.exporting.classifier import Classifier as Classifier
+    from shape_dnn.exporting.classifier import load as load
     from shape_dnn.hookspecs import hookimpl as hookimpl
     from shape_dnn.kinds import AccuracyModel as AccuracyModel
     from shape_dnn.kinds import Architecture as Architecture
@@ -62,6 +66,7 @@ _HOMES = {
     "constraints": ("Constraint",),
     "errors": (
         "DatasetError",
+        "ExportError",
         "MeterError",
         "NothingCompliesError",
         "PluginError",
@@ -71,6 +76,8 @@ _HOMES = {
         "UnavailableError",
         "UsageError",
     ),
+    "exporting": ("export",),
+    "exporting.classifier": ("Classifier", "load"),
     "hookspecs": ("hookimpl",),
     "kinds": (
         "AccuracyModel",

@@ -56,7 +56,7 @@ def most_telling(
         model: that made the predictions.
     """
     situation = Situation(query, candidates, facts)
-    trainings = facts.train([candidate.shape for candidate in candidates])
+    trainings = facts.verify([candidate.shape for candidate in candidates])
     best: Advice | None = None
     for metric, place, values in _uncertain(situation, memory, model, trainings):
         changes = sum(situation.changes(place, metric, value) for value in values) / len(values)

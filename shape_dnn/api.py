@@ -120,7 +120,7 @@ def _report_study(store: Store, parts: Assembly, workload: Workload) -> Path | N
     """Write the report of a search."""
     run = store.last_run()
     assert run is not None  # noqa: S101 - it has just ended
-    known = Recollection(store, run, parts, remember(store, workload, parts, run.contexts))
+    known = Recollection(store, run, parts, remember(store, workload, parts, run.contexts), repeats=True)
     path = Path(parts.settings.report or study_path(store.directory))
     return _report(lambda: Overview.of_study(known), path)
 
@@ -245,8 +245,8 @@ def _recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Stu
     finally:
         contexts = dict(studies[0].contexts)
         for place, study in enumerate(studies):
-            if TRAINING in study.contexts:
-                contexts[trainings_of(place)] = study.contexts[TRAINING]
+            families = {kind: context for kind, context in study.contexts.items() if kind.startswith(TRAINING)}
+            contexts |= {kind.replace(TRAINING, trainings_of(place), 1): families[kind] for kind in families}
         store.end_run(number, contexts, state)
 
 
@@ -276,4 +276,5 @@ def _problem_record(parts: Assembly) -> dict[str, object]:
         "classes": problem.classes,
         "batch_size": problem.batch_size,
         "device": problem.device,
+        "class_names": list(problem.class_names),
     }

@@ -56,12 +56,14 @@ class Recollection:
         run: the search whose settings the question takes over.
         parts: the objects of that search, with the limits and the goal of the question.
         memories: what is known for each seed.
+        repeats: whether the question is that of the search.
     """
 
     store: Store
     run: Run
     parts: Assembly
     memories: list[Memory]
+    repeats: bool
 
     @classmethod
     @contextmanager
@@ -106,7 +108,7 @@ class Recollection:
             parts = Assembly(Settings.create({**kept, **settings, "option": [*options, *asked.option]}))
             architecture = parts.architecture.instance
             workload = Workload(architecture, (channels, height, width), classes, parts.settings.batch_size, "")
-            yield cls(store, former, parts, remember(store, workload, parts, former.contexts))
+            yield cls(store, former, parts, remember(store, workload, parts, former.contexts), repeats)
         finally:
             store.close()
 
@@ -124,7 +126,7 @@ class Recollection:
     def candidates(self) -> list[Candidate]:
         """Every shape of the space whose training did not fail, with its prediction."""
         shapes = self.parts.shapes
-        return tuning.assess(shapes, self.facts.train(shapes), self.parts.model.instance)
+        return tuning.assess(shapes, self.facts.verify(shapes), self.parts.model.instance)
 
     @cached_property
     def answer(self) -> Answer:
@@ -158,9 +160,11 @@ def remember(store: Store, workload: Workload, parts: Assembly, contexts: Mappin
     """Return what is known for each seed."""
     memories = []
     for place in range(len(parts.seeds)):
-        own = {kind: context for kind, context in contexts.items() if not kind.startswith(TRAINING)}
-        if trainings_of(place) in contexts:
-            own[TRAINING] = contexts[trainings_of(place)]
+        own, name = {}, trainings_of(place)
+        for kind, context in contexts.items():
+            is_grown = kind.startswith(f"{name} from ") and parts.settings.transfer is not None
+            if kind == name or is_grown or not kind.startswith(TRAINING):
+                own[kind.replace(name, TRAINING, 1)] = context
         memories.append(Memory(store, workload, parts.meters, own, parts.settings.fit_depths))
     return memories
 

@@ -60,6 +60,25 @@ def new_directory(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def replaced_directory(path: Path) -> Iterator[Path]:
+    """Yield a directory to fill that takes the place of ``path`` at the end; if something goes wrong, that stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=".partial-"))
+    new, former = scratch / "new", scratch / "former"
+    try:
+        new.mkdir()
+        yield new
+        sync(new)
+        if path.exists():
+            path.rename(former)
+        rename(new, path)
+    finally:
+        if former.exists() and not path.exists():
+            former.rename(path)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or the names in a directory, are on the disk."""
     if path.is_dir() and os.name == "nt":  # directories cannot be opened there

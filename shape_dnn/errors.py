@@ -60,6 +60,10 @@ class StudyError(UnavailableError):
     """The study file cannot be read or written, or another process works on it."""
 
 
+class ExportError(UnavailableError):
+    """A network cannot be exported, or what was exported cannot be used."""
+
+
 class TrainingError(ShapeDnnError):
     """One training came to no result, for example because its loss became NaN. The search goes on without it."""
 

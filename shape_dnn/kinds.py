@@ -183,6 +183,11 @@ class Dataset(ABC):
     def classes(self) -> int:
         """Number of classes. Known without the files where possible."""
 
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the classes in the order of their labels, for people; empty where they have none."""
+        return ()
+
     @abstractmethod
     def load(self) -> tuple[LabelledImages, LabelledImages]:
         """Read the training images and the test images. The same files always give the same arrays.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from shape_dnn import rules
 from shape_dnn.constraints import Constraint
@@ -16,6 +17,8 @@ from shape_dnn.store import Store
 
 TRAINING = "training"
 """Name of the family of trainings, beside those of the metrics."""
+GROWN = f"{TRAINING} from "
+"""How the name of a family begins whose trainings started from the weights of another shape."""
 
 
 @dataclass
@@ -82,8 +85,8 @@ class Memory:
         return [known[shape] for shape in shapes if shape in known]
 
     def verify(self, shapes: Sequence[Shape]) -> list[Training]:
-        """Return the same as :meth:`train`."""
-        return self.train(shapes)
+        """Return the trainings of those shapes that were trained, be it from the weights of another."""
+        return [found[1] for shape in shapes if (found := self.find(shape)) is not None]
 
     def trainings(self) -> dict[Shape, Training]:
         """Return every training, failed ones included."""
@@ -92,7 +95,19 @@ class Memory:
             self._trainings = {} if context is None else self.store.trainings(context)
         return self._trainings
 
+    @cached_property
+    def _grown_trainings(self) -> dict[int, dict[Shape, Training]]:
+        grown = (context for name, context in self.contexts.items() if name.startswith(GROWN))
+        return {context: self.store.trainings(context) for context in grown}
+
+    def find(self, shape: Shape) -> tuple[int, Training] | None:
+        """Return the training of a shape, and the family of facts it belongs to; from scratch if there is one so."""
+        if shape in self.trainings():
+            return self.contexts[TRAINING], self.trainings()[shape]
+        grown = self._grown_trainings.items()
+        return next(((context, known[shape]) for context, known in grown if shape in known), None)
+
     def test(self, shape: Shape) -> float | None:
         """Return the accuracy on the test set, if it was read for this shape."""
-        context = self.contexts.get(TRAINING)
-        return None if context is None else self.store.test(context, shape)
+        found = self.find(shape)
+        return None if found is None else self.store.test(found[0], shape)

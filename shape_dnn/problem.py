@@ -102,6 +102,15 @@ class Problem:
             raise DatasetError(f"{len(train)} training images are too few to hold some of them out for validation")
         return train, test
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of their labels; empty where they have none."""
+        with blame(self.dataset.instance):
+            names = tuple(self.dataset.instance.class_names)
+            if names and (len(names) != self.classes or not all(isinstance(name, str) for name in names)):
+                raise ValueError(f"its class_names are {len(names)} for {self.classes} classes, or no texts")
+        return names
+
     @cached_property
     def fingerprint(self) -> str:
         """The name of the images by their content."""

@@ -18,6 +18,18 @@ class Shape(NamedTuple):
     depth: int
     width: Fraction
 
+    @classmethod
+    def parse(cls, text: str) -> Shape:
+        """Read ``DEPTH,WIDTH``, such as ``10,3/4`` or ``(10, 0.75)``.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        depth, width = map(exact, text.strip().removeprefix("(").removesuffix(")").split(","))
+        if depth.denominator != 1 or depth <= 0 or width <= 0:
+            raise ValueError(f"{text!r} is not a shape")
+        return cls(int(depth), width)
+
     def __str__(self) -> str:
         return f"({self.depth}, {self.width})"
 

@@ -51,7 +51,7 @@ class Run:
 
     Attributes:
         settings: what it was called with.
-        problem: what metrics depend on, so that questions need not read the dataset.
+        problem: what metrics depend on, so that questions need not read the dataset, and the names of the classes.
         contexts: which facts answer it, by metric, and ``training``.
         state: ``running``, ``done`` or ``interrupted``.
     """
@@ -201,14 +201,31 @@ class Store:
         with self.decoding():
             return [_mapping(identity) for (identity,) in rows]
 
-    def identity(self, context: int) -> str:
-        """Return what determines a family of facts, as JSON."""
+    def identity(self, context: int) -> Mapping[str, Any]:
+        """Return what determines a family of facts."""
         rows = self._read("SELECT identity FROM context WHERE id = ?", context)
-        return str(rows[0][0]) if rows else ""
+        with self.decoding():
+            return _mapping(rows[0][0]) if rows else {}
 
     def provenances(self) -> list[str]:
         """Return the versions of plugins and libraries that facts were obtained with, as JSON."""
         return [str(content) for (content,) in self._read("SELECT content FROM provenance ORDER BY id")]
+
+    def provenance(self, context: int, shape: Shape) -> Mapping[str, Any]:
+        """Return the versions of plugins and libraries that a shape was trained with."""
+        rows = self._read(
+            "SELECT content FROM provenance JOIN training ON training.provenance = provenance.id"
+            " WHERE context = ? AND depth = ? AND width = ? ORDER BY attempt DESC LIMIT 1",
+            context,
+            shape.depth,
+            str(shape.width),
+        )
+        with self.decoding():
+            return _mapping(rows[0][0]) if rows else {}
+
+    def images_directory(self, fingerprint: str) -> Path:
+        """Return where the images lie that have this name by their content."""
+        return self.directory / "images" / fingerprint
 
     def weights_directory(self, context: int) -> Path:
         """Return where the weights of a family of trainings lie."""
@@ -471,7 +488,8 @@ class Store:
         if not rows:
             return None
         settings, problem, own_contexts, state = rows[0]
-        others = self._read("SELECT contexts FROM run WHERE problem = ? ORDER BY id", problem)
+        same = "json_remove(problem, '$.class_names') = json_remove(?, '$.class_names')"  # no metric depends on these
+        others = self._read(f"SELECT contexts FROM run WHERE {same} ORDER BY id", problem)  # noqa: S608 - constants
         with self.decoding():
             contexts: dict[str, int] = {}
             for text in (*(other for (other,) in others), own_contexts):

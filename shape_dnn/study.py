@@ -43,7 +43,7 @@ from shape_dnn.kinds import Executor, Instrument, Terminator
 from shape_dnn.measuring import depth_line
 from shape_dnn.measuring.depth_line import PREDICTED
 from shape_dnn.measuring.task import IdentityTask, MeasuringTask
-from shape_dnn.memory import TRAINING, Memory
+from shape_dnn.memory import GROWN, TRAINING, Memory
 from shape_dnn.plugins import Loaded
 from shape_dnn.problem import Problem
 from shape_dnn.records import STOPPED, Epoch, Measurement, Training, Transferred
@@ -284,6 +284,7 @@ class Study(Memory):
             grower.contexts[TRAINING] = self.store.context(TRAINING, grower.problem.training_identity)
             grower.donor = Donor(donor, self.store.weights_path(self.contexts[TRAINING], donor))
             self._grown_from[donor] = grower
+            self.contexts[f"{GROWN}{donor}"] = grower.contexts[TRAINING]
         grower = self._grown_from[donor]
         before = grower.new_trainings
         trainings = grower.train(shapes)
@@ -553,7 +554,7 @@ class Study(Memory):
     @cached_property
     def _images(self) -> Path:
         """Where workers find the images; written the first time something is trained."""
-        directory = self.store.directory / "images" / self.problem.fingerprint
+        directory = self.store.images_directory(self.problem.fingerprint)
         images.save(*self.problem.images, directory)
         return directory
 

@@ -108,6 +108,17 @@ def test_cifar10_batches(place: str) -> None:
     assert np.array_equal(test.images.reshape(40, -1), data), "the first 1024 values of a row are the red channel"
 
 
+def test_cifar_takes_the_names_of_its_classes_from_the_file_that_has_them() -> None:
+    write_cifar10(Path("data"))
+    assert Cifar10("data").class_names == ()
+    names = [f"class {i}" for i in range(10)]
+    Path("data/batches.meta").write_bytes(pickle.dumps({b"label_names": [name.encode() for name in names]}))
+    assert Cifar10("data").class_names == tuple(names)
+    Path("data/batches.meta").write_bytes(pickle.dumps({b"names": names}))
+    with pytest.raises(DatasetError, match=r"batches.meta is damaged .* no list of names 'label_names'"):
+        _ = Cifar10("data").class_names
+
+
 def test_cifar_batches_written_by_python_2() -> None:
     for (name,) in Cifar10.required:
         path = Path("data") / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shape_dnn import Shape, UsageError, ask, tune
+from shape_dnn import Shape, UsageError, ask, export, tune
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.events import EpochFinished, Event
 
@@ -55,6 +56,14 @@ def test_what_verification_trains_starts_from_smaller_weights_and_takes_fewer_ep
     assert len(printed["trained"]) == 4
     if first.best == largest:
         assert first.answer.test_accuracy is not None
+    (grown,) = [row for row in printed["trained"] if row["depth"] == 22 and row["width"] == 0.75]
+    asked = {(row["depth"], row["width"]): row for row in ask("shape-dnn-study", plugin="larger.py").rows()}
+    assert asked[22, 0.75]["accuracy"] == grown["accuracy"]
+    out = export("shape-dnn-study", plugin="larger.py", shape=largest, formats=["safetensors"])
+    card = json.loads((out / "card.json").read_text())
+    assert card["metrics"]["accuracy"] == grown["accuracy"]
+    assert card["training"]["donor"] is not None
+    assert card["training"]["recipe"]["epochs"] == 2
 
     again = tune(**search, transfer="1/2")
     assert again.new_trainings == 0

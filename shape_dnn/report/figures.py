@@ -98,10 +98,10 @@ def measured_batches(known: Recollection, metric: str) -> dict[int, dict[Shape, 
     if context is None:
         return {}
     with known.store.decoding():
-        own = json.loads(known.store.identity(context))
+        own = known.store.identity(context)
         found = {}
         for number in known.store.contexts(metric):
-            identity = json.loads(known.store.identity(number))
+            identity = known.store.identity(number)
             if {**identity, "batch_size": 0} == {**own, "batch_size": 0}:
                 found[int(identity["batch_size"])] = known.store.measurements(number)
     return {batch: found[batch] for batch in sorted(found)}

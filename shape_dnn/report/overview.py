@@ -17,6 +17,7 @@ from shape_dnn.kinds import Goal
 from shape_dnn.memory import TRAINING, Memory
 from shape_dnn.records import Measurement, Training
 from shape_dnn.shape import Shape, by_width_then_depth
+from shape_dnn.store import canonical
 from shape_dnn.tuning import Candidate, Facts
 
 if TYPE_CHECKING:
@@ -77,14 +78,12 @@ class Overview:
     @classmethod
     def of_study(cls, known: Recollection) -> Overview:
         """Put together what a study knows."""
-        shapes, memory = known.parts.shapes, known.memory
-        names = _in_order({"size", *(name for name in memory.contexts if not name.startswith(TRAINING))})
-        metrics = [_metric(known.parts, memory, name) for name in names]
-        trainings = {training.shape: training for training in known.facts.train(shapes)}
+        shapes = known.parts.shapes
+        trainings = {training.shape: training for training in known.facts.verify(shapes)}
         return cls(
             known.store.directory.resolve().name,
             known.parts,
-            [metric for metric in metrics if metric.values],
+            metrics_of(known),
             trainings,
             known.candidates,
             _tested(known.facts, trainings),
@@ -239,6 +238,13 @@ def _in_order(names: Set[str]) -> list[str]:
     return [*(name for name in KNOWN_METRICS if name in names), *sorted(names - set(KNOWN_METRICS))]
 
 
+def metrics_of(known: Recollection) -> list[Metric]:
+    """Return every metric of which the study knows something, but for accuracy."""
+    names = _in_order({"size", *(name for name in known.memory.contexts if not name.startswith(TRAINING))})
+    metrics = [_metric(known.parts, known.memory, name) for name in names]
+    return [metric for metric in metrics if metric.values]
+
+
 def _metric(parts: Assembly, memory: Memory, name: str) -> Metric:
     unit = KNOWN_METRICS[name].unit if name in KNOWN_METRICS else ""
     try:
@@ -293,7 +299,7 @@ def _history(known: Recollection) -> list[tuple[str, str]]:
     for number, content in enumerate(known.store.provenances(), start=1):
         entries.append((f"Versions {number}", content))
     for kind, number in sorted(known.run.contexts.items()):
-        entries.append((f"What determines {kind}", known.store.identity(number)))
+        entries.append((f"What determines {kind}", canonical(known.store.identity(number))))
     entries.append(("Written", time.strftime("%Y-%m-%d %H:%M")))
     return entries
 

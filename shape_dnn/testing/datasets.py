@@ -18,6 +18,8 @@ class DatasetContract(Contract):
     def test_is_what_it_says(self, plugin: Dataset) -> None:
         """Images are uint8 of the declared shape, labels are classes, and there are some of both parts."""
         images.check(*plugin.load(), plugin.input_shape, plugin.classes)
+        assert len(plugin.class_names) in (0, plugin.classes)
+        assert all(isinstance(name, str) for name in plugin.class_names)
 
     def test_is_the_same_every_time(self, plugin: Dataset, twin: Dataset) -> None:
         """The same files give the same arrays, since facts are found again by their content."""

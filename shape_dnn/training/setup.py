@@ -99,10 +99,22 @@ class Setup:
 
     def split(self) -> tuple[Part, Part]:
         """Return the images to train on and those to judge an epoch on."""
-        train, test = images.load(self.images)
-        if self.protocol == "paper":
-            return Part.of_all(train), Part.of_all(test)
-        return Part.of_all(train).split(self.validation_fraction, self.seed)
+        return split(self.images, self.protocol, self.validation_fraction, self.seed)
+
+
+def split(directory: Path, protocol: Protocol, validation_fraction: float, seed: int) -> tuple[Part, Part]:
+    """Return the images to train on and those to judge an epoch on.
+
+    Args:
+        directory: with the images (:mod:`shape_dnn.images`).
+        protocol: on which images an epoch is judged.
+        validation_fraction: part of the training images held out for validation.
+        seed: of that.
+    """
+    train, test = images.load(directory)
+    if protocol == "paper":
+        return Part.of_all(train), Part.of_all(test)
+    return Part.of_all(train).split(validation_fraction, seed)
 
 
 def check_network(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from shape_dnn.builtin.datasets import files
@@ -19,7 +20,15 @@ class Cifar10(Downloadable):
     torchvision_name = "CIFAR10"
     folder = "cifar-10-batches-py"
     labels = "labels"
+    meta = ("batches.meta", "label_names")
+    """File with the names of the classes, and their key in it."""
     required = (*((f"data_batch_{i}",) for i in range(1, 6)), ("test_batch",))
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Those of the file that comes with the batches, if it is there."""
+        path = self.find((self.meta[0],))
+        return () if path is None else files.names(path, files.read_batch(path), self.meta[1])
 
     def read(self, root: Path) -> tuple[LabelledImages, LabelledImages]:
         """Read the batches; the last one holds the test images."""
@@ -43,4 +52,5 @@ class Cifar100(Cifar10):
     torchvision_name = "CIFAR100"
     folder = "cifar-100-python"
     labels = "fine_labels"
+    meta = ("meta", "fine_label_names")
     required = (("train",), ("test",))

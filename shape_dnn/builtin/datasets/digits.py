@@ -18,6 +18,7 @@ class Digits(Dataset):
 
     input_shape = (1, 8, 8)
     classes = 10
+    class_names = tuple("0123456789")
     validation_fraction = 0.2
 
     def __init__(self, limit: int = 0) -> None:

@@ -62,5 +62,9 @@ class Downloadable(Dataset):
             raise DatasetError(f"dataset {self.name!r}: no {' or '.join(names[:2])} in {places}; {remedy}")
         return path
 
+    def find(self, names: tuple[str, ...]) -> Path | None:
+        """Return the file in the user's directory that has one of these names, if there is one."""
+        return self._find(Path(self.data_dir or ".").expanduser(), names)
+
     def _find(self, root: Path, names: tuple[str, ...]) -> Path | None:
         return files.find((root, root / self.folder), names)

@@ -144,6 +144,18 @@ def batch_images(path: Path, batch: dict[str, Any], labels_name: str, first_labe
     return LabelledImages(data.reshape(-1, 3, 32, 32), labels.astype(np.int64) - first_label)
 
 
+def names(path: Path, batch: dict[str, Any], key: str) -> tuple[str, ...]:
+    """Take a list of names out of what :func:`read_batch` returned.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    found = batch.get(key)
+    if not isinstance(found, list) or not all(isinstance(name, bytes | str) for name in found):
+        _damaged(path, f"it has no list of names {key!r}")
+    return tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in found)
+
+
 def check_labels(where: Path, part: LabelledImages, classes: int) -> LabelledImages:
     """Return the images if there are any and every label is a class.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ class Mnist(Downloadable):
     """
 
     classes = 10
+    class_names: Sequence[str] = tuple("0123456789")
     name = "mnist"
     torchvision_name = "MNIST"
     folder = "MNIST/raw"
@@ -80,6 +82,9 @@ class Mnist(Downloadable):
 class FashionMnist(Mnist):
     """Articles of clothing (Xiao et al. 2017), in the format of MNIST."""
 
+    class_names = (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    )  # fmt: skip
     name = "fashion-mnist"
     torchvision_name = "FashionMNIST"
     folder = "FashionMNIST/raw"

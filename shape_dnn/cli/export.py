@@ -1,0 +1,51 @@
+"""``shape-dnn export``: a trained network of a study, in files that work without it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from shape_dnn.cli.config import gather, options
+from shape_dnn.cli.output import DEBUG, results_only
+
+
+@click.command("export")
+@click.argument("study")
+@click.option("--shape", metavar="DEPTH,WIDTH", help="Which network, 10,3/4.  [default: the best trained one]")
+@click.option("--output", "-O", metavar="DIR", help="Where to write it.  [default: export/DEPTH-WIDTH in the study]")
+@click.option("--formats", metavar="NAME,NAME", help="Some of safetensors, pt2, onnx.  [default: all]")
+@options(
+    "max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "confidence", "model", "option",
+    "plugin",
+)  # fmt: skip
+@DEBUG
+def command(study: str, shape: str | None, output: str | None, formats: str | None, **flags: Any) -> None:
+    """Write the best network of STUDY, or the one of a shape, as safetensors, torch.export and ONNX files.
+
+    The best one is that of the search unless limits or a goal are given. The network takes batches of any number of
+    images with pixels from 0 to 1. Nothing is trained.
+    """
+    gathered = gather(flags, None, environ={})
+    gathered.origins["study"] = "STUDY"
+
+    from shape_dnn.exporting import CARD, FORMATS, export
+
+    names = FORMATS if formats is None else [name.strip() for name in formats.split(",")]
+    with gathered.named(), results_only():
+        directory = export(study, output, shape=shape, formats=tuple(names), **gathered.values)
+    card = json.loads((directory / CARD).read_text(encoding="utf-8"))
+    click.echo(_describe(card), err=True)
+    for path in sorted(directory.iterdir()):
+        click.echo(str(path))
+
+
+def _describe(card: dict[str, Any]) -> str:
+    shape, metrics, agreement = card["shape"], card["metrics"], card["agreement"]
+    lines = [f"depth {shape['depth']}, width {shape['fraction']}: trained accuracy {metrics['accuracy']:.2f} %"]
+    if metrics["test_accuracy"] is not None:
+        lines.append(f"test accuracy {metrics['test_accuracy']:.2f} %")
+    for name, difference in agreement["largest_difference"].items():
+        lines.append(f"logits of {name} differ by at most {difference:.1e} on {agreement['images']} images")
+    return "; ".join(lines)

@@ -1,0 +1,70 @@
+"""Export: one trained network of a study, in files that work without it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shape_dnn.errors import UsageError
+
+FORMATS: Mapping[str, str] = {
+    "safetensors": "model.safetensors",
+    "pt2": "model.pt2",
+    "onnx": "model.onnx",
+}
+"""File of each format: the trained weights, a program of ``torch.export``, and one of ONNX."""
+CARD = "card.json"
+"""File that says what the network is."""
+
+
+def export(
+    study: str | Path,
+    output: str | Path | None = None,
+    *,
+    shape: str | tuple[int, Any] | None = None,
+    formats: Sequence[str] = tuple(FORMATS),
+    **settings: Any,
+) -> Path:
+    """Write a trained network of a study as files that work without it: nothing is trained.
+
+    The network takes images of shape (number, channels, height, width), with pixels from 0 to 1, of any number, and
+    returns logits of shape (number, classes): the normalisation that it was trained with is part of it. What each file
+    computes is compared with the network itself on images of the study.
+
+    Args:
+        study: its directory.
+        output: directory for the files; by default ``export/DEPTH-WIDTH`` in the study. A former export there is
+            replaced.
+        shape: depth and width, such as ``"10,3/4"`` or ``(10, "3/4")``; by default the best trained one.
+        formats: of :data:`FORMATS`. The weights are always written.
+        **settings: limits and goal by which a shape is the best; those of the search by default
+            (:func:`shape_dnn.ask`).
+
+    Returns:
+        The directory: what :func:`shape_dnn.load` takes.
+
+    Raises:
+        UsageError: there is no study, no such shape, or a setting cannot be used.
+        NothingCompliesError: no trained shape meets the limits.
+        ExportError: the weights are gone, a format cannot hold the network, or a file computes something else.
+    """
+    unknown = sorted(set(formats) - set(FORMATS))
+    if unknown:
+        raise UsageError(f"{unknown[0]!r} is not a format; accepted are {', '.join(FORMATS)}", setting="formats")
+
+    from shape_dnn.asking import Recollection
+    from shape_dnn.exporting import choice, files
+    from shape_dnn.exporting.card import describe
+
+    with Recollection.open(study, settings, as_searched=True) as known:
+        chosen = choice.best(known) if shape is None else choice.named(shape)
+        trained = choice.training_of(known, chosen)
+        directory = known.store.directory / "export" / trained.weights.stem if output is None else Path(output)
+        files.write(trained, describe(known, trained), directory, [name for name in FORMATS if name in formats])
+    if shape is None and (rival := choice.untrained_rival(known, chosen)) is not None:
+        warnings.warn(
+            f"{rival} is predicted to be better than {chosen}, and was not trained; shape-dnn tune would", stacklevel=2
+        )
+    return directory

@@ -1,0 +1,84 @@
+"""The card of an exported network: what it is, how good it is, and where it comes from, as JSON values."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from shape_dnn.report.overview import metrics_of
+from shape_dnn.result import ALWAYS_SHOWN
+
+if TYPE_CHECKING:
+    from shape_dnn.asking import Recollection
+    from shape_dnn.exporting.choice import Trained
+
+FORMAT = 1
+"""Version of the format of cards."""
+INPUT, OUTPUT = "images", "logits"
+"""Names of what the network takes and returns."""
+LEVELS = 255
+"""The value of a pixel that is 1 for an exported network."""
+NOTE = "part of model.pt2, of model.onnx and of what shape_dnn.load returns; the weights alone take normalised images"
+LIBRARIES = ("shape-dnn", "torch", "onnx", "onnxscript", "onnxruntime")
+
+
+def describe(known: Recollection, trained: Trained) -> dict[str, Any]:
+    """Return the card of a trained network, without what is found out when files are written."""
+    shape, training, identity = trained.shape, trained.training, trained.identity
+    settings, problem = known.parts.settings, known.run.problem
+    metrics: dict[str, float | None] = dict.fromkeys(ALWAYS_SHOWN)
+    measurements: dict[str, Any] = {}
+    for metric in metrics_of(known):
+        m = metric.values.get(shape)
+        metrics[metric.name] = None if m is None else m.value
+        if m is not None and metric.name in known.memory.contexts:
+            measurements[metric.name] = {
+                "low": m.low,
+                "high": m.high,
+                "unit": metric.unit,
+                "status": m.status,
+                "conditions": known.store.identity(known.memory.contexts[metric.name]),
+            }
+    mean, std = _normalisation(trained)
+    return {
+        "format": FORMAT,
+        "architecture": identity["architecture"],
+        "shape": {"depth": shape.depth, "width": float(shape.width), "fraction": str(shape.width)},
+        "input": {
+            "name": INPUT,
+            "shape": ["batch", *problem["input_shape"]],
+            "dtype": "float32",
+            "range": [0, 1],
+        },
+        "output": {"name": OUTPUT, "shape": ["batch", identity["classes"]], "dtype": "float32"},
+        "normalisation": {"mean": mean, "std": std, "note": NOTE},
+        "class_names": problem.get("class_names") or None,
+        "metrics": {**metrics, "accuracy": training.accuracy, "test_accuracy": known.memory.test(shape)},
+        "measurements": measurements,
+        "training": {
+            "recipe": {"precision": "float32", **identity["recipe"]},
+            "seed": identity["seed"],
+            "protocol": identity["protocol"],
+            "validation_fraction": identity["validation_fraction"],
+            "donor": identity.get("donor"),
+            "seconds": training.seconds,
+            **trained.provenance,
+        },
+        "data": {
+            "dataset": settings.dataset,
+            "options": [text for text in settings.option if text.startswith("dataset.")],
+            "fingerprint": identity["dataset"],
+        },
+        "exported_with": {name: metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def _normalisation(trained: Trained) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation of each channel of the images it was trained on, of pixels from 0 to 1."""
+    import torch
+
+    from shape_dnn.training.batches import Batches
+
+    learnt_from, _ = trained.split()
+    mean, std = Batches(learnt_from, torch.device("cpu")).statistics
+    return (mean / LEVELS).flatten().tolist(), (std / LEVELS).flatten().tolist()

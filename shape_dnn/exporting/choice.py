@@ -1,0 +1,161 @@
+"""Which network of a study is exported, and all that is known of how it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shape_dnn import images, tuning
+from shape_dnn.errors import ExportError, NothingCompliesError, UsageError
+from shape_dnn.records import Training
+from shape_dnn.shape import Shape, by_width_then_depth
+from shape_dnn.training.setup import split
+
+if TYPE_CHECKING:
+    from shape_dnn.asking import Recollection
+    from shape_dnn.kinds import Architecture
+    from shape_dnn.plugins import Loaded
+    from shape_dnn.splits import Part
+
+MOST_NAMED = 8
+"""Trained shapes that a message lists."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network.
+
+    Attributes:
+        training: what came of it.
+        identity: everything but the shape that determined its accuracy (:class:`shape_dnn.problem.Problem`).
+        provenance: versions of plugins and libraries that it was trained with.
+        architecture: builds the network.
+        weights: its safetensors file.
+        images: directory of the images that it was trained on (:mod:`shape_dnn.images`).
+    """
+
+    training: Training
+    identity: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    architecture: Loaded[Architecture]
+    weights: Path
+    images: Path
+
+    @property
+    def shape(self) -> Shape:
+        """Depth and width."""
+        return self.training.shape
+
+    def split(self) -> tuple[Part, Part]:
+        """Return the images it was trained on, and those its epochs were judged on."""
+        identity = self.identity
+        return split(self.images, identity["protocol"], identity["validation_fraction"], identity["seed"])
+
+
+def best(known: Recollection) -> Shape:
+    """Return the best shape by the goal among those that comply and were trained.
+
+    Raises:
+        UsageError: there is no goal.
+        NothingCompliesError: no trained shape meets the limits.
+    """
+    if known.parts.goal is None:
+        raise UsageError("nothing says which shape is the best; give a goal, or name one by --shape", setting="goal")
+    known.check()
+    trained = [candidate for candidate in known.answer.complying if candidate.accuracy is not None]
+    found = tuning.min_by_goal(trained, known.parts.query, known.facts)
+    if found is None:
+        known.result().raise_if_empty()
+        raise NothingCompliesError("no shape that meets the limits was trained; shape-dnn tune with them does so")
+    return found.shape
+
+
+def untrained_rival(known: Recollection, chosen: Shape) -> Shape | None:
+    """Return a shape that was not trained and is predicted to be better; None if the question is that of the search.
+
+    The search has decided how good is good enough.
+    """
+    rival = known.answer.best
+    return None if known.repeats or rival is None or rival.shape == chosen else rival.shape
+
+
+def named(text: str | tuple[int, Any]) -> Shape:
+    """Read the shape that the user names.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return Shape.parse(text if isinstance(text, str) else ",".join(map(str, text)))
+    except ValueError:
+        message = f"{text!r} is not a shape; write DEPTH,WIDTH, for example 10,3/4"
+        raise UsageError(message, setting="shape") from None
+
+
+def training_of(known: Recollection, shape: Shape) -> Trained:
+    """Put together what the study knows of a trained shape, for the first seed if there are several.
+
+    Raises:
+        UsageError: it was not trained.
+        ExportError: its weights are gone, or the architecture is another one now.
+        DatasetError: the images are gone, and cannot be read anew.
+    """
+    store, memory = known.store, known.memory
+    found = memory.find(shape)
+    if found is None:
+        raise UsageError(f"shape {shape} was not trained; {_trained(known)}", setting="shape")
+    context, training = found
+    if training.accuracy is None:
+        message = f"the training of {shape} came to no result: {training.reason}; {_trained(known)}"
+        raise UsageError(message, setting="shape")
+    weights = store.weights_path(context, shape)
+    if not weights.is_file():
+        message = f"the weights of {shape} are gone: there is no {str(weights)!r}"
+        raise ExportError(f"{message}; a copy of a study needs its folder 'weights', too")
+    identity = store.identity(context)
+    check_identity(known.parts.architecture, identity["architecture"])
+    return Trained(
+        training,
+        identity,
+        store.provenance(context, shape),
+        known.parts.architecture,
+        weights,
+        _images(known, str(identity["dataset"])),
+    )
+
+
+def check_identity(architecture: Loaded[Architecture], expected: Mapping[str, Any]) -> None:
+    """Refuse an architecture that is not the one that a network was trained with.
+
+    Raises:
+        ExportError: it is another one; says how they differ.
+    """
+    here = architecture.identity
+    for key in ("from", "options"):
+        if here[key] != expected[key]:
+            was = f"it was {expected[key]!r} when the network was trained"
+            raise ExportError(f"architecture {here['name']!r} is {here[key]!r} here, and {was}; that one is needed")
+
+
+def _trained(known: Recollection) -> str:
+    """List some of the shapes that can be exported."""
+    trained = [t.shape for t in known.memory.verify(known.parts.shapes) if t.accuracy is not None]
+    if not trained:
+        return "no shape of the study is; shape-dnn tune trains some"
+    shown = sorted(trained, key=by_width_then_depth)[:MOST_NAMED]
+    more = f" and {len(trained) - len(shown)} more" if len(trained) > len(shown) else ""
+    return f"trained are {', '.join(map(str, shown))}{more}"
+
+
+def _images(known: Recollection, fingerprint: str) -> Path:
+    """Return where the images lie that the networks were trained on; they are read anew if the study has none."""
+    directory = known.store.images_directory(fingerprint)
+    if not directory.is_dir():
+        problem = known.parts.problem
+        if problem.fingerprint != fingerprint:
+            name = known.parts.settings.dataset
+            raise ExportError(f"dataset {name!r} has changed since, and the study has no copy in {str(directory)!r}")
+        images.save(*problem.images, directory)
+    return directory

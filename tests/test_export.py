@@ -1,0 +1,439 @@
+"""What is exported computes what was trained, works without the study, and says what it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+from shape_dnn import (
+    ExportError,
+    LabelledImages,
+    NothingCompliesError,
+    PluginError,
+    Result,
+    Shape,
+    UsageError,
+    export,
+    load,
+    tune,
+)
+from shape_dnn.builtin.datasets.digits import Digits
+from shape_dnn.exporting import files
+from shape_dnn.splits import Part
+
+SEARCH: dict[str, Any] = {
+    "depth": "10:17:6", "width": "1/4:3/4:1/4", "epochs": 2, "device": "cpu", "goal": "accuracy",
+    "max": {"memory": "1GB"}, "option": {"recipe.precision": "float32"},
+}  # fmt: skip
+FILES = {"card.json", "model.onnx", "model.pt2", "model.safetensors"}
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    directory = tmp_path_factory.mktemp("export") / "study"
+    return directory, tune(**SEARCH, study=str(directory))
+
+
+@pytest.fixture(scope="module")
+def exported(searched: tuple[Path, Result]) -> Path:
+    return export(searched[0])
+
+
+@pytest.fixture
+def study(searched: tuple[Path, Result], tmp_path: Path) -> Path:
+    """A copy of the study, for those who change it."""
+    shutil.copytree(searched[0], tmp_path / "study")
+    return tmp_path / "study"
+
+
+def card_of(directory: Path) -> dict[str, Any]:
+    card: dict[str, Any] = json.loads((directory / "card.json").read_text())
+    return card
+
+
+def pixels(images: LabelledImages) -> Tensor:
+    return torch.from_numpy(images.images).float() / 255
+
+
+def accuracy(compute: Callable[[Tensor], Tensor], images: LabelledImages) -> float:
+    with torch.inference_mode():
+        right = compute(pixels(images)).argmax(1).numpy() == images.labels
+    return 100 * float(right.mean())
+
+
+def onnx_of(directory: Path) -> Callable[[Tensor], Tensor]:
+    session = onnxruntime.InferenceSession(directory / "model.onnx", providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+
+
+def test_the_best_network_of_the_search_is_written_in_every_format(
+    searched: tuple[Path, Result], exported: Path
+) -> None:
+    study, result = searched
+    best = result.best
+    assert best is not None
+    assert exported == study / "export" / f"{best.depth}-{best.width.numerator}_{best.width.denominator}"
+    assert {path.name for path in exported.iterdir()} == FILES
+    row = result.to_dict()["best"]
+    card = card_of(exported)
+    assert card["shape"] == {"depth": best.depth, "width": float(best.width), "fraction": str(best.width)}
+    assert card["metrics"] == {name: row[name] for name in card["metrics"]}
+    assert card["metrics"].keys() == {"size", "latency", "energy", "memory", "accuracy", "test_accuracy"}
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 100])
+def test_every_file_takes_batches_of_any_size_and_computes_the_same(exported: Path, number: int) -> None:
+    images = torch.rand(number, 1, 8, 8, generator=torch.Generator().manual_seed(number))
+    network = load(exported)
+    with torch.inference_mode():
+        expected = network(images)
+        program = torch.export.load(exported / "model.pt2").module()
+        torch.testing.assert_close(program(images), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(onnx_of(exported)(images), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_read_back_is_as_accurate_as_was_recorded(exported: Path) -> None:
+    """On the very images: so the normalisation in it is that of the training."""
+    network, card = load(exported), card_of(exported)
+    train, test = Digits().load()
+    _, validation = Part.of_all(train).split(0.2, seed=0)
+    for compute in (network, onnx_of(exported)):
+        assert accuracy(compute, validation.copy()) == pytest.approx(card["metrics"]["accuracy"], abs=1e-9)
+        assert accuracy(compute, test) == pytest.approx(card["metrics"]["test_accuracy"], abs=1e-9)
+    assert not network.training
+    assert network.class_names == list("0123456789")
+
+
+def test_the_weights_are_those_of_the_study(searched: tuple[Path, Result], exported: Path) -> None:
+    weights = load_file(exported / "model.safetensors")
+    (kept,) = [path for path in searched[0].glob("weights/*/*.safetensors") if path.stem == exported.name]
+    assert kept.read_bytes() == (exported / "model.safetensors").read_bytes()
+    state = load(exported).network.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in weights.items())
+    stored = sum(value.numel() for value in weights.values() if value.is_floating_point())
+    assert card_of(exported)["metrics"]["size"] == pytest.approx(4 * stored / 1e6)
+
+
+def test_the_onnx_file_is_valid_and_names_what_goes_in_and_out(exported: Path) -> None:
+    model = onnx.load(exported / "model.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    axes = [
+        [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.input, *model.graph.output)
+    ]
+    assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["images", "logits"]
+    assert axes == [["batch", 1, 8, 8], ["batch", 10]]
+    assert [card_of(exported)[name]["shape"] for name in ("input", "output")] == axes
+
+
+def test_the_card_says_how_the_network_was_trained_and_with_what(exported: Path) -> None:
+    card = card_of(exported)
+    assert card["architecture"] == {"name": "wrn", "from": "shape-dnn", "options": {"stem": "scaled"}}
+    assert card["training"]["recipe"]["epochs"] == 2
+    assert card["training"]["recipe"]["precision"] == "float32"
+    assert (card["training"]["seed"], card["training"]["protocol"]) == (0, "validation")
+    assert card["training"]["libraries"]["torch"] == torch.__version__.partition("+")[0]
+    assert card["data"]["dataset"] == "digits"
+    assert card["exported_with"]["onnxruntime"] == onnxruntime.__version__
+    assert card["agreement"]["images"] == 64
+    assert set(card["agreement"]["largest_difference"]) == {"pt2", "onnx"}
+    assert all(0 <= value < 1e-3 for value in card["agreement"]["largest_difference"].values())
+    measured = card["measurements"]["memory"]
+    assert measured["unit"] == "MB"
+    assert measured["conditions"]["batch_size"] == 1
+
+
+@pytest.mark.parametrize("text", ["10,1/4", "(10, 0.25)", (10, "1/4"), (10, 0.25), Shape(10, Fraction(1, 4))])
+def test_a_shape_can_be_named(searched: tuple[Path, Result], text: Any) -> None:
+    directory = export(searched[0], "out", shape=text, formats=["safetensors"])
+    assert card_of(directory)["shape"]["fraction"] == "1/4"
+    assert {path.name for path in directory.iterdir()} == {"card.json", "model.safetensors"}
+    assert load(directory)(torch.rand(1, 1, 8, 8)).shape == (1, 10)
+
+
+def test_the_command_prints_the_files_and_how_well_they_agree(
+    searched: tuple[Path, Result], shape_dnn: Callable[..., Any]
+) -> None:
+    ran = shape_dnn("export", searched[0], "--output", "out", "--formats", "onnx")
+    assert ran.status == 0, ran.err
+    assert ran.out.splitlines() == ["out/card.json", "out/model.onnx", "out/model.safetensors"]
+    assert "logits of onnx differ by at most" in ran.err
+
+
+def test_another_question_has_another_best_and_what_was_not_trained_is_not_exported(
+    searched: tuple[Path, Result],
+) -> None:
+    small = export(searched[0], "small", goal="size", formats=["safetensors"])
+    assert card_of(small)["shape"] == {"depth": 10, "width": 0.25, "fraction": "1/4"}
+    with pytest.raises(NothingCompliesError, match="size <= "):
+        export(searched[0], "none", goal="size", max_size="1B")
+    assert not Path("none").exists()
+
+
+LARGER = """
+from shape_dnn import AccuracyModel, Plugin, Prediction, hookimpl
+class Larger(AccuracyModel):
+    def fit(self, shapes, accuracies): pass
+    def predict(self, shapes): return [Prediction(99 + float(shape.depth * shape.width) / 100) for shape in shapes]
+@hookimpl
+def shape_dnn_accuracy_models(): yield Plugin("larger", "the larger the better", Larger)
+"""
+
+
+def test_a_better_shape_that_was_not_trained_is_named() -> None:
+    Path("larger.py").write_text(LARGER)
+    search = {**SEARCH, "goal": None, "max": {}, "plugin": "larger.py", "model": "larger"}
+    tune(**search, sampler="wider", train=1, study="one")
+    with pytest.warns(
+        UserWarning, match=r"\(16, 1/2\) is predicted to be better than \(10, 1/4\), and was not trained"
+    ):
+        export("one", goal="accuracy", plugin="larger.py", formats=["safetensors"])
+    with pytest.raises(UsageError, match=r"shape \(16, 1/2\) was not trained; trained are \(10, 1/4\)$"):
+        export("one", shape="16,1/2", plugin="larger.py")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--shape", "10,7"], "--shape: shape (10, 7) was not trained; trained are (10, 1/4)"),
+        (["--shape", "ten"], "--shape: 'ten' is not a shape; write DEPTH,WIDTH, for example 10,3/4"),
+        (["--shape", "10,0"], "--shape: '10,0' is not a shape"),
+        (["--formats", "gif"], "--formats: 'gif' is not a format; accepted are safetensors, pt2, onnx"),
+        (["--max-size", "1MB"], "--goal: nothing says which shape is the best; give a goal, or name one by --shape"),
+        (["--output", "taken"], "--output: 'taken' holds something else than an export (no card.json)"),
+        (["--output", "file"], "--output: 'file' holds something else"),
+        (["--output", "file/below"], "--output: cannot write 'file/below': "),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_loses_nothing(
+    searched: tuple[Path, Result], shape_dnn: Callable[..., Any], arguments: list[str], message: str
+) -> None:
+    Path("taken").mkdir()
+    Path("taken/notes").write_text("mine")
+    Path("file").write_text("mine")
+    ran = shape_dnn("export", searched[0], *arguments)
+    assert ran.status == 2
+    assert message in ran.error
+    assert Path("taken/notes").read_text() == Path("file").read_text() == "mine"
+    assert ran.out == ""
+
+
+def test_there_must_be_a_study_and_a_search(shape_dnn: Callable[..., Any]) -> None:
+    ran = shape_dnn("export", "nowhere")
+    assert ran.status == 2
+    assert "STUDY: there is no study in 'nowhere'" in ran.error
+
+
+def test_a_former_export_is_replaced_and_stays_if_the_new_one_fails(
+    searched: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = export(searched[0], "out", shape="10,1/4", formats=["safetensors"])
+    export(searched[0], "out", shape="10,1/2", formats=["safetensors"])
+    assert card_of(out)["shape"]["fraction"] == "1/2"
+
+    def wrong(program: object, path: Path) -> Callable[[Tensor], Tensor]:
+        path.write_bytes(b"")
+        return lambda images: torch.zeros(len(images), 10)
+
+    monkeypatch.setitem(files.WRITERS, "onnx", wrong)  # type: ignore[arg-type]
+    with pytest.raises(ExportError, match=r"logits of what was written as onnx differ by .*more than rounding"):
+        export(searched[0], "out", shape="16,1/4", formats=["onnx"])
+    assert card_of(out)["shape"]["fraction"] == "1/2"
+    assert [path.name for path in Path().iterdir()] == ["out"]
+
+
+def test_a_full_disk_leaves_the_former_export(searched: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    out = export(searched[0], "out", shape="10,1/4", formats=["safetensors"])
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch.export, "save", fail)
+    with pytest.raises(UsageError, match="cannot write 'out': No space left on device"):
+        export(searched[0], "out", shape="10,1/2", formats=["pt2"])
+    assert card_of(out)["shape"]["fraction"] == "1/4"
+    assert [path.name for path in Path().iterdir()] == ["out"]
+
+
+def test_weights_that_are_gone_are_named(study: Path, shape_dnn: Callable[..., Any]) -> None:
+    shutil.rmtree(study / "weights")
+    ran = shape_dnn("export", study, "--shape", "10,1/4")
+    assert ran.status == 4
+    assert "the weights of (10, 1/4) are gone: there is no" in ran.error
+
+
+def test_damaged_weights_are_refused(study: Path) -> None:
+    for path in study.glob("weights/*/*.safetensors"):
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ExportError, match=r"safetensors' cannot be used"):
+        export(study, "out", shape="10,1/4")
+    assert not Path("out").exists()
+
+
+def test_images_that_are_gone_are_read_anew_and_others_are_refused(
+    study: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(study / "images")
+    again = export(study, "again", formats=["safetensors"])
+    assert card_of(again)["normalisation"] == card_of(exported)["normalisation"]
+    shutil.rmtree(study / "images")
+    train, test = Digits().load()
+    monkeypatch.setattr(Digits, "load", lambda _: (train.take(np.arange(500)), test))
+    with pytest.raises(ExportError, match="dataset 'digits' has changed since, and the study has no copy"):
+        export(study, "other")
+
+
+def test_a_study_of_a_former_version_has_no_names_of_classes(study: Path) -> None:
+    with sqlite3.connect(study / "study.sqlite") as connection:
+        connection.execute("UPDATE run SET problem = json_remove(problem, '$.class_names')")
+    connection.close()
+    network = load(export(study, "out", formats=["safetensors"]))
+    assert network.class_names is None
+
+
+PEOPLE = """
+import torch
+from shape_dnn import Architecture, Option, Plugin, hookimpl
+
+class Picky(torch.nn.Module):
+    def __init__(self, inputs, hidden, classes):
+        super().__init__()
+        self.first, self.last = torch.nn.Linear(inputs, hidden), torch.nn.Linear(hidden, classes)
+    def forward(self, images):
+        hidden = self.first(images.flatten(1)).relu()
+        return self.last(hidden) if float(hidden.sum()) > -1 else -self.last(hidden)
+
+class Perceptron(Architecture):
+    title, default_depths, default_widths = "Picky perceptron", "2:3:1", "8:9:1"
+    def is_depth(self, depth): return depth == 2
+    def count_values(self, shape, input_shape, classes):
+        inputs, hidden = input_shape[0] * input_shape[1] * input_shape[2], int(shape.width)
+        return (inputs + 1) * hidden + (hidden + 1) * classes
+    def build(self, shape, input_shape, classes):
+        return Picky(input_shape[0] * input_shape[1] * input_shape[2], int(shape.width), classes)
+
+@hookimpl
+def shape_dnn_architectures():
+    yield Plugin("picky", "one that cannot be traced", Perceptron)
+"""
+
+
+def test_an_architecture_that_cannot_be_traced_keeps_its_weights_and_is_read_back_by_its_plugin(
+    shape_dnn: Callable[..., Any],
+) -> None:
+    Path("picky.py").write_text(PEOPLE)
+    tune(plugin="picky.py", arch="picky", epochs=1, device="cpu", goal="size", study="s")
+    with pytest.raises(UsageError, match="name the files again if you trust them"):
+        export("s", "out")
+    ran = shape_dnn("export", "s", "--plugin", "picky.py", "--output", "out")
+    assert ran.status == 4
+    assert "the network cannot be written as torch.export: " in ran.error
+    assert "--formats leaves formats out" in ran.error
+    assert not Path("out").exists()
+    out = export("s", "out", plugin="picky.py", formats=["safetensors"])
+    assert load(out, plugin="picky.py")(torch.rand(5, 1, 8, 8)).shape == (5, 10)
+    with pytest.raises(UsageError, match="no architecture is called 'picky'"):
+        load(out)
+    Path("picky.py").write_text(PEOPLE.replace(".relu()", ".tanh()"))
+    with pytest.raises(ExportError, match=r"architecture 'picky' is 'file .*' here, and it was 'file .*' when"):
+        load(out, plugin="picky.py")
+    with pytest.raises(ExportError, match="that one is needed"):
+        export("s", "other", plugin="picky.py")
+
+
+def test_photographs_keep_the_names_of_their_classes(tmp_path: Path) -> None:
+    names = ["<b>cats</b>", "dögs"]
+    rng = np.random.default_rng(0)
+    for name in names:
+        (tmp_path / "photographs" / name.replace("/", "∕")).mkdir(parents=True)
+        for i in range(20):
+            image = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+            image.save(tmp_path / "photographs" / name.replace("/", "∕") / f"{i}.png")
+    tune(
+        dataset="folder", data_dir=str(tmp_path / "photographs"), depth="10:11:6", width="1/4:1/2:1/4", epochs=1,
+        device="cpu", goal="size", option={"dataset.size": 8}, study="s",
+    )  # fmt: skip
+    out = export("s", formats=["onnx"])
+    shutil.rmtree(tmp_path / "photographs")
+    network = load(out)
+    assert network.class_names == ["<b>cats<∕b>", "dögs"]
+    assert network(torch.rand(4, 3, 8, 8)).shape == (4, 2)
+    card = card_of(out)
+    assert len(card["normalisation"]["mean"]) == len(card["normalisation"]["std"]) == 3
+    assert card["data"]["options"] == ["dataset.size=8"]
+
+
+def test_of_several_seeds_the_first_is_exported() -> None:
+    result = tune(**{**SEARCH, "depth": "10:11:6", "width": "1/4:1/2:1/4", "max": {}}, seeds=2, study="s")
+    card = card_of(export("s", formats=["safetensors"]))
+    (training,) = result.answer.trainings
+    assert card["training"]["seed"] == 0
+    assert card["metrics"]["accuracy"] == training.repetitions[0]
+
+
+# Reading back
+
+
+@pytest.fixture
+def copy(exported: Path) -> Path:
+    return Path(shutil.copytree(exported, "copy"))
+
+
+def test_a_copy_works_without_its_study_in_another_process(copy: Path, exported: Path) -> None:
+    images = torch.rand(3, 1, 8, 8)
+    torch.save(images, "images.pt")
+    program = (
+        "import torch, shape_dnn\n"
+        "network = shape_dnn.load('copy')\n"
+        "torch.save(network(torch.load('images.pt')).detach(), 'logits.pt')\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    torch.testing.assert_close(torch.load("logits.pt"), load(exported)(images).detach())
+
+
+def test_what_is_read_back_can_be_trained_further_and_nothing_random_is_used_up(copy: Path) -> None:
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    network = load(copy)
+    assert torch.equal(torch.get_rng_state(), state)
+    network(torch.rand(2, 1, 8, 8)).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_what_cannot_be_read_back_says_why(copy: Path) -> None:
+    with pytest.raises(UsageError, match=r"nothing was exported to '.' \(no card.json\)"):
+        load(".")
+    card = card_of(copy)
+    for content, message in [
+        ("{", r"card.json' cannot be used: JSONDecodeError"),
+        ("[]", r"card.json' cannot be used: TypeError"),
+        (json.dumps({**card, "architecture": {}}), r"card.json' cannot be used: KeyError"),
+        (json.dumps({**card, "shape": {"depth": 10, "fraction": "x"}}), "cannot be used: ValueError"),
+        (json.dumps({**card, "shape": {**card["shape"], "depth": 34}}), "cannot be used: RuntimeError"),
+    ]:
+        (copy / "card.json").write_text(content)
+        with pytest.raises(ExportError, match=message):
+            load(copy)
+    (copy / "card.json").write_text(json.dumps({**card, "architecture": {**card["architecture"], "name": "densenet2"}}))
+    with pytest.raises((PluginError, UsageError), match="no architecture is called 'densenet2'"):
+        load(copy)
+    (copy / "card.json").write_text(json.dumps(card))
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(ExportError, match=r"model.safetensors' cannot be used: FileNotFoundError"):
+        load(copy)
