@@ -13,12 +13,18 @@ import hypothesis
 import pytest
 
 from shape_dnn.cli import main
+from shape_dnn.testing.contract import tally
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads that wait for each other are slow where processors are shared
 
 hypothesis.settings.register_profile("steady", deadline=None)  # a slow moment of the machine is no failure
 hypothesis.settings.register_profile("nightly", deadline=20_000, max_examples=10_000)
 hypothesis.settings.load_profile("steady")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the checks of contracts counted also where other processes run them."""
+    tally(config)
 
 
 @pytest.fixture(autouse=True)

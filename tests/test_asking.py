@@ -37,7 +37,7 @@ class Known(Memory):
     def estimates(self, metric, shapes):  # type: ignore[no-untyped-def]
         return {shape: Measurement(i + 1.0, i + 0.8, i + 1.2, self.status) for i, shape in enumerate(SHAPES)}
 
-    def train(self, shapes):  # type: ignore[no-untyped-def]
+    def verify(self, shapes):  # type: ignore[no-untyped-def]
         return [Training(SHAPES[0], 90.0)] if SHAPES[0] in shapes else []
 
     def test(self, shape):  # type: ignore[no-untyped-def]

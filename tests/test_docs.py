@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import shlex
 import subprocess
@@ -30,9 +32,26 @@ def blocks(language: str) -> list[tuple[str, str]]:
     return [(page.name, text) for page in PAGES for text in fence.findall(page.read_text())]
 
 
-@pytest.mark.parametrize(("page", "code"), blocks("python"))
+@pytest.mark.parametrize(("page", "code"), [block for block in blocks("python") if block[0] != "tutorial.md"])
 def test_python_in_the_documentation_runs(page: str, code: str) -> None:
     exec(compile(code, page, "exec"), {"__name__": "__main__"})  # noqa: S102
+
+
+def test_the_tutorial_can_be_followed_to_its_end(shape_dnn: Callable[..., Any]) -> None:
+    """With fewer and smaller networks, for an epoch."""
+    photographs, inference = [code for page, code in blocks("python") if page == "tutorial.md"]
+    exec(compile(photographs.replace("range(300)", "range(20)"), "tutorial.md", "exec"))  # noqa: S102
+    (search,) = [text for page, text in blocks("text") if page == "tutorial.md"]
+    _, *arguments = shlex.split(search.splitlines()[0].removeprefix("$ "))
+    searched = shape_dnn(*arguments, "--depth", "10:11:6", "--width", "1/4:3/4:1/4", "--epochs", "1", "--device", "cpu",
+                         "--max-latency", "1s")  # fmt: skip
+    assert searched.status == 0, searched.err
+    for line in [line for line in COMMANDS if line.startswith(("shape-dnn ask tiles", "shape-dnn export tiles"))]:
+        ran = shape_dnn(*shlex.split(line.replace("80%", "1%").replace("1ms", "1s"))[1:])
+        assert ran.status == 0, ran.err
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(inference, "tutorial.md", "exec"))  # noqa: S102
+    assert printed.getvalue().strip() in ("china left", "china right", "flower left", "flower right")
 
 
 COMMANDS = [

@@ -95,6 +95,11 @@ def test_moving_the_sliders_gives_the_answer_of_ask(page: Any, study: Path) -> N
         named, question = question_of(page.text_content("#command"))
         assert Path(named) == study
         result = ask(study, **question)
+        trained = result.answer.best is not None and result.answer.best.accuracy is not None
+        assert page.locator("#export").count() == trained, question
+        if trained:
+            words = shlex.split(page.text_content("#export"))
+            assert words == ["shape-dnn", "export", named, "--shape", f"{result.best.depth},{result.best.width}"]
         count = re.search(r"(\d+) of 48 shapes comply", page.text_content("#answer"))
         assert count is not None
         assert int(count[1]) == len(result.shapes), question

@@ -64,6 +64,7 @@ class Overview:
         tested: accuracy on the test set of those shapes that were answers.
         command: what to call for an answer to another question, such as ``shape-dnn ask STUDY``.
         provenance: how all this came about, as names and texts.
+        export: what to call for the network of a trained shape; empty where there are no weights.
     """
 
     title: str
@@ -74,11 +75,12 @@ class Overview:
     tested: Mapping[Shape, float]
     command: str
     provenance: Sequence[tuple[str, str]] = field(default=())
+    export: str = ""
 
     @classmethod
     def of_study(cls, known: Recollection) -> Overview:
         """Put together what a study knows."""
-        shapes = known.parts.shapes
+        shapes, study = known.parts.shapes, shlex.quote(str(known.store.directory))
         trainings = {training.shape: training for training in known.facts.verify(shapes)}
         return cls(
             known.store.directory.resolve().name,
@@ -87,8 +89,9 @@ class Overview:
             trainings,
             known.candidates,
             _tested(known.facts, trainings),
-            f"shape-dnn ask {shlex.quote(str(known.store.directory))}",
+            f"shape-dnn ask {study}",
             _history(known),
+            f"shape-dnn export {study}",
         )
 
     @classmethod
@@ -127,6 +130,7 @@ class Overview:
             "arch": self.parts.settings.arch if self.parts.table is None else None,
             "dataset": self.parts.settings.dataset if self.parts.table is None else None,
             "command": self.command,
+            "export": self.export,
             "metrics": [{"name": metric.name, "unit": metric.unit} for metric in self.metrics],
             "limits": [_limit(constraint) for constraint in self._limits],
             "levels": [_level(confidence) for confidence in sorted(self._confidences)],

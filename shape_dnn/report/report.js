@@ -114,6 +114,10 @@
     if (best) {
       const name = element("strong", { id: "best" }, `depth ${best.depth}, width ${best.fraction}`);
       lines.unshift(element("p", {}, name, element("br"), describe(best)));
+      if (overview.export && best.accuracy !== null) {
+        const command = `${overview.export} --shape ${best.depth},${best.fraction}`;
+        lines.push(element("p", {}, "Its network as files: ", element("code", { id: "export" }, command)));
+      }
     } else if (question.goal && complying.length) {
       lines.unshift(element("p", {}, `No shape that complies has a value for the goal.`));
     } else if (!complying.length) {

@@ -65,22 +65,35 @@ class Contract:
     @pytest.fixture(autouse=True)
     def _counted(self, request: pytest.FixtureRequest) -> None:
         """Leave out what is excepted, and keep count of the rest."""
-        tally = _tally(request.config)
+        told = tally(request.config)
         reason = self.exceptions.get(getattr(request.function, "__name__", ""))
         if reason is not None:
-            tally.excepted.append(f"{type(self).__name__}.{request.function.__name__}: {reason}")
+            told.excepted.append(f"{type(self).__name__}.{request.function.__name__}: {reason}")
             pytest.skip(reason)
-        tally.ran.append(type(self).__name__)
+        told.ran.append(type(self).__name__)
 
 
 class _Tally:
-    """Checks that ran, and those that were left out, told at the end of a test session."""
+    """Checks that ran, and those that were left out, told at the end of a test session.
+
+    Processes of pytest-xdist hand theirs over to the process that tells, if that has a tally.
+    """
 
     NAME = "shape_dnn_contracts"
 
     def __init__(self) -> None:
         self.ran: list[str] = []
         self.excepted: list[str] = []
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput[self.NAME] = (self.ran, self.excepted)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        ran, excepted = getattr(node, "workeroutput", {}).get(self.NAME, ((), ()))
+        self.ran += ran
+        self.excepted += excepted
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_sep("=", "contracts of shape_dnn")
@@ -89,7 +102,8 @@ class _Tally:
             terminalreporter.write_line(f"excepted: {line}")
 
 
-def _tally(config: pytest.Config) -> _Tally:
+def tally(config: pytest.Config) -> _Tally:
+    """Return the tally of a test session, which is told at its end."""
     known = config.pluginmanager.get_plugin(_Tally.NAME)
     if known is None:
         known = _Tally()
