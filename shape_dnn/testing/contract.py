@@ -96,6 +96,8 @@ class _Tally:
         self.excepted += excepted
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self.ran:
+            return
         terminalreporter.write_sep("=", "contracts of shape_dnn")
         terminalreporter.write_line(f"{len(self.ran)} checks of {len(set(self.ran))} plugins ran")
         for line in self.excepted:
