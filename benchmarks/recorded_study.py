@@ -31,7 +31,7 @@ def record_study(
         "architecture": problem.architecture.identity, "input_shape": list(problem.input_shape),
         "classes": problem.classes, "batch_size": problem.batch_size, "device": problem.device,
     }  # fmt: skip
-    run = store.begin_run("tune", parts.settings.model_dump(mode="json"), record)
+    run = store.begin_run("tune", parts.settings.to_dict(), record)
     contexts = {"training": store.context("training", problem.training_identity)}
     for place, shape in enumerate(shapes):
         accuracy = 99.5 - 6 / shape.depth - 1.2 / float(shape.width) ** 0.5 + rng.gauss(0, 0.15)

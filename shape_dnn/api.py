@@ -65,7 +65,7 @@ def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> R
                 with blame(observer):
                     observer.notify(event)
 
-        tell(SearchStarted(parts.settings.model_dump(mode="json"), len(parts.shapes)))
+        tell(SearchStarted(parts.settings.to_dict(), len(parts.shapes)))
         if parts.table is None:
             result, weights = _search(parts, tell)
         else:
@@ -153,7 +153,7 @@ def _check_report(path: Path) -> None:
 def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
     for metric in sorted(parts.metrics_in_question - {"accuracy"}):
         parts.replay.measure(metric, parts.shapes)  # so that a column the goal lacks shows at once
-    arch = parts.settings.arch if "arch" in parts.settings.model_fields_set else None
+    arch = parts.settings.arch if "arch" in parts.settings.given else None
     facts = together(parts.replays)
     if dry_run:
         answer = tuning.plan(parts.shapes, parts.query, parts.modelling, facts)
@@ -237,7 +237,7 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
 @contextmanager
 def _recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Study]) -> Iterator[None]:
     """Keep in the study that a command works on it, and how it ended."""
-    number = store.begin_run(command, parts.settings.model_dump(mode="json"), _problem_record(parts))
+    number = store.begin_run(command, parts.settings.to_dict(), _problem_record(parts))
     state = "interrupted"
     try:
         yield

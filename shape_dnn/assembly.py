@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shape_dnn import goal_expressions
 from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, check_consistent
@@ -30,13 +30,15 @@ from shape_dnn.kinds import (
     Workload,
 )
 from shape_dnn.plugins import KINDS, Loaded, Registry, parse_option
-from shape_dnn.problem import Problem
 from shape_dnn.recipes import PRECISIONS, Recipe
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape, exact
 from shape_dnn.space import DesignSpace, Range
 from shape_dnn.tables import Replay, Table
 from shape_dnn.tuning import Modelling, Query
+
+if TYPE_CHECKING:
+    from shape_dnn.problem import Problem
 
 SHARED_OPTIONS = ("seed", "data_dir", "batch_size")
 """Plugin options that take the setting of the same name unless they are given themselves."""
@@ -370,6 +372,8 @@ class Assembly:
     @cached_property
     def problem(self) -> Problem:
         """What determines the facts of a study."""
+        from shape_dnn.problem import Problem
+
         settings, dataset = self.settings, self.dataset.instance
         architecture = self.architecture.instance
         with blame(dataset):
@@ -418,7 +422,7 @@ class Assembly:
     @cached_property
     def workload_of_table(self) -> Workload | None:
         """What closed forms are computed for in a replay; None unless the user names architecture and dataset."""
-        if not {"arch", "dataset"} <= self.settings.model_fields_set:
+        if not {"arch", "dataset"} <= self.settings.given:
             return None
         self._check_shapes_of_table()
         dataset = self.dataset.instance

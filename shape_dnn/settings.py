@@ -1,133 +1,200 @@
-"""Every setting of a search, in one place: the flags of the command, the keys of a YAML file and of ``tune()``."""
+"""Every setting of a search, in one place: the flags of the command, the keys of a YAML file and of ``tune()``.
+
+Standard library only: questions to a study are answered in less time than validation libraries take to be imported.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
 from shape_dnn.errors import UsageError
 
+T = TypeVar("T")
 
-def _text(value: object) -> object:
-    """Accept numbers, fractions and ranges where their text is meant."""
-    plain = not isinstance(value, bool | str | list | tuple | dict) and value is not None
-    text = str(value) if plain else value
-    if isinstance(text, str) and ("\0" in text or not text.strip()):
-        raise ValueError("it should be text, and is empty or has a NUL character")
+
+@dataclass(frozen=True)
+class Kind:
+    """What values a setting takes.
+
+    Attributes:
+        read: makes a value of what the user gave, often text; raises a ValueError that says what it should be.
+        metavar: what stands for a value in the help of the command.
+    """
+
+    read: Callable[[object], object]
+    metavar: str = "NAME"
+
+
+def _text(value: object) -> str:
+    """Accept text, and numbers, fractions and ranges where their text is meant."""
+    if value is None or isinstance(value, bool | list | tuple | Mapping):
+        raise ValueError("text")
+    text = str(value)
+    if "\0" in text or not text.strip():
+        raise ValueError("text, and is empty or has a NUL character")
     return text
 
 
-def _texts(value: object) -> object:
-    """Accept a mapping for ``NAME=VALUE`` pairs, and a single text for a list of one."""
+def _texts(value: object) -> tuple[str, ...]:
+    """Accept a list of texts, a single one, and a mapping for ``NAME=VALUE`` pairs."""
     if isinstance(value, Mapping):
         return tuple(f"{name}={item}" for name, item in value.items())
-    if isinstance(value, str):
-        return (_text(value),)
-    return tuple(map(_text, value)) if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return tuple(map(_text, value))
+    return (_text(value),)
 
 
-def _names(value: object) -> object:
+def _names(value: object) -> tuple[str, ...]:
     """Accept names separated by commas, and lists of such texts."""
-    texts = (value,) if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-        return value
-    return tuple(name.strip() for text in texts for name in text.split(","))
+    return tuple(name.strip() for text in _texts(value) for name in text.split(","))
 
 
-Text = Annotated[str, BeforeValidator(_text)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+def _flag(value: object) -> bool:
+    """Accept true and false, and words for them."""
+    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    word = str(value).strip().lower()
+    if word not in words:
+        raise ValueError("true or false")
+    return words[word]
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+def _whole(least: int, most: float = math.inf) -> Kind:
+    """Accept whole numbers in a range."""
+
+    def read(value: object) -> int:
+        text = str(value).strip().removesuffix(".0")
+        number = int(text) if re.fullmatch("[-+]?[0-9]{1,30}", text) else least - 1
+        if isinstance(value, bool) or not least <= number <= most:
+            raise ValueError(f"a whole number from {least}" + (f" to {most}" if most < math.inf else ""))
+        return number
+
+    return Kind(read, "N")
 
 
-class Settings(BaseModel):
-    """The settings of a search. Text is read when it is used, in the notation of the command line."""
+def _real(least: float, *, or_equal: bool) -> Kind:
+    """Accept finite numbers above, or from, a least one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    def read(value: Any) -> float:
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (ValueError, TypeError, OverflowError):
+            number = math.nan
+        if not (math.isfinite(number) and (number > least or (or_equal and number == least))):
+            raise ValueError(f"a number {'from' if or_equal else 'above'} {least:g}")
+        return number
 
-    arch: Text = Field("wrn", description="Architecture.")
-    dataset: Text = Field("digits", description="Dataset.")
-    data_dir: Text | None = Field(None, description="Directory with the files of the dataset.")
-    depth: Text | None = Field(None, description="Range of depths, MIN:MAX:STEP with MAX excluded.")
-    width: Text | None = Field(None, description="Range of widths, MIN:MAX:STEP with MAX excluded; 1/16 is exact.")
-    max_size: Text | None = Field(
-        None, description="Largest size, for example 2MB (parameters and batch-norm buffers)."
-    )
-    max_latency: Text | None = Field(None, description="Longest forward pass of a batch, for example 4ms.")
-    max_energy: Text | None = Field(None, description="Most energy of a batch, for example 3J.")
-    min_accuracy: Text | None = Field(None, description="Lowest accuracy, for example 95%.")
-    max: Texts = Field((), description="METRIC=VALUE, an upper limit on any metric; repeatable.")
-    min: Texts = Field((), description="METRIC=VALUE, a lower limit on any metric; repeatable.")
-    goal: Text | None = Field(
+    return Kind(read, "X")
+
+
+def _one_of(*words: str) -> Kind:
+    """Accept one of some words."""
+
+    def read(value: object) -> str:
+        if value not in words:
+            raise ValueError(" or ".join(map(repr, words)))
+        return str(value)
+
+    return Kind(read, "|".join(words))
+
+
+TEXT, TEXTS, NAMES, FLAG = Kind(_text), Kind(_texts), Kind(_names), Kind(_flag, "")
+
+
+def _setting(default: T, description: str, kind: Kind = TEXT) -> T:
+    """Declare a setting, with None for a default if it may be left open."""
+    declared: T = dataclasses.field(default=default, metadata={"description": description, "kind": kind})
+    return declared
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a search. Text is read when it is used, in the notation of the command line.
+
+    ``given`` holds the names of those that the user gave.
+    """
+
+    arch: str = _setting("wrn", "Architecture.")
+    dataset: str = _setting("digits", "Dataset.")
+    data_dir: str | None = _setting(None, "Directory with the files of the dataset.")
+    depth: str | None = _setting(None, "Range of depths, MIN:MAX:STEP with MAX excluded.")
+    width: str | None = _setting(None, "Range of widths, MIN:MAX:STEP with MAX excluded; 1/16 is exact.")
+    max_size: str | None = _setting(None, "Largest size, for example 2MB (parameters and batch-norm buffers).")
+    max_latency: str | None = _setting(None, "Longest forward pass of a batch, for example 4ms.")
+    max_energy: str | None = _setting(None, "Most energy of a batch, for example 3J.")
+    min_accuracy: str | None = _setting(None, "Lowest accuracy, for example 95%.")
+    max: tuple[str, ...] = _setting((), "METRIC=VALUE, an upper limit on any metric; repeatable.", TEXTS)
+    min: tuple[str, ...] = _setting((), "METRIC=VALUE, a lower limit on any metric; repeatable.", TEXTS)
+    goal: str | None = _setting(
         None,
-        description="What makes the best shape: a metric, an expression such as 'latency + 0.2*energy', or several in "
+        "What makes the best shape: a metric, an expression such as 'latency + 0.2*energy', or several in "
         "order, accuracy:0.5,size; without it all that comply are returned.",
     )
-    pareto: Names = Field((), description="METRIC,METRIC, return the shapes that no other beats in all of them.")
-    strategy: Text = Field("standard", description="How many shapes to train, by the size of the space.")
-    train: Text | None = Field(None, description="Number or percentage of shapes to train instead, 12 or 20%.")
-    sampler: Text = Field("active", description="Which shapes to train.")
-    model: Text = Field("log-linear", description="Accuracy model that predicts the others.")
-    confidence: Text | None = Field(
+    pareto: tuple[str, ...] = _setting(
+        (), "METRIC,METRIC, return the shapes that no other beats in all of them.", NAMES
+    )
+    strategy: str = _setting("standard", "How many shapes to train, by the size of the space.")
+    train: str | None = _setting(None, "Number or percentage of shapes to train instead, 12 or 20%.")
+    sampler: str = _setting("active", "Which shapes to train.")
+    model: str = _setting("log-linear", "Accuracy model that predicts the others.")
+    confidence: str | None = _setting(
         None,
-        description="Train until the answer stands with this probability, and list what complies with it; "
+        "Train until the answer stands with this probability, and list what complies with it; "
         "by default 0.95 with the sampler active, and expected accuracies alone with others.",
     )
-    batch_size: int = Field(1, ge=1, lt=2**31, description="Images in a measured forward pass.")
-    device: Text = Field("auto", description="Where to train and measure: cpu, cuda, cuda:1, or auto.")
-    recipe: Literal["short", "paper"] = Field("short", description="Training recipe: quick, or that of the paper.")
-    epochs: int | None = Field(None, ge=1, description="Epochs of a training instead of the recipe's.")
-    lr: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="Highest learning rate instead of the recipe's."
+    batch_size: int = _setting(1, "Images in a measured forward pass.", _whole(1, 2**31 - 1))
+    device: str = _setting("auto", "Where to train and measure: cpu, cuda, cuda:1, or auto.")
+    recipe: Literal["short", "paper"] = _setting(
+        "short", "Training recipe: quick, or that of the paper.", _one_of("short", "paper")
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="Seed of everything random.")
-    seeds: int = Field(1, ge=1, le=1000, description="Trainings of each shape, with seeds from --seed on.")
-    protocol: Literal["validation", "paper"] = Field(
-        "validation", description="Judge epochs on held-out training images, or on the test set as in the paper."
+    epochs: int | None = _setting(None, "Epochs of a training instead of the recipe's.", _whole(1))
+    lr: float | None = _setting(None, "Highest learning rate instead of the recipe's.", _real(0, or_equal=False))
+    seed: int = _setting(0, "Seed of everything random.", _whole(0, 2**63 - 1))
+    seeds: int = _setting(1, "Trainings of each shape, with seeds from --seed on.", _whole(1, 1000))
+    protocol: Literal["validation", "paper"] = _setting(
+        "validation",
+        "Judge epochs on held-out training images, or on the test set as in the paper.",
+        _one_of("validation", "paper"),
     )
-    transfer: Text | None = Field(
+    transfer: str | None = _setting(
         None,
-        description="Verify by trainings that start from the weights of a smaller shape and take this part of the "
+        "Verify by trainings that start from the weights of a smaller shape and take this part of the "
         "epochs, 1/4; by default from scratch.",
     )
-    executor: Text = Field("local", description="Where trainings run.")
-    workers: int | None = Field(
-        None, ge=1, description="Trainings at once; by default one per core, as far as memory allows."
+    executor: str = _setting("local", "Where trainings run.")
+    workers: int | None = _setting(
+        None, "Trainings at once; by default one per core, as far as memory allows.", _whole(1)
     )
-    terminator: Text = Field("none", description="Which trainings are stopped early.")
-    observer: Texts = Field((), description="Who else is told what happens; repeatable.")
-    meter: Texts = Field((), description="METRIC=NAME, another meter for a metric; repeatable.")
-    fit_depths: int | None = Field(
+    terminator: str = _setting("none", "Which trainings are stopped early.")
+    observer: tuple[str, ...] = _setting((), "Who else is told what happens; repeatable.", TEXTS)
+    meter: tuple[str, ...] = _setting((), "METRIC=NAME, another meter for a metric; repeatable.", TEXTS)
+    fit_depths: int | None = _setting(
         None,
-        ge=3,
-        description="Measure only this many depths of each width where a line in depth predicts the others within 3 %.",
+        "Measure only this many depths of each width where a line in depth predicts the others within 3 %.",
+        _whole(3),
     )
-    option: Texts = Field((), description="KIND.OPTION=VALUE, an option of a plugin or the recipe; repeatable.")
-    plugin: Texts = Field((), description="Python file that declares plugins; repeatable.")
-    study: Text = Field("shape-dnn-study", description="Directory that remembers everything measured and trained.")
-    report: Text | None = Field(
-        None, description="HTML file that shows the outcome; by default report.html in the study, for a replay none."
+    option: tuple[str, ...] = _setting((), "KIND.OPTION=VALUE, an option of a plugin or the recipe; repeatable.", TEXTS)
+    plugin: tuple[str, ...] = _setting((), "Python file that declares plugins; repeatable.", TEXTS)
+    study: str = _setting("shape-dnn-study", "Directory that remembers everything measured and trained.")
+    report: str | None = _setting(
+        None, "HTML file that shows the outcome; by default report.html in the study, for a replay none."
     )
-    retry_failed: bool = Field(default=False, description="Train shapes again whose training failed before.")
-    checkpoint_minutes: float = Field(
-        1.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="Least time between two checkpoints of a training; 0 for every epoch.",
+    retry_failed: bool = _setting(False, "Train shapes again whose training failed before.", FLAG)
+    checkpoint_minutes: float = _setting(
+        1.0, "Least time between two checkpoints of a training; 0 for every epoch.", _real(0, or_equal=True)
     )
-    hang_minutes: float = Field(
+    hang_minutes: float = _setting(
         10.0,
-        gt=0,
-        allow_inf_nan=False,
-        description="Time without a sign of life after which a training is ended and tried once more.",
+        "Time without a sign of life after which a training is ended and tried once more.",
+        _real(0, or_equal=False),
     )
-    remeasure: bool = Field(
-        default=False, description="Measure again what was disturbed, imprecise or came to no value before."
-    )
-    replay: Text | None = Field(None, description="CSV table whose accuracies are looked up instead of trained.")
+    remeasure: bool = _setting(False, "Measure again what was disturbed, imprecise or came to no value before.", FLAG)
+    replay: str | None = _setting(None, "CSV table whose accuracies are looked up instead of trained.")
+    given: frozenset[str] = dataclasses.field(default=frozenset(), compare=False, repr=False)
 
     @classmethod
     def create(cls, values: Mapping[str, Any]) -> Settings:
@@ -136,23 +203,55 @@ class Settings(BaseModel):
         Raises:
             UsageError: names the first setting that is unknown or has an impossible value.
         """
-        unknown = sorted(set(values) - set(cls.model_fields))
+        unknown = sorted(set(values) - set(SETTINGS))
         if unknown:
             raise UsageError(unknown_setting(unknown[0]), setting=unknown[0])
-        try:
-            return cls.model_validate(dict(values))
-        except ValidationError as error:
-            first = error.errors()[0]
-            setting = str(first["loc"][0])
-            message = first["msg"].replace("Input should", "it should", 1).removeprefix("Value error, ")
-            raise UsageError(f"{first['input']!r} is not accepted: {message}", setting=setting) from None
+        read: dict[str, Any] = {}
+        for name, setting in SETTINGS.items():
+            if name in values and not (values[name] is None and setting.default is None):
+                try:
+                    read[name] = setting.kind.read(values[name])
+                except ValueError as error:
+                    message = f"{values[name]!r} is not accepted: it should be {error}"
+                    raise UsageError(message, setting=name) from None
+        return cls(**read, given=frozenset(values))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every setting by name, as JSON values."""
+        values = {name: getattr(self, name) for name in SETTINGS}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def changed(self) -> dict[str, Any]:
+        """Return those settings that are not as they are by default, as JSON values."""
+        return {name: value for name, value in self.to_dict().items() if getattr(self, name) != SETTINGS[name].default}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is declared of a setting.
+
+    Attributes:
+        default: its value unless the user gives one.
+        description: a line for the help of the command.
+        kind: what values it takes.
+    """
+
+    default: object
+    description: str
+    kind: Kind
+
+
+SETTINGS: Mapping[str, Setting] = {
+    field.name: Setting(field.default, **field.metadata) for field in dataclasses.fields(Settings) if field.metadata
+}
+"""Every setting by name, in the order of the help."""
 
 
 def unknown_setting(name: str) -> str:
     """Say that there is no such setting, and which one may be meant."""
     import difflib
 
-    known = sorted(Settings.model_fields)
+    known = sorted(SETTINGS)
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
     return f"there is no setting {name!r}; {hint}"

@@ -138,7 +138,10 @@ def _compare(
             for text in base.option
             if (flag := text.partition(".")[0]) not in names or _has_option(registry, flag, names[flag], text)
         )
-        parts = Assembly(base.model_copy(update={**names, "option": options, "seed": seed}), registry)
+        parts = Assembly(
+            dataclasses.replace(base, strategy=strategy, sampler=sampler, model=model, option=options, seed=seed),
+            registry,
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a poor fit shows in its error, which is what is asked for
             answer = tuning.search(parts.shapes, parts.query, parts.modelling, parts.replay)

@@ -34,7 +34,7 @@ from shape_dnn.builtin.datasets.imagenet32 import ImageNet32
 from shape_dnn.builtin.datasets.mnist import Mnist
 from shape_dnn.cli.config import gather
 from shape_dnn.errors import StudyError
-from shape_dnn.settings import Settings
+from shape_dnn.settings import SETTINGS
 from shape_dnn.store import FILE_NAME, Store
 from shape_dnn.tables import Table
 
@@ -96,7 +96,7 @@ ODD = st.one_of(
 )
 VALUES = st.one_of(ODD, st.lists(ODD, max_size=3), st.dictionaries(st.text(max_size=8), ODD, max_size=3))
 # Settings that name a file to run or to write, or an observer that writes one, say nothing about reading.
-NAMES = sorted(set(Settings.model_fields) - {"plugin", "study", "observer"})
+NAMES = sorted(set(SETTINGS) - {"plugin", "study", "observer"})
 
 
 @given(st.dictionaries(st.one_of(st.sampled_from(NAMES), st.text(max_size=8)), VALUES, max_size=5))

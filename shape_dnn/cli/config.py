@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from shape_dnn.errors import UsageError
-from shape_dnn.settings import Settings, unknown_setting
+from shape_dnn.settings import SETTINGS, Settings, unknown_setting
 
 PREFIX = "SHAPE_DNN_"
 NOT_SETTINGS = ("SHAPE_DNN_PLUGINS", "SHAPE_DNN_CONFIG", "SHAPE_DNN_FORMAT", "SHAPE_DNN_QUIET", "SHAPE_DNN_VERBOSE")
@@ -56,7 +56,7 @@ class Gathered:
         import yaml
 
         lines = []
-        for name, value in self.settings().model_dump(mode="json").items():
+        for name, value in self.settings().to_dict().items():
             text = yaml.safe_dump({name: value}, default_flow_style=True, width=10_000).strip()[1:-1]
             lines.append(f"{text}  # {self.origins.get(name, 'default')}")
         return "\n".join(lines)
@@ -71,7 +71,7 @@ def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the flags of settings to a command, all of them by default."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        for name in reversed(names or tuple(Settings.model_fields)):
+        for name in reversed(names or tuple(SETTINGS)):
             function = _option(name)(function)
         return function
 
@@ -79,10 +79,10 @@ def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def _option(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    declared = Settings.model_fields[name]
+    declared = SETTINGS[name]
     flags = [flag_of(name)] + (["--option"] if name == "option" else [])
     default = declared.default
-    help_text = declared.description or ""
+    help_text = declared.description
     if default not in (None, (), False):
         help_text += f" [default: {default}]"
     if isinstance(default, bool):
@@ -108,14 +108,12 @@ def _metavar(name: str) -> str:
         "data_dir": "DIR",
         "study": "DIR",
         "report": "FILE.html",
-        "recipe": "short|paper",
-        "protocol": "validation|paper",
     }
     if name in special:
         return special[name]
     if name.startswith(("max_", "min_")):
         return "LIMIT"
-    return "N" if Settings.model_fields[name].annotation in (int, int | None) else "VALUE" if name == "lr" else "NAME"
+    return SETTINGS[name].kind.metavar
 
 
 def gather(flags: Mapping[str, Any], config: str | None, environ: Mapping[str, str] | None = None) -> Gathered:
@@ -138,10 +136,10 @@ def gather(flags: Mapping[str, Any], config: str | None, environ: Mapping[str, s
         name = variable.removeprefix(PREFIX).lower()
         if not variable.startswith(PREFIX) or variable in NOT_SETTINGS or not text:
             continue
-        if name not in Settings.model_fields:
+        if name not in SETTINGS:
             warnings.warn(f"environment variable {variable} is ignored: {unknown_setting(name)}", stacklevel=2)
             continue
-        several = isinstance(Settings.model_fields[name].default, tuple)
+        several = isinstance(SETTINGS[name].default, tuple)
         gathered.values[name] = [part.strip() for part in text.split(",")] if several else text
         gathered.origins[name] = variable
     for name, value in flags.items():

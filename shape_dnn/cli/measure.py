@@ -47,7 +47,9 @@ def command(metrics: str, config: str | None, output: str, quiet: bool, verbose:
     progress = None if talkative is None else Progress(verbose=talkative)
     gathered.origins["metrics"] = "--metrics"
     with gathered.named(), results_only(), progress or nullcontext():
-        measured = measure(names, notify=progress or ignore, **settings.model_dump(exclude_unset=True))
+        measured = measure(
+            names, notify=progress or ignore, **{name: getattr(settings, name) for name in settings.given}
+        )
         if progress is not None:
             for name in names:
                 progress.tell_known(name, len(measured))

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from shape_dnn.errors import UsageError
-from shape_dnn.settings import Settings, unknown_setting
+from shape_dnn.settings import SETTINGS, unknown_setting
 
 PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 
@@ -44,7 +44,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         name = str(key.value).replace("-", "_")
         if name in values:
             raise UsageError(f"{where}: {name!r} was set before, at {origins[name]}")
-        if name not in Settings.model_fields:
+        if name not in SETTINGS:
             raise UsageError(f"{where}: {unknown_setting(name)}")
         value = _plain(path, node)
         if not (value in ("", "null", "~") and node.style is None):

@@ -295,7 +295,7 @@ def _plugins(parts: Assembly) -> list[tuple[str, str]]:
 
 def _history(known: Recollection) -> list[tuple[str, str]]:
     """Tell what was searched, with which versions, on which device."""
-    settings = known.parts.settings.model_dump(mode="json", exclude_defaults=True)
+    settings = known.parts.settings.changed()
     asked = ", ".join(f"{name} {value}" for name, value in settings.items() if name != "study")
     entries = [("Settings", asked or "all defaults"), ("State of the search", known.run.state)]
     entries += [(name, str(value)) for name, value in sorted(known.run.problem.items())]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from shape_dnn.errors import MeterError
 from shape_dnn.kinds import Workload
-from shape_dnn.measuring import nvml
 from shape_dnn.measuring.energy import EnergyMeter
 from shape_dnn.measuring.forward_pass import Numerics
 from shape_dnn.measuring.sensors import Recorder, Sensor
@@ -42,6 +41,8 @@ class NvmlEnergy(EnergyMeter):
         """
         if not workload.device.startswith("cuda"):
             raise MeterError(f"energy is measured on NVIDIA GPUs, and the device is {workload.device}; {ELSEWHERE}")
+        from shape_dnn.measuring import nvml
+
         return nvml.uuid_of(workload.device)
 
     def open_sensor(self, workload: Workload) -> Sensor:
