@@ -274,7 +274,7 @@ class Store:
         with self.decoding():
             return {
                 _shape(depth, width): Measurement(
-                    _number(value), _number(low), _number(high), str(status), _mapping(details)
+                    _number(value), *_interval(low, high), str(status), _mapping(details)
                 )
                 for depth, width, value, low, high, status, details in rows
             }
@@ -539,6 +539,13 @@ def _number(value: float | None, most: float = math.inf) -> float | None:
     if value is not None and not (isinstance(value, float | int) and 0 <= value <= most and value < math.inf):
         raise ValueError(f"a value is {value!r}")
     return value
+
+
+def _interval(low: float | None, high: float | None) -> tuple[float | None, float | None]:
+    """Return the ends of an interval."""
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"an interval is from {low!r} to {high!r}")
+    return _number(low), _number(high)
 
 
 def _numbers(text: str) -> dict[str, int]:
