@@ -291,14 +291,18 @@
     });
   }
 
+  // Between two charts the controls come first, and whatever else waits.
+  const idle = () => new Promise((done) => (window.requestIdleCallback ?? setTimeout)(done));
+
   async function start() {
     build();
     showAnswer(decide());
     if (names.length > 1) await drawFront();
     document.body.dataset.state = "ready";
+    await new Promise((done) => setTimeout(done, 1000)); // the first second is for the controls; the rest is further down
     for (const { id, spec } of charts) {
       if (!spec) continue;
-      await new Promise((done) => setTimeout(done)); // between two charts the controls come first
+      await idle();
       await draw(id, spec);
     }
     document.body.dataset.state = "complete";
