@@ -71,9 +71,7 @@ def main() -> None:
             right = 100 * sum(0.5 <= ratio <= 2 for ratio in ratios) / len(ratios)
             done = f"{100 * part[0]:3.0f} to {100 * part[1]:3.0f} % done"
             middle = statistics.median(ratios)
-            print(
-                f"{done}: {len(ratios):4} estimates, {right:5.1f} % within a factor of two, median shown / true {middle:.2f}"
-            )
+            print(f"{done}: {right:5.1f} % of {len(ratios)} within a factor of two, median shown / true {middle:.2f}")
     print(f"nothing shown after the first quarter: {watch.silent} times")
 
 

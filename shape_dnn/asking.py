@@ -85,13 +85,17 @@ class Recollection:
         wrong = sorted(set(settings) - allowed)
         if wrong:
             raise UsageError(f"cannot be changed by a question; it takes {', '.join(sorted(allowed))}", wrong[0])
+        fixed = [text for text in asked.option if not text.startswith(("goal.", "model."))]
+        if fixed:
+            message = f"{fixed[0]!r} cannot be changed by a question; it takes options of goal and model"
+            raise UsageError(message, setting="option")
         store = Store(Path(study), create=False)
         try:
             former = store.last_run()
             if former is None:
                 raise UsageError(f"nothing was searched in the study {str(study)!r} yet", setting="study")
             with store.decoding():
-                repeats = as_searched and not set(settings) & set(QUESTION)
+                repeats = as_searched and not set(settings) & set(QUESTION) - {"confidence", "model"}
                 kept = {k: v for k, v in former.settings.items() if k not in QUESTION or k == "model" or repeats}
                 plugins, given = list(map(str, kept["plugin"])), list(map(str, kept["option"]))
                 channels, height, width = map(int, former.problem["input_shape"])

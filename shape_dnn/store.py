@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -225,12 +226,14 @@ class Store:
 
     def images_directory(self, fingerprint: str) -> Path:
         """Return where the images lie that have this name by their content."""
-        return self.directory / "images" / fingerprint
+        with self.decoding():
+            return self.directory / "images" / _name(fingerprint)
 
     def weights_directory(self, context: int) -> Path:
         """Return where the weights of a family of trainings lie."""
         ((digest,),) = self._read("SELECT digest FROM context WHERE id = ?", context)
-        return self.directory / "weights" / str(digest)
+        with self.decoding():
+            return self.directory / "weights" / _name(digest)
 
     def weights_path(self, context: int, shape: Shape) -> Path:
         """Return where the weights of a trained shape lie."""
@@ -273,9 +276,7 @@ class Store:
         rows = self._read(query, context)
         with self.decoding():
             return {
-                _shape(depth, width): Measurement(
-                    _number(value), *_interval(low, high), str(status), _mapping(details)
-                )
+                _shape(depth, width): Measurement(_number(value), *_interval(low, high), str(status), _mapping(details))
                 for depth, width, value, low, high, status, details in rows
             }
 
@@ -539,6 +540,13 @@ def _number(value: float | None, most: float = math.inf) -> float | None:
     if value is not None and not (isinstance(value, float | int) and 0 <= value <= most and value < math.inf):
         raise ValueError(f"a value is {value!r}")
     return value
+
+
+def _name(digest: object) -> str:
+    """Return a digest as the name of a directory; a study of a stranger may have anything in its place."""
+    if not (isinstance(digest, str) and re.fullmatch("[0-9a-f]{32}", digest)):
+        raise ValueError(f"a digest is {digest!r:.60}")
+    return digest
 
 
 def _interval(low: float | None, high: float | None) -> tuple[float | None, float | None]:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -25,7 +26,6 @@ from shape_dnn import (
     ExportError,
     LabelledImages,
     NothingCompliesError,
-    PluginError,
     Result,
     Shape,
     UsageError,
@@ -34,6 +34,7 @@ from shape_dnn import (
     tune,
 )
 from shape_dnn.builtin.datasets.digits import Digits
+from shape_dnn.errors import StudyError
 from shape_dnn.exporting import files
 from shape_dnn.splits import Part
 
@@ -216,7 +217,7 @@ def test_a_better_shape_that_was_not_trained_is_named() -> None:
         (["--shape", "10,0"], "--shape: '10,0' is not a shape"),
         (["--formats", "gif"], "--formats: 'gif' is not a format; accepted are safetensors, pt2, onnx"),
         (["--max-size", "1MB"], "--goal: nothing says which shape is the best; give a goal, or name one by --shape"),
-        (["--output", "taken"], "--output: 'taken' holds something else than an export (no card.json)"),
+        (["--output", "taken"], "--output: 'taken' holds something else than an export (a card.json and its files)"),
         (["--output", "file"], "--output: 'file' holds something else"),
         (["--output", "file/below"], "--output: cannot write 'file/below': "),
     ],
@@ -232,6 +233,56 @@ def test_bad_input_is_one_clear_line_and_loses_nothing(
     assert message in ran.error
     assert Path("taken/notes").read_text() == Path("file").read_text() == "mine"
     assert ran.out == ""
+
+
+def test_nothing_but_a_former_export_is_ever_replaced(
+    searched: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, content in [("foreign", '{"my": "card game"}'), ("more", None), ("nested", None)]:
+        out = Path(name)
+        if content is None:
+            export(searched[0], out, shape="10,1/4", formats=["safetensors"])
+            (out / "inner").mkdir() if name == "nested" else (out / "thesis.txt").write_text("mine")
+        else:
+            out.mkdir()
+            (out / "card.json").write_text(content)
+        before = sorted(path.name for path in out.iterdir())
+        with pytest.raises(UsageError, match="holds something else than an export"):
+            export(searched[0], out, shape="10,1/2", formats=["safetensors"])
+        assert sorted(path.name for path in out.iterdir()) == before
+    monkeypatch.chdir("foreign")
+    for here in (".", ".."):
+        with pytest.raises(UsageError, match="is, or holds, the working directory"):
+            export(searched[0], here, shape="10,1/2", formats=["safetensors"])
+
+
+def test_a_link_is_written_through_and_one_that_leads_nowhere_is_named(searched: tuple[Path, Result]) -> None:
+    out = export(searched[0], "out", shape="10,1/4", formats=["safetensors"])
+    Path("link").symlink_to("out")
+    export(searched[0], "link", shape="10,1/2", formats=["safetensors"])
+    assert Path("link").is_symlink()
+    assert card_of(out)["shape"]["fraction"] == "1/2"
+    Path("loop").symlink_to("loop")
+    for wrong in ("loop", "a\0b", "x" * 300):
+        with pytest.raises(UsageError, match="cannot write "):
+            export(searched[0], wrong, shape="10,1/2", formats=["safetensors"])
+
+
+def test_files_for_strangers_have_no_paths_of_this_machine(exported: Path) -> None:
+    own = str(Path(torch.__file__).parents[1]).encode(), str(Path(files.__file__).parent).encode(), b"site-packages"
+    with zipfile.ZipFile(exported / "model.pt2") as archive:
+        program = b"".join(archive.read(name) for name in archive.namelist())
+    for content in (program, (exported / "model.onnx").read_bytes(), (exported / "card.json").read_bytes()):
+        assert not [path for path in own if path in content]
+
+
+def test_a_question_keeps_the_goal_of_the_search_until_limits_are_given(searched: tuple[Path, Result]) -> None:
+    out = export(searched[0], "out", confidence="0.9", formats="safetensors")
+    assert card_of(out)["shape"]["depth"] == getattr(searched[1].best, "depth", None)
+    with pytest.raises(UsageError, match="max: contradicts --shape"):
+        export(searched[0], "out", shape="10,1/4", max={"latency": 1})
+    with pytest.raises(UsageError, match=r"option: 'dataset.limit=5' cannot be changed by a question"):
+        export(searched[0], "out", option={"dataset.limit": 5})
 
 
 def test_there_must_be_a_study_and_a_search(shape_dnn: Callable[..., Any]) -> None:
@@ -295,8 +346,55 @@ def test_images_that_are_gone_are_read_anew_and_others_are_refused(
     shutil.rmtree(study / "images")
     train, test = Digits().load()
     monkeypatch.setattr(Digits, "load", lambda _: (train.take(np.arange(500)), test))
-    with pytest.raises(ExportError, match="dataset 'digits' has changed since, and the study has no copy"):
+    with pytest.raises(ExportError, match="the study has no images in .*, and dataset 'digits' has changed since"):
         export(study, "other")
+
+
+def test_damaged_images_are_not_taken_for_those_of_the_training(study: Path) -> None:
+    (path,) = study.glob("images/*/train-images.npy")
+    good = np.load(path)
+    for content in (b"junk", b""):
+        path.write_bytes(content)
+        with pytest.raises(ExportError, match="are damaged, or not those .*; delete that folder"):
+            export(study, "out", formats=["safetensors"])
+    for images in (np.zeros((len(good), 3, 5, 5)), good[:-1], good[:0], 255 - good):
+        np.save(path, images)
+        with pytest.raises(ExportError, match="are damaged, or not those .*; delete that folder"):
+            export(study, "out", formats=["safetensors"])
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("architecture", 3), ("recipe", 5), ("protocol", "evil"), ("seed", "x"), ("validation_fraction", []),
+     ("classes", None), ("dataset", "../../outside"), ("donor", 7)],
+)  # fmt: skip
+def test_a_study_of_a_stranger_leads_nowhere(study: Path, key: str, value: object) -> None:
+    with sqlite3.connect(study / "study.sqlite") as connection:
+        ((identity,),) = connection.execute("SELECT identity FROM context WHERE kind = 'training'").fetchall()
+        changed = json.dumps({**json.loads(identity), key: value})
+        connection.execute("UPDATE context SET identity = ? WHERE kind = 'training'", (changed,))
+    connection.close()
+    with pytest.raises(StudyError, match="is damaged"):
+        export(study, "out", shape="10,1/4", formats=["safetensors"])
+    with sqlite3.connect(study / "study.sqlite") as connection:
+        connection.execute("UPDATE context SET digest = '../../outside' WHERE kind = 'training'")
+    connection.close()
+    with pytest.raises(StudyError, match="is damaged: .*a digest is '../../outside'"):
+        export(study, "out", shape="10,1/4", formats=["safetensors"])
+
+
+def test_an_export_downloads_nothing(study: Path, tmp_path: Path) -> None:
+    with sqlite3.connect(study / "study.sqlite") as connection:
+        ((settings,),) = connection.execute("SELECT settings FROM run").fetchall()
+        changed = {**json.loads(settings), "dataset": "mnist", "data_dir": str(tmp_path / "fetched"),
+                   "option": ["dataset.download=true"]}  # fmt: skip
+        connection.execute("UPDATE run SET settings = ?", (json.dumps(changed),))
+    connection.close()
+    shutil.rmtree(study / "images")
+    with pytest.raises(ExportError, match="the study has no images in .*, and an export downloads nothing"):
+        export(study, "out", shape="10,1/4", formats=["safetensors"])
+    assert not (tmp_path / "fetched").exists()
 
 
 def test_a_study_of_a_former_version_has_no_names_of_classes(study: Path) -> None:
@@ -344,11 +442,12 @@ def test_an_architecture_that_cannot_be_traced_keeps_its_weights_and_is_read_bac
     ran = shape_dnn("export", "s", "--plugin", "picky.py", "--output", "out")
     assert ran.status == 4
     assert "the network cannot be written as torch.export: " in ran.error
+    assert len(ran.err.splitlines()) == 1, ran.err
     assert "--formats leaves formats out" in ran.error
     assert not Path("out").exists()
     out = export("s", "out", plugin="picky.py", formats=["safetensors"])
     assert load(out, plugin="picky.py")(torch.rand(5, 1, 8, 8)).shape == (5, 10)
-    with pytest.raises(UsageError, match="no architecture is called 'picky'"):
+    with pytest.raises(ExportError, match=r"card.json': no architecture is called 'picky'.*name that file as plugin"):
         load(out)
     Path("picky.py").write_text(PEOPLE.replace(".relu()", ".tanh()"))
     with pytest.raises(ExportError, match=r"architecture 'picky' is 'file .*' here, and it was 'file .*' when"):
@@ -425,13 +524,27 @@ def test_what_cannot_be_read_back_says_why(copy: Path) -> None:
         ("[]", r"card.json' cannot be used: TypeError"),
         (json.dumps({**card, "architecture": {}}), r"card.json' cannot be used: KeyError"),
         (json.dumps({**card, "shape": {"depth": 10, "fraction": "x"}}), "cannot be used: ValueError"),
-        (json.dumps({**card, "shape": {**card["shape"], "depth": 34}}), "cannot be used: RuntimeError"),
+        (json.dumps({**card, "format": 99}), "card.json' is of format 99; this version reads 1"),
+        (json.dumps({**card, "shape": {**card["shape"], "depth": 11}}), "Wide ResNet has no shape"),
+        (json.dumps({**card, "shape": {**card["shape"], "depth": 10000}}), "it stores .* values, and a network of"),
+        (json.dumps({**card, "shape": {**card["shape"], "fraction": "1000"}}), "it stores .* values, and a network of"),
+        (json.dumps({**card, "output": {"shape": ["batch", 10**9]}}), "is not a whole number from 1 to"),
+        (json.dumps({**card, "input": {"shape": ["batch", 1, 10**6, 10**6]}}), "is not a whole number from 1 to"),
+        (json.dumps({**card, "input": {"shape": ["batch", 1.9, 8, 8]}}), "is not a whole number from 1 to"),
+        (json.dumps({**card, "class_names": ["a", "b"]}), "its class_names are not the names of 10 classes"),
+        *[
+            (
+                json.dumps({**card, "normalisation": {"mean": mean, "std": std}}),
+                "its normalisation is not that of images",
+            )
+            for mean, std in [([0], [0]), ([0], [float("nan")]), ([], []), ([0, 0, 0], [1, 1, 1]), ([0], [-1])]
+        ],
     ]:
         (copy / "card.json").write_text(content)
         with pytest.raises(ExportError, match=message):
             load(copy)
     (copy / "card.json").write_text(json.dumps({**card, "architecture": {**card["architecture"], "name": "densenet2"}}))
-    with pytest.raises((PluginError, UsageError), match="no architecture is called 'densenet2'"):
+    with pytest.raises(ExportError, match="no architecture is called 'densenet2'"):
         load(copy)
     (copy / "card.json").write_text(json.dumps(card))
     (copy / "model.safetensors").unlink()

@@ -32,9 +32,9 @@ def command(study: str, shape: str | None, output: str | None, formats: str | No
 
     from shape_dnn.exporting import CARD, FORMATS, export
 
-    names = FORMATS if formats is None else [name.strip() for name in formats.split(",")]
+    wanted = tuple(FORMATS) if formats is None else formats
     with gathered.named(), results_only():
-        directory = export(study, output, shape=shape, formats=tuple(names), **gathered.values)
+        directory = export(study, output, shape=shape, formats=wanted, **gathered.values)
     card = json.loads((directory / CARD).read_text(encoding="utf-8"))
     click.echo(_describe(card), err=True)
     for path in sorted(directory.iterdir()):

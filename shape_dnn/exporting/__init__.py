@@ -24,7 +24,7 @@ def export(
     output: str | Path | None = None,
     *,
     shape: str | tuple[int, Any] | None = None,
-    formats: Sequence[str] = tuple(FORMATS),
+    formats: str | Sequence[str] = tuple(FORMATS),
     **settings: Any,
 ) -> Path:
     """Write a trained network of a study as files that work without it: nothing is trained.
@@ -50,19 +50,23 @@ def export(
         NothingCompliesError: no trained shape meets the limits.
         ExportError: the weights are gone, a format cannot hold the network, or a file computes something else.
     """
-    unknown = sorted(set(formats) - set(FORMATS))
+    wanted = [name.strip() for name in formats.split(",")] if isinstance(formats, str) else list(formats)
+    unknown = sorted(set(wanted) - set(FORMATS))
     if unknown:
         raise UsageError(f"{unknown[0]!r} is not a format; accepted are {', '.join(FORMATS)}", setting="formats")
 
-    from shape_dnn.asking import Recollection
+    from shape_dnn.asking import QUESTION, Recollection
     from shape_dnn.exporting import choice, files
     from shape_dnn.exporting.card import describe
 
+    asked = sorted(set(settings) & set(QUESTION))
+    if shape is not None and asked:
+        raise UsageError("contradicts --shape, which says what to export whatever complies", setting=asked[0])
     with Recollection.open(study, settings, as_searched=True) as known:
         chosen = choice.best(known) if shape is None else choice.named(shape)
         trained = choice.training_of(known, chosen)
         directory = known.store.directory / "export" / trained.weights.stem if output is None else Path(output)
-        files.write(trained, describe(known, trained), directory, [name for name in FORMATS if name in formats])
+        files.write(trained, describe(known, trained), directory, [name for name in FORMATS if name in wanted])
     if shape is None and (rival := choice.untrained_rival(known, chosen)) is not None:
         warnings.warn(
             f"{rival} is predicted to be better than {chosen}, and was not trained; shape-dnn tune would", stacklevel=2

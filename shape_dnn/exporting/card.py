@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from shape_dnn.result import ALWAYS_SHOWN
 if TYPE_CHECKING:
     from shape_dnn.asking import Recollection
     from shape_dnn.exporting.choice import Trained
+    from shape_dnn.shape import Shape
 
 FORMAT = 1
 """Version of the format of cards."""
@@ -24,7 +26,7 @@ LIBRARIES = ("shape-dnn", "torch", "onnx", "onnxscript", "onnxruntime")
 
 def describe(known: Recollection, trained: Trained) -> dict[str, Any]:
     """Return the card of a trained network, without what is found out when files are written."""
-    shape, training, identity = trained.shape, trained.training, trained.identity
+    shape, training = trained.shape, trained.training
     settings, problem = known.parts.settings, known.run.problem
     metrics: dict[str, float | None] = dict.fromkeys(ALWAYS_SHOWN)
     measurements: dict[str, Any] = {}
@@ -42,35 +44,39 @@ def describe(known: Recollection, trained: Trained) -> dict[str, Any]:
     mean, std = _normalisation(trained)
     return {
         "format": FORMAT,
-        "architecture": identity["architecture"],
-        "shape": {"depth": shape.depth, "width": float(shape.width), "fraction": str(shape.width)},
+        "architecture": trained.architecture.identity,
+        "shape": _shape(shape),
         "input": {
             "name": INPUT,
-            "shape": ["batch", *problem["input_shape"]],
+            "shape": ["batch", *trained.input_shape],
             "dtype": "float32",
             "range": [0, 1],
         },
-        "output": {"name": OUTPUT, "shape": ["batch", identity["classes"]], "dtype": "float32"},
+        "output": {"name": OUTPUT, "shape": ["batch", trained.classes], "dtype": "float32"},
         "normalisation": {"mean": mean, "std": std, "note": NOTE},
         "class_names": problem.get("class_names") or None,
         "metrics": {**metrics, "accuracy": training.accuracy, "test_accuracy": known.memory.test(shape)},
         "measurements": measurements,
         "training": {
-            "recipe": {"precision": "float32", **identity["recipe"]},
-            "seed": identity["seed"],
-            "protocol": identity["protocol"],
-            "validation_fraction": identity["validation_fraction"],
-            "donor": identity.get("donor"),
+            "recipe": asdict(trained.recipe),
+            "seed": trained.seed,
+            "protocol": trained.protocol,
+            "validation_fraction": trained.validation_fraction,
+            "donor": None if trained.donor is None else _shape(trained.donor),
             "seconds": training.seconds,
             **trained.provenance,
         },
         "data": {
             "dataset": settings.dataset,
             "options": [text for text in settings.option if text.startswith("dataset.")],
-            "fingerprint": identity["dataset"],
+            "fingerprint": trained.fingerprint,
         },
         "exported_with": {name: metadata.version(name) for name in LIBRARIES},
     }
+
+
+def _shape(shape: Shape) -> dict[str, Any]:
+    return {"depth": shape.depth, "width": float(shape.width), "fraction": str(shape.width)}
 
 
 def _normalisation(trained: Trained) -> tuple[list[float], list[float]]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from shape_dnn import images, tuning
 from shape_dnn.errors import ExportError, NothingCompliesError, UsageError
+from shape_dnn.recipes import Recipe
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape, by_width_then_depth
-from shape_dnn.training.setup import split
+from shape_dnn.training.setup import Protocol, split
 
 if TYPE_CHECKING:
     from shape_dnn.asking import Recollection
-    from shape_dnn.kinds import Architecture
+    from shape_dnn.kinds import Architecture, InputShape, LabelledImages
     from shape_dnn.plugins import Loaded
     from shape_dnn.splits import Part
 
@@ -25,23 +26,37 @@ MOST_NAMED = 8
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network.
+    """A trained network, and what determined its accuracy (:class:`shape_dnn.problem.Problem`).
 
     Attributes:
         training: what came of it.
-        identity: everything but the shape that determined its accuracy (:class:`shape_dnn.problem.Problem`).
-        provenance: versions of plugins and libraries that it was trained with.
         architecture: builds the network.
         weights: its safetensors file.
         images: directory of the images that it was trained on (:mod:`shape_dnn.images`).
+        fingerprint: name of these images by their content.
+        input_shape: channels, height and width of an image.
+        classes: number of classes.
+        recipe: how it was trained.
+        protocol: on which images its epochs were judged.
+        validation_fraction: part of the training images held out for that.
+        seed: of the training and of the validation split.
+        donor: depth and width of the shape whose weights it started from; None for random ones.
+        provenance: versions of plugins and libraries that it was trained with.
     """
 
     training: Training
-    identity: Mapping[str, Any]
-    provenance: Mapping[str, Any]
     architecture: Loaded[Architecture]
     weights: Path
     images: Path
+    fingerprint: str
+    input_shape: InputShape
+    classes: int
+    recipe: Recipe
+    protocol: Protocol
+    validation_fraction: float
+    seed: int
+    donor: Shape | None
+    provenance: Mapping[str, Any]
 
     @property
     def shape(self) -> Shape:
@@ -50,8 +65,7 @@ class Trained:
 
     def split(self) -> tuple[Part, Part]:
         """Return the images it was trained on, and those its epochs were judged on."""
-        identity = self.identity
-        return split(self.images, identity["protocol"], identity["validation_fraction"], identity["seed"])
+        return split(self.images, self.protocol, self.validation_fraction, self.seed)
 
 
 def best(known: Recollection) -> Shape:
@@ -89,7 +103,7 @@ def named(text: str | tuple[int, Any]) -> Shape:
     """
     try:
         return Shape.parse(text if isinstance(text, str) else ",".join(map(str, text)))
-    except ValueError:
+    except (ValueError, TypeError):
         message = f"{text!r} is not a shape; write DEPTH,WIDTH, for example 10,3/4"
         raise UsageError(message, setting="shape") from None
 
@@ -114,16 +128,31 @@ def training_of(known: Recollection, shape: Shape) -> Trained:
     if not weights.is_file():
         message = f"the weights of {shape} are gone: there is no {str(weights)!r}"
         raise ExportError(f"{message}; a copy of a study needs its folder 'weights', too")
-    identity = store.identity(context)
-    check_identity(known.parts.architecture, identity["architecture"])
-    return Trained(
-        training,
-        identity,
-        store.provenance(context, shape),
-        known.parts.architecture,
-        weights,
-        _images(known, str(identity["dataset"])),
-    )
+    identity, workload = store.identity(context), memory.workload
+    with store.decoding():
+        check_identity(known.parts.architecture, identity["architecture"])
+        protocols: tuple[Protocol, ...] = get_args(Protocol)
+        donor = identity.get("donor")
+        fingerprint, classes = str(identity["dataset"]), int(identity["classes"])
+        return Trained(
+            training,
+            known.parts.architecture,
+            weights,
+            _images(known, fingerprint, workload.input_shape, classes),
+            fingerprint,
+            workload.input_shape,
+            classes,
+            _recipe(identity["recipe"]),
+            protocols[protocols.index(identity["protocol"])],
+            float(identity["validation_fraction"]),
+            int(identity["seed"]),
+            None if donor is None else Shape.parse(",".join(map(str, donor))),
+            store.provenance(context, shape),
+        )
+
+
+def _recipe(values: Mapping[str, Any]) -> Recipe:
+    return Recipe(**{"precision": "float32", **values, "milestones": tuple(values["milestones"])})
 
 
 def check_identity(architecture: Loaded[Architecture], expected: Mapping[str, Any]) -> None:
@@ -149,13 +178,29 @@ def _trained(known: Recollection) -> str:
     return f"trained are {', '.join(map(str, shown))}{more}"
 
 
-def _images(known: Recollection, fingerprint: str) -> Path:
+def _images(known: Recollection, fingerprint: str, input_shape: InputShape, classes: int) -> Path:
     """Return where the images lie that the networks were trained on; they are read anew if the study has none."""
     directory = known.store.images_directory(fingerprint)
     if not directory.is_dir():
-        problem = known.parts.problem
-        if problem.fingerprint != fingerprint:
-            name = known.parts.settings.dataset
-            raise ExportError(f"dataset {name!r} has changed since, and the study has no copy in {str(directory)!r}")
-        images.save(*problem.images, directory)
+        images.save(*_read_anew(known, fingerprint, directory), directory)
+    try:
+        parts = images.load(directory)
+        images.check(*parts, input_shape, classes)
+        intact = images.fingerprint(*parts) == fingerprint
+    except Exception:  # noqa: BLE001 - a damaged file can fail in any way
+        intact = False
+    if not intact:
+        message = f"the images in {str(directory)!r} are damaged, or not those that the network was trained on"
+        raise ExportError(f"{message}; delete that folder, and they are read from the dataset")
     return directory
+
+
+def _read_anew(known: Recollection, fingerprint: str, directory: Path) -> tuple[LabelledImages, LabelledImages]:
+    """Read the images from the dataset as the search did; a study, perhaps a stranger's, has nothing downloaded."""
+    name, missing = known.parts.settings.dataset, f"the study has no images in {str(directory)!r}"
+    if known.parts.dataset.choice.options.get("download"):
+        raise ExportError(f"{missing}, and an export downloads nothing; copy that folder from the study it comes from")
+    problem = known.parts.problem
+    if problem.fingerprint != fingerprint:
+        raise ExportError(f"{missing}, and dataset {name!r} has changed since")
+    return problem.images

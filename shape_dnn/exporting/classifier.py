@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from shape_dnn.errors import ExportError, ShapeDnnError, UsageError, describe
 from shape_dnn.exporting import CARD, FORMATS
+from shape_dnn.exporting.card import FORMAT
 from shape_dnn.exporting.choice import check_identity
+from shape_dnn.kinds import Architecture, InputShape
 from shape_dnn.plugins import Loaded, Registry
 from shape_dnn.shape import Shape
+from shape_dnn.text import visible
 from shape_dnn.training.setup import check_network
+
+MOST_PIXELS, MOST_CLASSES = 4096, 1_000_000
+"""Height, width and channels, and classes, beyond which a card is not believed."""
 
 
 class Classifier(torch.nn.Module):
@@ -52,14 +60,12 @@ class Classifier(torch.nn.Module):
             PluginError: the architecture failed.
             ExportError: the weights are damaged, or those of another network.
         """
-        shape = Shape.parse(f"{card['shape']['depth']},{card['shape']['fraction']}")
-        _, channels, height, width = card["input"]["shape"]
-        input_shape = int(channels), int(height), int(width)
-        classes = int(card["output"]["shape"][1])
-        with torch.random.fork_rng(devices=[]):  # the random weights are replaced, and should cost the user nothing
-            network = architecture.instance.build(shape, input_shape, classes)
-        check_network(network, architecture.instance, shape, input_shape, classes)
+        shape, input_shape, classes = _read(card, architecture.instance)
         with _naming(weights):
+            _check_count(weights, architecture.instance.count_values(shape, input_shape, classes), shape)
+            with torch.random.fork_rng(devices=[]):  # the random weights are replaced, and use up nothing of the user's
+                network = architecture.instance.build(shape, input_shape, classes)
+            check_network(network, architecture.instance, shape, input_shape, classes)
             network.load_state_dict(load_file(weights))
         return cls(network, card).eval()
 
@@ -97,10 +103,65 @@ def load(directory: str | Path, *, plugin: str | Sequence[str] = ()) -> Classifi
     files = [plugin] if isinstance(plugin, str) else plugin
     with _naming(path):
         card = json.loads(path.read_text(encoding="utf-8"))
-        given = card["architecture"]
-        architecture = Registry(map(Path, files)).load("architecture", given["name"], given["options"])
-        check_identity(architecture, given)
+        if card["format"] != FORMAT:
+            raise ExportError(f"{str(path)!r} is of format {card['format']!r:.20}; this version reads {FORMAT}")
+        architecture = _architecture(card["architecture"], files, path)
         return Classifier.build(architecture, directory / FORMATS["safetensors"], card)
+
+
+def _architecture(identity: Mapping[str, Any], files: Sequence[str], card: Path) -> Loaded[Any]:
+    """Look up the architecture that a card names.
+
+    Raises:
+        ExportError: it is another one here, or not there; the message says the remedy.
+    """
+    registry = Registry(map(Path, files))
+    try:
+        loaded = registry.load("architecture", str(identity["name"]), identity["options"])
+    except UsageError as error:
+        message = f"{str(card)!r}: {error.message}; if a file declares it, name that file as plugin"
+        raise ExportError(message) from error
+    check_identity(loaded, identity)
+    return loaded
+
+
+def _read(card: Mapping[str, Any], architecture: Architecture) -> tuple[Shape, InputShape, int]:
+    """Read shape, input shape and number of classes off a card, and see that all of it makes sense.
+
+    Raises:
+        ValueError: it does not; says what.
+    """
+    shape = Shape.parse(f"{card['shape']['depth']},{card['shape']['fraction']}")
+    if not (architecture.is_depth(shape.depth) and architecture.is_width(shape.width)):
+        raise ValueError(f"{architecture.title} has no shape {shape}")
+    channels, height, width = (_whole(size, MOST_PIXELS) for size in card["input"]["shape"][1:])
+    classes = _whole(card["output"]["shape"][1], MOST_CLASSES)
+    mean, std = card["normalisation"]["mean"], card["normalisation"]["std"]
+    if not (len(mean) == len(std) == channels and all(map(math.isfinite, (*mean, *std))) and min(std) > 0):
+        raise ValueError(f"its normalisation is not that of images of {channels} channels")
+    names = card["class_names"]
+    if names is not None and not (len(names) == classes and all(isinstance(name, str) for name in names)):
+        raise ValueError(f"its class_names are not the names of {classes} classes")
+    return shape, (channels, height, width), classes
+
+
+def _whole(value: object, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise ValueError(f"{value!r:.20} is not a whole number from 1 to {most}")
+    return value
+
+
+def _check_count(weights: Path, values: int, shape: Shape) -> None:
+    """See that a file stores as many numbers as a network, before memory for that is taken.
+
+    Raises:
+        ValueError: it does not.
+    """
+    with safe_open(weights, "pt") as file:
+        parts = [file.get_slice(name) for name in file.keys()]  # noqa: SIM118 - no mapping
+        stored = sum(math.prod(part.get_shape()) for part in parts if part.get_dtype().lstrip("B").startswith("F"))
+    if stored != values:
+        raise ValueError(f"it stores {stored} values, and a network of shape {shape} has {values}")
 
 
 @contextmanager
@@ -111,4 +172,4 @@ def _naming(path: Path) -> Iterator[None]:
     except ShapeDnnError:
         raise
     except Exception as error:
-        raise ExportError(f"{str(path)!r} cannot be used: {describe(error)[:200]}") from error
+        raise ExportError(f"{str(path)!r} cannot be used: {visible(describe(error))[:200]}") from error

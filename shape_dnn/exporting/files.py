@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import logging
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,26 +47,54 @@ def write(trained: Trained, card: Mapping[str, Any], directory: Path, formats: S
         UsageError: the directory cannot be written, or holds something else.
         ExportError: a format cannot hold the network, or what was written computes something else.
     """
-    if directory.exists() and not (directory.is_dir() and (_is_empty(directory) or (directory / CARD).is_file())):
-        message = f"{str(directory)!r} holds something else than an export (no {CARD}); choose another"
-        raise UsageError(message, setting="output")
-    network = Classifier.build(trained.architecture, trained.weights, card)
-    images = _images(trained)
-    with _naming_errors(directory), durable.replaced_directory(directory) as partial:
-        shutil.copyfile(trained.weights, partial / FORMATS["safetensors"])
-        program = _program(network, images) if set(formats) - {"safetensors"} else None
-        differences = {}
-        for name in formats:
-            if program is not None and name in WRITERS:
-                computed = WRITERS[name](program, partial / FORMATS[name])
-                differences[name] = _compare(name, network, computed, images)
-        agreement = {"images": len(images), "largest_difference": differences}
-        text = json.dumps({**card, "agreement": agreement}, indent=2, allow_nan=False)
-        (partial / CARD).write_text(text + "\n", encoding="utf-8")
+    place = _free_place(directory)
+    with _naming_errors(directory):
+        network = Classifier.build(trained.architecture, trained.weights, card)
+        images = _images(trained)
+        with durable.replaced_directory(place) as partial:
+            shutil.copyfile(trained.weights, partial / FORMATS["safetensors"])
+            program = _program(network, images) if set(formats) - {"safetensors"} else None
+            differences = {}
+            for name in formats:
+                if program is not None and name in WRITERS:
+                    computed = WRITERS[name](program, partial / FORMATS[name])
+                    differences[name] = _compare(name, network, computed, images)
+            agreement = {"images": len(images), "largest_difference": differences}
+            text = json.dumps({**card, "agreement": agreement}, indent=2, allow_nan=False)
+            (partial / CARD).write_text(text + "\n", encoding="utf-8")
 
 
-def _is_empty(directory: Path) -> bool:
-    return next(directory.iterdir(), None) is None
+def _free_place(directory: Path) -> Path:
+    """Return where a directory really is, if nothing but a former export would be lost there.
+
+    Raises:
+        UsageError: there is something else, or it is no name of a directory.
+    """
+    with _naming_errors(directory):
+        try:
+            place = directory.resolve()
+            if not place.exists():
+                return place
+        except (ValueError, RuntimeError) as error:  # a NUL character, a loop of links
+            raise OSError(error) from error
+        if Path.cwd().is_relative_to(place):
+            raise UsageError(f"{str(directory)!r} is, or holds, the working directory; choose another", "output")
+        if not place.is_dir() or not (_is_export(place) or not any(place.iterdir())):
+            message = f"{str(directory)!r} holds something else than an export (a {CARD} and its files)"
+            raise UsageError(f"{message}; choose another", "output")
+    return place
+
+
+def _is_export(directory: Path) -> bool:
+    """Tell whether a directory holds what was exported and nothing else."""
+    own = {CARD, *FORMATS.values(), *(f"{name}.data" for name in FORMATS.values())}
+    if not {CARD} <= {path.name for path in directory.iterdir() if path.is_file()} <= own:
+        return False
+    try:
+        card = json.loads((directory / CARD).read_text(encoding="utf-8"))
+        return {"format", "architecture", "agreement"} <= card.keys() and not any(map(Path.is_dir, directory.iterdir()))
+    except (ValueError, AttributeError):
+        return False
 
 
 @contextmanager
@@ -86,7 +117,11 @@ def _program(network: Classifier, images: Tensor) -> torch.export.ExportedProgra
     batch = torch.export.Dim("batch", min=1)
     example = torch.zeros(2, *images.shape[1:])  # torch.export takes a size of 1 for a constant
     with _failures_of("torch.export"):
-        return torch.export.export(network, (example,), dynamic_shapes=({0: batch},))
+        program = torch.export.export(network, (example,), dynamic_shapes=({0: batch},))
+        for module in program.graph_module.modules():
+            for node in getattr(getattr(module, "graph", None), "nodes", ()):
+                node.meta.pop("stack_trace", None)  # paths and lines of this machine are nobody else's business
+        return program
 
 
 def _write_pt2(program: torch.export.ExportedProgram, path: Path) -> Program:
@@ -119,8 +154,10 @@ WRITERS: Mapping[str, Callable[[torch.export.ExportedProgram, Path], Program]] =
 @contextmanager
 def _failures_of(format_: str) -> Iterator[None]:
     """Say which format cannot hold the network; what exporters only warn of says nothing to users."""
+    before = logging.root.manager.disable
+    logging.disable()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     except OSError:
@@ -128,6 +165,8 @@ def _failures_of(format_: str) -> Iterator[None]:
     except Exception as error:
         message = f"the network cannot be written as {format_}: {describe(error)[:300]}"
         raise ExportError(f"{message}; --formats leaves formats out") from error
+    finally:
+        logging.disable(before)
 
 
 def _compare(name: str, network: Classifier, computed: Program, images: Tensor) -> float:
