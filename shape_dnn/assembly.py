@@ -492,7 +492,10 @@ class Assembly:
         if meter not in self.registry.names("meter"):
             known = sorted({*KNOWN_METRICS, *self.registry.names("meter")})
             raise UsageError(f"there is no metric {name!r}; known are {', '.join(known)}", setting=setting)
-        return Metric(name, self._load_meter(name, meter).instance.unit)
+        try:
+            return Metric(name, self._load_meter(name, meter).instance.unit)
+        except UsageError as error:
+            raise UsageError(error.message, error.setting if name in self._chosen_meters else setting) from None
 
     def _limit(self, setting: str, text: str) -> tuple[str, bool, str]:
         metric, limit = self._pair(setting, text)
