@@ -353,7 +353,8 @@ def test_energy_is_measured_from_the_command_line(board: Board) -> None:
     assert ran.returncode == 0, ran.stderr
     (row,) = json.loads(ran.stdout)
     assert row["energy_low"] <= row["energy"] <= row["energy_high"]
-    assert row["energy_status"] in {"ok", "budget"}
+    # Where the machine is busy, readings come late, and the integral of the power differs from the counter.
+    assert row["energy_status"] in {"ok", "budget", "sensors disagree"}
     assert 1e-3 < row["energy"] < 10, "250 W for some tenths of a millisecond up to some on a slow machine"
 
 
