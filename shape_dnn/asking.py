@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +13,15 @@ from typing import Any
 from shape_dnn import tuning
 from shape_dnn.advice import most_telling
 from shape_dnn.assembly import Assembly
-from shape_dnn.errors import MeterError, UsageError
+from shape_dnn.constraints import KNOWN_METRICS
+from shape_dnn.errors import MeterError, ShapeDnnError, UsageError
 from shape_dnn.kinds import Workload
 from shape_dnn.memory import TRAINING, Memory
+from shape_dnn.records import Measurement
 from shape_dnn.repetitions import together
 from shape_dnn.result import Result
 from shape_dnn.settings import Settings
+from shape_dnn.shape import Shape
 from shape_dnn.store import Run, Store
 from shape_dnn.tuning import Answer, Candidate, Facts
 
@@ -45,6 +48,21 @@ def ask(study: str | Path, **settings: Any) -> Result:
     with Recollection.open(study, settings) as known:
         known.check()
         return known.result()
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric that is known of some shapes.
+
+    Attributes:
+        name: the word used in flags.
+        unit: of its values.
+        values: of each shape, with interval and status where it was measured.
+    """
+
+    name: str
+    unit: str
+    values: Mapping[Shape, Measurement]
 
 
 @dataclass
@@ -127,6 +145,26 @@ class Recollection:
         return together(self.memories)
 
     @cached_property
+    def metrics(self) -> list[Metric]:
+        """Every metric of which something is known, but for accuracy."""
+        names = in_order({"size", *(name for name in self.memory.contexts if not name.startswith(TRAINING))})
+        return [metric for metric in map(self._metric, names) if metric.values]
+
+    def _metric(self, name: str) -> Metric:
+        shapes, memory, unit = self.parts.shapes, self.memory, ""
+        if name in KNOWN_METRICS:
+            unit = KNOWN_METRICS[name].unit
+        try:
+            meter = self.parts.meters.get(name) or self.parts.meters_of([name])[name]
+            unit = meter.instance.unit
+        except ShapeDnnError:
+            pass  # the plugin is gone; what it measured is still there
+        if name in memory.contexts:
+            return Metric(name, unit, memory.estimates(name, shapes))
+        found = zip(shapes, memory.measure(name, shapes), strict=True)
+        return Metric(name, unit, {shape: Measurement(value) for shape, value in found if value is not None})
+
+    @cached_property
     def candidates(self) -> list[Candidate]:
         """Every shape of the space whose training did not fail, with its prediction."""
         shapes = self.parts.shapes
@@ -158,6 +196,11 @@ class Recollection:
             if unknown:
                 count = f"{unknown} of {len(shapes)} shapes"
                 warnings.warn(f"the study does not know the {metric} of {count}; these are left out", stacklevel=3)
+
+
+def in_order(names: Set[str]) -> list[str]:
+    """Sort metrics: those of the paper first."""
+    return [*(name for name in KNOWN_METRICS if name in names), *sorted(names - set(KNOWN_METRICS))]
 
 
 def remember(store: Store, workload: Workload, parts: Assembly, contexts: Mapping[str, int]) -> list[Memory]:

@@ -515,6 +515,11 @@ def test_what_is_read_back_can_be_trained_further_and_nothing_random_is_used_up(
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
+def test_a_study_is_no_network_but_its_exports_are_named(searched: tuple[Path, Result], exported: Path) -> None:
+    with pytest.raises(UsageError, match=r"\(no card.json\); name one of .*" + str(exported)):
+        load(searched[0])
+
+
 def test_what_cannot_be_read_back_says_why(copy: Path) -> None:
     with pytest.raises(UsageError, match=r"nothing was exported to '.' \(no card.json\)"):
         load(".")

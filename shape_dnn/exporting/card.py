@@ -6,7 +6,6 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn.report.overview import metrics_of
 from shape_dnn.result import ALWAYS_SHOWN
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def describe(known: Recollection, trained: Trained) -> dict[str, Any]:
     settings, problem = known.parts.settings, known.run.problem
     metrics: dict[str, float | None] = dict.fromkeys(ALWAYS_SHOWN)
     measurements: dict[str, Any] = {}
-    for metric in metrics_of(known):
+    for metric in known.metrics:
         m = metric.values.get(shape)
         metrics[metric.name] = None if m is None else m.value
         if m is not None and metric.name in known.memory.contexts:

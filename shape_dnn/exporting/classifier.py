@@ -99,7 +99,9 @@ def load(directory: str | Path, *, plugin: str | Sequence[str] = ()) -> Classifi
     directory = Path(directory)
     path = directory / CARD
     if not path.is_file():
-        raise UsageError(f"nothing was exported to {str(directory)!r} (no {CARD}); shape-dnn export does so")
+        below = ", ".join(repr(str(found.parent)) for found in sorted(directory.glob(f"export/*/{CARD}")))
+        remedy = f"name one of {below}" if below else "shape-dnn export does so"
+        raise UsageError(f"nothing was exported to {str(directory)!r} (no {CARD}); {remedy}")
     files = [plugin] if isinstance(plugin, str) else plugin
     with _naming(path):
         card = json.loads(path.read_text(encoding="utf-8"))

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shape_dnn.asking import Recollection
+from shape_dnn.asking import Metric, Recollection
 from shape_dnn.errors import UsageError
 from shape_dnn.records import Measurement
 from shape_dnn.report import charts
 from shape_dnn.report.charts import Spec
-from shape_dnn.report.overview import Metric, Overview
+from shape_dnn.report.overview import Overview
 from shape_dnn.shape import Shape
 
 Rows = list[dict[str, Any]]

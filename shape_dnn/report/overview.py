@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn import durations, rules, tuning
+from shape_dnn.asking import Metric, in_order
 from shape_dnn.constraints import ACCURACY, KNOWN_METRICS, Constraint
 from shape_dnn.errors import ShapeDnnError
 from shape_dnn.kinds import Goal
-from shape_dnn.memory import TRAINING, Memory
 from shape_dnn.records import Measurement, Training
 from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.store import canonical
@@ -34,21 +34,6 @@ FLAGS: Mapping[tuple[str, bool], str] = {
     ("energy", True): "--max-energy ",
     ("accuracy", False): "--min-accuracy ",
 }
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric that is known of some shapes.
-
-    Attributes:
-        name: the word used in flags.
-        unit: of its values.
-        values: of each shape, with interval and status where it was measured.
-    """
-
-    name: str
-    unit: str
-    values: Mapping[Shape, Measurement]
 
 
 @dataclass(frozen=True)
@@ -85,7 +70,7 @@ class Overview:
         return cls(
             known.store.directory.resolve().name,
             known.parts,
-            metrics_of(known),
+            known.metrics,
             trainings,
             known.candidates,
             _tested(known.facts, trainings),
@@ -99,7 +84,7 @@ class Overview:
         """Put together what a search on a recorded table looked up."""
         assert parts.table is not None  # noqa: S101 - called only then
         shapes, metrics = parts.shapes, []
-        for name in _in_order({*parts.table.metrics, "size"} - {"accuracy", "seconds"}):
+        for name in in_order({*parts.table.metrics, "size"} - {"accuracy", "seconds"}):
             if name in parts.table.columns or parts.workload_of_table is not None:
                 values = dict(zip(shapes, parts.replay.measure(name, shapes), strict=True))
                 found = {shape: Measurement(value) for shape, value in values.items() if value is not None}
@@ -150,7 +135,7 @@ class Overview:
         for metric in self.metrics:
             limits.setdefault((metric.name, True), Constraint(metric.name, True, float("inf"), metric.unit))
         limits.setdefault(("accuracy", False), Constraint("accuracy", False, float("-inf"), ACCURACY.unit))
-        order = [*_in_order({metric for metric, _ in limits} - {"accuracy"}), "accuracy"]
+        order = [*in_order({metric for metric, _ in limits} - {"accuracy"}), "accuracy"]
         return [limits[key] for key in sorted(limits, key=lambda key: (order.index(key[0]), not key[1]))]
 
     @property
@@ -235,32 +220,6 @@ class Overview:
             "seconds": sum(seconds) if seconds else None,
             "exhaustive_seconds": everything,
         }
-
-
-def _in_order(names: Set[str]) -> list[str]:
-    """Sort metrics: those of the paper first."""
-    return [*(name for name in KNOWN_METRICS if name in names), *sorted(names - set(KNOWN_METRICS))]
-
-
-def metrics_of(known: Recollection) -> list[Metric]:
-    """Return every metric of which the study knows something, but for accuracy."""
-    names = _in_order({"size", *(name for name in known.memory.contexts if not name.startswith(TRAINING))})
-    metrics = [_metric(known.parts, known.memory, name) for name in names]
-    return [metric for metric in metrics if metric.values]
-
-
-def _metric(parts: Assembly, memory: Memory, name: str) -> Metric:
-    unit = KNOWN_METRICS[name].unit if name in KNOWN_METRICS else ""
-    try:
-        meter = parts.meters.get(name) or parts.meters_of([name])[name]
-        unit = meter.instance.unit
-    except ShapeDnnError:
-        pass  # the plugin is gone; what it measured is still there
-    if name in memory.contexts:
-        return Metric(name, unit, memory.estimates(name, parts.shapes))
-    values = memory.measure(name, parts.shapes)
-    found = zip(parts.shapes, values, strict=True)
-    return Metric(name, unit, {shape: Measurement(value) for shape, value in found if value is not None})
 
 
 def _tested(facts: Facts, trainings: Mapping[Shape, Training]) -> dict[Shape, float]:
