@@ -111,6 +111,8 @@ def test_cifar10_batches(place: str) -> None:
 def test_cifar_takes_the_names_of_its_classes_from_the_file_that_has_them() -> None:
     write_cifar10(Path("data"))
     assert Cifar10("data").class_names == ()
+    Path("batches.meta").write_text("a file of something else, where nobody named a directory")
+    assert Cifar10().class_names == ()
     names = [f"class {i}" for i in range(10)]
     Path("data/batches.meta").write_bytes(pickle.dumps({b"label_names": [name.encode() for name in names]}))
     assert Cifar10("data").class_names == tuple(names)

@@ -182,7 +182,8 @@ def _accuracies(overview: Overview) -> Rows:
 
 
 def _by_parameters(rows: Rows) -> Spec:
-    x = {"field": "millions", "type": "quantitative", "title": "stored values [millions]", "scale": {"type": "log"}}
+    scale = {"type": "log", "nice": False}  # whole decades would be half empty
+    x = {"field": "millions", "type": "quantitative", "title": "stored values [millions]", "scale": scale}
     shape = {"field": "known by", "type": "nominal", "scale": {"domain": ["training", "prediction"],
              "range": ["circle", "cross"]}}  # fmt: skip
     color = _shade("width", rows)
@@ -212,7 +213,7 @@ def _tuned(overview: Overview, metric: Metric, base: Any) -> Spec:
                 rows.append({"networks": name, "value": value, "accuracy": accuracy, "shape": str(shape)})
     color = {"field": "networks", "type": "nominal", "title": None, "scale": {"range": ["#0072B2", "#D55E00"]},
              "legend": {"orient": "bottom"}}  # fmt: skip
-    x = {**charts.quantity("value", charts.titled(metric.name, metric.unit)), "scale": {"type": "log"}}
+    x = {**charts.quantity("value", charts.titled(metric.name, metric.unit)), "scale": {"type": "log", "nice": False}}
     return {
         "data": {"values": rows},
         "mark": {"type": "line", "point": {"size": 24}, "interpolate": "step-after", "strokeWidth": 1.2},

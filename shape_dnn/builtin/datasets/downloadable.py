@@ -63,8 +63,9 @@ class Downloadable(Dataset):
         return path
 
     def find(self, names: tuple[str, ...]) -> Path | None:
-        """Return the file in the user's directory that has one of these names, if there is one."""
-        return self._find(Path(self.data_dir or ".").expanduser(), names)
+        """Return the file in the user's directory that has one of these names, if there are both."""
+        is_named = self.data_dir or self.download
+        return self._find(Path(self.data_dir or ".").expanduser(), names) if is_named else None
 
     def _find(self, root: Path, names: tuple[str, ...]) -> Path | None:
         return files.find((root, root / self.folder), names)
