@@ -40,7 +40,7 @@ Contender = Callable[[Recorded, Question, int], Run]
 
 
 def search(
-    sampler: str, model: str, strategy: str, confidence: float | None, train: int | None = None, workers: int = 1
+    sampler: str, model: str, strategy: str, confidence: float | None, train: int | None = None, together: int = 1
 ) -> Contender:
     """Search with this project."""
     registry = Registry([])
@@ -56,7 +56,7 @@ def search(
             how_many,
             registry.load("sampler", sampler, options).instance,
             registry.load("accuracy_model", model, {}).instance,
-            workers,
+            together,
         )
         shapes = [table.shapes[i] for i in question.candidates]
         query = Query(question.limits, question.goal, {}, confidence)
@@ -85,9 +85,9 @@ def _covered(table: Recorded, question: Question, trained: Sequence[int], model:
     return float((np.abs(seen[others] - means) <= 1.645 * stds).mean())
 
 
-def ours(model: str = "log-linear", confidence: float = CONFIDENCE, workers: int = 1) -> Contender:
+def ours(model: str = "log-linear", confidence: float = CONFIDENCE, together: int = 1) -> Contender:
     """Search with the sampler ``active``."""
-    return search("active", model, "standard", confidence, workers=workers)
+    return search("active", model, "standard", confidence, together=together)
 
 
 def paper(strategy: str) -> Contender:

@@ -25,6 +25,7 @@ def main() -> None:
         key=by_width_then_depth,
     )
     sizes = [float(shape.depth * shape.width**2) for shape in shapes]
+    by_shape = dict(zip(shapes, sizes, strict=True))
     observed = [
         Training(shape, 95 - 40 / shape.depth - 2 / float(shape.width) + i % 3 / 5, seconds=sizes[i * 50])
         for i, shape in enumerate(shapes[::50])
@@ -40,7 +41,9 @@ def main() -> None:
                 began = time.perf_counter()
                 model = registry.load("accuracy_model", name, {}).instance
                 limits = [Constraint("accuracy", False, 93.0, "%")]
-                outlook = Outlook(shapes, observed, model, limits, wanted, lambda _metric: sizes)
+                outlook = Outlook(
+                    shapes, observed, model, limits, wanted, lambda _metric, some: [by_shape[s] for s in some]
+                )
                 if not outlook.settled:
                     outlook.choose(4)
                 seconds.append(time.perf_counter() - began)

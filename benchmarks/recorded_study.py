@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shape_dnn.assembly import Assembly
+from shape_dnn.families import TRAINING, TRAININGS, Family
 from shape_dnn.records import Epoch, Measurement, Training
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
@@ -32,28 +33,29 @@ def record_study(
         "classes": problem.classes, "batch_size": problem.batch_size, "device": problem.device,
     }  # fmt: skip
     run = store.begin_run("tune", parts.settings.to_dict(), record)
-    contexts = {"training": store.context("training", problem.training_identity)}
+    trainings = store.context(TRAINING, problem.training_identity)
+    contexts = {TRAININGS: trainings}
     for place, shape in enumerate(shapes):
         accuracy = 99.5 - 6 / shape.depth - 1.2 / float(shape.width) ** 0.5 + rng.gauss(0, 0.15)
         curve = tuple(Epoch(i, 2 / i, accuracy - 20 / i + 20 / 12) for i in range(1, 13))
         if place in failed:
-            store.add_training(contexts["training"], Training(shape, None, reason, curve[:3]), provenance)
+            store.add_training(trainings, Training(shape, None, reason, curve[:3]), provenance)
         elif place in trained:
-            store.add_training(contexts["training"], Training(shape, accuracy, "", curve, shape.depth / 3), provenance)
+            store.add_training(trainings, Training(shape, accuracy, "", curve, shape.depth / 3), provenance)
     for metric, scale in (("latency", 0.1), ("energy", 0.01), ("memory", 1.0)):
         for batch_size in (problem.batch_size, 8 * problem.batch_size):
             identity = {"meter": metric, "device": "a device", "batch_size": batch_size}
             context = store.context(metric, identity)
-            contexts.setdefault(metric, context)
+            contexts.setdefault(Family(metric), context)
             for place, shape in enumerate(shapes):
                 value = batch_size * scale * shape.depth * (1 + float(shape.width)) * rng.uniform(0.97, 1.03)
                 status = "contended" if place % 5 == 2 else "ok"
                 measurement = Measurement(value, 0.95 * value, 1.05 * value, status)
                 store.add_measurement(context, shape, measurement, provenance)
     store.end_run(run, contexts, "done")
-    finished = [t for t in store.trainings(contexts["training"]).values() if t.accuracy is not None]
+    finished = [t for t in store.trainings(trainings).values() if t.accuracy is not None]
     if finished:
         best = max(finished, key=lambda training: training.accuracy or 0.0)
-        store.add_test(contexts["training"], best.shape, best.accuracy or 0.0)
+        store.add_test(trainings, best.shape, best.accuracy or 0.0)
     store.close()
     return shapes

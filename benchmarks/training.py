@@ -37,7 +37,7 @@ from shape_dnn.assembly import Assembly
 from shape_dnn.builtin.executors.local import Local
 from shape_dnn.events import Event, TrainingFinished, TrainingsPrepared
 from shape_dnn.kinds import Executor
-from shape_dnn.records import Epoch, Training
+from shape_dnn.records import Epoch, Stop, Training
 from shape_dnn.settings import Settings
 from shape_dnn.store import Store
 from shape_dnn.study import Study
@@ -288,8 +288,8 @@ def driver(number: int) -> float:
         parts = Assembly(Settings.create({**settings, "option": ["recipe.precision=float32"], "study": directory}))
         store = Store(Path(directory))
         study = Study(
-            store, parts.problem.workload, {}, {}, None, parts.problem, replace(parts.executor, instance=Instant()),
-            parts.terminator, None, lambda _: None,
+            store, parts.problem.workload, {}, {}, None, Stop(""), False, parts.problem,
+            replace(parts.executor, instance=Instant()), parts.terminator, None, lambda _: None,
         )  # fmt: skip
         study.prepare()
         shapes = parts.shapes

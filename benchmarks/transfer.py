@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shape_dnn import Shape, Training
 from shape_dnn.assembly import Assembly
+from shape_dnn.records import Stop
 from shape_dnn.settings import Settings
 from shape_dnn.store import Store
 from shape_dnn.study import Study
@@ -30,8 +31,8 @@ def measure(directory: Path, seed: int, part: Fraction) -> tuple[list[Training],
     problem, store = parts.problem, Store(directory)
     try:
         study = Study(
-            store, problem.workload, parts.meters, {}, None, problem, parts.executor, parts.terminator, None,
-            lambda _event: None, transfer=part,
+            store, problem.workload, parts.meters, {}, None, Stop(""), False, problem, parts.executor, parts.terminator,
+            None, lambda _event: None, transfer=part,
         )  # fmt: skip
         study.prepare()
         study.train(DONORS)

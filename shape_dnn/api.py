@@ -5,22 +5,24 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import compress
 from pathlib import Path
 from typing import Any, cast
 
 from shape_dnn import rules, tuning
-from shape_dnn.asking import Recollection, remember, trainings_of
+from shape_dnn.asking import Recollection, remember
 from shape_dnn.assembly import Assembly, is_formula
 from shape_dnn.errors import PluginError, UsageError, blame, describe
 from shape_dnn.events import Event, SearchFinished, SearchStarted, ignore
+from shape_dnn.families import Family
 from shape_dnn.kinds import Executor, Observer, Workload
-from shape_dnn.memory import TRAINING
+from shape_dnn.memory import stop_by
 from shape_dnn.records import Measurement
 from shape_dnn.repetitions import together
 from shape_dnn.report.overview import Overview, study_path
 from shape_dnn.result import Result
-from shape_dnn.settings import Settings
+from shape_dnn.settings import INCIDENTAL, Settings
 from shape_dnn.shape import Shape
 from shape_dnn.store import FILE_NAME, Store
 from shape_dnn.study import Study, ask_elsewhere
@@ -96,33 +98,38 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
         stack.callback(store.close)
         with blame(terminator.instance):
             terminator.instance.consider(query.functional, query.goal)
+        stop = stop_by(terminator, parts.question)
         studies = [
             Study(
-                store, problem.workload, parts.meters, {}, parts.settings.fit_depths, problem.with_seed(seed), executor,
-                terminator, parts.settings.workers, notify, parts.settings.retry_failed, parts.settings.remeasure,
-                parts.settings.checkpoint_minutes, parts.settings.hang_minutes, parts.question, parts.transfer,
+                store, problem.workload, parts.meters, {}, parts.settings.fit_depths, stop, parts.settings.retry_failed,
+                problem.with_seed(seed), executor, terminator, parts.settings.workers, notify, parts.settings.remeasure,
+                parts.settings.checkpoint_minutes, parts.settings.hang_minutes,
+                parts.transfer,
             )
             for seed in parts.seeds
         ]  # fmt: skip
         for study in studies:
             study.prepare()
-        with _recorded(store, "tune", parts, studies):
+        with _recorded(store, "tune", parts, studies) as run:
+            began = store.begin_search(run, parts.question_record, INCIDENTAL)
+            for study in studies:
+                study.began = began
             answer = tuning.search(shapes, query, modelling, together(studies), notify)
-        new_trainings = sum(study.new_trainings for study in studies)
+        known = _recollect(store, parts, problem.workload)
+        path = Path(parts.settings.report or study_path(store.directory))
         result = Result.of(
-            parts, answer, studies[0], problem.architecture.choice.name, new_trainings,
-            transferred=studies[0].transferred, report=_report_study(store, parts, problem.workload),
+            parts, answer, known.memory, problem.architecture.choice.name,
+            sum(study.new_trainings for study in studies), transferred=studies[0].transferred,
+            report=_report(lambda: Overview.of_study(known), path),
         )  # fmt: skip
         return result, None if result.best is None else studies[0].weights(result.best)
 
 
-def _report_study(store: Store, parts: Assembly, workload: Workload) -> Path | None:
-    """Write the report of a search."""
+def _recollect(store: Store, parts: Assembly, workload: Workload) -> Recollection:
+    """Return what a study knows after a search; nothing is measured or trained any more."""
     run = store.last_run()
     assert run is not None  # noqa: S101 - it has just ended
-    known = Recollection(store, run, parts, remember(store, workload, parts, run.contexts), repeats=True)
-    path = Path(parts.settings.report or study_path(store.directory))
-    return _report(lambda: Overview.of_study(known), path)
+    return Recollection(store, run, parts, remember(store, workload, parts, run.contexts), repeats=True)
 
 
 def _report(overview: Callable[[], Overview], path: Path) -> Path | None:
@@ -172,17 +179,20 @@ def _plan(parts: Assembly) -> Result:
     try:
         # A dataset or a sensor that is missing stops the plan, as it would stop the search.
         problem = problem.going_on_from(store.trained())
-        identities = {trainings_of(i): problem.with_seed(seed).training_identity for i, seed in enumerate(parts.seeds)}
+        identities = {
+            Family(None, place): problem.with_seed(seed).training_identity for place, seed in enumerate(parts.seeds)
+        }
         for metric, meter in parts.meters.items():
             if not is_formula(meter):
                 elsewhere = ask_elsewhere(parts.executor, problem, meter)
-                identities[metric] = problem.measurement_identity(meter, elsewhere)
-        found = {kind: store.find_context(kind.split()[0], identity) for kind, identity in identities.items()}
-        contexts = {kind: context for kind, context in found.items() if context is not None}
-        memories = remember(store, problem.workload, parts, contexts)
+                identities[Family(metric)] = problem.measurement_identity(meter, elsewhere)
+        found = {family: store.find_context(family.kind, identity) for family, identity in identities.items()}
+        contexts = {family: context for family, context in found.items() if context is not None}
+        memories = remember(store, problem.workload, parts, contexts, retry_failed=parts.settings.retry_failed)
         answer = tuning.plan(parts.shapes, parts.query, parts.modelling, together(memories))
-        planned = [training.shape for training in answer.trainings]
-        new_trainings = sum(len(planned) - len(memory.train(planned)) for memory in memories)
+        planned = {training.shape for training in answer.trainings}
+        made = sum(memory.is_made(t) for memory in memories for t in memory.train(sorted(planned)))
+        new_trainings = len(planned) * len(memories) - made
         return Result.of(parts, answer, memories[0], parts.settings.arch, new_trainings)
     finally:
         store.close()
@@ -221,8 +231,8 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
         store = Store(Path(parts.settings.study))
         stack.callback(store.close)
         study = Study(
-            store, problem.workload, meters, {}, parts.settings.fit_depths, problem, executor, terminator,
-            parts.settings.workers, notify, remeasure=parts.settings.remeasure,
+            store, problem.workload, meters, {}, parts.settings.fit_depths, stop_by(terminator, ""), False, problem,
+            executor, terminator, parts.settings.workers, notify, remeasure=parts.settings.remeasure,
         )  # fmt: skip
         found: dict[Shape, dict[str, Measurement]] = {shape: {} for shape in shapes}
         with _recorded(store, "measure", parts, [study]):
@@ -235,18 +245,18 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
 
 
 @contextmanager
-def _recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Study]) -> Iterator[None]:
-    """Keep in the study that a command works on it, and how it ended."""
+def _recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Study]) -> Iterator[int]:
+    """Keep in the study that a command works on it, and how it ended; give the number of the run."""
     number = store.begin_run(command, parts.settings.to_dict(), _problem_record(parts))
     state = "interrupted"
     try:
-        yield
+        yield number
         state = "done"
     finally:
         contexts = dict(studies[0].contexts)
         for place, study in enumerate(studies):
-            families = {kind: context for kind, context in study.contexts.items() if kind.startswith(TRAINING)}
-            contexts |= {kind.replace(TRAINING, trainings_of(place), 1): families[kind] for kind in families}
+            families = {family: context for family, context in study.contexts.items() if family.metric is None}
+            contexts |= {replace(family, seed=place): context for family, context in families.items()}
         store.end_run(number, contexts, state)
 
 

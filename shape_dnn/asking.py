@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from shape_dnn.advice import most_telling
 from shape_dnn.assembly import Assembly
 from shape_dnn.constraints import KNOWN_METRICS
 from shape_dnn.errors import MeterError, ShapeDnnError, UsageError
+from shape_dnn.families import Family
 from shape_dnn.kinds import Workload
-from shape_dnn.memory import TRAINING, Memory
+from shape_dnn.memory import Memory, stop_by
 from shape_dnn.records import Measurement
 from shape_dnn.repetitions import together
 from shape_dnn.result import Result
@@ -147,7 +148,7 @@ class Recollection:
     @cached_property
     def metrics(self) -> list[Metric]:
         """Every metric of which something is known, but for accuracy."""
-        names = in_order({"size", *(name for name in self.memory.contexts if not name.startswith(TRAINING))})
+        names = in_order({"size", *(family.metric for family in self.memory.contexts if family.metric is not None)})
         return [metric for metric in map(self._metric, names) if metric.values]
 
     def _metric(self, name: str) -> Metric:
@@ -159,7 +160,7 @@ class Recollection:
             unit = meter.instance.unit
         except ShapeDnnError:
             pass  # the plugin is gone; what it measured is still there
-        if name in memory.contexts:
+        if Family(name) in memory.contexts:
             return Metric(name, unit, memory.estimates(name, shapes))
         found = zip(shapes, memory.measure(name, shapes), strict=True)
         return Metric(name, unit, {shape: Measurement(value) for shape, value in found if value is not None})
@@ -168,12 +169,18 @@ class Recollection:
     def candidates(self) -> list[Candidate]:
         """Every shape of the space whose training did not fail, with its prediction."""
         shapes = self.parts.shapes
-        return tuning.assess(shapes, self.facts.verify(shapes), self.parts.model.instance)
+        return tuning.assess(shapes, self.facts.known(shapes), self.parts.model.instance)
 
     @cached_property
     def answer(self) -> Answer:
-        """The answer to the question."""
-        return tuning.recall(self.parts.shapes, self.parts.query, self.candidates, self.facts)
+        """The answer to the question; that of the search, if it was searched."""
+        parts = self.parts
+        return tuning.recall(parts.shapes, parts.query, self.candidates, self.facts, verified=self.was_searched)
+
+    @cached_property
+    def was_searched(self) -> bool:
+        """Whether a search with this question came to its end."""
+        return self.store.was_searched(self.parts.question_record)
 
     def result(self) -> Result:
         """Return the answer as users see it."""
@@ -203,19 +210,18 @@ def in_order(names: Set[str]) -> list[str]:
     return [*(name for name in KNOWN_METRICS if name in names), *sorted(names - set(KNOWN_METRICS))]
 
 
-def remember(store: Store, workload: Workload, parts: Assembly, contexts: Mapping[str, int]) -> list[Memory]:
+def remember(
+    store: Store, workload: Workload, parts: Assembly, contexts: Mapping[Family, int], *, retry_failed: bool = False
+) -> list[Memory]:
     """Return what is known for each seed."""
     memories = []
-    for place in range(len(parts.seeds)):
-        own, name = {}, trainings_of(place)
-        for kind, context in contexts.items():
-            is_grown = kind.startswith(f"{name} from ") and parts.settings.transfer is not None
-            if kind == name or is_grown or not kind.startswith(TRAINING):
-                own[kind.replace(name, TRAINING, 1)] = context
-        memories.append(Memory(store, workload, parts.meters, own, parts.settings.fit_depths))
+    stop = stop_by(parts.terminator, parts.question)
+    for seed in range(len(parts.seeds)):
+        own = {
+            replace(family, seed=0): number
+            for family, number in contexts.items()
+            if family.metric is not None
+            or (family.seed == seed and (family.donor is None or parts.settings.transfer is not None))
+        }
+        memories.append(Memory(store, workload, parts.meters, own, parts.settings.fit_depths, stop, retry_failed))
     return memories
-
-
-def trainings_of(place: int) -> str:
-    """Name the family of trainings of the first seed, or of a later one, among those of a run."""
-    return TRAINING if place == 0 else f"{TRAINING} {place}"

@@ -34,6 +34,7 @@ from shape_dnn.recipes import PRECISIONS, Recipe
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape, exact
 from shape_dnn.space import DesignSpace, Range
+from shape_dnn.store import canonical
 from shape_dnn.tables import Replay, Table
 from shape_dnn.tuning import Modelling, Query
 
@@ -50,8 +51,9 @@ RESERVED = frozenset(
 """Words of results and studies that no metric can be called."""
 CONFIDENCE = 0.95
 """With which the answer is to stand where the sampler decides by what is asked."""
-MOST_AT_ONCE = 8
-"""Trainings that are chosen together unless the user says otherwise: each knows less than if they were one by one."""
+TOGETHER = 2
+"""Trainings that are chosen together unless the user says otherwise, on whatever machine: answers must not depend on
+the number of its cores. Each knows less than if they were chosen one by one."""
 USUAL_COSTS: Mapping[str, float] = {"size": 0.0, "latency": 1.0, "energy": 2.0}
 """Order of the filters where no meter declares it, as in a replay; any other metric comes after them."""
 
@@ -301,6 +303,13 @@ class Assembly:
         )
 
     @property
+    def question_record(self) -> str:
+        """All that tells this question to a study from others, as canonical JSON."""
+        by_name = {flag: dict(sorted(self._options.get(flag, {}).items())) for flag in ("goal", "model")}
+        asked = [self.question, *self.pareto, self.confidence, self.settings.model, by_name]
+        return canonical([*asked, list(self.seeds), self.settings.transfer])
+
+    @property
     def confidence(self) -> float | None:
         """The probability with which the answer is to stand; None to go by expected accuracies alone."""
         text = self.settings.confidence
@@ -329,15 +338,8 @@ class Assembly:
             strategy = _training_count(self.settings.train)
         else:
             strategy = self._load("strategy", self.settings.strategy).instance
-        return Modelling(strategy, self.sampler.instance, self.model.instance, self._at_once)
-
-    @property
-    def _at_once(self) -> int:
-        """How many trainings are chosen before the first of them has a result."""
-        if self.settings.workers or self.table is not None:
-            return self.settings.workers or 1
-        with blame(self.executor.instance):
-            return min(self.executor.instance.at_once(self.device), MOST_AT_ONCE)
+        together = self.settings.together or (TOGETHER if self.table is None else 1)
+        return Modelling(strategy, self.sampler.instance, self.model.instance, together)
 
     @cached_property
     def model(self) -> Loaded[AccuracyModel]:

@@ -382,10 +382,6 @@ class Executor(ABC):
         """
         return devices.resolve(wanted)
 
-    def at_once(self, device: str) -> int:
-        """Return for how many trainings there is room at the same time, as far as it is known beforehand."""
-        return devices.cores() if device == "cpu" else 1
-
     @abstractmethod
     def run(
         self, tasks: Sequence[Task], workers: int | None, report: Callable[[Task, object], bool]

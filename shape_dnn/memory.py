@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from shape_dnn import rules
 from shape_dnn.constraints import Constraint
-from shape_dnn.kinds import Formula, Meter, Workload
+from shape_dnn.families import TRAININGS, Family
+from shape_dnn.kinds import Formula, Meter, Terminator, Workload
 from shape_dnn.measuring import depth_line
 from shape_dnn.plugins import Loaded
-from shape_dnn.records import Measurement, Training
+from shape_dnn.records import Measurement, Stop, Training
 from shape_dnn.shape import Shape
-from shape_dnn.store import Store
+from shape_dnn.store import Store, canonical
 
-TRAINING = "training"
-"""Name of the family of trainings, beside those of the metrics."""
-GROWN = f"{TRAINING} from "
-"""How the name of a family begins whose trainings started from the weights of another shape."""
+
+def stop_by(terminator: Loaded[Terminator], question: str) -> Stop:
+    """Say why a training is stopped: by whom, and for which question if that decides it."""
+    return Stop(canonical(terminator.identity), question if terminator.instance.by_question else "")
 
 
 @dataclass
@@ -29,17 +29,25 @@ class Memory:
         store: the study file.
         workload: for closed forms.
         meters: by metric.
-        contexts: which facts of the file are meant, by metric, and for trainings.
+        contexts: the numbers of the families of facts that are meant; the trainings among them as those of seed 0.
         fit_depths: how many depths of each width suffice, where a line in depth predicts the others; None for all.
+        stop: why trainings are stopped that this search would stop; what others stopped is as good as not trained.
+        retry_failed: whether trainings that failed are to be made again.
+        began: the last training that there was when the search began; None if all that there are count.
     """
 
     store: Store
     workload: Workload
     meters: Mapping[str, Loaded[Meter]]
-    contexts: dict[str, int]
+    contexts: dict[Family, int]
     fit_depths: int | None
+    stop: Stop
+    retry_failed: bool
+    began: int | None = field(default=None, init=False)
     _measurements: dict[str, dict[Shape, Measurement]] = field(default_factory=dict, init=False)
-    _trainings: dict[Shape, Training] | None = field(default=None, init=False)
+    _trainings: dict[Family, dict[Shape, Training]] = field(default_factory=dict, init=False)
+
+    # Metrics
 
     def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
         """Return the metric of each shape, None where nobody measured it."""
@@ -75,9 +83,25 @@ class Memory:
     def measurements(self, metric: str) -> dict[Shape, Measurement]:
         """Return every measurement of a metric with its interval and status."""
         if metric not in self._measurements:
-            context = self.contexts.get(metric)
+            context = self.contexts.get(Family(metric))
             self._measurements[metric] = {} if context is None else self.store.measurements(context)
         return self._measurements[metric]
+
+    # Trainings
+
+    def known(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Return the trainings of these shapes that a search begins with, those that need not be made again."""
+        found: dict[Shape, Training] = {}
+        for family in self._families():
+            for shape, training in self.store.trainings(self.contexts[family], self.began).items():
+                found.setdefault(shape, training)
+        return [found[shape] for shape in shapes if self.is_made(found.get(shape))]
+
+    def is_made(self, training: Training | None) -> bool:
+        """Tell whether a training need not be made, or not again. What another terminator stopped says nothing here."""
+        if training is None or training.accuracy is not None:
+            return training is not None
+        return training.stop in (None, self.stop) and not self.retry_failed
 
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         """Return the trainings of those shapes that were trained."""
@@ -88,26 +112,22 @@ class Memory:
         """Return the trainings of those shapes that were trained, be it from the weights of another."""
         return [found[1] for shape in shapes if (found := self.find(shape)) is not None]
 
-    def trainings(self) -> dict[Shape, Training]:
-        """Return every training, failed ones included."""
-        if self._trainings is None:
-            context = self.contexts.get(TRAINING)
-            self._trainings = {} if context is None else self.store.trainings(context)
-        return self._trainings
+    def trainings(self, family: Family = TRAININGS) -> dict[Shape, Training]:
+        """Return every training of a family, failed ones included."""
+        if family not in self._trainings:
+            context = self.contexts.get(family)
+            self._trainings[family] = {} if context is None else self.store.trainings(context)
+        return self._trainings[family]
 
-    @cached_property
-    def _grown_trainings(self) -> dict[int, dict[Shape, Training]]:
-        grown = (context for name, context in self.contexts.items() if name.startswith(GROWN))
-        return {context: self.store.trainings(context) for context in grown}
+    def _families(self) -> list[Family]:
+        """Return the families of trainings, those from random weights first."""
+        return sorted((f for f in self.contexts if f.metric is None), key=lambda f: (f.donor is not None, str(f.donor)))
 
-    def find(self, shape: Shape) -> tuple[int, Training] | None:
+    def find(self, shape: Shape) -> tuple[Family, Training] | None:
         """Return the training of a shape, and the family of facts it belongs to; from scratch if there is one so."""
-        if shape in self.trainings():
-            return self.contexts[TRAINING], self.trainings()[shape]
-        grown = self._grown_trainings.items()
-        return next(((context, known[shape]) for context, known in grown if shape in known), None)
+        return next(((f, self.trainings(f)[shape]) for f in self._families() if shape in self.trainings(f)), None)
 
     def test(self, shape: Shape) -> float | None:
         """Return the accuracy on the test set, if it was read for this shape."""
         found = self.find(shape)
-        return None if found is None else self.store.test(found[0], shape)
+        return None if found is None else self.store.test(self.contexts[found[0]], shape)

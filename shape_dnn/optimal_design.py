@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from shape_dnn import ordering
 from shape_dnn.shape import Shape
 
 PRIOR = 0.1
@@ -39,7 +40,7 @@ def d_optimal(
     picked = []
     for _ in range(min(number, int(free.sum()))):
         gains = np.log1p(np.einsum("ij,jk,ik->i", features, covariance, features))
-        place = int(np.where(free, gains / (1.0 if costs is None else costs), -np.inf).argmax())
+        place = ordering.first_largest(np.where(free, gains / (1.0 if costs is None else costs), -np.inf))
         free[place] = False
         covariance = _observe(covariance, features[place])
         picked.append(shapes[place])

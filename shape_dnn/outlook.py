@@ -9,29 +9,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shape_dnn import durations, optimal_design, rules
+from shape_dnn import durations, optimal_design, ordering, rules
 from shape_dnn.constraints import Constraint
 from shape_dnn.errors import ShapeDnnError
 from shape_dnn.kinds import AccuracyModel, Goal
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape
 
-DRAWS = 256
+DRAWS = 512
 LEAST = 3
 """Finished trainings from which the model is asked; before, any answer is open."""
 LEVELS = 9
 """Accuracies at which the score of a shape is computed; between them it is interpolated."""
+PLAUSIBLE = 0.5
+"""Probability of meeting the limits on accuracy from which a shape is worth measuring."""
 COST_EXPONENT = 0.5
 """How much cheapness counts against improvement: 0 not at all, 1 as improvement per second."""
 
 
-def _nothing(metric: str) -> Sequence[float | None]:
+def _nothing(metric: str, _shapes: Sequence[Shape]) -> Sequence[float | None]:
     raise KeyError(metric)
 
 
@@ -48,11 +50,15 @@ class Outlook:
         model: predicts accuracies.
         limits: on accuracy.
         goal: orders the shapes that comply; without one, all that comply are asked for.
-        measure: returns a metric of all shapes; asked for the metrics of the goal, and only when they matter.
+        measure: returns a metric of some shapes; asked for the metrics of the goal, and only of shapes that may still
+            be the answer.
         confidence: probability from which an answer stands.
         noise: standard deviation of the accuracies of one shape's trainings, in points; None to have the model tell.
-        workers: trainings that can run at once.
+        together: trainings to choose before the first of them has a result.
         exact: whether the whole budget of trainings is to be spent, settled or not.
+        plausible: probability of meeting the limits on accuracy from which the metrics of the goal are asked for. Any
+            other shape counts as better than the best so far wherever it meets them. Where that alone leaves the answer
+            open, the metrics of all are asked for.
     """
 
     shapes: Sequence[Shape]
@@ -60,11 +66,12 @@ class Outlook:
     model: AccuracyModel
     limits: Sequence[Constraint] = ()
     goal: Goal | None = None
-    measure: Callable[[str], Sequence[float | None]] = _nothing
+    measure: Callable[[str, Sequence[Shape]], Sequence[float | None]] = _nothing
     confidence: float = 0.95
     noise: float | None = None
-    workers: int = 1
+    together: int = 1
     exact: bool = False
+    plausible: float = PLAUSIBLE
 
     @property
     def settled(self) -> bool:
@@ -87,6 +94,8 @@ class Outlook:
         if not self._is_known:
             return 1.0
         if self.goal is not None:
+            if self._view is not self:
+                return self._view.doubt
             if self._incumbent is None and self._most_promising in self._open:
                 return 1.0
             return float(self._better.any(1).mean())
@@ -110,6 +119,8 @@ class Outlook:
         if self.goal is None:
             worth = self._misjudged if self.limits else self._spread
             return self._best_first((worth + 1e-9) / self._prices, number)
+        if self._view is not self:
+            return self._view.choose(number)
         if self._incumbent is None and not self._better.any() and self._most_promising in self._open:
             return [self.shapes[self._most_promising]]
         chosen: list[int] = []
@@ -118,17 +129,26 @@ class Outlook:
         for _ in range(min(number, len(self._open))):
             worth = np.maximum(gains - reached[:, None], 0.0).mean(0) / self._prices
             worth[chosen] = -1.0
-            chosen.append(int(worth.argmax()))
+            chosen.append(ordering.first_largest(worth))
             reached = np.maximum(reached, gains[:, chosen[-1]])
         return [self.shapes[self._open[i]] for i in chosen]
 
+    @cached_property
+    def _view(self) -> Outlook:
+        """This one, or if only metrics that it lacks leave the answer open, one that asks for those of every shape."""
+        is_open = self._better.any(1).mean() > 1 - self.confidence
+        is_known_to_be = self._better[:, self._plausible[self._open]].any(1).mean() > 1 - self.confidence
+        if self.plausible == 0.0 or is_known_to_be or not is_open:
+            return self
+        return replace(self, plausible=0.0)
+
     def _best_first(self, worth: NDArray[np.float64], number: int) -> list[Shape]:
-        return [self.shapes[self._open[i]] for i in np.argsort(-worth, kind="stable")[:number]]
+        return [self.shapes[self._open[i]] for i in ordering.largest_first(worth)[:number]]
 
     @cached_property
     def costs(self) -> NDArray[np.float64]:
-        """The expected duration of training each shape, in units of their mean."""
-        return durations.estimate(self.shapes, self.observed)
+        """The assumed duration of training each shape, in units of their mean."""
+        return durations.assume(self.shapes)
 
     @cached_property
     def _prices(self) -> NDArray[np.float64]:
@@ -200,9 +220,26 @@ class Outlook:
 
     @cached_property
     def _values(self) -> dict[str, Sequence[float | None]]:
-        """The metrics of the goal but accuracy, for each shape."""
+        """The metrics of the goal but accuracy, for each shape; none for one that cannot be the answer."""
         metrics = () if self.goal is None else self.goal.metrics
-        return {name: self.measure(name) for name in metrics if name != "accuracy"}
+        places = np.flatnonzero(self._plausible).tolist()
+        columns: dict[str, Sequence[float | None]] = {}
+        for name in metrics:
+            if name != "accuracy":
+                found = dict(zip(places, self.measure(name, [self.shapes[i] for i in places]), strict=True))
+                columns[name] = [found.get(i) for i in range(len(self.shapes))]
+        return columns
+
+    @cached_property
+    def _plausible(self) -> NDArray[np.bool_]:
+        """Which shapes meet the limits on accuracy: by their training, or else on so many of the draws, if on any."""
+        part = self._complies(self._draws).mean(0)
+        plausible: NDArray[np.bool_] = np.asarray((part > 0) & (part >= self.plausible))
+        for i, shape in enumerate(self.shapes):
+            accuracy = self._accuracies.get(shape)
+            if accuracy is not None:
+                plausible[i] = all(limit.allows(accuracy) for limit in self.limits)
+        return plausible
 
     def _scores(self, accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the scores of all shapes at some accuracies, both of shape (number of draws, number of shapes)."""
@@ -231,7 +268,7 @@ class Outlook:
         short = np.zeros(len(expected))
         for limit in self.limits:
             short = np.maximum(short, expected - limit.limit if limit.upper else limit.limit - expected)
-        return int(short.argmin())
+        return ordering.first_largest(-short)
 
     @cached_property
     def _draw_scores(self) -> NDArray[np.float64]:
@@ -242,10 +279,11 @@ class Outlook:
         """Where an open shape is better than the best so far by more than the noise, of shape (DRAWS, open shapes)."""
         draws, open_ = self._draws, self._open
         if self._incumbent is None:
-            return np.asarray((self._complies(draws) & np.isfinite(self._draw_scores))[:, open_])
-        worst = np.maximum(self._scores(draws - self.tolerance), self._scores(draws + self.tolerance))
-        better = worst < self._draw_scores[:, [self._incumbent]]
-        return np.asarray((better & self._complies(draws, self.tolerance))[:, open_])
+            better, complies = np.isfinite(self._draw_scores), self._complies(draws)
+        else:
+            worst = np.maximum(self._scores(draws - self.tolerance), self._scores(draws + self.tolerance))
+            better, complies = worst < self._draw_scores[:, [self._incumbent]], self._complies(draws, self.tolerance)
+        return np.asarray(((better | ~self._plausible) & complies)[:, open_])
 
     @cached_property
     def _gains(self) -> NDArray[np.float64]:

@@ -45,8 +45,17 @@ class Epoch:
     accuracy: float
 
 
-STOPPED = "stopped by "
-"""How the reason of a training begins that a terminator stopped."""
+@dataclass(frozen=True)
+class Stop:
+    """Why a training was stopped early.
+
+    Attributes:
+        terminator: which plugin stopped it, with its options, as canonical JSON; empty if that was not recorded.
+        question: what was asked, in words, if the terminator decides by that.
+    """
+
+    terminator: str
+    question: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,7 @@ class Training:
         curve: one point per finished epoch.
         seconds: duration of the training.
         repetitions: accuracies with different seeds, of which ``accuracy`` is the mean; empty if there was only one.
+        stop: by whom it was stopped early, if it was.
     """
 
     shape: Shape
@@ -68,11 +78,12 @@ class Training:
     curve: tuple[Epoch, ...] = ()
     seconds: float | None = None
     repetitions: tuple[float, ...] = ()
+    stop: Stop | None = None
 
     @property
     def stopped(self) -> bool:
         """Whether it was stopped early, and did not fail."""
-        return self.reason.startswith(STOPPED)
+        return self.stop is not None
 
     @property
     def accuracies(self) -> tuple[float, ...]:

@@ -51,6 +51,12 @@ class Repetitions:
 
     facts: Sequence[Facts]
 
+    def known(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Return the trainings that were there for every seed."""
+        parts = [{training.shape: training for training in facts.known(shapes)} for facts in self.facts]
+        everywhere = [shape for shape in shapes if all(shape in part for part in parts)]
+        return [_together([part[shape] for part in parts]) for shape in everywhere]
+
     def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
         """Return a metric of each shape, which no seed changes."""
         return self.facts[0].measure(metric, shapes)

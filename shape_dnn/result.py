@@ -173,14 +173,20 @@ class Result:
 
     @property
     def cost(self) -> dict[str, float | None]:
-        """The paper's cost: trainings against shapes left after the limits that need no training."""
-        trained, candidates, space = len(self.answer.trainings), self.answer.candidates, self.answer.space
+        """The paper's cost: trainings against shapes left after the limits that need no training.
+
+        Of a plan, ``most`` is the most trainings before verification, by which the speedup is told.
+        """
+        answer = self.answer
+        trained, candidates, space = len(answer.trainings), answer.candidates, answer.space
+        most = trained if answer.budget is None else max(trained, answer.budget)
         return {
             "trained": trained,
             "candidates": candidates,
             "percent_of_space": 100 * trained / space,
-            "speedup": candidates / trained if trained else None,
+            "speedup": candidates / most if most else None,
             "new_trainings": self.new_trainings,
+            **({} if answer.budget is None else {"most": most}),
         }
 
     def raise_if_empty(self) -> None:

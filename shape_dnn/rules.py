@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from shape_dnn.outlook import Outlook
 
 
+DIGITS = 9
+"""Digits after the point of what a model says, in points of accuracy; the rest is rounding noise of a processor."""
+
+
 def budget(strategy: Strategy, candidates: int) -> int:
     """Ask how many shapes to train: at least one, and at most all."""
     with blame(strategy):
@@ -100,7 +104,7 @@ def draw(
             error = left_out_error(model, trainings) if unknown else 0.0
             deviations = [error if prediction.std is None else prediction.std for prediction in predictions]
             drawn = [prediction.mean for prediction in predictions] + np.array(deviations) * normal
-        draws = np.asarray(drawn, float)
+        draws = np.round(np.asarray(drawn, float), DIGITS)
         if draws.shape != (number, len(shapes)) or not np.isfinite(draws).all():
             raise PluginError(
                 f"{label(model)} returned draws of shape {draws.shape} instead of {(number, len(shapes))}"
@@ -126,7 +130,7 @@ def left_out_error(model: AccuracyModel, trainings: Sequence[Training]) -> float
 def noise(model: AccuracyModel) -> float:
     """Ask a model that was fitted for the standard deviation of a training: a number from 0."""
     with blame(model):
-        value = float(model.noise)
+        value = round(float(model.noise), DIGITS)
         if not 0 <= value < math.inf:
             raise PluginError(f"{label(model)} says that trainings vary by {value}, which is no standard deviation")
     return value
@@ -195,7 +199,7 @@ def _plain(prediction: Prediction) -> Prediction:
     mean, std = float(prediction.mean), None if prediction.std is None else float(prediction.std)
     if not math.isfinite(mean) or (std is not None and not 0 <= std < math.inf):
         raise ValueError(f"it predicted {prediction}")
-    return Prediction(mean, std)
+    return Prediction(round(mean, DIGITS), None if std is None else round(std, DIGITS))
 
 
 def compute(meter: Loaded[Meter], workload: Workload, shapes: Sequence[Shape]) -> list[float | None]:

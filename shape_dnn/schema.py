@@ -10,9 +10,26 @@ from pathlib import Path
 from shape_dnn import durable
 
 APPLICATION_ID = 0x53444E4E  # "SDNN", so that the file is not mistaken for another program's
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
-SCHEMA = """
+STOPS_AND_SEARCHES = """
+-- By whom a training was stopped early, as canonical JSON, and what was asked if it decides by that.
+CREATE TABLE stop (
+    training INTEGER PRIMARY KEY REFERENCES training,
+    terminator TEXT NOT NULL,      -- empty if that was not recorded
+    question TEXT NOT NULL
+);
+-- What a run of tune asked, as canonical JSON, and the last training that there was when it began.
+CREATE TABLE search (
+    run INTEGER PRIMARY KEY REFERENCES run,
+    question TEXT NOT NULL,
+    began INTEGER NOT NULL
+);
+"""
+"""The tables that the third format added."""
+
+SCHEMA = (
+    """
 -- What determines a family of facts apart from the shape, as canonical JSON.
 CREATE TABLE context (
     id INTEGER PRIMARY KEY,
@@ -80,6 +97,8 @@ CREATE TABLE run (
     state TEXT NOT NULL            -- running, done or interrupted
 );
 """
+    + STOPS_AND_SEARCHES
+)
 
 MIGRATIONS: Mapping[int, str] = {
     1: """
@@ -102,7 +121,10 @@ CREATE TABLE measurement (
 INSERT INTO measurement SELECT id, context, depth, width, 1, value, low, high, status, details, provenance, recorded
     FROM measurement_1;
 DROP TABLE measurement_1;
-"""
+""",
+    2: f"""{STOPS_AND_SEARCHES}
+INSERT INTO stop SELECT id, '', '' FROM training WHERE accuracy IS NULL AND reason LIKE 'stopped by %';
+""",  # noqa: S608 - constants
 }
 """How to make the next format of each former one."""
 

@@ -169,6 +169,12 @@ class Settings:
     workers: int | None = _setting(
         None, "Trainings at once; by default one per core, as far as memory allows.", _whole(1)
     )
+    together: int | None = _setting(
+        None,
+        "Trainings chosen before the first of them has a result; more keep more workers busy, and each is chosen "
+        "knowing less. By default 2, and 1 for a replay.",
+        _whole(1),
+    )
     terminator: str = _setting("none", "Which trainings are stopped early.")
     observer: tuple[str, ...] = _setting((), "Who else is told what happens; repeatable.", TEXTS)
     meter: tuple[str, ...] = _setting((), "METRIC=NAME, another meter for a metric; repeatable.", TEXTS)
@@ -224,6 +230,10 @@ class Settings:
     def changed(self) -> dict[str, Any]:
         """Return those settings that are not as they are by default, as JSON values."""
         return {name: value for name, value in self.to_dict().items() if getattr(self, name) != SETTINGS[name].default}
+
+
+INCIDENTAL = frozenset({"workers", "executor", "observer", "study", "report", "checkpoint_minutes", "hang_minutes"})
+"""Settings that change nothing of an answer: with others of these, an interrupted search goes on."""
 
 
 @dataclass(frozen=True)

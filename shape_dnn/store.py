@@ -13,7 +13,7 @@ import socket
 import sqlite3
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shape_dnn import durable, schema
 from shape_dnn.errors import StudyError, UsageError, describe
-from shape_dnn.records import Epoch, Measurement, Training
+from shape_dnn.families import Family
+from shape_dnn.records import Epoch, Measurement, Stop, Training
 from shape_dnn.shape import Shape, exact
 
 if TYPE_CHECKING:
@@ -53,13 +54,13 @@ class Run:
     Attributes:
         settings: what it was called with.
         problem: what metrics depend on, so that questions need not read the dataset, and the names of the classes.
-        contexts: which facts answer it, by metric, and ``training``.
+        contexts: which facts answer it, each family by its number.
         state: ``running``, ``done`` or ``interrupted``.
     """
 
     settings: Mapping[str, Any]
     problem: Mapping[str, Any]
-    contexts: Mapping[str, int]
+    contexts: Mapping[Family, int]
     state: str
 
 
@@ -291,13 +292,21 @@ class Store:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*key, attempts + 1, t.accuracy, t.reason, t.seconds, self._provenance(provenance), time.time()),
             )
+            if t.stop is not None:
+                stop = (cursor.lastrowid, t.stop.terminator, t.stop.question)
+                self._connection.execute("INSERT INTO stop (training, terminator, question) VALUES (?, ?, ?)", stop)
             self._connection.executemany(
                 "INSERT INTO epoch (training, number, loss, accuracy) VALUES (?, ?, ?, ?)",
                 [(cursor.lastrowid, epoch.number, epoch.loss, epoch.accuracy) for epoch in t.curve],
             )
 
-    def trainings(self, context: int) -> dict[Shape, Training]:
-        """Return the last attempt at every shape of a family."""
+    def trainings(self, context: int, began: int | None = None) -> dict[Shape, Training]:
+        """Return the last attempt at every shape of a family.
+
+        Args:
+            context: its number.
+            began: the number of the last training that counts; None for all.
+        """
         curves: dict[int, list[Epoch]] = {}
         epochs = self._read(
             "SELECT training, number, loss, epoch.accuracy FROM epoch JOIN training ON training.id = epoch.training"
@@ -308,15 +317,22 @@ class Store:
             for training, number, loss, accuracy in epochs:
                 curves.setdefault(training, []).append(Epoch(int(number), float(loss), float(accuracy)))
         rows = self._read(
-            "SELECT id, depth, width, accuracy, reason, seconds FROM training WHERE context = ? ORDER BY attempt",
+            "SELECT id, depth, width, accuracy, reason, seconds, terminator, question FROM training"
+            " LEFT JOIN stop ON stop.training = training.id"
+            " WHERE context = ? AND (? IS NULL OR id <= ?) ORDER BY attempt",
             context,
+            began,
+            began,
         )
         found = {}
         with self.decoding():
-            for number, depth, width, accuracy, reason, seconds in rows:
+            for number, depth, width, accuracy, reason, seconds, terminator, question in rows:
                 shape = _shape(depth, width)
                 curve = tuple(curves.get(number, ()))
-                found[shape] = Training(shape, _number(accuracy, 100.0), str(reason), curve, _number(seconds))
+                stop = None if terminator is None else Stop(str(terminator), str(question))
+                found[shape] = Training(
+                    shape, _number(accuracy, 100.0), str(reason), curve, _number(seconds), stop=stop
+                )
         return found
 
     def add_test(self, context: int, shape: Shape, accuracy: float) -> None:
@@ -405,6 +421,7 @@ class Store:
         execute, both = self._connection.execute, (ours, theirs)
         execute("INSERT INTO main.epoch SELECT ?, number, loss, accuracy FROM theirs.epoch WHERE training = ?", both)
         execute("INSERT INTO main.test SELECT ?, accuracy, recorded FROM theirs.test WHERE training = ?", both)
+        execute("INSERT INTO main.stop SELECT ?, terminator, question FROM theirs.stop WHERE training = ?", both)
         (context, depth, width) = execute(
             "SELECT context, depth, width FROM main.training WHERE id = ?", (ours,)
         ).fetchone()
@@ -427,7 +444,8 @@ class Store:
         numbers = dict(execute(query).fetchall())
         columns = "command, settings, problem, host, pid, started, ended, state"
         for contexts, *values in execute(f"SELECT contexts, {columns} FROM theirs.run ORDER BY id").fetchall():  # noqa: S608
-            here = {kind: numbers[number] for kind, number in _numbers(contexts).items() if number in numbers}
+            found = _numbers(contexts).items()
+            here = {str(family): numbers[number] for family, number in found if number in numbers}
             marks = ", ".join("?" * (len(values) + 1))
             execute(f"INSERT INTO main.run (contexts, {columns}) VALUES ({marks})", (canonical(here), *values))  # noqa: S608
 
@@ -468,12 +486,46 @@ class Store:
             )
         return int(cursor.lastrowid or 0)
 
-    def end_run(self, run: int, contexts: Mapping[str, int], state: str) -> None:
+    def begin_search(self, run: int, question: str, incidental: Collection[str]) -> int:
+        """Record what a run of tune asks; return the last training that there was when its search began.
+
+        If the run before it was the same search, and was interrupted, that search goes on, and what it trained
+        itself was not there when it began.
+
+        Args:
+            run: its number.
+            question: what it asks, so that it is told from other questions.
+            incidental: names of settings that change nothing of an answer.
+        """
+        with self._transaction():
+            (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM training").fetchone()
+            runs = self._connection.execute(
+                "SELECT settings, problem, state, began FROM run LEFT JOIN search ON search.run = run.id"
+                " WHERE command = 'tune' AND id <= ? ORDER BY id DESC LIMIT 2",
+                (run,),
+            ).fetchall()
+            with self.decoding():
+                own, *former = [
+                    ({k: v for k, v in _mapping(settings).items() if k not in incidental}, _mapping(problem))
+                    for settings, problem, _, _ in runs
+                ]
+            goes_on = former == [own] and runs[1][2] == "interrupted" and runs[1][3] is not None
+            began = int(runs[1][3]) if goes_on else int(last)
+            insert = "INSERT INTO search (run, question, began) VALUES (?, ?, ?)"
+            self._connection.execute(insert, (run, question, began))
+        return began
+
+    def was_searched(self, question: str) -> bool:
+        """Tell whether a search with this question came to its end."""
+        query = "SELECT 1 FROM search JOIN run ON run.id = search.run WHERE question = ? AND state = 'done' LIMIT 1"
+        return bool(self._read(query, question))
+
+    def end_run(self, run: int, contexts: Mapping[Family, int], state: str) -> None:
         """Record which facts a command used and how it ended."""
         with self._transaction():
             self._connection.execute(
                 "UPDATE run SET contexts = ?, state = ?, ended = ? WHERE id = ?",
-                (canonical(contexts), state, time.time(), run),
+                (canonical({str(family): number for family, number in contexts.items()}), state, time.time(), run),
             )
         self._lock.release()
 
@@ -492,7 +544,7 @@ class Store:
         same = "json_remove(problem, '$.class_names') = json_remove(?, '$.class_names')"  # no metric depends on these
         others = self._read(f"SELECT contexts FROM run WHERE {same} ORDER BY id", problem)  # noqa: S608 - constants
         with self.decoding():
-            contexts: dict[str, int] = {}
+            contexts: dict[Family, int] = {}
             for text in (*(other for (other,) in others), own_contexts):
                 contexts |= _numbers(text)
             return Run(_mapping(settings), _mapping(problem), contexts, str(state))
@@ -556,8 +608,9 @@ def _interval(low: float | None, high: float | None) -> tuple[float | None, floa
     return _number(low), _number(high)
 
 
-def _numbers(text: str) -> dict[str, int]:
-    return {kind: int(number) for kind, number in _mapping(text).items()}
+def _numbers(text: str) -> dict[Family, int]:
+    """Read the families of a run, each with its number."""
+    return {Family.parse(name): int(number) for name, number in _mapping(text).items()}
 
 
 def _mapping(text: str) -> dict[str, Any]:

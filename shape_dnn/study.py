@@ -39,14 +39,15 @@ from shape_dnn.events import (
     TrainingsPlanned,
     TrainingsPrepared,
 )
+from shape_dnn.families import TRAINING, TRAININGS, Family
 from shape_dnn.kinds import Executor, Instrument, Terminator
 from shape_dnn.measuring import depth_line
 from shape_dnn.measuring.depth_line import PREDICTED
 from shape_dnn.measuring.task import IdentityTask, MeasuringTask
-from shape_dnn.memory import GROWN, TRAINING, Memory
+from shape_dnn.memory import Memory
 from shape_dnn.plugins import Loaded
 from shape_dnn.problem import Problem
-from shape_dnn.records import STOPPED, Epoch, Measurement, Training, Transferred
+from shape_dnn.records import Epoch, Measurement, Training, Transferred
 from shape_dnn.shape import Shape
 from shape_dnn.training.preparing import Preparation, PreparingTask
 from shape_dnn.training.setup import Donor, Setup
@@ -67,11 +68,9 @@ class Study(Memory):
         terminator: which trainings are stopped early.
         workers: how many trainings at once; None for the executor's choice.
         notify: told what happens.
-        retry_failed: whether shapes whose training failed before are trained again.
         remeasure: whether shapes are measured again whose measurement was not ``ok``.
         checkpoint_minutes: least time between two checkpoints of a training.
         hang_minutes: time without a sign of life after which a training is given up.
-        question: what is asked, in words.
         transfer: part of the epochs that verification takes, starting from the weights of a smaller shape; None to
             train from scratch.
         new_trainings: trainings made so far by this object.
@@ -82,16 +81,12 @@ class Study(Memory):
     terminator: Loaded[Terminator]
     workers: int | None
     notify: Callable[[Event], None]
-    retry_failed: bool = False
     remeasure: bool = False
     checkpoint_minutes: float = 1.0
     hang_minutes: float = 10.0
-    question: str = ""
     transfer: Fraction | None = None
     new_trainings: int = field(default=0, init=False)
-    _grown: dict[Shape, Study] = field(default_factory=dict, init=False)
-    _grown_from: dict[Shape, Study] = field(default_factory=dict, init=False)
-    _bias: list[float] = field(default_factory=list, init=False)
+    _growers: dict[Shape, Study] = field(default_factory=dict, init=False)
     _measured_now: set[tuple[str, Shape]] = field(default_factory=set, init=False)
     _elsewhere: dict[str, Mapping[str, object] | None] = field(default_factory=dict, init=False)
     _needs: dict[Shape, Needs] = field(default_factory=dict, init=False)
@@ -110,20 +105,23 @@ class Study(Memory):
         self._settle(self.problem.going_on_from(self.store.trained()))
         for metric in self.meters:
             self._context(metric)
+        if self.transfer is not None:
+            for shape in list(self.trainings()):
+                self._grower(shape, create=False)
 
     def _settle(self, problem: Problem) -> None:
         """Take over, once, how the problem is trained, if that is definite; only then do its trainings have a name."""
-        if problem.recipe.precision != "auto" and TRAINING not in self.contexts:
+        if problem.recipe.precision != "auto" and TRAININGS not in self.contexts:
             self.problem = problem
-            self.contexts[TRAINING] = self.store.context(TRAINING, problem.training_identity)
-            self._trainings = None
+            self.contexts[TRAININGS] = self.store.context(TRAINING, problem.training_identity)
+            self._trainings.pop(TRAININGS, None)
 
     def _context(self, metric: str) -> None:
         meter = self.meters[metric]
-        if metric not in self.contexts and isinstance(meter.instance, Instrument):
+        if Family(metric) not in self.contexts and isinstance(meter.instance, Instrument):
             self._elsewhere[metric] = ask_elsewhere(self.executor, self.problem, meter)
             identity = self.problem.measurement_identity(meter, self._elsewhere[metric])
-            self.contexts[metric] = self.store.context(metric, identity)
+            self.contexts[Family(metric)] = self.store.context(metric, identity)
 
     def measurements(self, metric: str) -> dict[Shape, Measurement]:
         """Return every measurement of a metric with its interval and status."""
@@ -155,6 +153,7 @@ class Study(Memory):
         if self.fit_depths and self._predicts(metric):
             known = self.measurements(metric)
             before = len(known)
+            self.measure(metric, [shape for shape in shapes if shape in known])  # again, if that is wanted
             while missing := self._insufficient(metric, shapes, limit, self.fit_depths):
                 self.measure(metric, missing)
             if len(known) > before:
@@ -186,7 +185,7 @@ class Study(Memory):
             wrong = rules.fault_of(measurement)
             if wrong:
                 raise PluginError(f"{name} returned for shape {shape} {wrong}")
-            self.store.add_measurement(self.contexts[metric], shape, measurement, provenance)
+            self.store.add_measurement(self.contexts[Family(metric)], shape, measurement, provenance)
             known[shape] = measurement
             pending.discard(shape)
             self._measured_now.add((metric, shape))
@@ -230,7 +229,7 @@ class Study(Memory):
         """Train those shapes that were not trained before; return the trainings of all, in order."""
         known = self.trainings()
         self._asked.update(shapes)
-        missing = [shape for shape in shapes if not self._settled(known.get(shape))]
+        missing = [shape for shape in shapes if not self.is_made(known.get(shape))]
         failed = [s for s in shapes if s not in missing and known[s].accuracy is None]
         self.notify(TrainingsPlanned(tuple(shapes), len(shapes) - len(missing), len(failed)))
         if missing:
@@ -245,7 +244,7 @@ class Study(Memory):
         """
         if self.transfer is None:
             return self.train(shapes)
-        if not self._bias:
+        if not self._compared:
             self._compare()
         found: dict[Shape, Training] = {}
         for donor in sorted({self._donor(shape) for shape in shapes} - {None}):  # type: ignore[type-var]
@@ -258,13 +257,27 @@ class Study(Memory):
     @property
     def transferred(self) -> Transferred | None:
         """What came of trainings that started from other weights; None where there was none."""
-        if not self._bias and not self._grown:
+        grown = {shape for grower in self._growers.values() for shape in grower.trainings()}
+        if not grown:
             return None
-        return Transferred(tuple(sorted(self._grown)), self._bias[0] if self._bias else None)
+        compared = self._compared
+        bias = compared[0] if compared else None
+        return Transferred(tuple(sorted(grown - self.trainings().keys())), bias)
+
+    @property
+    def _compared(self) -> list[float]:
+        """By how many points the shapes came out better from other weights that were trained in both ways."""
+        scratch, found = self.trainings(), []
+        for grower in self._growers.values():
+            for shape, training in grower.trainings().items():
+                before = scratch[shape].accuracy if shape in scratch else None
+                if training.accuracy is not None and before is not None:
+                    found.append((-self._work(shape), shape, training.accuracy - before))
+        return [bias for _, _, bias in sorted(found)]
 
     def _donor(self, shape: Shape) -> Shape | None:
         """Return the largest shape trained from scratch that can grow into another one."""
-        context, architecture = self.contexts[TRAINING], self.problem.architecture.instance
+        context, architecture = self.contexts[TRAININGS], self.problem.architecture.instance
         with blame(architecture):
             donors = [
                 training.shape
@@ -278,32 +291,38 @@ class Study(Memory):
 
     def _grow(self, shapes: Sequence[Shape], donor: Shape) -> list[Training]:
         """Train shapes from the weights of another, in a family of facts of their own."""
-        assert self.transfer is not None  # noqa: S101 - asked for only then
-        if donor not in self._grown_from:
-            grower = dataclasses.replace(self, problem=self.problem.grown_from(donor, self.transfer), contexts={})
-            grower.contexts[TRAINING] = self.store.context(TRAINING, grower.problem.training_identity)
-            grower.donor = Donor(donor, self.store.weights_path(self.contexts[TRAINING], donor))
-            self._grown_from[donor] = grower
-            self.contexts[f"{GROWN}{donor}"] = grower.contexts[TRAINING]
-        grower = self._grown_from[donor]
+        grower = self._grower(donor)
+        assert grower is not None  # noqa: S101 - made if it was not there
         before = grower.new_trainings
         trainings = grower.train(shapes)
         self.new_trainings += grower.new_trainings - before
-        self._grown |= dict.fromkeys(shapes, grower)
+        self._trainings.pop(Family(donor=donor), None)
         return trainings
+
+    def _grower(self, donor: Shape, *, create: bool = True) -> Study | None:
+        """Return who trains from the weights of a shape; None if nobody has, and none is to be made."""
+        assert self.transfer is not None  # noqa: S101 - asked for only then
+        if donor not in self._growers:
+            problem = self.problem.grown_from(donor, self.transfer)
+            identity = problem.training_identity
+            context = self.store.find_context(TRAINING, identity)
+            if context is None and not create:
+                return None
+            grower = dataclasses.replace(self, problem=problem, contexts={})
+            grower.contexts[TRAININGS] = self.store.context(TRAINING, identity)
+            grower.donor = Donor(donor, self.store.weights_path(self.contexts[TRAININGS], donor))
+            self._growers[donor] = grower
+            self.contexts[Family(donor=donor)] = grower.contexts[TRAININGS]
+        return self._growers[donor]
 
     def _compare(self) -> None:
         """Train one shape that was trained from scratch also from the weights of another."""
-        scratch = {s: t.accuracy for s, t in self.trainings().items() if t.accuracy is not None and s in self._asked}
+        scratch = [s for s, t in self.trainings().items() if t.accuracy is not None and s in self._asked]
         for shape in sorted(scratch, key=lambda shape: (-self._work(shape), shape)):
             donor = self._donor(shape)
-            if donor is None:
-                continue
-            (training,) = self._grow([shape], donor)
-            del self._grown[shape]
-            if training.accuracy is not None:
-                self._bias.append(training.accuracy - scratch[shape])
-            return
+            if donor is not None:
+                self._grow([shape], donor)
+                return
 
     @contextmanager
     def _stopping_well(self) -> Iterator[None]:
@@ -315,18 +334,6 @@ class Study(Memory):
 
         with interrupts.postponed(note):
             yield
-
-    @property
-    def _stop(self) -> str:
-        name = self.terminator.choice.name
-        return f"{STOPPED}{name} for {self.question!r}" if self.terminator.instance.by_question else STOPPED + name
-
-    def _settled(self, training: Training | None) -> bool:
-        """Tell whether a shape need not be trained again. What another terminator stopped says nothing here."""
-        if training is None or training.accuracy is not None:
-            return training is not None
-        stopped_by_another = training.stopped and not training.reason.startswith(self._stop)
-        return not (self.retry_failed or stopped_by_another)
 
     def _run(
         self, tasks: Sequence[Task], workers: int | None, report: Callable[[Task, object], bool]
@@ -364,7 +371,7 @@ class Study(Memory):
 
     def _prepare_trainings(self, shapes: Sequence[Shape]) -> bool:
         """Find out what trainings take, and unless that is definite, in which precision; False after an interrupt."""
-        if TRAINING not in self.contexts:  # another seed may have been trained meanwhile
+        if TRAININGS not in self.contexts:  # another seed may have been trained meanwhile
             self._settle(self.problem.going_on_from(self.store.trained()))
         missing = [shape for shape in shapes if shape not in self._needs]
         if not missing and self.problem.recipe.precision != "auto":
@@ -435,15 +442,22 @@ class Study(Memory):
                 if training.accuracy is not None:
                     self._publish(task)
                 elif shape in stopped:
-                    training = dataclasses.replace(training, reason=f"{self._stop} after epoch {len(training.curve)}")
+                    reason = f"stopped by {self._stopper} after epoch {len(training.curve)}"
+                    training = dataclasses.replace(training, reason=reason, stop=self.stop)
                 else:
                     continue  # interrupted: it goes on from its checkpoint another time
-            self.store.add_training(self.contexts[TRAINING], training, provenance)
-            checkpoints.discard(self.store.checkpoints_path(self.contexts[TRAINING], shape))
+            self.store.add_training(self.contexts[TRAININGS], training, provenance)
+            checkpoints.discard(self.store.checkpoints_path(self.contexts[TRAININGS], shape))
             known[shape] = finished[shape] = training
             running.pop(shape, None)
             self.new_trainings += 1
             self.notify(TrainingFinished(training, done, len(tasks)))
+
+    @property
+    def _stopper(self) -> str:
+        """Name the terminator, with the question if it decides by that."""
+        name = self.terminator.choice.name
+        return f"{name} for {self.stop.question!r}" if self.stop.question else name
 
     def _run_with_retries(
         self, tasks: Sequence[Task], watch: Callable[[Task, object], bool], curves: Mapping[Shape, list[Epoch]]
@@ -477,27 +491,28 @@ class Study(Memory):
 
     def _publish(self, task: TrainingTask) -> None:
         """Give the weights of a finished training their final name, before the fact that there are any is recorded."""
-        path = self.store.weights_path(self.contexts[TRAINING], task.shape)
+        path = self.store.weights_path(self.contexts[TRAININGS], task.shape)
         with durable.naming_errors(path):
             durable.rename(task.weights, path)
 
     def _tidy(self) -> None:
         """Remove what attempts that were killed, or given up, have left behind."""
-        context = self.contexts[TRAINING]
+        context = self.contexts[TRAININGS]
         for shape, training in self.trainings().items():
-            if self._settled(training):
+            if self.is_made(training):
                 checkpoints.discard(self.store.checkpoints_path(context, shape))
         for partial in self.store.weights_directory(context).glob("*.partial"):
             partial.unlink(missing_ok=True)
 
     def test(self, shape: Shape) -> float | None:
         """Return the accuracy on the test set, reading it now if it was not read for this shape before."""
-        if shape in self._grown:
-            return self._grown[shape].test(shape)
+        grower = self._grown(shape)
+        if grower is not None:
+            return grower.test(shape)
         known = super().test(shape)
         if known is not None:
             return known
-        weights = self.store.weights_path(self.contexts[TRAINING], shape)
+        weights = self.store.weights_path(self.contexts[TRAININGS], shape)
         task = EvaluationTask(self._setup(shape), weights, secrets.token_hex(8), self._needs_of(shape))
         with self._stopping_well():
             for outcome in self._run([task], 1, lambda *_: True):
@@ -506,21 +521,27 @@ class Study(Memory):
                     warnings.warn(f"the test set could not be read for {shape}: {why}", stacklevel=2)
                     return None
                 accuracy = cast("float", outcome.result)
-                self.store.add_test(self.contexts[TRAINING], shape, accuracy)
+                self.store.add_test(self.contexts[TRAININGS], shape, accuracy)
                 self.notify(Tested(shape, accuracy))
         return super().test(shape)
 
     def weights(self, shape: Shape) -> Path | None:
         """Return where the weights of a shape lie; None if it was not trained."""
-        if shape in self._grown:
-            return self._grown[shape].weights(shape)
-        if TRAINING not in self.contexts:
+        grower = self._grown(shape)
+        if grower is not None:
+            return grower.weights(shape)
+        if TRAININGS not in self.contexts:
             return None
-        path = self.store.weights_path(self.contexts[TRAINING], shape)
+        path = self.store.weights_path(self.contexts[TRAININGS], shape)
         return path if path.is_file() else None
 
+    def _grown(self, shape: Shape) -> Study | None:
+        """Return who trained a shape from other weights, if it was not trained from scratch."""
+        found = self.find(shape)
+        return None if found is None or found[0].donor is None else self._growers[found[0].donor]
+
     def _task(self, shape: Shape) -> TrainingTask:
-        context, attempt = self.contexts[TRAINING], secrets.token_hex(8)
+        context, attempt = self.contexts[TRAININGS], secrets.token_hex(8)
         checkpoints.keep_last(self.store.checkpoints_path(context, shape))
         return TrainingTask(
             self._setup(shape),

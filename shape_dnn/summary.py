@@ -172,16 +172,9 @@ def _cost(result: Result) -> Iterator[str]:
     for training in answer.trainings:
         if training.reason:
             yield f"{training.shape} has no accuracy: {training.reason}"
-    planned = [t.shape for t in answer.trainings if t.accuracy is None and not t.reason]
     trained = len(answer.trainings)
-    if planned:
-        times = f"{answer.candidates / trained:.2g} times fewer trainings than all"
-        known = trained * result.seeds - result.new_trainings
-        others = f" ({known} of them are trained already)" if known else ""
-        if result.seeds > 1:
-            others = f" {result.seeds} times" + (f" ({known} of these trainings were made before)" if known else "")
-        yield f"would train {trained} of {answer.candidates} candidates{others}, {times}:"
-        yield " ".join(map(str, planned))
+    if answer.budget is not None:
+        yield from _plan(result)
     elif trained:
         fewer = (
             f": {answer.candidates / trained:.2g} times fewer trainings than all" if trained < answer.candidates else ""
@@ -191,5 +184,28 @@ def _cost(result: Result) -> Iterator[str]:
         yield f"trained {trained} of {answer.candidates} candidates, {new}{fewer}"
     if result.report is not None:
         yield f"report: {result.report}"
-    if answer.best is None and answer.complying and not planned and not result.is_front:
+    if answer.best is None and answer.complying and answer.budget is None and not result.is_front:
         yield "without --goal (size, latency, energy, accuracy, …) no shape is called the best"
+
+
+def _plan(result: Result) -> Iterator[str]:
+    """Say what would be trained first, and how many at most."""
+    answer, seeds = result.answer, result.seeds
+    planned, most = len(answer.trainings), int(result.cost["most"] or 0)
+    known = planned * seeds - result.new_trainings
+    others = f" ({known} of them are trained already)" if known else ""
+    if seeds > 1:
+        others = f" {seeds} times" + (f" ({known} of these trainings were made before)" if known else "")
+    fewer = f"{answer.candidates / most:.2g} times fewer trainings than all" if most else ""
+    if planned and planned == most:
+        yield f"would train {planned} of {answer.candidates} candidates{others}, {fewer}:"
+    elif planned:
+        yield f"would train {planned} of {answer.candidates} candidates first{others}:"
+    elif answer.candidates:
+        yield "would train nothing first: what is known suffices"
+    if planned:
+        yield " ".join(str(training.shape) for training in answer.trainings)
+    if planned < most:
+        yield f"what is trained then depends on the results: at most {most} in all before verification, {fewer}"
+    if answer.unknown:
+        yield f"it also depends on {' and '.join(answer.unknown)}, which is not measured yet of every shape"

@@ -5,8 +5,9 @@ Nothing here knows a plugin, a file or a device. Facts come from a study, or fro
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from statistics import NormalDist
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 class Facts(Protocol):
     """What the search asks. Asking twice costs nothing: whoever answers remembers."""
+
+    def known(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Return the trainings of these shapes that were there when the search began, failed ones included."""
 
     def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
         """Return a metric of each shape; None for one that has no value."""
@@ -83,13 +87,13 @@ class Modelling:
         strategy: how many shapes to train.
         sampler: which.
         model: predicts the others.
-        workers: how many can be trained at once.
+        together: how many are chosen before the first of them has a result.
     """
 
     strategy: Strategy
     sampler: Sampler
     model: AccuracyModel
-    workers: int = 1
+    together: int = 1
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,8 @@ class Answer:
         test_accuracy: of the best on the test set, if it was read.
         certificate: how sure it is, if a confidence was asked for.
         closest: if nothing complies for lack of accuracy, the shape that comes closest.
+        budget: of a plan, the most trainings before verification; what is trained may depend on results.
+        unknown: of a plan, the metrics of the goal that are not known yet of every shape.
     """
 
     space: int
@@ -179,6 +185,8 @@ class Answer:
     test_accuracy: float | None = None
     certificate: Certificate | None = None
     closest: Candidate | None = None
+    budget: int | None = None
+    unknown: tuple[str, ...] = ()
 
     @property
     def verified(self) -> bool:
@@ -207,50 +215,55 @@ def search(
         facts: measures and trains.
         notify: told after each stage.
     """
-    survivors, stages = apply_limits(shapes, query, facts, notify)
-    trainings = train_sample(survivors, query, modelling, facts)
-    number, certificate = len(survivors), None
+    survivors, _ = apply_limits(shapes, query, facts, notify)
+    known = facts.known(shapes)
+    trainings = train_sample(survivors, known, query, modelling, facts)
+    certificate = None
     if query.confidence is not None and survivors:
-        survivors, trainings, certificate = settle(survivors, trainings, query, modelling, facts)
-    succeeded = any(training.accuracy is not None for training in trainings)
-    candidates = assess(survivors, trainings, modelling.model) if succeeded else []
-    complying, more_stages = apply_accuracy_limits(candidates, query, notify)
-    best, nearest = None, None if complying else closest(candidates, query)
-    if query.confidence is not None:
-        best = min_by_goal([candidate for candidate in complying if candidate.accuracy is not None], query, facts)
-    elif query.goal is not None:
-        complying, best, verifications = verify(complying, query, facts)
-        trainings += verifications
-        if not complying:
-            nearest = closest(assess(survivors, trainings, modelling.model), query)
-    if query.pareto:
-        complying, verifications = verify_front(complying, trainings, query, modelling, facts)
-        trainings += verifications
-    test_accuracy = facts.test(best.shape) if best is not None and best.accuracy is not None else None
-    return Answer(
-        len(shapes), (*stages, *more_stages), number, tuple(trainings), tuple(complying), best, test_accuracy,
-        certificate, nearest,
-    )  # fmt: skip
+        trainings, certificate = settle(survivors, trainings, query, modelling, facts)
+    if any(training.accuracy is not None for training in trainings):
+        candidates, _ = apply_accuracy_limits(assess(survivors, trainings, modelling.model), query, ignore)
+        if query.goal is not None:
+            trained = [candidate for candidate in candidates if candidate.accuracy is not None]
+            trainings += verify(trained if query.confidence is not None and trained else candidates, query, facts)
+        if query.pareto:
+            trainings += verify_front(candidates, trainings, query, modelling, facts)
+        candidates = assess(survivors, trainings, modelling.model)
+    else:
+        candidates = []
+    answer = recall(shapes, query, candidates, facts, notify, verified=True)
+    return replace(answer, trainings=tuple(trainings), certificate=certificate)
 
 
-def recall(shapes: Sequence[Shape], query: Query, assessed: Sequence[Candidate], facts: Facts) -> Answer:
+def recall(
+    shapes: Sequence[Shape],
+    query: Query,
+    assessed: Sequence[Candidate],
+    facts: Facts,
+    notify: Callable[[Event], None] = ignore,
+    *,
+    verified: bool = False,
+) -> Answer:
     """Answer from trainings that were made before, without asking for more.
 
     Args:
         shapes: the design space.
         query: limits and goal.
         assessed: those of the shapes whose training did not fail, with their predictions.
-        facts: what is known; must not measure or train.
+        facts: what is known.
+        notify: told after each limit on accuracy.
+        verified: whether the question was searched, so that the best shape is one that was trained if any complies.
     """
     survivors, stages = apply_limits(shapes, query, facts, ignore)
     left = set(survivors)
     candidates = [candidate for candidate in assessed if candidate.shape in left]
-    complying, more_stages = apply_accuracy_limits(candidates, query, ignore)
+    complying, more_stages = apply_accuracy_limits(candidates, query, notify)
     nearest = None if complying else closest(candidates, query)
-    best = min_by_goal(complying, query, facts)
+    trained = [candidate for candidate in complying if candidate.accuracy is not None]
+    best = min_by_goal(trained if verified and trained else complying, query, facts)
     if query.pareto:
         complying = front(complying, query, facts)
-    test_accuracy = None if best is None else facts.test(best.shape)
+    test_accuracy = facts.test(best.shape) if best is not None and best.accuracy is not None else None
     return Answer(
         len(shapes), (*stages, *more_stages), len(survivors), (), tuple(complying), best, test_accuracy,
         closest=nearest,
@@ -276,14 +289,23 @@ def plan(shapes: Sequence[Shape], query: Query, modelling: Modelling, facts: Fac
         survivors = [s for s, v in zip(survivors, values, strict=True) if v is None or constraint.allows(v)]
         stages.append(Stage(constraint, before, len(survivors)))
     chosen: Sequence[Shape] = ()
+    budget, unknown = 0, []
     if survivors:
         survivors.sort(key=by_width_then_depth)
         budget = rules.budget(modelling.strategy, len(survivors))
-        rules.consider(modelling.sampler, look(survivors, (), query, modelling, facts))
+        rules.consider(modelling.sampler, look(survivors, facts.known(shapes), query, modelling, facts))
         chosen = rules.choose(modelling.sampler, tuple(survivors), (), budget, set())
+        unknown = [m for m in _metrics(query) if None in facts.estimate(m, survivors)]
     trainings = tuple(Training(shape, None) for shape in chosen)
     complying = tuple(Candidate(shape, None, None) for shape in survivors)
-    return Answer(len(shapes), tuple(stages), len(survivors), trainings, complying, None)
+    return Answer(
+        len(shapes), tuple(stages), len(survivors), trainings, complying, None, budget=budget, unknown=tuple(unknown)
+    )
+
+
+def _metrics(query: Query) -> list[str]:
+    """Return the metrics of the goal that are measured rather than trained."""
+    return [] if query.goal is None else [metric for metric in query.goal.metrics if metric != "accuracy"]
 
 
 def apply_limits(
@@ -300,28 +322,39 @@ def apply_limits(
     return survivors, stages
 
 
-def train_sample(shapes: Sequence[Shape], query: Query, modelling: Modelling, facts: Facts) -> list[Training]:
+def train_sample(
+    shapes: Sequence[Shape], known: Sequence[Training], query: Query, modelling: Modelling, facts: Facts
+) -> list[Training]:
     """Step 5, first half: train the shapes that the sampler chooses, as many as the strategy allows.
+
+    Returns:
+        The trainings of these shapes in the order of asking, and then those others that were known before.
 
     Raises:
         PluginError: the strategy or the sampler breaks the rules of its kind.
     """
     if not shapes:
-        return []
+        return list(known)
     shapes = tuple(sorted(shapes, key=by_width_then_depth))
     budget = rules.budget(modelling.strategy, len(shapes))
     asked: set[Shape] = set()
     trainings: list[Training] = []
     while True:
-        rules.consider(modelling.sampler, look(shapes, trainings, query, modelling, facts))
+        rules.consider(modelling.sampler, look(shapes, _together(trainings, known), query, modelling, facts))
         batch = rules.choose(modelling.sampler, shapes, _in_order(trainings), budget, asked)
         if not batch:
             break
         asked.update(batch)
         trainings += facts.train(batch)
-    if not trainings:
+    if not trainings and not known:
         raise PluginError(f"{label(modelling.sampler)} chose none of {len(shapes)} shapes to train")
-    return trainings
+    return _together(trainings, known)
+
+
+def _together(trainings: Sequence[Training], known: Sequence[Training]) -> list[Training]:
+    """Return trainings that were asked for, and after them those others that were known before."""
+    asked = {training.shape for training in trainings}
+    return [*trainings, *(training for training in known if training.shape not in asked)]
 
 
 def look(
@@ -337,10 +370,10 @@ def look(
         modelling.model,
         query.functional,
         query.goal,
-        lambda metric: facts.estimate(metric, shapes),
+        facts.estimate,
         0.5 if query.confidence is None else query.confidence,
         _deviation(trainings),
-        workers=modelling.workers,
+        together=modelling.together,
         exact=modelling.strategy.exact,
     )
 
@@ -355,27 +388,26 @@ def _deviation(trainings: Sequence[Training]) -> float | None:
 
 def settle(
     shapes: Sequence[Shape], trainings: Sequence[Training], query: Query, modelling: Modelling, facts: Facts
-) -> tuple[list[Shape], list[Training], Certificate | None]:
+) -> tuple[list[Training], Certificate | None]:
     """Steps 5 to 7 with a confidence: fit anew after every result, and train what matters until the answer stands.
 
     What was only estimated of a shape is measured before it is trained.
 
     Returns:
-        The shapes that still meet the limits, all trainings, and how sure the answer is; None if no training succeeded.
+        All trainings, and how sure the answer is; None if no training succeeded.
     """
     assert query.confidence is not None  # noqa: S101 - asked for only then
-    trainings = list(trainings)
-    refused = _refused([training.shape for training in trainings], query, facts)
-    remaining = [shape for shape in shapes if shape not in refused]
+    trainings, left = list(trainings), set(shapes)
+    left -= _refused([training.shape for training in trainings if training.shape in left], query, facts)
     while True:
         if not any(training.accuracies for training in trainings):
-            return remaining, trainings, None
-        outlook = look(remaining, trainings, query, modelling, facts)
+            return trainings, None
+        outlook = look([shape for shape in shapes if shape in left], trainings, query, modelling, facts)
         if outlook.settled or query.goal is None:  # without a goal there is nothing to verify
-            return remaining, trainings, Certificate(query.confidence, outlook.doubt, outlook.tolerance)
-        batch = outlook.choose(modelling.workers)
+            return trainings, Certificate(query.confidence, outlook.doubt, outlook.tolerance)
+        batch = outlook.choose(modelling.together)
         refused = _refused(batch, query, facts)
-        remaining = [shape for shape in remaining if shape not in refused]
+        left -= refused
         trainings += facts.verify([shape for shape in batch if shape not in refused])
 
 
@@ -432,37 +464,28 @@ def closest(candidates: Sequence[Candidate], query: Query) -> Candidate | None:
     return min(candidates, key=shortfall, default=None)
 
 
-def verify(
-    complying: Sequence[Candidate], query: Query, facts: Facts
-) -> tuple[list[Candidate], Candidate | None, list[Training]]:
+def verify(complying: Sequence[Candidate], query: Query, facts: Facts) -> list[Training]:
     """Step 7: train the best by the goal; where it falls short, take the next best, until one holds.
 
     What was only estimated of a shape is measured before it is trained.
 
     Returns:
-        The shapes that comply now, the best of them, and the trainings made.
+        The trainings made.
     """
-    remaining = list(complying)
-    trainings: list[Training] = []
-    eligible = remaining
-    while (best := min_by_goal(eligible, query, facts)) is not None:
-        place = remaining.index(best)
-        if not all(c.allows(facts.measure(c.metric, [best.shape])[0]) for c in query.non_functional):
-            del remaining[place]
-        elif best.accuracy is not None:
+    made: list[Training] = []
+    for best in best_first(complying, query, facts):
+        if _refused([best.shape], query, facts):
+            continue
+        if best.accuracy is not None:
+            return made
+        results = facts.verify([best.shape])
+        made += results
+        accuracy = results[0].accuracy if results else None
+        if accuracy is not None and all(c.allows(accuracy) for c in query.functional):
             break
-        else:
-            results = facts.verify([best.shape])
-            trainings += results
-            accuracy = results[0].accuracy if results else None
-            if accuracy is not None and all(c.allows(accuracy) for c in query.functional):
-                remaining[place] = replace(best, accuracy=accuracy)
-                # It may turn out worse than promised, and an earlier one better: the best is one that was trained.
-                eligible = [candidate for candidate in remaining if candidate.accuracy is not None]
-                continue
-            del remaining[place]
-        eligible = [candidate for candidate in eligible if candidate in remaining]
-    return remaining, best, trainings
+    # It may have come out worse than promised, and one that was trained before be better.
+    _refused([candidate.shape for candidate in complying if candidate.accuracy is not None], query, facts)
+    return made
 
 
 def verify_front(
@@ -471,23 +494,21 @@ def verify_front(
     query: Query,
     modelling: Modelling,
     facts: Facts,
-) -> tuple[list[Candidate], list[Training]]:
+) -> list[Training]:
     """Step 7 for a trade-off: train every shape on the front, fit anew, and look again, until all on it are trained.
 
     Returns:
-        The front, and the trainings made.
+        The trainings made.
     """
     shapes = [candidate.shape for candidate in complying]
     made: list[Training] = []
     while True:
-        candidates, _ = apply_accuracy_limits(
-            assess(shapes, [*trainings, *made], modelling.model) if shapes else [], query, ignore
-        )
-        optimal = front(candidates, query, facts)
-        untrained = [candidate.shape for candidate in optimal if candidate.accuracy is None]
+        assessed = assess(shapes, [*trainings, *made], modelling.model) if shapes else []
+        candidates, _ = apply_accuracy_limits(assessed, query, ignore)
+        untrained = [c.shape for c in front(candidates, query, facts) if c.accuracy is None]
         if not untrained:
-            return optimal, made
-        batch = untrained[: modelling.workers]
+            return made
+        batch = untrained[: modelling.together]
         refused = _refused(batch, query, facts)
         shapes = [shape for shape in shapes if shape not in refused]
         made += facts.verify([shape for shape in batch if shape not in refused])
@@ -522,30 +543,41 @@ def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def min_by_goal(candidates: Sequence[Candidate], query: Query, facts: Facts) -> Candidate | None:
-    """Return the best candidate by the goal, the smaller shape on a tie; None without a goal or a score.
+    """Return the best candidate by the goal, the smaller shape on a tie; None without a goal or a score."""
+    return next(best_first(candidates, query, facts), None)
 
-    What was only estimated of it is measured, and the choice made again until it stands.
+
+def best_first(candidates: Sequence[Candidate], query: Query, facts: Facts) -> Iterator[Candidate]:
+    """Give the candidates that have a score by the goal in its order, the smaller shape first on a tie.
+
+    What was only estimated of one is measured before it is given, and its place found anew.
     """
     goal = query.goal
     if goal is None or not candidates:
-        return None
-    shapes = [candidate.shape for candidate in candidates]
-    metrics = [metric for metric in goal.metrics if metric != "accuracy"]
-    while True:
+        return
+    metrics = _metrics(query)
+
+    def rank(some: Sequence[int]) -> Iterator[tuple[float, tuple[Fraction, int], int]]:
+        shapes = [candidates[i].shape for i in some]
         columns = {metric: facts.estimate(metric, shapes) for metric in metrics}
-        columns["accuracy"] = [candidate.expected_accuracy for candidate in candidates]
-        scored = []
-        for i, candidate in enumerate(candidates):
-            values = {metric: value for metric in goal.metrics if (value := columns[metric][i]) is not None}
+        columns["accuracy"] = [candidates[i].expected_accuracy for i in some]
+        for place, i in enumerate(some):
+            values = {metric: value for metric in goal.metrics if (value := columns[metric][place]) is not None}
             if len(values) == len(goal.metrics):
-                scored.append((rules.score(goal, values), by_width_then_depth(candidate.shape), i))
-        if not scored:
-            return None
-        best = min(scored)[-1]
+                yield rules.score(goal, values), by_width_then_depth(candidates[i].shape), i
+
+    waiting = list(rank(range(len(candidates))))
+    heapq.heapify(waiting)
+    while waiting:
+        first = heapq.heappop(waiting)
+        place = first[-1]
         for metric in metrics:
-            facts.measure(metric, [shapes[best]])
-        if all(facts.estimate(metric, [shapes[best]]) == [columns[metric][best]] for metric in metrics):
-            return candidates[best]
+            facts.measure(metric, [candidates[place].shape])
+        now = list(rank([place]))
+        if now == [first]:
+            yield candidates[place]
+        elif now:
+            heapq.heappush(waiting, now[0])
 
 
 def _finish_stage(constraint: Constraint, before: int, after: int, notify: Callable[[Event], None]) -> Stage:

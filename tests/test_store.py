@@ -14,6 +14,7 @@ import pytest
 
 from shape_dnn import Epoch, Measurement, Shape, Training, UsageError
 from shape_dnn.errors import StudyError
+from shape_dnn.families import TRAININGS, Family
 from shape_dnn.schema import MIGRATIONS, SCHEMA_VERSION
 from shape_dnn.store import FILE_NAME, Store
 
@@ -88,11 +89,11 @@ def test_a_run_that_ends_without_saying_so_is_interrupted() -> None:
     assert Store(Path("study")).summary()["state"] == "running"
     store._lock.release()  # as the system does when the process dies
     assert store.summary()["state"] == "interrupted"
-    store.end_run(run, {"training": 1}, "done")
+    store.end_run(run, {TRAININGS: 1}, "done")
     assert store.summary()["state"] == "done"
     last = store.last_run()
     assert last is not None
-    assert (last.settings, last.contexts, last.state) == ({"arch": "wrn"}, {"training": 1}, "done")
+    assert (last.settings, last.contexts, last.state) == ({"arch": "wrn"}, {TRAININGS: 1}, "done")
 
 
 def garbage(path: Path) -> None:
@@ -206,15 +207,15 @@ def test_a_study_of_every_former_format_is_brought_up_to_date(version: int) -> N
     store = Store(directory, create=False)
     run = store.last_run()
     assert run is not None
-    latencies = store.measurements(run.contexts["latency"])
+    latencies = store.measurements(run.contexts[Family("latency")])
     quarter = Fraction(1, 4)
     assert {shape: m.value for shape, m in latencies.items()} == {
         Shape(10, quarter): 1.0, Shape(16, quarter): 1.6, Shape(22, quarter): None,
     }  # fmt: skip
-    trainings = store.trainings(run.contexts["training"])
+    trainings = store.trainings(run.contexts[TRAININGS])
     assert trainings[Shape(10, quarter)].curve == (Epoch(1, 0.5, 90.0), Epoch(2, 0.4, 95.5))
     assert trainings[Shape(16, quarter)].reason == "loss became nan"
-    assert store.test(run.contexts["training"], Shape(10, quarter)) == 95.0
+    assert store.test(run.contexts[TRAININGS], Shape(10, quarter)) == 95.0
     (copy,) = directory.glob("*.format-*.sqlite")
     assert copy.name == f"study.format-{version}.sqlite"
     with closing(sqlite3.connect(copy)) as connection:

@@ -13,6 +13,7 @@ import pytest
 
 from shape_dnn import Epoch, Measurement, Shape, Training, UsageError, studies
 from shape_dnn.errors import StudyError
+from shape_dnn.families import TRAININGS
 from shape_dnn.store import FILE_NAME, Store
 
 ONE, TWO, THREE = (Shape(depth, Fraction(1, 3)) for depth in (10, 16, 22))
@@ -82,7 +83,7 @@ def test_a_new_study_becomes_like_the_one_that_is_merged_into_it() -> None:
     assert one is not None
     assert other is not None
     assert one.settings == other.settings
-    assert new.trainings(one.contexts["training"]) == source.trainings(other.contexts["training"])
+    assert new.trainings(one.contexts[TRAININGS]) == source.trainings(other.contexts[TRAININGS])
 
 
 def test_a_study_in_use_is_neither_merged_nor_deleted() -> None:

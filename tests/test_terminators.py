@@ -16,10 +16,12 @@ from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.accuracy_models.power_law import PowerLaw
 from shape_dnn.builtin.terminators import LearningCurve, Median, SuccessiveHalving
 from shape_dnn.learning_curves import extrapolate
+from shape_dnn.records import Stop
 from shape_dnn.rules import predict
 from shape_dnn.study import Others
 
 EPOCHS = 12
+STOP = Stop("some terminator")
 SHAPES = [Shape(depth, Fraction(width, 2)) for width in range(1, 6) for depth in (10, 16, 22, 28)]
 
 
@@ -114,7 +116,7 @@ def test_a_stopped_training_enters_the_fit_as_what_its_curve_promises() -> None:
         return 96 - 40 / shape.depth - 3 / float(shape.width)
 
     whole = [Training(s, accuracy(s), curve=curve(accuracy(s))) for s in SHAPES[:8]]
-    stopped = [Training(s, None, "stopped by median after epoch 6", curve=curve(accuracy(s), 6)) for s in SHAPES[8:]]
+    stopped = [Training(s, None, "it was stopped", curve(accuracy(s), 6), stop=STOP) for s in SHAPES[8:]]
     failed = [Training(s, None, "it failed", curve=curve(10.0, 6)) for s in SHAPES[8:]]
 
     def error(model: Any, trainings: list[Training]) -> float:
@@ -124,7 +126,7 @@ def test_a_stopped_training_enters_the_fit_as_what_its_curve_promises() -> None:
     assert error(LogLinear(), [*whole, *stopped]) < error(LogLinear(), whole)
     assert error(LogLinear(), [*whole, *failed]) == error(LogLinear(), whole), "a failure says nothing"
     assert error(PowerLaw(), [*whole, *stopped]) == error(PowerLaw(), whole), "it learns from finished ones alone"
-    far = [Training(s, None, "stopped by median after epoch 1", curve=curve(accuracy(s), 1)) for s in SHAPES[8:]]
+    far = [Training(s, None, "it was stopped", curve(accuracy(s), 1), stop=STOP) for s in SHAPES[8:]]
     promised = predict(LogLinear(), [*whole, *far], SHAPES[8:])
     certain = predict(LogLinear(), [*whole, *(Training(s, accuracy(s)) for s in SHAPES[8:])], SHAPES[8:])
     assert np.mean([p.std for p in promised]) > np.mean([p.std for p in certain])  # type: ignore[misc]

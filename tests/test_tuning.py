@@ -30,6 +30,9 @@ class Known:
     measured: list[tuple[str, int]] = field(default_factory=list)
     tested: list[Shape] = field(default_factory=list)
 
+    def known(self, shapes: Sequence[Shape]) -> list[Training]:
+        return []
+
     def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
         self.measured.append((metric, len(shapes)))
         return [self.metrics[metric][shape] for shape in shapes]
@@ -148,7 +151,7 @@ def test_the_cheapest_limit_is_applied_first_and_accuracy_last() -> None:
     search(SHAPES, Query(constraints, None, {**COSTS, "heat": 3.0, "params": 0.5}), modelling(), facts, events.append)
     order = [event.metric for event in events if isinstance(event, StageFinished)]
     assert order == ["size", "params", "latency", "energy", "heat", "accuracy"]
-    counts = [count for _, count in facts.measured]
+    counts = [count for _, count in facts.measured[: len(order) - 1]]
     assert counts == sorted(counts, reverse=True), "each metric is measured only for what the one before left"
 
 

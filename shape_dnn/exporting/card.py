@@ -6,6 +6,7 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from shape_dnn.families import Family
 from shape_dnn.result import ALWAYS_SHOWN
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ def describe(known: Recollection, trained: Trained) -> dict[str, Any]:
     for metric in known.metrics:
         m = metric.values.get(shape)
         metrics[metric.name] = None if m is None else m.value
-        if m is not None and metric.name in known.memory.contexts:
+        if m is not None and Family(metric.name) in known.memory.contexts:
             measurements[metric.name] = {
                 "low": m.low,
                 "high": m.high,
                 "unit": metric.unit,
                 "status": m.status,
-                "conditions": known.store.identity(known.memory.contexts[metric.name]),
+                "conditions": known.store.identity(known.memory.contexts[Family(metric.name)]),
             }
     mean, std = _normalisation(trained)
     return {

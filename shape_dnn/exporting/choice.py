@@ -120,7 +120,7 @@ def training_of(known: Recollection, shape: Shape) -> Trained:
     found = memory.find(shape)
     if found is None:
         raise UsageError(f"shape {shape} was not trained; {_trained(known)}", setting="shape")
-    context, training = found
+    context, training = memory.contexts[found[0]], found[1]
     if training.accuracy is None:
         message = f"the training of {shape} came to no result: {training.reason}; {_trained(known)}"
         raise UsageError(message, setting="shape")

@@ -10,6 +10,7 @@ from typing import Any
 
 from shape_dnn.asking import Metric, Recollection
 from shape_dnn.errors import UsageError
+from shape_dnn.families import Family
 from shape_dnn.records import Measurement
 from shape_dnn.report import charts
 from shape_dnn.report.charts import Spec
@@ -94,7 +95,7 @@ def figures(overview: Overview, known: Recollection) -> Iterator[tuple[str, Spec
 
 def measured_batches(known: Recollection, metric: str) -> dict[int, dict[Shape, Measurement]]:
     """Return what was measured of a metric under the conditions of the search, but for the batch size, by that."""
-    context = known.memory.contexts.get(metric)
+    context = known.memory.contexts.get(Family(metric))
     if context is None:
         return {}
     with known.store.decoding():

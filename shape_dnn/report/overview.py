@@ -50,6 +50,7 @@ class Overview:
         command: what to call for an answer to another question, such as ``shape-dnn ask STUDY``.
         provenance: how all this came about, as names and texts.
         export: what to call for the network of a trained shape; empty where there are no weights.
+        verified: whether the question was searched, so that the best shape is one that was trained if any complies.
     """
 
     title: str
@@ -61,6 +62,7 @@ class Overview:
     command: str
     provenance: Sequence[tuple[str, str]] = field(default=())
     export: str = ""
+    verified: bool = True
 
     @classmethod
     def of_study(cls, known: Recollection) -> Overview:
@@ -77,6 +79,7 @@ class Overview:
             f"shape-dnn ask {study}",
             _history(known),
             f"shape-dnn export {study}",
+            known.was_searched,
         )
 
     @classmethod
@@ -122,6 +125,7 @@ class Overview:
             "confidence": query.confidence or 0.5,
             "goals": self._goals(),
             "goal": self.parts.settings.goal or "",
+            "verified": self.verified,
             "shapes": [self._row(shape) for shape in self.shapes],
             "curves": [point for training in self.trainings.values() for point in _curve(training)],
             "cost": self._cost(),
@@ -261,8 +265,8 @@ def _history(known: Recollection) -> list[tuple[str, str]]:
     entries += _plugins(known.parts)
     for number, content in enumerate(known.store.provenances(), start=1):
         entries.append((f"Versions {number}", content))
-    for kind, number in sorted(known.run.contexts.items()):
-        entries.append((f"What determines {kind}", canonical(known.store.identity(number))))
+    for family, number in sorted(known.run.contexts.items(), key=lambda entry: str(entry[0])):
+        entries.append((f"What determines {family}", canonical(known.store.identity(number))))
     entries.append(("Written", time.strftime("%Y-%m-%d %H:%M")))
     return entries
 

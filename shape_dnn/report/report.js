@@ -51,6 +51,11 @@
     });
   }
 
+  function isSearched() {
+    const same = question.limits.every((limit, i) => limit.value === overview.limits[i].value);
+    return overview.verified && same && question.goal === overview.goal && question.confidence === overview.confidence;
+  }
+
   function decide() {
     for (const row of rows) Object.assign(row, { complies: complies(row), best: false, on_front: false });
     const complying = rows.filter((row) => row.complies);
@@ -58,8 +63,11 @@
     let best = null;
     if (goal) {
       // Rows are in order of width and depth, so that the smaller shape wins a tie.
+      // The answer to the question that was searched was verified; to another one it may be a prediction.
+      const trained = isSearched() && complying.some((row) => row.accuracy !== null);
       rows.forEach((row, i) => {
         const score = goal.scores[i];
+        if (trained && row.accuracy === null) return;
         if (row.complies && score !== null && (best === null || score < best.score)) best = { row, score };
       });
       if (best) best.row.best = true;

@@ -118,13 +118,6 @@ class RayCluster(Executor):
         there = "cpu, cuda" if has_gpu else "cpu"
         raise UsageError(f"{wanted!r} is not there; the nodes of the cluster have: {there}", setting="device")
 
-    def at_once(self, device: str) -> int:
-        """Return how many trainings the processors, or the GPUs, of the cluster are enough for."""
-        self._connect()
-        resources = ray.cluster_resources()
-        there = resources.get("GPU", 0) if device != "cpu" else resources.get("CPU", 0) / self.threads
-        return max(1, int(there))
-
     def _connect(self) -> None:
         if self._mailbox is not None:
             return

@@ -17,6 +17,8 @@ NOISE_PRIOR = 0.2
 """Standard deviation expected of one training, in points, before any was seen: the middle of the paper's Table 1."""
 NOISE_PRIOR_WEIGHT = 1.0
 """How many trainings that expectation counts for."""
+NOTHING = 1e-10
+"""Part of the largest singular value below which one is rounding noise."""
 
 
 class BayesianLinear(AccuracyModel):
@@ -50,9 +52,14 @@ class BayesianLinear(AccuracyModel):
         self._scale = np.where(scale > 0, scale, 1.0)
         root = np.sqrt(weights)
         standardised = root[:, None] * (raw - self._mean) / self._scale
-        left, singular, self._right = np.linalg.svd(standardised, full_matrices=False)
+        left, found, self._right = np.linalg.svd(standardised)
+        # Directions of which nothing was seen have their prior, all alike. What is left of them in a decomposition is
+        # rounding noise, which must not single one out.
+        singular = np.zeros(len(self._right))
+        singular[: len(found)] = np.where(found > NOTHING * found.max(initial=0.0), found, 0.0)
         residual = root * (target - self._intercept)
-        projected = left.T @ residual
+        projected = np.zeros(len(self._right))
+        projected[: len(found)] = (left.T @ residual)[: len(found)]
         # Rows are penalties, columns singular directions.
         self._inverse = 1 / (singular**2 + PENALTIES[:, None])
         self._coefficients = self._inverse * (singular * projected)
@@ -84,13 +91,17 @@ class BayesianLinear(AccuracyModel):
         return float(np.sqrt(self._weights @ self._noise))
 
     def draw(self, shapes: Sequence[Shape], number: int, seed: int) -> NDArray[np.float64]:
-        """Draw a penalty, the variance of the noise, and then coefficients."""
+        """Draw a penalty, the variance of the noise, and then coefficients.
+
+        Coefficients are drawn along the features and then turned into the singular directions, whose signs differ
+        between processors: so the same seed gives the same surfaces everywhere.
+        """
         rng = np.random.default_rng(seed)
         directions = ((self.features(shapes) - self._mean) / self._scale) @ self._right.T
         penalties = rng.choice(len(self._weights), number, p=self._weights)
         noise = self._noise[penalties] * self._number / rng.chisquare(self._number, number)
         deviation = np.sqrt(noise)[:, None]
-        spread = deviation * np.sqrt(self._inverse[penalties])
-        coefficients = self._coefficients[penalties] + spread * rng.standard_normal(spread.shape)
+        turned = rng.standard_normal((number, len(self._right))) @ self._right.T
+        coefficients = self._coefficients[penalties] + deviation * np.sqrt(self._inverse[penalties]) * turned
         intercepts = self._intercept + deviation / np.sqrt(self._number) * rng.standard_normal((number, 1))
         return np.asarray(intercepts + coefficients @ directions.T)

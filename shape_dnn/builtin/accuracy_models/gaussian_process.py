@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from shape_dnn.builtin.accuracy_models.roots import symmetric_root
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.records import Prediction
 from shape_dnn.shape import Shape
@@ -44,7 +45,12 @@ class GaussianProcess(AccuracyModel):
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # an optimum on a bound is one
-            self._process.fit((logs - self._centre) / self._scale, (target - self._mean) / self._unit)
+            places, scaled = (logs - self._centre) / self._scale, (target - self._mean) / self._unit
+            self._process.fit(places, scaled)
+        # Where an optimiser stops depends on rounding noise, which differs between processors.
+        fitted = self._process.kernel_
+        fitted.theta = np.round(fitted.theta, 2)
+        self._process = GaussianProcessRegressor(fitted, optimizer=None).fit(places, scaled)
 
     def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
         """Predict mean and the standard deviation of a new training."""
@@ -66,10 +72,9 @@ class GaussianProcess(AccuracyModel):
         places = (self._logs(shapes) - self._centre) / self._scale
         mean, covariance = self._process.predict(places, return_cov=True)
         covariance = covariance - self._process.kernel_.k2.noise_level * np.eye(len(mean))
-        values, vectors = np.linalg.eigh(covariance)
-        root = vectors * np.sqrt(np.maximum(values, 0.0)) * np.sqrt(self._number / max(self._number - 3, 1))
+        root = symmetric_root(covariance) * np.sqrt(self._number / max(self._number - 3, 1))
         normal = np.random.default_rng(seed).standard_normal((number, len(mean)))
-        return np.asarray(self._mean + self._unit * (mean + normal @ root.T))
+        return np.asarray(self._mean + self._unit * (mean + normal @ root))
 
     @staticmethod
     def _logs(shapes: Sequence[Shape]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from shape_dnn.builtin.accuracy_models.equation2 import features
+from shape_dnn.builtin.accuracy_models.roots import symmetric_root
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.records import Prediction
 from shape_dnn.shape import Shape
@@ -59,10 +60,9 @@ class LeastSquares(AccuracyModel):
         """Draw coefficients from their normal distribution, if the fit is determined."""
         if not self._determined:
             return None
-        values, vectors = np.linalg.eigh(self._fit.cov_params())
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        normal = np.random.default_rng(seed).standard_normal((number, len(values)))
-        return np.asarray((self._fit.params + normal @ root.T) @ self._design(shapes).T)
+        root = symmetric_root(self._fit.cov_params())
+        normal = np.random.default_rng(seed).standard_normal((number, len(root)))
+        return np.asarray((self._fit.params + normal @ root) @ self._design(shapes).T)
 
     def _design(self, shapes: Sequence[Shape]) -> np.ndarray:
         standardised = (features(shapes) - self._mean) / self._scale

@@ -35,10 +35,6 @@ class Local(Executor):
         self._busy: dict[_Worker, Task] = {}
         self._stopping = False
 
-    def at_once(self, device: str) -> int:
-        """Return the number of workers, one on a GPU, where it depends on memory."""
-        return max(1, devices.cores() // self.threads) if device == "cpu" else 1
-
     def run(
         self, tasks: Sequence[Task], workers: int | None, report: Callable[[Task, object], bool]
     ) -> Iterator[Outcome]:

@@ -33,14 +33,17 @@ class Active(Sampler):
         self._outlook = outlook
 
     def choose(self, shapes: Sequence[Shape], observed: Sequence[Training], budget: int) -> Sequence[Shape]:
-        """Choose as many as can be trained at once."""
+        """Choose as many as are wanted together."""
         outlook, self._outlook = self._outlook, None
-        spent, left = len(observed), budget - len(observed)
-        trained = {training.shape for training in observed}
-        if spent < self.initial:
-            return d_optimal(shapes, min(self.initial - spent, left), durations.estimate(shapes, ()), trained)
+        known = observed if outlook is None else outlook.observed
+        trained = {training.shape for training in known}
+        left = budget - len(trained.intersection(shapes))
+        if left <= 0:
+            return ()
+        if len(known) < self.initial:
+            return d_optimal(shapes, min(self.initial - len(known), left), durations.assume(shapes), trained)
         if outlook is None:
-            return d_optimal(shapes, left, durations.estimate(shapes, observed), trained)
-        if not any(training.accuracies for training in observed):
+            return d_optimal(shapes, left, durations.assume(shapes), trained)
+        if not any(training.accuracies for training in known):
             return ()  # something is wrong with all of them
-        return () if outlook.settled and not outlook.exact else outlook.choose(min(outlook.workers, left))
+        return () if outlook.settled and not outlook.exact else outlook.choose(min(outlook.together, left))

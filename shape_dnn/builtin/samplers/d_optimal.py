@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shape_dnn import durations
+from shape_dnn import durations, ordering
 from shape_dnn.kinds import Sampler
 from shape_dnn.optimal_design import d_optimal
 from shape_dnn.records import Training
@@ -29,7 +29,7 @@ class CheapDOptimal(Sampler):
         if observed:
             return ()
         first = corners(shapes)[:budget]
-        return [*first, *d_optimal(shapes, budget - len(first), durations.estimate(shapes, ()), first)]
+        return [*first, *d_optimal(shapes, budget - len(first), durations.assume(shapes), first)]
 
 
 def corners(shapes: Sequence[Shape]) -> list[Shape]:
@@ -40,5 +40,6 @@ def corners(shapes: Sequence[Shape]) -> list[Shape]:
     logs = np.log(np.array([(shape.depth, float(shape.width)) for shape in shapes], float))
     low, high = logs.min(0), logs.max(0)
     places = (logs - low) / np.where(high > low, high - low, 1.0)
-    found = [shapes[int((places @ np.array(sign)).argmax())] for sign in ((-1, -1), (1, 1), (1, -1), (-1, 1))]
+    signs = ((-1, -1), (1, 1), (1, -1), (-1, 1))
+    found = [shapes[ordering.first_largest(places @ np.array(sign))] for sign in signs]
     return sorted(set(found), key=lambda shape: (found.index(shape), by_width_then_depth(shape)))
