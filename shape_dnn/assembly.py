@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn import goal_expressions
+from shape_dnn import goal_expressions, rules
 from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, check_consistent
 from shape_dnn.errors import PluginError, UsageError, blame
 from shape_dnn.kinds import (
@@ -483,6 +483,7 @@ class Assembly:
         if meter.instance.metric != metric:
             message = f"meter {name!r} measures {meter.instance.metric}, not {metric}"
             raise UsageError(message, setting="meter")
+        rules.check_unit(meter.instance)
         return meter
 
     def _metric(self, setting: str, name: str) -> Metric:

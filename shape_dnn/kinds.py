@@ -233,7 +233,7 @@ class Meter(ABC):
     metric: str
     """Name of the metric, used in ``--max METRIC=VALUE`` and in results."""
     unit: str
-    """Unit of all its values."""
+    """Unit of all its values; of ``size`` MB, of ``latency`` ms, of ``energy`` J."""
     cost: float
     """Place in the order of the filters, the cheapest first: size 0, memory 0.5, latency 1, energy 2."""
     linear_in_depth: bool = False

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, cast
 
+from shape_dnn.constraints import KNOWN_METRICS
 from shape_dnn.errors import PluginError, blame, label
 from shape_dnn.kinds import AccuracyModel, Formula, Goal, Instrument, Meter, Sampler, Strategy, Workload
 from shape_dnn.learning_curves import extrapolate
@@ -143,6 +144,15 @@ def score(goal: Goal, values: Mapping[str, float]) -> float:
         if math.isnan(result):
             raise ValueError(f"the score of {dict(values)} is not a number")
     return result
+
+
+def check_unit(meter: Meter) -> None:
+    """See that a meter of a metric that is known by name has the unit in which limits are compared with it."""
+    known = KNOWN_METRICS.get(meter.metric)
+    if known is not None and meter.unit != known.unit:
+        remedy = f"declare unit = {known.unit!r} and return that"
+        problem = f"has the unit {meter.unit!r}, and results and limits of {known.name} are in {known.unit}"
+        raise PluginError(f"{label(meter)} {problem}; {remedy}")
 
 
 def identity(instrument: Instrument, workload: Workload) -> dict[str, object]:

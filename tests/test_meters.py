@@ -10,11 +10,13 @@ import torch
 from torch import nn
 
 from shape_dnn import Measurement, PluginError, Shape, Workload, measure, rules, tune
+from shape_dnn.assembly import Assembly
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.meters.memory import Memory
 from shape_dnn.events import Event, Measured
 from shape_dnn.measuring import peak_memory
 from shape_dnn.measuring.forward_pass import Numerics
+from shape_dnn.settings import Settings
 from shape_dnn.testing import MeterContract
 
 SHAPE = Shape(10, Fraction(1, 4))
@@ -212,3 +214,31 @@ def test_what_a_meter_says_its_values_depend_on_is_checked(answer: object) -> No
 
     with pytest.raises(PluginError, match="identity of .* returned"):
         rules.identity(Odd(), Workload(WideResNet(), (1, 8, 8), 10, 1, "cpu"))
+
+
+SECONDS = """
+from shape_dnn import Formula, Plugin, hookimpl
+
+class Seconds(Formula):
+    metric, unit, cost = "latency", "s", 1.0
+    def compute(self, workload, shapes): return [10.0 for shape in shapes]
+
+@hookimpl
+def shape_dnn_meters():
+    yield Plugin("stopwatch", "is", Seconds)
+"""
+
+
+def test_a_meter_of_a_known_metric_in_another_unit_is_refused() -> None:
+    Path("stopwatch.py").write_text(SECONDS)
+    settings = Settings.create({"plugin": "stopwatch.py", "meter": "latency=stopwatch", "max_latency": "12ms"})
+    complaint = "meter 'stopwatch' of stopwatch.py has the unit 's', .* latency are in ms; declare unit = 'ms'"
+    with pytest.raises(PluginError, match=complaint):
+        _ = Assembly(settings).query
+
+
+def test_the_contract_of_meters_finds_another_unit() -> None:
+    meter = Memory()
+    meter.metric, meter.unit = "latency", "s"
+    with pytest.raises(PluginError, match="has the unit 's'"):
+        MeterContract().test_says_what_it_measures(meter)

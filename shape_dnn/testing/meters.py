@@ -8,6 +8,7 @@ import re
 from fractions import Fraction
 from typing import ClassVar
 
+from shape_dnn import rules
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.kinds import Formula, Instrument, Meter, Workload
 from shape_dnn.records import Measurement
@@ -45,10 +46,11 @@ class MeterContract(Contract):
         return dict(pairs)
 
     def test_says_what_it_measures(self, plugin: Meter) -> None:
-        """It has a metric that can be written in a flag, a unit, and a place in the order of the filters."""
+        """A metric that can be written in a flag, a unit (that of limits on it), and a place in the order."""
         assert re.fullmatch(r"[a-z][a-z0-9_-]*", plugin.metric)
         assert isinstance(plugin.unit, str)
         assert math.isfinite(plugin.cost)
+        rules.check_unit(plugin)
 
     def test_measures_every_shape_once(self, plugin: Meter) -> None:
         """Values are positive and finite, lie in their interval, and what is kept beside them can be written."""
