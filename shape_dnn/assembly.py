@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn import goal_expressions, rules
+from shape_dnn import goal_expressions, recipes, rules
 from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, check_consistent
 from shape_dnn.errors import PluginError, UsageError, blame
 from shape_dnn.kinds import (
@@ -30,7 +30,7 @@ from shape_dnn.kinds import (
     Workload,
 )
 from shape_dnn.plugins import KINDS, Loaded, Registry, parse_option
-from shape_dnn.recipes import PRECISIONS, Recipe
+from shape_dnn.recipes import WRN_PAPER, Recipe
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape, exact
 from shape_dnn.space import DesignSpace, Range
@@ -365,11 +365,19 @@ class Assembly:
             if not isinstance(recipe, Recipe):
                 raise TypeError(f"its {settings.recipe} recipe is a {type(recipe).__name__}, not a shape_dnn.Recipe")
         for name, text in self._options.get("recipe", {}).items():
-            recipe = dataclasses.replace(recipe, **{name: _recipe_value(recipe, name, text)})
-        given = {name: value for name in ("epochs", "lr") if (value := getattr(settings, name)) is not None}
-        for name in sorted(given.keys() & self._options.get("recipe", {}).keys()):
-            raise UsageError(f"recipe.{name} contradicts --{name}; give one of them", setting="option")
-        return dataclasses.replace(recipe, **given)
+            recipe = _changed(recipe, name, text)
+        for name in ("epochs", "lr"):
+            value = getattr(settings, name)
+            if value is None:
+                continue
+            if name in self._options.get("recipe", {}):
+                raise UsageError(f"recipe.{name} contradicts --{name}; give one of them", setting="option")
+            try:
+                recipe = dataclasses.replace(recipe, **{name: value})
+            except ValueError:
+                message = f"{value!r} is not accepted: it should be one of the {recipes.accepted(name)}"
+                raise UsageError(message, setting=name) from None
+        return recipe
 
     @cached_property
     def problem(self) -> Problem:
@@ -581,43 +589,23 @@ def _training_count(text: str) -> TrainingCount:
     raise UsageError(f"{text!r} is neither a number of shapes from 1 nor a percentage above 0% and up to 100%", "train")
 
 
-def _recipe_value(recipe: Recipe, name: str, text: str) -> Any:
-    accepted = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
-    if name not in accepted:
-        known = ", ".join(f"recipe.{field}" for field in accepted)
+def _changed(recipe: Recipe, name: str, text: str) -> Recipe:
+    """Return a recipe with another value of a part, as ``-o`` gives it."""
+    parts = [field.name for field in dataclasses.fields(Recipe)]
+    if name not in parts:
+        known = ", ".join(f"recipe.{part}" for part in parts)
         raise UsageError(f"recipe.{name} is not part of a recipe; accepted: {known}", setting="option")
     label = f"recipe.{name}"
-    if name == "milestones":
-        try:
-            milestones = tuple(float(exact(part)) for part in text.split(","))
-        except ValueError:
-            milestones = ()
-        if not milestones or not all(0 < milestone < 1 for milestone in milestones):
-            message = f"{label}={text}: expected fractions of the training, such as 0.3,0.6,0.8"
-            raise UsageError(message, setting="option")
-        return milestones
-    value = parse_option(label, Option(accepted[name], "", RECIPE_CHOICES.get(name, ())), text)
-    least, most = RECIPE_RANGES.get(name, (-math.inf, math.inf))
-    if isinstance(value, float | int) and not least <= value <= most:
-        raise UsageError(f"{label}={text}: accepted are numbers from {least:g} to {most:g}", setting="option")
-    return value
-
-
-RECIPE_CHOICES: Mapping[str, tuple[str, ...]] = {
-    "schedule": ("steps", "one-cycle"),
-    "precision": ("auto", *PRECISIONS),
-}
-RECIPE_RANGES: Mapping[str, tuple[float, float]] = {
-    "epochs": (1, 1e6),
-    "batch_size": (1, 1e6),
-    "lr": (1e-12, 1e6),
-    "gamma": (0, 1),
-    "warmup": (0, 0.99),
-    "momentum": (0, 0.9999),
-    "weight_decay": (0, 1e3),
-    "crop": (0, 64),
-    "label_smoothing": (0, 0.99),
-}
+    try:
+        if name == "milestones":
+            value: Any = tuple(float(exact(part)) for part in text.split(","))
+        else:
+            usual = getattr(WRN_PAPER, name)  # of the type that the part has
+            value = parse_option(label, Option(usual, "", recipes.CHOICES.get(name, ())), text)
+        return dataclasses.replace(recipe, **{name: value})
+    except ValueError:
+        message = f"{label}={text}: accepted are {recipes.accepted(name)}"
+        raise UsageError(message, setting="option") from None
 
 
 def is_formula(meter: Loaded[Meter]) -> bool:

@@ -1,12 +1,34 @@
-"""Training hyper-parameters."""
+"""Training hyper-parameters. Standard library only."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+CHOICES: Mapping[str, tuple[str | bool, ...]] = {
+    "schedule": ("steps", "one-cycle"),
+    "flip": (True, False),
+    "precision": ("auto", *PRECISIONS),
+}
+"""The accepted values of those parts of a recipe that have few."""
+RANGES: Mapping[str, tuple[float, float]] = {
+    "epochs": (1, 1e6),
+    "batch_size": (1, 1e6),
+    "lr": (1e-12, 1e6),
+    "gamma": (0, 1),
+    "warmup": (0, 0.99),
+    "momentum": (0, 0.9999),
+    "weight_decay": (0, 1e3),
+    "crop": (0, 64),
+    "label_smoothing": (0, 0.99),
+}
+"""The least and the largest accepted value of those that are numbers."""
+WHOLE = frozenset({"epochs", "batch_size", "crop"})
+"""Those that are whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +52,9 @@ class Recipe:
         precision: in which operators compute that gain from less of it; weights are always ``float32``. ``auto`` is
             that of the trainings that a study has already, and for the first ones ``bfloat16`` where a trial shows that
             it is faster there and learns as well.
+
+    Raises:
+        ValueError: a part has a value that cannot be used; names it and what is accepted.
     """
 
     epochs: int
@@ -45,6 +70,35 @@ class Recipe:
     flip: bool = True
     label_smoothing: float = 0.0
     precision: Precision | Literal["auto"] = "auto"
+
+    def __post_init__(self) -> None:
+        """Check every part, wherever it comes from."""
+        for name in (field.name for field in fields(self)):
+            value = getattr(self, name)
+            if not _accepts(name, value):
+                raise ValueError(f"{name} is {value!r}; accepted are {accepted(name)}")
+
+
+def accepted(name: str) -> str:
+    """Say which values a part of a recipe takes."""
+    if name in CHOICES:
+        return ", ".join(map(str, CHOICES[name]))
+    if name in RANGES:
+        least, most = RANGES[name]
+        return f"{'whole ' if name in WHOLE else ''}numbers from {least:g} to {most:g}"
+    return "ascending fractions of the training, such as 0.3,0.6,0.8"
+
+
+def _accepts(name: str, value: object) -> bool:
+    if name in CHOICES:
+        return any(value is choice or (isinstance(value, str) and value == choice) for choice in CHOICES[name])
+    if name in RANGES:
+        least, most = RANGES[name]
+        number = isinstance(value, int if name in WHOLE else int | float) and not isinstance(value, bool)
+        return number and least <= value <= most  # type: ignore[operator]
+    if not isinstance(value, tuple) or not all(isinstance(part, float) and 0 < part < 1 for part in value):
+        return False
+    return list(value) == sorted(set(value))
 
 
 WRN_PAPER = Recipe(epochs=200, precision="float32")
