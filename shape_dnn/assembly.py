@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -230,29 +231,38 @@ class Assembly:
             return None
         if self.settings.pareto:
             raise UsageError("contradicts --goal: a front has no best shape; give one of them", setting="pareto")
-        if self._is_expression(text):
-            goal = goal_expressions.parse(text, self._goal_by_name)
-            for metric in goal.metrics:
-                self._metric("goal", metric)
-            return goal
-        return self._load_goal(text)
+        goal = goal_expressions.parse(text, self._goal_by_name, self._metrics)
+        for metric in goal.metrics:
+            self._metric("goal", metric)
+        return goal
+
+    @cached_property
+    def _metrics(self) -> frozenset[str]:
+        """The names of all metrics that can be had or looked up."""
+        columns = self.table.metrics if self.table else ()
+        return frozenset({*KNOWN_METRICS, *self.registry.names("meter"), *self._chosen_meters, *columns})
 
     def _is_expression(self, goal: str) -> bool:
         """Tell whether a goal is written out, rather than the name of a plugin. A metric alone is an expression."""
-        if goal in self.registry.names("goal"):
+        if self.registry.is_declared("goal", goal):
             return False
-        metrics = {*KNOWN_METRICS, *self.registry.names("meter"), *(self.table.metrics if self.table else ())}
-        is_difference = "-" in goal and metrics.issuperset(goal.split("-"))
-        return not re.fullmatch(r"[a-z][a-z0-9-]*", goal) or goal in metrics or is_difference
+        is_difference = "-" in goal and self._metrics.issuperset(goal.split("-"))
+        return not re.fullmatch(r"[a-z][a-z0-9-]*", goal) or goal in self._metrics or is_difference
 
     def _goal_by_name(self, name: str) -> Goal | None:
-        return self._load_goal(name) if name in self.registry.names("goal") else None
+        return None if self._is_expression(name) else self._load_goal(name)
 
     def _load_goal(self, name: str) -> Goal:
         goal: Loaded[Goal] = self._load("goal", name)
         metrics = getattr(goal.instance, "metrics", None)
         if not isinstance(metrics, tuple | list) or not all(isinstance(metric, str) for metric in metrics):
             raise PluginError(f"goal {name!r} of {goal.source} has metrics {metrics!r}, not a tuple of names")
+        for metric in metrics:
+            if metric not in self._metrics and not self.registry.is_declared("meter", metric):
+                close = difflib.get_close_matches(metric, self._metrics, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(self._metrics))}"
+                problem = f"asks for a metric {metric!r}, and there is none"
+                raise PluginError(f"goal {name!r} of {goal.source} {problem}; {hint}")
         return goal.instance
 
     @cached_property
@@ -500,9 +510,9 @@ class Assembly:
         if self.table is not None and name in self.table.metrics:
             return Metric(name, "")
         meter = self._chosen_meters.get(name, name)
-        if meter not in self.registry.names("meter"):
-            known = sorted({*KNOWN_METRICS, *self.registry.names("meter")})
-            raise UsageError(f"there is no metric {name!r}; known are {', '.join(known)}", setting=setting)
+        if not self.registry.is_declared("meter", meter):
+            message = f"there is no metric {name!r}; known are {', '.join(sorted(self._metrics))}"
+            raise UsageError(message, setting=setting)
         try:
             return Metric(name, self._load_meter(name, meter).instance.unit)
         except UsageError as error:

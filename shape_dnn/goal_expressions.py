@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Goal
@@ -32,18 +32,34 @@ SMALLEST = 1e-15
 """Scores of this order are told apart from 0."""
 
 
+class Least(Goal):
+    """The least value of one metric.
+
+    Args:
+        metric: its exact name.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self.metrics = (metric,)
+
+    def score(self, values: Mapping[str, float]) -> float:
+        """Return the value itself."""
+        return values[self.metrics[0]]
+
+
 class Expression(Goal):
     """The least value of an arithmetic expression over metrics. It is parsed and walked, never executed.
 
     Args:
         text: such as ``latency + 0.2*energy``; the hyphen of a metric's name is written as an underscore.
+        exact: names of metrics that have an underscore themselves.
 
     Raises:
         UsageError: the text is not an expression of what is accepted.
     """
 
-    def __init__(self, text: str) -> None:
-        self.text = text.strip()
+    def __init__(self, text: str, exact: Collection[str] = ()) -> None:
+        self.text, self._exact = text.strip(), exact
         names: set[str] = set()
         try:
             tree = ast.parse(self.text[: LONGEST + 1], mode="eval").body if len(self.text) <= LONGEST else None
@@ -68,7 +84,7 @@ class Expression(Goal):
                     raise OverflowError
                 return lambda _values: number
             case ast.Name(id=identifier) if identifier not in FUNCTIONS:
-                name = identifier.replace("_", "-")
+                name = identifier if identifier in self._exact else identifier.replace("_", "-")
                 names.add(name)
                 return lambda values: values[name]
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
@@ -129,12 +145,13 @@ def _part(score: float) -> float:
     return 0.5 + math.copysign(math.log1p(abs(score) / SMALLEST) / 2000, score)
 
 
-def parse(text: str, named: Callable[[str], Goal | None]) -> Goal:
-    """Read a goal: an expression, or several with steps between them, ``GOAL:STEP,GOAL``.
+def parse(text: str, named: Callable[[str], Goal | None], metrics: Collection[str] = ()) -> Goal:
+    """Read a goal: a name, an expression, or several of these with steps between them, ``GOAL:STEP,GOAL``.
 
     Args:
         text: what the user wrote.
-        named: returns the goal of a plain name, or None if there is none.
+        named: returns the goal that is called so, or None if none is.
+        metrics: known ones; each is a goal by its exact name, whatever characters that has.
 
     Raises:
         UsageError: it cannot be read.
@@ -148,8 +165,12 @@ def parse(text: str, named: Callable[[str], Goal | None]) -> Goal:
             raise UsageError(f"{term.strip()!r} {problem}", setting="goal")
         if colon:
             steps.append(_step(term, step))
-        goals.append(named(expression.strip()) or Expression(expression))
+        goals.append(_read(expression.strip(), named, metrics))
     return goals[0] if len(goals) == 1 else Lexicographic(goals, steps)
+
+
+def _read(text: str, named: Callable[[str], Goal | None], metrics: Collection[str]) -> Goal:
+    return named(text) or (Least(text) if text in metrics else Expression(text, metrics))
 
 
 def _step(term: str, text: str) -> float:

@@ -213,6 +213,10 @@ class Registry:
         """List the names of the usable plugins of a kind, sorted."""
         return sorted({entry.name for entry in self._entries if entry.kind == kind and entry.state == "ok"})
 
+    def is_declared(self, kind: str, name: str) -> bool:
+        """Tell whether a plugin of a kind is called so, whether it can be used or not."""
+        return any(entry.kind == kind and entry.name == name for entry in self._entries)
+
     def load(self, kind: str, name: str, options: Mapping[str, object] | None = None) -> Loaded[Any]:
         """Create the object of a plugin.
 

@@ -2,16 +2,19 @@
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shape_dnn import UsageError, tune
+from shape_dnn import PluginError, UsageError, tune
+from shape_dnn.assembly import Assembly
 from shape_dnn.builtin.goals import Accuracy
 from shape_dnn.goal_expressions import Expression, Lexicographic, parse
 from shape_dnn.kinds import Goal
+from shape_dnn.settings import Settings
 
 TABLE = """depth,width,accuracy,size,latency,energy
 10,1,90,1,10,5
@@ -185,3 +188,117 @@ def test_a_front_holds_the_shapes_that_no_other_beats(tmp_path: Path) -> None:
     assert sorted((shape.depth, int(shape.width)) for shape in result.shapes) == [(10, 1), (10, 2), (16, 2)]
     assert all(candidate.accuracy is not None for candidate in result.answer.complying), "every one is verified"
     assert result.best is None
+
+
+THRIFT = """
+from shape_dnn import Formula, Goal, Plugin, hookimpl
+
+class Resident(Formula):
+    metric, unit, cost = "METER", "MB", 0.2
+    def compute(self, workload, shapes): return [float(shape.depth) for shape in shapes]
+
+class Thrift(Goal):
+    metrics = ("METRIC",)
+    def score(self, values): return 2 * values["METRIC"]
+
+@hookimpl
+def shape_dnn_meters():
+    yield Plugin("METER", "is", Resident)
+
+@hookimpl
+def shape_dnn_goals():
+    yield Plugin("GOAL", "is", Thrift)
+"""
+
+
+def goal_of(text: str, goal: str = "thrift", metric: str = "peak-rss", meter: str = "peak-rss") -> Goal:
+    """Read a goal where a stranger's file declares another goal and a meter."""
+    code = THRIFT.replace("GOAL", goal).replace("METRIC", metric).replace("METER", meter)
+    Path("strange.py").write_text(code)
+    parts = Assembly(Settings.create({"plugin": "strange.py", "goal": text, "device": "cpu"}))
+    parts.check()
+    assert parts.goal is not None
+    _ = parts.meters
+    return parts.goal
+
+
+@pytest.mark.parametrize("text", ["latency", "accuracy:0.5,latency"])
+def test_a_goal_that_two_plugins_claim_is_refused_naming_both(text: str) -> None:
+    with pytest.raises(PluginError, match="shape-dnn .* and strange.py both declare goal 'latency'"):
+        goal_of(text, goal="latency", metric="latency")
+
+
+def test_a_metric_that_two_meters_claim_is_refused_naming_both() -> None:
+    with pytest.raises(PluginError, match="shape-dnn .* and strange.py both declare meter 'memory'"):
+        goal_of("2*memory", metric="memory", meter="memory")
+
+
+@pytest.mark.parametrize("text", ["thrift", "accuracy:0.5,thrift"])
+def test_a_goal_whose_package_failed_or_is_blocked_says_so(
+    text: str, install: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = THRIFT.partition("@hookimpl\ndef shape_dnn_goals")[0].replace("METER", "thrift")
+    failing += "@hookimpl\ndef shape_dnn_goals():\n    raise OSError('gone')\n"
+    install("acme-goals", "0.3", {"thrift": "acme_goals"}, {"acme_goals": failing})
+    for allowed, complaint in (
+        ("acme-goals", "acme-goals 0.3, which failed to load"),
+        ("", "acme-goals 0.3 is blocked"),
+    ):
+        monkeypatch.setenv("SHAPE_DNN_PLUGINS", allowed)
+        with pytest.raises(PluginError, match=complaint):
+            _ = Assembly(Settings.create({"goal": text})).goal
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("peak-rss", 10.0),
+        ("peak_rss + 1", 11.0),
+        ("thrift", 20.0),
+        ("size-latency", -6.0),
+    ],
+)
+def test_a_metric_is_a_goal_by_its_exact_name(text: str, score: float) -> None:
+    values = {"peak-rss": 10.0, "size": 1.0, "latency": 7.0}
+    goal = goal_of(text)
+    assert goal.score({name: values[name] for name in goal.metrics}) == score
+
+
+def test_the_exact_name_of_a_metric_counts_in_a_list_too() -> None:
+    goal = goal_of("peak-rss:5,accuracy")
+    assert goal.metrics == ("accuracy", "peak-rss")
+    better, worse = ({"peak-rss": rss, "accuracy": accuracy} for rss, accuracy in ((11, 99), (10, 98)))
+    assert goal.score(better) < goal.score(worse)
+
+
+def test_a_metric_with_a_meter_of_another_name_is_a_goal() -> None:
+    code = THRIFT.replace('"METER", "is"', '"gauge", "is"').replace("METER", "peak-rss").replace("GOAL", "thrift")
+    Path("strange.py").write_text(code)
+    settings = Settings.create({"plugin": "strange.py", "meter": "peak-rss=gauge", "goal": "peak-rss"})
+    goal = Assembly(settings).goal
+    assert goal is not None
+    assert goal.metrics == ("peak-rss",)
+
+
+@pytest.mark.parametrize("column", ["peak-rss", "peak_rss", "Peak RSS"])
+def test_any_column_of_a_table_is_a_goal_by_its_exact_name(column: str) -> None:
+    Path("table.csv").write_text(f"depth,width,accuracy,{column}\n10,1,90,3\n16,1,91,2\n22,1,92,5\n")
+    assert str(tune(replay="table.csv", goal=column).best) == "(16, 1)"
+    assert str(ask_goal(f"{column}:4,accuracy")) == "(16, 1)"
+
+
+def ask_goal(goal: str) -> object:
+    return tune(replay="table.csv", goal=goal).best
+
+
+def test_an_underscore_of_a_metric_may_be_its_own() -> None:
+    Path("table.csv").write_text("depth,width,accuracy,peak_rss\n10,1,90,3\n16,1,91,2\n22,1,92,5\n")
+    assert str(ask_goal("-2*peak_rss")) == "(22, 1)"
+
+
+def test_a_metric_that_a_goal_misspells_is_its_own_fault() -> None:
+    complaint = "goal 'thrift' of strange.py asks for a metric 'latancy', and there is none; did you mean latency?"
+    with pytest.raises(PluginError, match=re.escape(complaint)):
+        goal_of("thrift", metric="latancy")
+    with pytest.raises(PluginError, match="'xyz', and there is none; known are accuracy, energy, latency, memory, p"):
+        goal_of("thrift", metric="xyz")
