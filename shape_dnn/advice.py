@@ -9,7 +9,6 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from shape_dnn import rules
-from shape_dnn.errors import ShapeDnnError
 from shape_dnn.shape import Shape, by_width_then_depth
 
 if TYPE_CHECKING:
@@ -155,13 +154,8 @@ class Situation:
     def _score(self, place: int, values: Mapping[str, float | None]) -> Score | None:
         """Return what shapes are ordered by, the smaller one first on a tie; None for a shape without a score."""
         goal = self.query.goal
-        needed = {} if goal is None else {m: value for m in goal.metrics if (value := values[m]) is not None}
-        if goal is None or len(needed) < len(goal.metrics):
-            return None
-        try:
-            return rules.score(goal, needed), by_width_then_depth(self.candidates[place].shape)
-        except ShapeDnnError:  # no shape may ever have these values; those that have theirs are scored in earnest
-            return None
+        score = None if goal is None else rules.score_of(goal, values)
+        return None if score is None else (score, by_width_then_depth(self.candidates[place].shape))
 
     @cached_property
     def _ranking(self) -> list[tuple[Score, int]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shape_dnn import rules
 from shape_dnn.constraints import KNOWN_METRICS
 from shape_dnn.errors import MeterError, NothingCompliesError
 from shape_dnn.memory import Memory
@@ -38,6 +39,8 @@ class Result:
         estimated: the shapes whose value of a metric was not measured but predicted by a line in depth; None where
             nothing may be.
         seeds: trainings of each shape.
+        goal: what makes the best shape, as the user wrote it, if anything does.
+        scores: by the goal, the lowest being the best; None for a shape whose score nobody can compute.
         is_front: whether the shapes are the front of a trade-off.
         transferred: what came of trainings that started from the weights of a smaller shape, if there were any.
         report: the file that shows the outcome of a search.
@@ -52,6 +55,8 @@ class Result:
     new_trainings: int
     estimated: Mapping[str, frozenset[Shape]] | None = None
     seeds: int = 1
+    goal: str | None = None
+    scores: Mapping[Shape, float | None] = field(default_factory=dict)
     is_front: bool = False
     transferred: Transferred | None = None
     report: Path | None = None
@@ -90,10 +95,16 @@ class Result:
         estimated = None
         if isinstance(facts, Memory) and facts.fit_depths:
             estimated = {metric: facts.predicted(metric, shapes) for metric in metrics}
-        front = bool(parts.pareto)
+        scores = {}
+        if parts.goal is not None:
+            for candidate in shown:
+                values = {name: metrics[name][candidate.shape] for name in metrics}
+                known = {**values, "accuracy": candidate.expected_accuracy}
+                scores[candidate.shape] = rules.score_of(parts.goal, known)
         return cls(
-            answer, arch, metrics, units, parts.plugins, new_trainings, estimated, len(parts.seeds), front, **more
-        )
+            answer, arch, metrics, units, parts.plugins, new_trainings, estimated, len(parts.seeds),
+            parts.settings.goal, scores, bool(parts.pareto), **more,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         best = f", best {self.best}" if self.best else ""
@@ -123,6 +134,12 @@ class Result:
         """The metrics in the order in which they are shown."""
         return [*ALWAYS_SHOWN, *sorted(set(self.metrics) - set(ALWAYS_SHOWN))]
 
+    @property
+    def shows_score(self) -> bool:
+        """Whether a score says more than the metrics, as where the goal is simply one of them it does not."""
+        known = any(score is not None for score in self.scores.values())
+        return known and (self.goal or "").strip() not in {*self.metrics, "accuracy"}
+
     def is_estimated(self, metric: str, shape: Shape) -> bool:
         """Tell whether a value was predicted instead of measured."""
         return self.estimated is not None and shape in self.estimated.get(metric, ())
@@ -131,14 +148,19 @@ class Result:
         """Return the complying shapes as flat records, for tables and data frames."""
         return [self._row(candidate) for candidate in self.answer.complying]
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of the entries of :meth:`rows`."""
+        more = [*([] if self.goal is None else ["score"]), *([] if self.estimated is None else ["estimated"])]
+        return ["depth", "width", *self.metric_names, "accuracy", "predicted_accuracy", "predicted_std", *more]
+
     def to_pandas(self) -> DataFrame:
         """Return the complying shapes as a data frame with the columns of :meth:`rows`; what nobody measured is NaN.
 
         Raises:
             ImportError: pandas is not installed.
         """
-        columns = ["depth", "width", *self.metric_names, "accuracy", "predicted_accuracy", "predicted_std"]
-        return data_frame(self.rows(), columns if self.estimated is None else [*columns, "estimated"])
+        return data_frame(self.rows(), self.columns)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that ``--format json`` prints."""
@@ -230,6 +252,7 @@ class Result:
             "accuracy": candidate.accuracy,
             "predicted_accuracy": None if prediction is None else prediction.mean,
             "predicted_std": None if prediction is None else prediction.std,
+            **({} if self.goal is None else {"score": self.scores.get(candidate.shape)}),
             **({} if self.estimated is None else {"estimated": estimated}),
         }
 

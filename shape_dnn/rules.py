@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, cast
 
 from shape_dnn.constraints import KNOWN_METRICS
-from shape_dnn.errors import PluginError, blame, label
+from shape_dnn.errors import PluginError, ShapeDnnError, blame, label
 from shape_dnn.kinds import AccuracyModel, Formula, Goal, Instrument, Meter, Sampler, Strategy, Workload
 from shape_dnn.learning_curves import extrapolate
 from shape_dnn.plugins import Loaded
@@ -144,6 +144,23 @@ def score(goal: Goal, values: Mapping[str, float]) -> float:
         if math.isnan(result):
             raise ValueError(f"the score of {dict(values)} is not a number")
     return result
+
+
+def score_of(goal: Goal, known: Mapping[str, float | None]) -> float | None:
+    """Ask for the score of a shape by what is known of it; None if a metric is not, or if it has no score.
+
+    Args:
+        goal: orders shapes.
+        known: metrics of the shape, more than the goal needs or fewer.
+    """
+    values = {metric: value for metric in goal.metrics if (value := known.get(metric)) is not None}
+    if len(values) < len(goal.metrics):
+        return None
+    try:
+        result = score(goal, values)
+    except ShapeDnnError:
+        return None
+    return result if math.isfinite(result) else None
 
 
 def check_unit(meter: Meter) -> None:

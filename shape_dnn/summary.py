@@ -84,6 +84,7 @@ def summarize(result: Result) -> Summary:
     metrics = [
         name for name in result.metric_names if any(v is not None for v in result.metrics.get(name, {}).values())
     ]
+    scored = result.shows_score
     headers = [f"{name} [{result.units[name]}]" if result.units.get(name) else name for name in metrics]
     rows = []
     for candidate in answer.complying:
@@ -96,11 +97,12 @@ def summarize(result: Result) -> Summary:
                 "-" if prediction is None else f"{prediction.mean:.2f}",
                 "-" if prediction is None or prediction.std is None else f"{prediction.std:.2f}",
                 percent(candidate.accuracy),
+                *([number(result.scores[candidate.shape])] if scored else []),
             ]
         )
     return Summary(
         f"{len(rows)} of {answer.space} shapes comply",
-        ["depth", "width", *headers, "predicted [%]", "+/-", "trained [%]"],
+        ["depth", "width", *headers, "predicted [%]", "+/-", "trained [%]", *(["score"] if scored else [])],
         rows,
         tuple(_stages(result)),
         (*_best(result), *_notes(result), *_predictions(result), *_cost(result)),

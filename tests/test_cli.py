@@ -94,7 +94,8 @@ def test_the_json_of_a_search_has_the_form_of_the_contract(shape_dnn: Run, table
     assert answer["stages"][1]["limit"] == ">= 90"
     assert all({"depth", "width", "accuracy"} == set(row) for row in answer["trained"])
     columns = {"depth", "width", "size", "latency", "energy", "accuracy", "predicted_accuracy", "predicted_std"}
-    assert all(columns == set(row) for row in answer["shapes"])
+    assert all({*columns, "score"} == set(row) for row in answer["shapes"])
+    assert all(row["score"] == row["size"] for row in answer["shapes"])
     assert all(row["energy"] is None for row in answer["shapes"]), "what nobody measured is null"
     assert answer["verified"] is True
     assert answer["best"]["test_accuracy"] is None
@@ -112,6 +113,30 @@ def test_the_json_of_a_search_has_the_form_of_the_contract(shape_dnn: Run, table
 def test_without_a_goal_there_is_no_best(shape_dnn: Run, table: Path) -> None:
     answer = shape_dnn("--replay", table, "--format", "json").json
     assert (answer["best"], answer["verified"]) == (None, False)
+    assert not any("score" in row for row in answer["shapes"])
+
+
+def test_the_score_by_the_goal_is_shown(shape_dnn: Run, table: Path) -> None:
+    arguments = ["--replay", table, "--max-size", "1", "--goal", "latency + size*10"]
+    answer = shape_dnn(*arguments, "--format", "json").json
+    for row in (*answer["shapes"], answer["best"]):
+        assert row["score"] == pytest.approx(row["latency"] + 10 * row["size"])
+    assert answer["best"]["score"] == min(row["score"] for row in answer["shapes"])
+    rows = list(csv.DictReader(io.StringIO(shape_dnn(*arguments, "--format", "csv").out)))
+    assert [float(row["score"]) for row in rows] == [row["score"] for row in answer["shapes"]]
+    header = next(line for line in shape_dnn(*arguments).out.splitlines() if "depth" in line and "latency" in line)
+    assert header.split()[-1] == "score"
+
+
+@pytest.mark.parametrize("goal", ["size", "accuracy"])
+def test_a_table_does_not_repeat_a_metric_as_a_score(shape_dnn: Run, table: Path, goal: str) -> None:
+    assert "score" not in shape_dnn("--replay", table, "--max-size", "1", "--goal", goal).out
+
+
+def test_a_score_that_cannot_be_computed_is_null(shape_dnn: Run) -> None:
+    Path("gap.csv").write_text("depth,width,accuracy,size,latency\n10,1,90,1,\n16,1,91,2,5\n22,1,92,3,6\n")
+    answer = shape_dnn("--replay", "gap.csv", "--goal", "latency/size", "--format", "json").json
+    assert [row["score"] for row in answer["shapes"]] == [None, 2.5, 2.0]
 
 
 def test_a_search_in_csv_and_as_a_table(shape_dnn: Run, table: Path) -> None:

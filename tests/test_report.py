@@ -225,6 +225,25 @@ def test_without_a_browser_the_table_has_every_shape_and_the_reason_of_a_failure
     assert "<img" not in text.split("<script>")[0]
 
 
+def test_without_a_browser_the_table_has_the_score_of_every_shape(tmp_path: Path) -> None:
+    Path("table.csv").write_text("depth,width,accuracy,size,latency\n10,1,90,1,\n16,1,91,2,5\n22,1,92,3,6\n")
+    for goal, expected in (("latency/size", ["–", "2.5", "2"]), ("accuracy", ["-90", "-91", "-92"]), (None, ["–"] * 3)):
+        tune(replay="table.csv", goal=goal, report="r.html")
+        assert re.findall('<td class="score">([^<]*)</td>', Path("r.html").read_text(encoding="utf-8")) == expected
+
+
+@in_a_browser
+def test_the_scores_are_those_of_the_goal_that_is_chosen(page: Any) -> None:
+    def column(name: str) -> list[str]:
+        place = page.locator("#shapes th").all_text_contents().index(name) + 1
+        return list(page.locator(f"#shapes td:nth-child({place})").all_text_contents())
+
+    page.select_option("#goal", "")
+    assert set(column("score")) == {"–"}
+    page.select_option("#goal", "size")
+    assert [float(text) for text in column("score")] == [float(text) for text in column("size [MB]")]
+
+
 def test_no_part_of_the_data_can_end_its_element(report: Path) -> None:
     text = report.read_text(encoding="utf-8")
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)

@@ -132,9 +132,8 @@ def print_result(result: Result, output: str) -> None:
     if output == "json":
         print_json(result.to_dict())
     elif output == "csv":
-        columns = ["depth", "width", *result.metric_names, "accuracy", "predicted_accuracy", "predicted_std"]
         rows = [{**row, "estimated": " ".join(row.get("estimated", ()))} for row in result.rows()]
-        print_csv(rows, columns if result.estimated is None else [*columns, "estimated"])
+        print_csv(rows, result.columns)
     else:
         summary = summarize(result)
         for line in summary.before:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from shape_dnn import durations, rules, tuning
 from shape_dnn.asking import Metric, in_order
+from shape_dnn.builtin.goals import Accuracy
 from shape_dnn.constraints import ACCURACY, KNOWN_METRICS, Constraint
-from shape_dnn.errors import ShapeDnnError
+from shape_dnn.goal_expressions import Least
 from shape_dnn.kinds import Goal
 from shape_dnn.records import Measurement, Training
 from shape_dnn.shape import Shape, by_width_then_depth
@@ -182,7 +183,8 @@ class Overview:
 
     def _goals(self) -> list[dict[str, Any]]:
         """The scores of every shape by each goal; none for one that lacks a metric."""
-        named: dict[str, Goal | str] = {name: name for name in (*(metric.name for metric in self.metrics), "accuracy")}
+        named: dict[str, Goal] = {metric.name: Least(metric.name) for metric in self.metrics}
+        named["accuracy"] = Accuracy()
         own = self.parts.settings.goal
         if own is not None and self.parts.goal is not None:
             named[own] = self.parts.goal
@@ -191,22 +193,13 @@ class Overview:
             for name, goal in named.items()
         ]
 
-    def _scores(self, goal: Goal | str) -> list[float | None]:
-        values = {metric.name: metric.values for metric in self.metrics}
-        scores: list[float | None] = []
+    def _scores(self, goal: Goal) -> list[float | None]:
+        scores = []
         for shape in self.shapes:
             candidate = self._candidates.get(shape)
-            known = {name: found[shape].value for name, found in values.items() if shape in found}
+            known = {metric.name: metric.values[shape].value for metric in self.metrics if shape in metric.values}
             known["accuracy"] = candidate.expected_accuracy if candidate else None
-            if isinstance(goal, str):
-                value = known.get(goal)
-                scores.append(-value if value is not None and goal == "accuracy" else value)
-                continue
-            needed = {name: value for name in goal.metrics if (value := known.get(name)) is not None}
-            try:
-                scores.append(rules.score(goal, needed) if len(needed) == len(goal.metrics) else None)
-            except ShapeDnnError:
-                scores.append(None)
+            scores.append(rules.score_of(goal, known))
         return scores
 
     def _cost(self) -> dict[str, Any]:

@@ -95,9 +95,10 @@ def render(overview: Overview) -> str:
         summary=_summary(content),
         cost=_cost(content["cost"]),
         sections=sections,
-        columns=["complies", "depth", "width", *(charts.titled(m.name, m.unit) for m in overview.metrics),
+        columns=["complies", "score", "depth", "width", *(charts.titled(m.name, m.unit) for m in overview.metrics),
                  "trained [%]", "predicted [%]", "+/-", "test [%]", "accuracy is", "reason"],
         rows=[_cells(overview, row) for row in content["shapes"]],
+        scores=[_number(score, "–") for score in _scores(content)],
         version=shape_dnn.__version__,
     )  # fmt: skip
 
@@ -237,19 +238,27 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.3g} seconds"
 
 
+def _scores(content: dict[str, Any]) -> list[float | None]:
+    """Return the score of every shape by the goal of the question."""
+    asked = [goal["scores"] for goal in content["goals"] if goal["name"] == content["goal"]]
+    return asked[0] if asked else [None] * len(content["shapes"])
+
+
 def _cells(overview: Overview, row: dict[str, Any]) -> list[str]:
     metrics = [f"m{i}" for i in range(len(overview.metrics))]
     return [
         str(row["depth"]),
         row["fraction"],
-        *(_number(row[column], row[f"{column}_status"]) for column in metrics),
+        *(_measured(row[column], row[f"{column}_status"]) for column in metrics),
         *(("–" if row[name] is None else f"{row[name]:.2f}") for name in ("accuracy", "mean", "std", "tested")),
         row["state"],
         row["reason"],
     ]
 
 
-def _number(value: float | None, status: str) -> str:
-    if value is None:
-        return status
-    return f"{value:.4g}" + ("" if status == "ok" else f" ({status})")
+def _measured(value: float | None, status: str) -> str:
+    return _number(value, status) + ("" if value is None or status == "ok" else f" ({status})")
+
+
+def _number(value: float | None, unknown: str) -> str:
+    return unknown if value is None else f"{value:.4g}"

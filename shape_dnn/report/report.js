@@ -138,7 +138,11 @@
     const front = rows.filter((row) => row.on_front).map((row) => row.name);
     $("front-shapes").textContent = front.length ? `On the front: ${front.join("; ")}` : "No shape is on the front.";
     const verdicts = document.querySelectorAll("td.verdict");
-    rows.forEach((row, i) => (verdicts[i].textContent = row.best ? "★" : row.complies ? "✓" : ""));
+    const scores = document.querySelectorAll("td.score");
+    rows.forEach((row, i) => {
+      verdicts[i].textContent = row.best ? "★" : row.complies ? "✓" : "";
+      scores[i].textContent = number(goal ? goal.scores[i] : null);
+    });
   }
 
   // Charts. Vega interprets its expressions instead of compiling them, which the content security policy forbids.

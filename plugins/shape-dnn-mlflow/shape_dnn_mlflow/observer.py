@@ -29,7 +29,7 @@ LONGEST = 500
 SQLITE = "sqlite:///"
 IMPATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 """By itself MLflow tries for minutes, and up to twenty of them."""
-NO_METRICS = ("depth", "width", "accuracy", "predicted_accuracy", "predicted_std", "estimated")
+NO_METRICS = ("depth", "width", "accuracy", "predicted_accuracy", "predicted_std", "score", "estimated")
 """Parts of a row of a result that are no metrics."""
 
 
