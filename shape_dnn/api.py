@@ -120,7 +120,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
         result = Result.of(
             parts, answer, known.memory, problem.architecture.choice.name,
             sum(study.new_trainings for study in studies), transferred=studies[0].transferred,
-            report=_report(lambda: Overview.of_study(known), path),
+            report=_report(lambda: Overview.of_study(known), path), recipe=parts.recipe_record,
         )  # fmt: skip
         return result, None if result.best is None else studies[0].weights(result.best)
 
@@ -193,7 +193,7 @@ def _plan(parts: Assembly) -> Result:
         planned = {training.shape for training in answer.trainings}
         made = sum(memory.is_made(t) for memory in memories for t in memory.train(sorted(planned)))
         new_trainings = len(planned) * len(memories) - made
-        return Result.of(parts, answer, memories[0], parts.settings.arch, new_trainings)
+        return Result.of(parts, answer, memories[0], parts.settings.arch, new_trainings, recipe=parts.recipe_record)
     finally:
         store.close()
         _close(parts.executor.instance)
@@ -287,4 +287,5 @@ def _problem_record(parts: Assembly) -> dict[str, object]:
         "batch_size": problem.batch_size,
         "device": problem.device,
         "class_names": list(problem.class_names),
+        "recipe": parts.recipe_record,
     }

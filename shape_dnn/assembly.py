@@ -65,14 +65,18 @@ class Assembly:
     Args:
         settings: what the user wants.
         registry: plugins that were found before; by default they are found anew.
+        origins: where settings, and options by their names, came from; the others, from flags.
 
     Raises:
         UsageError: from any part; names the setting that cannot be used.
         PluginError: from any part; a plugin cannot be used.
     """
 
-    def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry | None = None, origins: Mapping[str, str] | None = None
+    ) -> None:
         self.settings = settings
+        self._origins = origins or {}
         self.registry = registry or Registry([Path(name) for name in settings.plugin])
         self._options = self._split_options()
         self._loaded: list[Loaded[Any]] = []
@@ -363,9 +367,49 @@ class Assembly:
         with blame(executor):
             return executor.device(self.settings.device)
 
-    @cached_property
+    @property
     def recipe(self) -> Recipe:
         """How shapes are trained."""
+        return self._recipe[0]
+
+    @property
+    def recipe_record(self) -> dict[str, dict[str, object]]:
+        """Each part of the recipe, as JSON values, and who set it."""
+        recipe, setters = self._recipe
+        values = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(recipe).items()}
+        return {name: {"value": value, "from": setters[name]} for name, value in values.items()}
+
+    @cached_property
+    def _recipe(self) -> tuple[Recipe, dict[str, str]]:
+        """The recipe of the dataset, as the architecture and then the user change it, and who set each part."""
+        settings, origins = self.settings, self._origins
+        of_dataset = self._recipe_of_dataset()
+        recipe = rules.adapt(self.architecture.instance, of_dataset)
+        setters = {
+            name: f"dataset {settings.dataset!r}"
+            if value == getattr(recipe, name)
+            else f"architecture {settings.arch!r}"
+            for name, value in dataclasses.asdict(of_dataset).items()
+        }
+        options = self._options.get("recipe", {})
+        for name, text in options.items():
+            recipe = _changed(recipe, name, text)
+            setters[name] = origins.get(f"recipe.{name}", f"-o recipe.{name}")
+        for name in ("epochs", "lr"):
+            value = getattr(settings, name)
+            if value is None:
+                continue
+            if name in options:
+                raise UsageError(f"recipe.{name} contradicts --{name}; give one of them", setting="option")
+            try:
+                recipe = dataclasses.replace(recipe, **{name: value})
+            except ValueError:
+                message = f"{value!r} is not accepted: it should be one of the {recipes.accepted(name)}"
+                raise UsageError(message, setting=name) from None
+            setters[name] = origins.get(name, f"--{name}")
+        return recipe, setters
+
+    def _recipe_of_dataset(self) -> Recipe:
         settings, dataset = self.settings, self.dataset.instance
         with blame(dataset):
             if settings.recipe == "short":
@@ -374,19 +418,6 @@ class Assembly:
                 recipe = dataset.paper_recipe()
             if not isinstance(recipe, Recipe):
                 raise TypeError(f"its {settings.recipe} recipe is a {type(recipe).__name__}, not a shape_dnn.Recipe")
-        for name, text in self._options.get("recipe", {}).items():
-            recipe = _changed(recipe, name, text)
-        for name in ("epochs", "lr"):
-            value = getattr(settings, name)
-            if value is None:
-                continue
-            if name in self._options.get("recipe", {}):
-                raise UsageError(f"recipe.{name} contradicts --{name}; give one of them", setting="option")
-            try:
-                recipe = dataclasses.replace(recipe, **{name: value})
-            except ValueError:
-                message = f"{value!r} is not accepted: it should be one of the {recipes.accepted(name)}"
-                raise UsageError(message, setting=name) from None
         return recipe
 
     @cached_property

@@ -119,6 +119,13 @@ class Architecture(ABC):
         It maps a float tensor of shape ``(batch, *input_shape)`` to logits of shape ``(batch, classes)``.
         """
 
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """Return the recipe for networks of this family, given that of the dataset; by default unchanged.
+
+        What the user asks for comes after it.
+        """
+        return recipe
+
     def can_grow(self, shape: Shape, larger: Shape) -> bool:
         """Tell whether :meth:`grow` can make a network of one shape of a network of another."""
         return False

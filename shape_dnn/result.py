@@ -43,6 +43,7 @@ class Result:
         scores: by the goal, the lowest being the best; None for a shape whose score nobody can compute.
         is_front: whether the shapes are the front of a trade-off.
         transferred: what came of trainings that started from the weights of a smaller shape, if there were any.
+        recipe: how shapes are trained: of each part its ``value`` and who set it, ``from``; None where nothing is.
         report: the file that shows the outcome of a search.
         advice: of a question: the further training or measurement that would most likely change the answer, if any.
     """
@@ -59,6 +60,7 @@ class Result:
     scores: Mapping[Shape, float | None] = field(default_factory=dict)
     is_front: bool = False
     transferred: Transferred | None = None
+    recipe: Mapping[str, Mapping[str, object]] | None = None
     report: Path | None = None
     advice: Advice | None = None
 
@@ -185,6 +187,7 @@ class Result:
             **({} if answer.closest is None else {"closest": self._row(answer.closest)}),
             **({} if self.advice is None else {"advice": {**asdict(self.advice), "shape": _shape(self.advice.shape)}}),
             "cost": self.cost,
+            **({} if self.recipe is None else {"recipe": {name: dict(part) for name, part in self.recipe.items()}}),
             **({} if self.report is None else {"report": str(self.report)}),
             "plugins": [dict(plugin) for plugin in self.plugins],
         }

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 from shape_dnn.constraints import KNOWN_METRICS
 from shape_dnn.errors import PluginError, ShapeDnnError, blame, label
-from shape_dnn.kinds import AccuracyModel, Formula, Goal, Instrument, Meter, Sampler, Strategy, Workload
+from shape_dnn.kinds import AccuracyModel, Architecture, Formula, Goal, Instrument, Meter, Sampler, Strategy, Workload
 from shape_dnn.learning_curves import extrapolate
 from shape_dnn.plugins import Loaded
+from shape_dnn.recipes import Recipe
 from shape_dnn.records import Measurement, Prediction, Training
 from shape_dnn.shape import Shape
 
@@ -161,6 +162,15 @@ def score_of(goal: Goal, known: Mapping[str, float | None]) -> float | None:
     except ShapeDnnError:
         return None
     return result if math.isfinite(result) else None
+
+
+def adapt(architecture: Architecture, recipe: Recipe) -> Recipe:
+    """Ask an architecture for the recipe of its networks, given that of the dataset."""
+    with blame(architecture):
+        adapted = architecture.recipe(recipe)
+        if not isinstance(adapted, Recipe):
+            raise TypeError(f"its recipe is a {type(adapted).__name__}, not a shape_dnn.Recipe")
+    return adapted
 
 
 def check_unit(meter: Meter) -> None:

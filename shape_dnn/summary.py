@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,6 +111,18 @@ def summarize(result: Result) -> Summary:
     )
 
 
+def recipe_lines(recipe: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
+    """Say what each of those who had a part in a recipe has set."""
+    for setter in dict.fromkeys(part["from"] for part in recipe.values()):
+        parts = {name: part["value"] for name, part in recipe.items() if part["from"] == setter}
+        yield f"{setter}: " + ", ".join(f"{name} {notation(value)}" for name, value in parts.items())
+
+
+def notation(value: object) -> str:
+    """Write a part of a recipe, as JSON but for text."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _value(result: Result, metric: str, shape: Shape) -> str:
     """Write a value of a metric; one that was not measured is approximate."""
     return ("~" if result.is_estimated(metric, shape) else "") + number(result.metrics[metric][shape])
@@ -177,6 +190,7 @@ def _cost(result: Result) -> Iterator[str]:
     trained = len(answer.trainings)
     if answer.budget is not None:
         yield from _plan(result)
+        yield from (f"recipe of {line}" for line in recipe_lines(result.recipe or {}))
     elif trained:
         fewer = (
             f": {answer.candidates / trained:.2g} times fewer trainings than all" if trained < answer.candidates else ""

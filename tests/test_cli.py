@@ -113,6 +113,7 @@ def test_the_json_of_a_search_has_the_form_of_the_contract(shape_dnn: Run, table
 def test_without_a_goal_there_is_no_best(shape_dnn: Run, table: Path) -> None:
     answer = shape_dnn("--replay", table, "--format", "json").json
     assert (answer["best"], answer["verified"]) == (None, False)
+    assert "recipe" not in answer, "a table trains nothing"
     assert not any("score" in row for row in answer["shapes"])
 
 
@@ -166,7 +167,9 @@ def test_a_dry_run_says_what_would_be_trained_and_leaves_no_trace(shape_dnn: Run
     assert all(row["accuracy"] is None for row in answer["trained"])
     assert answer["cost"]["trained"] == len(answer["trained"])
     assert not list(Path().iterdir())
+    assert answer["recipe"]["crop"] == {"value": 1, "from": "dataset 'digits'"}
     text = shape_dnn("--dry-run", "--max-size", "1MB", "--device", "cpu").out
+    assert "recipe of dataset 'digits': epochs 12, batch_size 32, lr 0.2, schedule one-cycle" in text
     assert f"would train {len(answer['trained'])} of" in text
     assert "(10, 1/4)" in text
 

@@ -196,6 +196,11 @@ def test_a_search_writes_its_report_and_says_where() -> None:
     assert result.report == Path("shape-dnn-study/report.html")
     assert result.report.is_file()
     assert result.to_dict()["report"] == "shape-dnn-study/report.html"
+    assert result.to_dict()["recipe"]["epochs"] == {"value": 1, "from": "--epochs"}
+    shown = re.findall("<dt>Recipe</dt><dd>(.*?)</dd>", result.report.read_text(encoding="utf-8"))
+    assert len(shown) == 1
+    assert "of --epochs: epochs 1" in shown[0]
+    assert re.search("of dataset &#39;digits&#39;: .*batch_size 32, .*lr 0.2, .*schedule one-cycle", shown[0])
 
 
 def test_a_report_that_cannot_be_written_stops_a_search_before_it_begins() -> None:

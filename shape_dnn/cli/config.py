@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from shape_dnn.errors import UsageError
+from shape_dnn.errors import ShapeDnnError, UsageError
 from shape_dnn.settings import SETTINGS, Settings, unknown_setting
 
 PREFIX = "SHAPE_DNN_"
@@ -25,7 +25,8 @@ class Gathered:
 
     Attributes:
         values: by setting.
-        origins: by setting: a flag, an environment variable, or a file with line and column.
+        origins: by setting: a flag, an environment variable, or a file with line and column; also by option, such as
+            ``recipe.lr``.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -59,7 +60,29 @@ class Gathered:
         for name, value in self.settings().to_dict().items():
             text = yaml.safe_dump({name: value}, default_flow_style=True, width=10_000).strip()[1:-1]
             lines.append(f"{text}  # {self.origins.get(name, 'default')}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._recipe_as_comments()])
+
+    def _recipe_as_comments(self) -> list[str]:
+        """Write each part of the recipe with who set it, or why it cannot be known."""
+        from shape_dnn.assembly import Assembly
+        from shape_dnn.summary import notation
+        from shape_dnn.text import one_line
+
+        settings = self.settings()
+        if settings.replay is not None:
+            return []
+        try:
+            with self.named():
+                parts = Assembly(settings, origins=self.origins)
+                if parts.executor.instance.elsewhere:
+                    return [f"# recipe: depends on the device of executor {settings.executor!r}; --dry-run asks for it"]
+                record = parts.recipe_record
+        except ShapeDnnError as error:
+            return [f"# recipe: {one_line(str(error))}"]
+        return [
+            f"# recipe.{name}: {one_line(notation(part['value']))}  # {one_line(str(part['from']))}"
+            for name, part in record.items()
+        ]
 
 
 def flag_of(setting: str) -> str:
@@ -142,12 +165,16 @@ def gather(flags: Mapping[str, Any], config: str | None, environ: Mapping[str, s
         several = isinstance(SETTINGS[name].default, tuple)
         gathered.values[name] = [part.strip() for part in text.split(",")] if several else text
         gathered.origins[name] = variable
+        if name == "option":
+            gathered.origins |= dict.fromkeys(_by_name(gathered.values[name]), variable)
     for name, value in flags.items():
         if value in (None, ()):
             continue
         merge = name == "option" and name in gathered.values
         gathered.values[name] = {**_by_name(gathered.values[name]), **_by_name(value)} if merge else value
         gathered.origins[name] = flag_of(name)
+        if name == "option":
+            gathered.origins |= {option: f"-o {option}" for option in _by_name(value)}
     return gathered
 
 

@@ -20,7 +20,9 @@ from shape_dnn.cli.output import DEBUG, FORMAT, QUIET, VERBOSE, is_verbose, prin
 )
 @options()
 @click.option("--dry-run", is_flag=True, help="Only tell what would be trained.")
-@click.option("--print-config", is_flag=True, help="Only print every setting and where it came from, as YAML.")
+@click.option(
+    "--print-config", is_flag=True, help="Only print every setting and where it came from, as YAML, and the recipe."
+)
 @FORMAT
 @QUIET
 @VERBOSE
@@ -42,7 +44,9 @@ def command(
     talkative = is_verbose(quiet, verbose)
     gathered = gather(flags, config)
     if print_config:
-        click.echo(gathered.as_yaml())
+        with results_only():
+            text = gathered.as_yaml()
+        click.echo(text)
         return
     settings = gathered.settings()
 
@@ -53,6 +57,6 @@ def command(
 
     progress = None if talkative is None else Progress(verbose=talkative)
     with gathered.named(), results_only(), progress or nullcontext():
-        result = run(Assembly(settings), progress or ignore, dry_run=dry_run)
+        result = run(Assembly(settings, origins=gathered.origins), progress or ignore, dry_run=dry_run)
     print_result(result, output)
     result.raise_if_empty()

@@ -50,7 +50,16 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         if not (value in ("", "null", "~") and node.style is None):
             values[name] = value
         origins[name] = _place(path, node.start_mark)
+        if name == "option":
+            origins |= _places_of_options(path, node)
     return values, origins
+
+
+def _places_of_options(path: Path, node: yaml.Node) -> dict[str, str]:
+    """Return where each option stands, whether they are a mapping, a list or a single one."""
+    items = [node] if isinstance(node, yaml.ScalarNode) else node.value
+    keys = [item[0] if isinstance(item, tuple) else item for item in items]
+    return {key.value.partition("=")[0].strip(): _place(path, key.start_mark) for key in keys}
 
 
 def _plain(path: Path, node: yaml.Node) -> Any:

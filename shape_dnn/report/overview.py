@@ -19,6 +19,7 @@ from shape_dnn.kinds import Goal
 from shape_dnn.records import Measurement, Training
 from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.store import canonical
+from shape_dnn.summary import recipe_lines
 from shape_dnn.tuning import Candidate, Facts
 
 if TYPE_CHECKING:
@@ -254,7 +255,11 @@ def _history(known: Recollection) -> list[tuple[str, str]]:
     settings = known.parts.settings.changed()
     asked = ", ".join(f"{name} {value}" for name, value in settings.items() if name != "study")
     entries = [("Settings", asked or "all defaults"), ("State of the search", known.run.state)]
-    entries += [(name, str(value)) for name, value in sorted(known.run.problem.items())]
+    problem = dict(known.run.problem)
+    with known.store.decoding():
+        recipe = "; ".join(f"of {line}" for line in recipe_lines(dict(problem.pop("recipe", {}))))
+    entries += [("Recipe", recipe)] if recipe else []  # a study of a former version does not tell who set it
+    entries += [(name, str(value)) for name, value in sorted(problem.items())]
     entries += _plugins(known.parts)
     for number, content in enumerate(known.store.provenances(), start=1):
         entries.append((f"Versions {number}", content))

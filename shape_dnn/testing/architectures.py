@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from shape_dnn import rules
 from shape_dnn.kinds import Architecture, InputShape
+from shape_dnn.recipes import IMAGENET32_PAPER, WRN_PAPER, Recipe
 from shape_dnn.shape import Shape
 from shape_dnn.space import DesignSpace, Range
 from shape_dnn.testing.contract import Contract
@@ -64,6 +66,12 @@ class ArchitectureContract(Contract):
         for number in (0, -1):
             assert not plugin.is_depth(number)
             assert not plugin.is_width(Fraction(number))
+
+    def test_adapts_the_recipes_of_datasets(self, plugin: Architecture, twin: Architecture) -> None:
+        """Given that of any dataset, it returns a recipe, the same every time."""
+        short = Recipe(epochs=12, batch_size=32, lr=0.2, schedule="one-cycle", crop=0, flip=False)
+        for recipe in (short, WRN_PAPER, IMAGENET32_PAPER):
+            assert rules.adapt(plugin, recipe) == rules.adapt(twin, recipe)
 
     def test_size_is_that_of_the_built_network(self, plugin: Architecture) -> None:
         """``count_values`` equals the parameters and floating-point buffers, for every shape and every input."""
