@@ -79,6 +79,7 @@ def _try(registry: Registry, name: str, device: str) -> Ability:
     try:
         meter = registry.load("meter", name, {}).instance
         metric = meter.metric
+        rules.check_unit(meter)
         architecture = registry.load("architecture", "wrn", {}).instance
         workload = Workload(architecture, (3, 32, 32), 10, 1, device)
         if isinstance(meter, Instrument):

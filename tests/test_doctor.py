@@ -22,8 +22,15 @@ class Wrong(Formula):
     def compute(self, workload, shapes):
         return 1 / 0
 
+class Seconds(Formula):
+    metric, unit, cost = "latency", "s", 1.0
+
+    def compute(self, workload, shapes):
+        return [1.0 for shape in shapes]
+
 @hookimpl
 def shape_dnn_meters():
+    yield Plugin("stopwatch", "is in seconds", Seconds)
     yield Plugin("no-sensor", "cannot", NoSensor)
     yield Plugin("wrong", "fails", Wrong)
     yield Plugin("absent", "is not there", "nowhere:Meter")
@@ -40,6 +47,7 @@ def test_each_meter_says_whether_it_works_here_and_one_that_does_not_harms_none(
     assert {name for name, row in found.items() if row["state"] == "available"} == {"size", "memory", "latency"}
     assert found["no-sensor"]["reason"] == "there is no thermometer; buy one"
     assert "ZeroDivisionError" in found["wrong"]["reason"]
+    assert "has the unit 's'" in found["stopwatch"]["reason"]
     assert "nowhere" in found["absent"]["reason"]
     assert "shape-dnn-zeus" in found["energy"]["reason"]
     assert {"python", "torch", "cpu"} <= set(ran.json["system"])
