@@ -541,7 +541,8 @@ class Store:
         if not rows:
             return None
         settings, problem, own_contexts, state = rows[0]
-        same = "json_remove(problem, '$.class_names') = json_remove(?, '$.class_names')"  # no metric depends on these
+        # No metric depends on these.
+        same = "json_remove(problem, '$.class_names', '$.recipe') = json_remove(?, '$.class_names', '$.recipe')"
         others = self._read(f"SELECT contexts FROM run WHERE {same} ORDER BY id", problem)  # noqa: S608 - constants
         with self.decoding():
             contexts: dict[Family, int] = {}
