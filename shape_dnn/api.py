@@ -184,8 +184,9 @@ def _plan(parts: Assembly) -> Result:
         }
         for metric, meter in parts.meters.items():
             if not is_formula(meter):
-                elsewhere = ask_elsewhere(parts.executor, problem, meter)
-                identities[Family(metric)] = problem.measurement_identity(meter, elsewhere)
+                patience = 60 * parts.settings.hang_minutes
+                elsewhere = ask_elsewhere(parts.executor, problem, meter, patience)
+                identities[Family(metric)] = problem.measurement_identity(meter, elsewhere, patience)
         found = {family: store.find_context(family.kind, identity) for family, identity in identities.items()}
         contexts = {family: context for family, context in found.items() if context is not None}
         memories = remember(store, problem.workload, parts, contexts, retry_failed=parts.settings.retry_failed)
@@ -233,6 +234,7 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
         study = Study(
             store, problem.workload, meters, {}, parts.settings.fit_depths, stop_by(terminator, ""), False, problem,
             executor, terminator, parts.settings.workers, notify, remeasure=parts.settings.remeasure,
+            hang_minutes=parts.settings.hang_minutes,
         )  # fmt: skip
         found: dict[Shape, dict[str, Measurement]] = {shape: {} for shape in shapes}
         with _recorded(store, "measure", parts, [study]):

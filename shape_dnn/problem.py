@@ -146,17 +146,18 @@ class Problem:
         )
 
     def measurement_identity(
-        self, meter: Loaded[Meter], elsewhere: Mapping[str, object] | None = None
+        self, meter: Loaded[Meter], elsewhere: Mapping[str, object] | None = None, patience: float | None = None
     ) -> dict[str, object]:
         """Everything but the shape that determines a measured metric.
 
         Args:
             meter: the instrument.
             elsewhere: its identity on the machine that is measured, if that is not this one.
+            patience: seconds that it may take to state it here.
         """
-        own = rules.identity(cast("Instrument", meter.instance), self.workload) if elsewhere is None else elsewhere
+        instrument = cast("Instrument", meter.instance)
         return {
-            **own,
+            **(rules.identity(instrument, self.workload, patience) if elsewhere is None else elsewhere),
             "meter": {**meter.identity, "version": meter.source.version},
             "architecture": self.architecture.identity,
             "input_shape": list(self.input_shape),

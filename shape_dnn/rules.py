@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import warnings
 from collections.abc import Mapping, Sequence, Set
+from concurrent import futures
 from typing import TYPE_CHECKING, cast
 
 from shape_dnn.constraints import KNOWN_METRICS
-from shape_dnn.errors import PluginError, ShapeDnnError, blame, label
+from shape_dnn.errors import MeterError, PluginError, ShapeDnnError, blame, label
 from shape_dnn.kinds import AccuracyModel, Architecture, Formula, Goal, Instrument, Meter, Sampler, Strategy, Workload
 from shape_dnn.learning_curves import extrapolate
 from shape_dnn.plugins import Loaded
@@ -182,10 +184,19 @@ def check_unit(meter: Meter) -> None:
         raise PluginError(f"{label(meter)} {problem}; {remedy}")
 
 
-def identity(instrument: Instrument, workload: Workload) -> dict[str, object]:
-    """Ask what a measured value depends on: JSON values, the same every time, since facts are found again by them."""
+def identity(instrument: Instrument, workload: Workload, patience: float | None = None) -> dict[str, object]:
+    """Ask what a measured value depends on: JSON values, the same every time, since facts are found again by them.
+
+    Args:
+        instrument: which meter.
+        workload: what it would measure.
+        patience: seconds it may take, unless whoever runs this process sees to that.
+
+    Raises:
+        MeterError: it cannot measure here, or took too long.
+    """
     with blame(instrument):
-        answer = instrument.identity(workload)
+        answer = instrument.identity(workload) if patience is None else _ask(instrument, workload, patience)
         if not isinstance(answer, Mapping) or not all(isinstance(key, str) for key in answer):
             raise PluginError(
                 f"identity of {label(instrument)} returned {answer!s:.80} instead of a mapping with text for keys"
@@ -197,6 +208,24 @@ def identity(instrument: Instrument, workload: Workload) -> dict[str, object]:
                 f"identity of {label(instrument)} returned {answer!s:.80}, which is not JSON: {error}"
             ) from None
     return dict(answer)
+
+
+def _ask(instrument: Instrument, workload: Workload, patience: float) -> Mapping[str, object]:
+    """Wait for an identity no longer than a time. A thread that hangs cannot be ended, but ends with the process."""
+    answer: futures.Future[Mapping[str, object]] = futures.Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(instrument.identity(workload))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    if not futures.wait([answer], patience).done:
+        raise MeterError(
+            f"{label(instrument)} hung: it did not say within {patience / 60:.3g} minutes what its values depend on"
+        )
+    return answer.result()
 
 
 def fault_of(measurement: object) -> str:

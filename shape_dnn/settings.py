@@ -195,7 +195,7 @@ class Settings:
     )
     hang_minutes: float = _setting(
         10.0,
-        "Time without a sign of life after which a training is ended and tried once more.",
+        "Time without a sign of life after which a training or measurement is ended and tried once more, alone.",
         _real(0, or_equal=False),
     )
     remeasure: bool = _setting(False, "Measure again what was disturbed, imprecise or came to no value before.", FLAG)

@@ -70,7 +70,7 @@ class Study(Memory):
         notify: told what happens.
         remeasure: whether shapes are measured again whose measurement was not ``ok``.
         checkpoint_minutes: least time between two checkpoints of a training.
-        hang_minutes: time without a sign of life after which a training is given up.
+        hang_minutes: time without a sign of life after which a training or a measurement is given up.
         transfer: part of the epochs that verification takes, starting from the weights of a smaller shape; None to
             train from scratch.
         new_trainings: trainings made so far by this object.
@@ -119,8 +119,8 @@ class Study(Memory):
     def _context(self, metric: str) -> None:
         meter = self.meters[metric]
         if Family(metric) not in self.contexts and isinstance(meter.instance, Instrument):
-            self._elsewhere[metric] = ask_elsewhere(self.executor, self.problem, meter)
-            identity = self.problem.measurement_identity(meter, self._elsewhere[metric])
+            self._elsewhere[metric] = ask_elsewhere(self.executor, self.problem, meter, self._patience)
+            identity = self.problem.measurement_identity(meter, self._elsewhere[metric], self._patience)
             self.contexts[Family(metric)] = self.store.context(metric, identity)
 
     def measurements(self, metric: str) -> dict[Shape, Measurement]:
@@ -194,7 +194,8 @@ class Study(Memory):
             return True
 
         def task(*shapes: Shape) -> MeasuringTask:
-            return MeasuringTask(problem.bench(meter), shapes, self._elsewhere.get(metric), secrets.token_hex(8))
+            expected, attempt = self._elsewhere.get(metric), secrets.token_hex(8)
+            return MeasuringTask(problem.bench(meter), shapes, expected, attempt, self._patience)
 
         died = self._died(task(*shapes), metric, record)
         for shape in [s for s in shapes if died and s in pending and not self._interrupted]:
@@ -394,7 +395,7 @@ class Study(Memory):
             return True
 
         while setups:
-            task = PreparingTask(tuple(setups.values()), secrets.token_hex(8), 60 * self.hang_minutes)
+            task = PreparingTask(tuple(setups.values()), secrets.token_hex(8), self._patience)
             outcomes = list(self._run([task], 1, watch))
             if not outcomes:
                 return None
@@ -513,7 +514,8 @@ class Study(Memory):
         if known is not None:
             return known
         weights = self.store.weights_path(self.contexts[TRAININGS], shape)
-        task = EvaluationTask(self._setup(shape), weights, secrets.token_hex(8), self._needs_of(shape))
+        attempt, needs = secrets.token_hex(8), self._needs_of(shape)
+        task = EvaluationTask(self._setup(shape), weights, attempt, self._patience, needs)
         with self._stopping_well():
             for outcome in self._run([task], 1, lambda *_: True):
                 if outcome.error is not None:
@@ -540,6 +542,11 @@ class Study(Memory):
         found = self.find(shape)
         return None if found is None or found[0].donor is None else self._growers[found[0].donor]
 
+    @property
+    def _patience(self) -> float:
+        """Seconds without a sign of life after which a task is given up."""
+        return 60 * self.hang_minutes
+
     def _task(self, shape: Shape) -> TrainingTask:
         context, attempt = self.contexts[TRAININGS], secrets.token_hex(8)
         checkpoints.keep_last(self.store.checkpoints_path(context, shape))
@@ -549,7 +556,7 @@ class Study(Memory):
             self.store.checkpoints_path(context, shape),
             60 * self.checkpoint_minutes,
             attempt,
-            60 * self.hang_minutes,
+            self._patience,
             self._needs_of(shape),
         )
 
@@ -628,7 +635,9 @@ class Others(Sequence[Training]):
         return self._all[index]
 
 
-def ask_elsewhere(executor: Loaded[Executor], problem: Problem, meter: Loaded[Any]) -> Mapping[str, object] | None:
+def ask_elsewhere(
+    executor: Loaded[Executor], problem: Problem, meter: Loaded[Any], patience: float
+) -> Mapping[str, object] | None:
     """Have an instrument say what determines its values where they will be measured; None if that is this machine.
 
     Raises:
@@ -636,7 +645,7 @@ def ask_elsewhere(executor: Loaded[Executor], problem: Problem, meter: Loaded[An
     """
     if not executor.instance.elsewhere:
         return None
-    task = IdentityTask(problem.bench(meter), secrets.token_hex(8))
+    task = IdentityTask(problem.bench(meter), secrets.token_hex(8), patience)
     with blame(executor.instance):
         (outcome,) = executor.instance.run([task], 1, lambda *_: True)
     if outcome.error is not None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
@@ -87,6 +90,48 @@ class Outcome:
     task: Task
     result: object = None
     error: Exception | None = None
+
+
+class Pulse:
+    """Reports a sign of life, but not more often than needed.
+
+    Args:
+        report: of a task.
+    """
+
+    SECONDS = 5.0
+
+    def __init__(self, report: Callable[[object], bool]) -> None:
+        self._report = report
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        """Report if it is time to."""
+        if time.monotonic() - self._last >= self.SECONDS:
+            self._report(None)
+            self._last = time.monotonic()
+
+
+_PULSE: ContextVar[Callable[[], None]] = ContextVar("_PULSE", default=lambda: None)
+
+
+@contextmanager
+def showing_life(report: Callable[[object], bool]) -> Iterator[None]:
+    """Have :func:`alive` report to whoever waits for a task."""
+    token = _PULSE.set(Pulse(report))
+    try:
+        yield
+    finally:
+        _PULSE.reset(token)
+
+
+def alive() -> None:
+    """Show that work goes on which has nothing to hand over yet, so that it is not taken for hanging.
+
+    May be called as often as is convenient: a sign of life is sent every few seconds at most, and none where nobody
+    waits for one.
+    """
+    _PULSE.get()()
 
 
 def sendable(error: Exception) -> Exception:

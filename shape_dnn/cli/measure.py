@@ -26,7 +26,7 @@ from shape_dnn.cli.output import (
 @click.option("--config", metavar="FILE.yaml", envvar="SHAPE_DNN_CONFIG", help="Settings by name.")
 @options(
     "arch", "dataset", "data_dir", "depth", "width", "batch_size", "device", "meter", "fit_depths", "option", "plugin",
-    "executor", "study", "remeasure",
+    "executor", "study", "remeasure", "hang_minutes",
 )  # fmt: skip
 @FORMAT
 @QUIET

@@ -11,6 +11,7 @@ from shape_dnn.measuring import peak_memory
 from shape_dnn.measuring.forward_pass import ForwardPass, Numerics
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
+from shape_dnn.work import alive
 
 OUT_OF_MEMORY = "out of memory"
 Result = TypeVar("Result")
@@ -41,6 +42,7 @@ class Builder:
 
     def attempt(self, shape: Shape, action: Callable[[], Result]) -> Result | None:
         """Do something with a network; None if that needs more memory than there is."""
+        alive()
         smaller = next((s for s in self._too_large if s.depth <= shape.depth and s.width <= shape.width), None)
         if smaller is not None:
             self._too_large[shape] = f"not tried, since {smaller} does not fit"

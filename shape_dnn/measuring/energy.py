@@ -25,6 +25,7 @@ from shape_dnn.measuring.power import Reading, Segment, TraceError
 from shape_dnn.measuring.sensors import Sensor
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
+from shape_dnn.work import alive
 
 TOLERANCE = 0.02
 """Half the width of the 95 % interval, as a part of the value, at which a window is long enough."""
@@ -191,6 +192,7 @@ class Recording:
             now = time.monotonic()
             self._calls.append((now, self._calls[-1][1] + calls))
             self._readings += self._sensor.readings()
+            alive()
             is_due = now - began >= least and now - look >= WINDOW_STEP
             if is_due and len(self._calls) > CHUNKS_LEAST:
                 look = now

@@ -18,6 +18,7 @@ from shape_dnn.measuring.forward_pass import ForwardPass, Numerics, threads
 from shape_dnn.measuring.rounds import Anchor, Series, Visit, visit_in_rounds
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
+from shape_dnn.work import alive
 
 GROUP = 24
 """Shapes measured side by side. More would keep more networks in memory, and lose more when the machine dies."""
@@ -71,6 +72,7 @@ def _measure_group(
     group: Mapping[Shape, Timed], watch: Watch, seconds: float, generator: random.Random
 ) -> Iterator[tuple[Shape, Measurement]]:
     for timed in group.values():
+        alive()
         timed.warm_up()
     anchor = Anchor(AnchorNetwork(watch.device).time)
     found = visit_in_rounds(list(group.values()), anchor, seconds, generator)

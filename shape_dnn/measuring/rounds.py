@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from shape_dnn.work import alive
+
 TOLERANCE = 0.02
 """A subject is known well enough when both ends of its 95 % interval are this close to its value."""
 LEAST_VISITS = 6
@@ -172,6 +174,7 @@ def visit_in_rounds(
     while open_:
         generator.shuffle(open_)
         for i in open_:
+            alive()
             visit = subjects[i].visit()
             after = anchor.take()
             series[i].visits.append((visit, (before, after)))

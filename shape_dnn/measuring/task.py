@@ -11,7 +11,7 @@ from shape_dnn import rules
 from shape_dnn.errors import MeterError
 from shape_dnn.kinds import Instrument, Workload
 from shape_dnn.plugins import Choice, Registry
-from shape_dnn.work import Needs, Task
+from shape_dnn.work import Needs, Task, showing_life
 
 if TYPE_CHECKING:
     from shape_dnn.kinds import Architecture, InputShape
@@ -75,10 +75,12 @@ class IdentityTask(BenchTask):
     Attributes:
         bench: the meter.
         attempt: tells this task from others.
+        patience: seconds without a sign of life after which it is given up.
     """
 
     bench: Bench
     attempt: str = ""
+    patience: float | None = None
 
     def run(self, report: Callable[[object], bool]) -> dict[str, object]:
         """Return the identity that the instrument states.
@@ -86,7 +88,8 @@ class IdentityTask(BenchTask):
         Raises:
             MeterError: there is nothing to measure with.
         """
-        return rules.identity(*self.bench.set_up())
+        with showing_life(report):
+            return rules.identity(*self.bench.set_up())
 
 
 @dataclass(frozen=True)
@@ -98,12 +101,14 @@ class MeasuringTask(BenchTask):
         shapes: what to measure.
         expected: the identity of the instrument, if the device may be another one by now.
         attempt: tells this task from others.
+        patience: seconds without a sign of life after which it is given up.
     """
 
     bench: Bench
     shapes: tuple[Shape, ...]
     expected: Mapping[str, object] | None = None
     attempt: str = ""
+    patience: float | None = None
 
     def run(self, report: Callable[[object], bool]) -> int:
         """Report a pair of shape and measurement for each shape; return how many there were.
@@ -111,12 +116,13 @@ class MeasuringTask(BenchTask):
         Raises:
             MeterError: the sensor failed, or the device is not the one that was expected.
         """
-        meter, workload = self.bench.set_up()
-        if self.expected is not None and rules.identity(meter, workload) != self.expected:
-            raise MeterError("the device is of another kind than the one that was measured before; start again")
-        measured = 0
-        for shape, measurement in meter.measure(workload, self.shapes):
-            measured += 1
-            if not report((shape, measurement)):
-                break
-        return measured
+        with showing_life(report):
+            meter, workload = self.bench.set_up()
+            if self.expected is not None and rules.identity(meter, workload) != self.expected:
+                raise MeterError("the device is of another kind than the one that was measured before; start again")
+            measured = 0
+            for shape, measurement in meter.measure(workload, self.shapes):
+                measured += 1
+                if not report((shape, measurement)):
+                    break
+            return measured

@@ -15,6 +15,7 @@ from shape_dnn.errors import TrainingError
 from shape_dnn.records import Epoch
 from shape_dnn.training.batches import Batches
 from shape_dnn.training.step import Step, autocast
+from shape_dnn.work import Pulse
 
 if TYPE_CHECKING:
     from shape_dnn.recipes import Recipe
@@ -127,22 +128,6 @@ class Run:
                 correct += (self.network(batch).argmax(1) == labels).sum()
                 alive()
         return 100 * int(correct) / len(images)
-
-
-class Pulse:
-    """Reports a sign of life, but not more often than needed."""
-
-    SECONDS = 5.0
-
-    def __init__(self, report: Callable[[object], bool]) -> None:
-        self._report = report
-        self._last = time.monotonic()
-
-    def __call__(self) -> None:
-        """Report if it is time to."""
-        if time.monotonic() - self._last >= self.SECONDS:
-            self._report(None)
-            self._last = time.monotonic()
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:

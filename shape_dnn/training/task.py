@@ -15,7 +15,7 @@ from shape_dnn.records import Training
 from shape_dnn.shape import Shape
 from shape_dnn.splits import Part
 from shape_dnn.training.setup import Setup
-from shape_dnn.work import NOTHING_KNOWN, Needs, Task
+from shape_dnn.work import NOTHING_KNOWN, Needs, Pulse, Task
 
 if TYPE_CHECKING:
     from shape_dnn.training.run import Run
@@ -127,12 +127,14 @@ class EvaluationTask(Task):
         setup: how it was trained.
         weights: safetensors file.
         attempt: tells this task from others.
+        patience: seconds without a sign of life after which it is given up.
         needs: what it takes of its machine.
     """
 
     setup: Setup
     weights: Path
     attempt: str = ""
+    patience: float | None = None
     needs: Needs = NOTHING_KNOWN
 
     @property
@@ -157,4 +159,4 @@ class EvaluationTask(Task):
         network = setup.load_architecture().build(setup.shape, setup.input_shape, setup.classes)
         network.load_state_dict(load_file(self.weights))
         run = Run(network, dataclasses.replace(setup.recipe, precision="float32"), device)
-        return run.accuracy(Batches(Part.of_all(test), device, like=Batches(train, device)))
+        return run.accuracy(Batches(Part.of_all(test), device, like=Batches(train, device)), Pulse(report))

@@ -12,6 +12,7 @@ from shape_dnn.measuring.building import Builder
 from shape_dnn.measuring.forward_pass import Numerics
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
+from shape_dnn.work import alive
 
 
 class Memory(Instrument):
@@ -43,6 +44,7 @@ class Memory(Instrument):
         builder = Builder(workload, self.numerics)
         is_measured = workload.device.startswith("cuda")
         for shape in sorted(shapes):
+            alive()
             if is_measured:
                 peak = builder.attempt(shape, partial(peak_memory.measured, workload, shape, self.numerics))
             else:
