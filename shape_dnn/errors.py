@@ -72,6 +72,10 @@ class MemoryShortageError(TrainingError):
     """A training needs more memory than there is at the moment. Alone on its device it may fit."""
 
 
+class NetworkError(TrainingError):
+    """The code of an architecture failed, to build the network of a shape or in its forward pass."""
+
+
 class ProcessDiedError(TrainingError):
     """The process of a task ended before the task did, for example because it was killed. Another try may succeed."""
 

@@ -99,11 +99,15 @@ class EpochFinished(Event):
 
 @dataclass(frozen=True)
 class TrainingFinished(Event):
-    """A training ended, with or without result, the ``done``-th of ``total`` in its batch."""
+    """A training ended, with or without result, the ``done``-th of ``total`` in its batch.
+
+    For one that failed, ``traceback`` says where.
+    """
 
     training: Training
     done: int
     total: int
+    traceback: str = ""
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,12 @@ class Progress:
 
     Args:
         verbose: also tell what is rarely of interest, such as every epoch where nothing can be drawn anew.
+        debug: also tell where trainings failed.
     """
 
-    def __init__(self, *, verbose: bool = False) -> None:
+    def __init__(self, *, verbose: bool = False, debug: bool = False) -> None:
         self._verbose = verbose
+        self._debug = debug
         self._scene = Scene()
         self._memory = 0
         self._measured: Counter[str] = Counter()
@@ -102,11 +104,12 @@ class Progress:
                 yield from self._prepared(event)
             case EpochFinished(shape, epoch, epochs) if self._verbose and not self._display.draws:
                 yield f"epoch   {epoch.number:>3}/{epochs} {shape!s:<12} {epoch.accuracy:6.2f} % loss {epoch.loss:.4g}"
-            case TrainingFinished(training, done, total):
+            case TrainingFinished(training, done, total, where):
                 accuracy = training.accuracy
                 value = f"{accuracy:6.2f} %" if accuracy is not None else f"failed: {training.reason}"
                 seconds = "" if training.seconds is None else f"{training.seconds:6.1f} s"
                 yield f"trained {done:>3}/{total} {training.shape!s:<12} {value} {seconds}".rstrip()
+                yield from where.splitlines() if self._debug else ()
             case Tested(shape, accuracy):
                 yield f"test set read for {shape}: {accuracy:.2f} %"
 

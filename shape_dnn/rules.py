@@ -6,12 +6,14 @@ import json
 import math
 import threading
 import warnings
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent import futures
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
+from shape_dnn import devices
 from shape_dnn.constraints import KNOWN_METRICS
-from shape_dnn.errors import MeterError, PluginError, ShapeDnnError, blame, label
+from shape_dnn.errors import MeterError, NetworkError, PluginError, ShapeDnnError, blame, describe, label
 from shape_dnn.kinds import AccuracyModel, Architecture, Formula, Goal, Instrument, Meter, Sampler, Strategy, Workload
 from shape_dnn.learning_curves import extrapolate
 from shape_dnn.plugins import Loaded
@@ -28,6 +30,30 @@ if TYPE_CHECKING:
 
 DIGITS = 9
 """Digits after the point of what a model says, in points of accuracy; the rest is rounding noise of a processor."""
+BUILD, FORWARD = "to build", "in the forward pass of"
+"""What an architecture can fail to do, or in."""
+
+
+@contextmanager
+def blame_network(architecture: Architecture, what: str, shape: Shape) -> Iterator[None]:
+    """Lay what the code of a network raises at the door of its architecture; lack of memory is not its fault.
+
+    Args:
+        architecture: which built it.
+        what: ``BUILD`` or ``FORWARD``.
+        shape: of the network.
+
+    Raises:
+        NetworkError: names all of these, and what was raised.
+    """
+    try:
+        yield
+    except ShapeDnnError:
+        raise
+    except Exception as error:
+        if devices.is_out_of_memory(error):
+            raise
+        raise NetworkError(f"{label(architecture)} failed {what} shape {shape}: {describe(error)}") from error
 
 
 def budget(strategy: Strategy, candidates: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 import secrets
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from shape_dnn.errors import (
     MachineLostError,
     MemoryShortageError,
     MeterError,
+    NetworkError,
     PluginError,
     ProcessDiedError,
     ShapeDnnError,
@@ -214,10 +216,13 @@ class Study(Memory):
 
         Raises:
             MeterError: the metric cannot be measured.
+            PluginError: the architecture failed.
         """
         error = next((outcome.error for outcome in self._run([task], 1, record)), None)
         if isinstance(error, ProcessDiedError):
             return str(error)
+        if isinstance(error, NetworkError):
+            raise PluginError(f"measuring {metric}: {error} (--debug shows where)") from error
         if isinstance(error, ShapeDnnError):
             raise MeterError(f"measuring {metric} by {self.meters[metric].choice.name} failed: {error}") from error
         if error is not None:
@@ -436,8 +441,10 @@ class Study(Memory):
             shape = task.shape
             if isinstance(outcome.error, ShapeDnnError) and outcome.error.exit_status != 1:
                 raise outcome.error  # the dataset or a plugin is gone: no other training can succeed
+            where = ""
             if outcome.error is not None:
                 training = Training(shape, None, _reason(outcome.error), tuple(curves[shape]))
+                where = "".join(traceback.format_exception(outcome.error))
             else:
                 training = cast("Training", outcome.result)
                 if training.accuracy is not None:
@@ -452,7 +459,7 @@ class Study(Memory):
             known[shape] = finished[shape] = training
             running.pop(shape, None)
             self.new_trainings += 1
-            self.notify(TrainingFinished(training, done, len(tasks)))
+            self.notify(TrainingFinished(training, done, len(tasks), where))
 
     @property
     def _stopper(self) -> str:

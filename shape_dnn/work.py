@@ -136,11 +136,12 @@ def alive() -> None:
 
 def sendable(error: Exception) -> Exception:
     """Return what a task raised, with its traceback as a note, in a form that can go to another process."""
-    error.add_note("".join(traceback.format_exception(error)))
+    where = "".join(traceback.format_exception(error))
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - made one line above
     except Exception:  # noqa: BLE001 - an exception can fail to pickle in any way
-        return TrainingError(describe(error))
+        error = TrainingError(describe(error))
+    error.add_note(where)
     return error
 
 

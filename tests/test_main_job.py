@@ -147,10 +147,11 @@ def test_shapes_whose_training_fails_are_recorded_and_the_others_go_on(shape_dnn
     assert [(t["depth"], t["width"]) for t in ran.json["trained"]] == [(10, 0.25)]
     reasons = {(f["depth"], f["width"]): f["reason"] for f in ran.json["failed"]}
     assert "killed by SIGKILL" in reasons[(16, 0.25)]
-    assert reasons[(16, 0.5)] == "ValueError: no such network"
+    blamed = "architecture 'trouble' of trouble.py failed to build shape (16, 1/2): ValueError: no such network"
+    assert reasons[(16, 0.5)] == blamed
     assert "loss became nan" in reasons[(10, 0.5)]
     assert [(s["depth"], s["width"]) for s in ran.json["shapes"]] == [(10, 0.25)]
-    assert "failed: ValueError: no such network" in ran.err
+    assert f"failed: {blamed}" in ran.err
     again = shape_dnn(*arguments)
     assert again.json["cost"]["new_trainings"] == 0, "a failure is a fact too"
     assert again.json["failed"] == ran.json["failed"]
@@ -165,7 +166,8 @@ def test_a_search_whose_every_training_fails_says_why(shape_dnn: Callable[..., A
         *FLAGS[4:], "--depth", "16:17:6", "--width", "1/2:3/4:1/4", "--plugin", "trouble.py", "--arch", "trouble"
     )
     assert ran.status == 3
-    assert "no training succeeded; the first failed because ValueError: no such network" in ran.error
+    why = "architecture 'trouble' of trouble.py failed to build shape (16, 1/2): ValueError: no such network"
+    assert f"no training succeeded; the first failed because {why}" in ran.error
 
 
 def test_a_search_that_is_interrupted_goes_on_where_it_was(request: pytest.FixtureRequest) -> None:

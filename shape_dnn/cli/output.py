@@ -44,6 +44,11 @@ DEBUG = click.option("--debug", is_flag=True, expose_value=False, help="Show tra
 """Read by :func:`shape_dnn.cli.main`, and accepted by every command."""
 
 
+def is_debugging() -> bool:
+    """Tell whether ``--debug`` was given to the command that runs."""
+    return click.get_current_context().get_parameter_source("debug") is ParameterSource.COMMANDLINE
+
+
 def is_verbose(quiet: bool, verbose: bool) -> bool | None:
     """Tell how much progress is shown: None for none at all. A flag beats the environment."""
     if quiet and verbose:

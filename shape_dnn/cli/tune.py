@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMAT, QUIET, VERBOSE, is_verbose, print_result, results_only
+from shape_dnn.cli.output import (
+    DEBUG,
+    FORMAT,
+    QUIET,
+    VERBOSE,
+    is_debugging,
+    is_verbose,
+    print_result,
+    results_only,
+)
 
 
 @click.command("tune")
@@ -55,7 +64,7 @@ def command(
     from shape_dnn.events import ignore
     from shape_dnn.progress import Progress
 
-    progress = None if talkative is None else Progress(verbose=talkative)
+    progress = None if talkative is None else Progress(verbose=talkative, debug=is_debugging())
     with gathered.named(), results_only(), progress or nullcontext():
         result = run(Assembly(settings, origins=gathered.origins), progress or ignore, dry_run=dry_run)
     print_result(result, output)

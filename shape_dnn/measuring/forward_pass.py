@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from shape_dnn import rules
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Option
 
@@ -60,14 +62,22 @@ class ForwardPass:
         workload: what to run.
         shape: of the network.
         numerics: formats and mode.
+
+    Raises:
+        NetworkError: the code of the architecture failed; so does a call.
     """
+
+    _running: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def __init__(self, workload: Workload, shape: Shape, numerics: Numerics) -> None:
         import torch
 
         torch.manual_seed(0)
-        network = workload.architecture.build(shape, workload.input_shape, workload.classes)
-        self._prepare(network, (workload.batch_size, *workload.input_shape), workload.device, numerics)
+        architecture = workload.architecture
+        self._running = partial(rules.blame_network, architecture, rules.FORWARD, shape)
+        with rules.blame_network(architecture, rules.BUILD, shape):
+            network = architecture.build(shape, workload.input_shape, workload.classes)
+            self._prepare(network, (workload.batch_size, *workload.input_shape), workload.device, numerics)
 
     @classmethod
     def of(cls, network: torch.nn.Module, images: tuple[int, ...], device: str, numerics: Numerics) -> ForwardPass:
@@ -90,7 +100,7 @@ class ForwardPass:
         """Record the kernels of one forward pass, after a few on a side stream as CUDA asks for."""
         import torch
 
-        with torch.cuda.device(self._device), torch.inference_mode():
+        with torch.cuda.device(self._device), torch.inference_mode(), self._running():
             side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
@@ -106,13 +116,17 @@ class ForwardPass:
         """Run once and wait for the result, as whoever needs the answer does."""
         import torch
 
-        if self._graph is not None:
-            self._graph.replay()
-        else:
-            with torch.inference_mode():
-                self._network(self._images)
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        try:
+            if self._graph is not None:
+                self._graph.replay()
+            else:
+                with torch.inference_mode():
+                    self._network(self._images)
+            if self._device.type == "cuda":
+                torch.cuda.synchronize(self._device)
+        except Exception:  # unlike a context manager, this takes no time when all is well
+            with self._running():
+                raise
 
 
 @contextmanager

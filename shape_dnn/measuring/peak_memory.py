@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from shape_dnn import rules
 from shape_dnn.measuring.forward_pass import ForwardPass, Numerics
 
 if TYPE_CHECKING:
@@ -62,11 +63,13 @@ def computed(workload: Workload, shape: Shape, numerics: Numerics) -> int:
 
     watch = Watch()
     dtype = getattr(torch, numerics.precision)
+    architecture = workload.architecture
     with torch.device("meta"), torch.inference_mode():
-        network = workload.architecture.build(shape, workload.input_shape, workload.classes).to(dtype).eval()
+        with rules.blame_network(architecture, rules.BUILD, shape):
+            network = architecture.build(shape, workload.input_shape, workload.classes).to(dtype).eval()
         images = torch.empty(workload.batch_size, *workload.input_shape, dtype=dtype)
         watch.note([*network.parameters(), *network.buffers(), images])
-        with watch.active():
+        with watch.active(), rules.blame_network(architecture, rules.FORWARD, shape):
             network(images)
     return watch.peak
 

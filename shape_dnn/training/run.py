@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,15 +32,23 @@ class Run:
         network: with random weights.
         recipe: hyper-parameters; its precision is definite.
         device: where to train.
+        forward: makes what each forward pass runs in.
     """
 
-    def __init__(self, network: torch.nn.Module, recipe: Recipe, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        recipe: Recipe,
+        device: torch.device,
+        forward: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         # The layout that convolutions are fastest in; it changes no result.
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.recipe = recipe
         self.device = device
         self.best_state: dict[str, Tensor] = {}
-        self._step = Step(self.network, recipe)
+        self._forward = forward
+        self._step = Step(self.network, recipe, forward)
         self._curve: list[Epoch] = []
         self._began = self._last_checkpoint = time.perf_counter()
 
@@ -125,7 +134,8 @@ class Run:
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         with torch.inference_mode(), autocast(self.device, self.recipe):
             for batch, labels in images.in_order(EVALUATION_BATCHES * self.recipe.batch_size):
-                correct += (self.network(batch).argmax(1) == labels).sum()
+                with self._forward():
+                    correct += (self.network(batch).argmax(1) == labels).sum()
                 alive()
         return 100 * int(correct) / len(images)
 

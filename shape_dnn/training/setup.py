@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from shape_dnn import images
+from shape_dnn import images, rules
 from shape_dnn.errors import PluginError, blame, label
 from shape_dnn.kinds import Architecture, InputShape
 from shape_dnn.plugins import Choice, Registry
@@ -83,10 +83,12 @@ class Setup:
         """Build the network with the weights that it starts from, drawn from torch's generator or the donor's.
 
         Raises:
-            PluginError: the architecture failed, or the network is not what it says.
+            NetworkError: the architecture failed.
+            PluginError: the network is not what it says.
         """
         architecture = self.load_architecture()
-        network = architecture.build(self.shape, self.input_shape, self.classes)
+        with rules.blame_network(architecture, rules.BUILD, self.shape):
+            network = architecture.build(self.shape, self.input_shape, self.classes)
         check_network(network, architecture, self.shape, self.input_shape, self.classes)
         if self.donor is not None:
             from safetensors.torch import load_file
@@ -123,6 +125,7 @@ def check_network(
     """Check that a network is one, classifies, and stores as many values as its architecture says.
 
     Raises:
+        NetworkError: its forward pass failed.
         PluginError: it does not.
     """
     import torch
@@ -130,12 +133,13 @@ def check_network(
     who = f"{label(architecture)} built for shape {shape}"
     if not isinstance(network, torch.nn.Module):
         raise PluginError(f"{who} a {type(network).__name__} instead of a torch.nn.Module")
-    values = architecture.count_values(shape, input_shape, classes)
+    with blame(architecture):
+        values = architecture.count_values(shape, input_shape, classes)
     stored = sum(value.numel() for value in network.state_dict().values() if value.is_floating_point())
     if stored != values:
         raise PluginError(f"{who} a network that stores {stored} values, and its count_values says {values}")
     network.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), rules.blame_network(architecture, rules.FORWARD, shape):
         logits = network(torch.zeros(2, *input_shape))
     if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
         made = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__

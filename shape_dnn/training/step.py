@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.optim.sgd import sgd
 
 from shape_dnn import devices
-from shape_dnn.errors import describe
+from shape_dnn.errors import NetworkError, describe
 from shape_dnn.training.pointwise import subsample_first
 
 if TYPE_CHECKING:
@@ -31,11 +32,18 @@ class Step:
     Args:
         network: in channels-last format, on its device.
         recipe: hyper-parameters; its precision is definite.
+        forward: makes what each forward pass runs in.
     """
 
-    def __init__(self, network: torch.nn.Module, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        recipe: Recipe,
+        forward: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._network = network
         self._recipe = recipe
+        self._forward = forward
         self.descent = Descent(network, recipe)
         self._graph: Graph | None = None
         self._wants_graph = next(network.parameters()).is_cuda
@@ -52,7 +60,7 @@ class Step:
         return self._work(images, labels, rate)
 
     def _work(self, images: Tensor, labels: Tensor, rate: float | Tensor) -> Tensor:
-        with autocast(images.device, self._recipe):
+        with self._forward(), autocast(images.device, self._recipe):
             logits = self._network(images)
             loss = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=self._recipe.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -66,7 +74,7 @@ class Step:
         random = torch.cuda.get_rng_state(images.device)
         try:
             return Graph(self._work, images, labels)
-        except RuntimeError as error:
+        except (RuntimeError, NetworkError) as error:
             if devices.is_out_of_memory(error):
                 raise
             warnings.warn(f"trained without a CUDA graph: {describe(error)[:200]}", stacklevel=2)

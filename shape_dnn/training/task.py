@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shape_dnn import devices, durable, images
+from shape_dnn import devices, durable, images, rules
 from shape_dnn.checkpoints import Checkpoint, write_tensors
 from shape_dnn.errors import MemoryShortageError, describe
 from shape_dnn.records import Training
@@ -69,7 +70,7 @@ class TrainingTask(Task):
         A training that is asked to stop leaves a checkpoint.
 
         Raises:
-            TrainingError: the loss is not finite.
+            TrainingError: the loss is not finite, or the code of the architecture failed.
             MemoryShortageError: the memory does not suffice.
             StudyError: the weights or a checkpoint cannot be written.
         """
@@ -98,7 +99,8 @@ class TrainingTask(Task):
         torch.manual_seed(setup.seed)
         network = setup.build()
         train, judge = setup.split()
-        run = Run(network, setup.recipe, device)
+        forward = partial(rules.blame_network, setup.load_architecture(), rules.FORWARD, setup.shape)
+        run = Run(network, setup.recipe, device, forward)
         learnt_from = Batches(train, device)
         judged_on = Batches(judge, device, like=learnt_from)
         checkpoint = Checkpoint.load(self.checkpoints)
@@ -156,7 +158,10 @@ class EvaluationTask(Task):
         setup, device = self.setup, torch.device(self.setup.device)
         train, _ = setup.split()
         _, test = images.load(setup.images)
-        network = setup.load_architecture().build(setup.shape, setup.input_shape, setup.classes)
+        architecture = setup.load_architecture()
+        with rules.blame_network(architecture, rules.BUILD, setup.shape):
+            network = architecture.build(setup.shape, setup.input_shape, setup.classes)
         network.load_state_dict(load_file(self.weights))
-        run = Run(network, dataclasses.replace(setup.recipe, precision="float32"), device)
+        forward = partial(rules.blame_network, architecture, rules.FORWARD, setup.shape)
+        run = Run(network, dataclasses.replace(setup.recipe, precision="float32"), device, forward)
         return run.accuracy(Batches(Part.of_all(test), device, like=Batches(train, device)), Pulse(report))
