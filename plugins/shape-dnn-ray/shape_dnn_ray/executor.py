@@ -23,7 +23,7 @@ from shape_dnn.errors import (
 )
 from shape_dnn.kinds import Executor
 from shape_dnn.work import Needs, Outcome, Task
-from shape_dnn_ray import luggage, node
+from shape_dnn_ray import amd, luggage, node
 from shape_dnn_ray.luggage import Parcel
 from shape_dnn_ray.mailbox import Mailbox, Message, Started
 
@@ -33,18 +33,14 @@ if "RAY_AUTH_MODE" not in os.environ and (
     # As Ray itself does wherever it finds a token, but for a cluster that is named by its address. It looks only once.
     os.environ["RAY_AUTH_MODE"] = "token"
 
+amd.keep_out()
+
 try:
     import ray
     from ray import exceptions
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except Exception as error:  # noqa: BLE001 - what it imports in turn can fail in any way
-    remedy = (
-        "amdsmi, which comes with zeus, cannot be imported without the driver of AMD, and Ray imports it; "
-        "uninstall amdsmi, or keep shape-dnn-zeus in another environment"
-        if "amd" in str(error)
-        else "install it anew"
-    )
-    raise UnavailableError(f"Ray cannot be imported: {describe(error)} ({remedy})") from None
+    raise UnavailableError(f"Ray cannot be imported: {describe(error)} (install it anew)") from None
 
 POLL = 1.0
 """Seconds between two looks at the clock."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import os
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,25 +20,52 @@ import pytest
 
 os.environ["RAY_AUTH_MODE"] = "disabled"  # whether or not this user has a token from another cluster
 
-ray = pytest.importorskip("ray", reason="Ray and zeus do not go together where AMD's driver is missing")
+from shape_dnn_ray.executor import RayCluster  # noqa: I001 - which is what keeps Ray from importing amdsmi
 
-from ray.cluster_utils import Cluster  # noqa: E402
+import ray
+from ray.cluster_utils import Cluster
 
-from shape_dnn import tune  # noqa: E402
-from shape_dnn.errors import MachineLostError, MeterError, UnavailableError, UsageError  # noqa: E402
-from shape_dnn.events import EpochFinished, Event, TrainingFinished  # noqa: E402
-from shape_dnn.testing import ExecutorContract  # noqa: E402
-from shape_dnn.work import Needs, Task  # noqa: E402
-from shape_dnn_ray import luggage  # noqa: E402
-from shape_dnn_ray.executor import RayCluster  # noqa: E402
+from shape_dnn import Shape, tune
+from shape_dnn.errors import MachineLostError, MeterError, UnavailableError, UsageError
+from shape_dnn.plugins import Registry
+from shape_dnn.records import Epoch
+from shape_dnn.testing import ExecutorContract
+from shape_dnn.work import Needs, Task
+from shape_dnn_ray import amd, luggage
+from shape_dnn_ray.mailbox import Message
 
 SEARCH: dict[str, Any] = {
-    "depth": "10:23:6", "width": "1/4:1:1/4", "sampler": "interval", "epochs": 2, "device": "cpu",
-    "option": "recipe.precision=float32",  # what is tried could come out differently in two studies
+    "depth": "10:17:6", "width": "1/4:3/4:1/4", "sampler": "interval", "epochs": 3, "device": "cpu",
+    "option": {
+        "recipe.precision": "float32",  # what is tried could come out differently in two studies
+        "dataset.limit": 300, "meter.seconds": 0.02,
+    },
 }  # fmt: skip
 
+HERE = """
+from shape_dnn import Executor, Outcome, Plugin, hookimpl
 
-@pytest.fixture(scope="session", autouse=True)
+class Here(Executor):
+    def run(self, tasks, workers, report):
+        import torch
+
+        torch.set_num_threads(1)
+        for task in tasks:
+            yield Outcome(task, task.run(lambda progress: report(task, progress)))
+
+@hookimpl
+def shape_dnn_executors():
+    yield Plugin("here", "in this process, which has imported everything already", Here)
+"""
+
+
+def alone_here() -> dict[str, str]:
+    """Settings of a search on this machine alone."""
+    Path("here.py").write_text(HERE)
+    return {"plugin": "here.py", "executor": "here"}
+
+
+@pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[Cluster]:
     """The head has one processor, and the other node one and the resource ``target``."""
     before = {process.pid for process in psutil.process_iter()}
@@ -216,9 +247,47 @@ def test_a_cluster_that_is_not_there_is_said_to_be_so_at_once(monkeypatch: pytes
         RayCluster().device("cpu")
 
 
+def test_the_plugins_for_ray_and_zeus_share_an_environment() -> None:
+    registry = Registry()
+    registry.load("meter", "zeus")
+    registry.load("executor", "ray")
+    result = tune(**{**SEARCH, "depth": "10:11:6", "width": "1/4:1/2:1/4"}, executor="ray")
+    assert result.new_trainings == len(result.shapes) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("print('no driver'); raise KeyError('libamd_smi.so')", "absent"),
+        ("raise ImportError('no driver')", "absent"),
+        ("DRIVER = True", "works"),
+    ],
+)
+def test_amdsmi_is_said_to_be_absent_where_it_fails_and_left_alone_where_it_works(
+    code: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    (packages / "amdsmi.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(packages))
+    monkeypatch.syspath_prepend(str(packages))
+    monkeypatch.setitem(sys.modules, "amdsmi", None)
+    monkeypatch.delitem(sys.modules, "amdsmi")
+    amd.keep_out()
+    try:
+        importlib.import_module("amdsmi")
+    except ImportError:
+        here = "absent"
+    else:
+        here = "works"
+    other = "try:\n    import amdsmi\nexcept ImportError:\n    print('absent')\nelse:\n    print('works')"
+    ran = subprocess.run([sys.executable, "-S", "-c", other], capture_output=True, text=True, check=True)  # noqa: S603
+    assert (here, ran.stdout.strip()) == (expected, expected)
+
+
 def test_a_search_has_the_same_result_as_on_this_machine() -> None:
     there = tune(**SEARCH, train=3, executor="ray", study="there", goal="latency", min_accuracy=10)
-    here = tune(**SEARCH, train=3, study="here")
+    here = tune(**SEARCH, train=3, study="here", **alone_here())
     first = {training.shape: training.curve for training in there.answer.trainings}
     assert all(first[training.shape] == training.curve for training in here.answer.trainings)
     best = there.answer.best
@@ -235,44 +304,48 @@ def test_another_device_than_the_one_that_was_measured_is_not_taken_for_it(monke
         tune(**SEARCH, train=2, executor="ray", goal="latency")
 
 
-def test_a_node_that_is_lost_loses_nothing_that_was_finished(cluster: Cluster) -> None:
-    third = cluster.add_node(num_cpus=2, resources={"doomed": 2})
-    finished_before: list[str] = []
-    state = {"killed": False, "epochs": 0}
+def test_a_node_that_is_lost_loses_nothing(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    doomed = cluster.add_node(num_cpus=2, resources={"doomed": 2})
+    tasks = itertools.count()
+    lost: list[Shape] = []
+    answer, resources = RayCluster._answer, RayCluster._resources  # noqa: SLF001
 
-    def watch(event: Event) -> None:
-        if isinstance(event, TrainingFinished) and not state["killed"]:
-            finished_before.append(str(event.training.shape))
-        if isinstance(event, EpochFinished):
-            state["epochs"] += 1
-            if state["epochs"] == 12 and not state["killed"]:
-                state["killed"] = True
-                cluster.remove_node(third, allow_graceful=False)
+    def bind(self: RayCluster, needs: Needs) -> dict[str, Any]:
+        """Send what is found out before trainings, and two of these, to the node that will be lost."""
+        return resources(self, needs) | ({"resources": {"doomed": 1}} if next(tasks) < 3 else {})
 
-    result = tune(**{**SEARCH, "epochs": 6}, strategy="exhaustive", executor="ray", study="lost", notify=watch)
-    assert state["killed"]
+    def watch(self: RayCluster, messages: Sequence[Message], report: Callable[[Task, object], bool]) -> None:
+        answer(self, messages, report)
+        if not lost and any(m.node == doomed.node_id and isinstance(m.content, Epoch) for m in messages):
+            lost.extend(each.task.shape for each in self._running.values() if each.node == doomed.node_id)  # type: ignore[attr-defined]
+            cluster.remove_node(doomed, allow_graceful=False)
+
+    monkeypatch.setattr(RayCluster, "_resources", bind)
+    monkeypatch.setattr(RayCluster, "_answer", watch)
+    result = tune(**SEARCH, strategy="exhaustive", executor="ray", study="lost")
+    assert lost
     trainings = result.answer.trainings
-    assert len(trainings) == 9
+    assert len(trainings) == 4
     assert all(training.accuracy is not None for training in trainings), [training.reason for training in trainings]
-    assert all(len(training.curve) == 6 for training in trainings)
-    alone = tune(**{**SEARCH, "epochs": 6}, strategy="exhaustive", study="alone")
+    alone = tune(**SEARCH, strategy="exhaustive", study="alone", **alone_here())
     assert [t.curve for t in alone.answer.trainings] == [t.curve for t in trainings], "a loss changes no result"
 
 
-def test_what_ran_on_a_lost_node_is_told_from_what_died(cluster: Cluster, executor: RayCluster) -> None:
-    fourth = cluster.add_node(num_cpus=1)
-    (node,) = {each["NodeID"] for each in ray.nodes() if each["Alive"]} & {fourth.node_id}
-    errors = []
+def test_what_ran_on_a_lost_node_is_told_from_what_died(cluster: Cluster) -> None:
+    executor = RayCluster(measure_on="doomed")
+    doomed = cluster.add_node(num_cpus=1, resources={"doomed": 1})
+    there = Where(demand=Needs("cpu", exclusive=True), seconds=600)
     killed = False
 
-    def watch(_task: Task, content: object) -> bool:
+    def watch(task: Task, content: object) -> bool:
         nonlocal killed
-        where = {running.node for running in executor._running.values()}  # noqa: SLF001
-        if content is not None and node in where and not killed:
+        if content is not None and task == there and not killed:
             killed = True
-            cluster.remove_node(fourth, allow_graceful=False)
+            cluster.remove_node(doomed, allow_graceful=False)
         return True
 
-    errors = [outcome.error for outcome in executor.run([Where(seconds=8) for _ in range(3)], None, watch)]
+    outcomes = list(executor.run([there, Where(), Where()], None, watch))
     assert killed
-    assert [type(error) for error in errors if error is not None] == [MachineLostError]
+    assert [(o.task, type(o.error)) for o in outcomes if o.error is not None] == [(there, MachineLostError)]
+    assert len(outcomes) == 3
+    executor.close()
