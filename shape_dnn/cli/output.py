@@ -40,7 +40,9 @@ VERBOSE = click.option(
     envvar="SHAPE_DNN_VERBOSE",
     help="More progress: also every epoch, what is reused, and what was found out before training.",
 )
-DEBUG = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors.")
+DEBUG = click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors, and of trainings that failed."
+)
 """Read by :func:`shape_dnn.cli.main`, and accepted by every command."""
 
 

@@ -77,7 +77,7 @@ class ForwardPass:
         self._running = partial(rules.blame_network, architecture, rules.FORWARD, shape)
         with rules.blame_network(architecture, rules.BUILD, shape):
             network = architecture.build(shape, workload.input_shape, workload.classes)
-            self._prepare(network, (workload.batch_size, *workload.input_shape), workload.device, numerics)
+        self._prepare(network, (workload.batch_size, *workload.input_shape), workload.device, numerics)
 
     @classmethod
     def of(cls, network: torch.nn.Module, images: tuple[int, ...], device: str, numerics: Numerics) -> ForwardPass:
