@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -128,6 +129,25 @@ def test_only_what_belongs_to_a_study_is_deleted(shape_dnn: Callable[..., Any]) 
     study("all", {ONE: 91.0}, {}).close()
     assert shape_dnn("studies", "delete", "all", "--yes").status == 0
     assert not Path("all").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "said"),
+    [("n\n", 0, "nothing was deleted"), ("y\n", 0, "deleted the study"), ("", 130, "interrupted")],
+)
+def test_a_study_stays_where_it_is_unless_whoever_is_asked_agrees(
+    answer: str, status: int, said: str, shape_dnn: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the input is for click what Ctrl-C is."""
+    study("mine", {ONE: 91.0}, {}).close()
+    keyboard = io.StringIO(answer)
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    ran = shape_dnn("studies", "delete", "mine")
+    assert ran.status == status
+    assert said in ran.out + ran.err
+    assert ("interrupted" in ran.err) == (status == 130)
+    assert Path("mine", FILE_NAME).exists() == (answer != "y\n")
 
 
 def test_what_is_no_study_is_neither_merged_nor_deleted() -> None:

@@ -78,7 +78,9 @@ def delete(directory: str, yes: bool) -> None:
         if not sys.stdin.isatty():
             raise UsageError(f"--yes is needed to delete {directory!r} where nobody can be asked")
         known = f"{row['measured']} measurements and {row['trained']} trainings"
-        click.confirm(f"Delete {directory!r} with {known} for good?", abort=True, err=True)
+        if not click.confirm(f"Delete {directory!r} with {known} for good?", err=True):
+            click.echo("nothing was deleted")
+            return
     others = studies.delete(path)
     kept = f"; {', '.join(repr(other.name) for other in others)} in it stayed" if others else ""
     click.echo(f"deleted the study {directory!r}{kept}")
