@@ -89,9 +89,9 @@ class Result:
             try:
                 metrics[metric] = dict(zip(shapes, facts.estimate(metric, shapes), strict=True))
             except MeterError:
-                if metric in parts.metrics_in_question:
+                if metric in parts.metrics_in_question and answer.complying:
                     raise
-                metrics[metric] = dict.fromkeys(shapes)  # nobody asked for it
+                metrics[metric] = dict.fromkeys(shapes)  # nobody asked for it, or of the closest shape it is not known
         units = {name: metric.unit for name, metric in KNOWN_METRICS.items()}
         units |= {name: meter.instance.unit for name, meter in parts.meters.items()}
         estimated = None

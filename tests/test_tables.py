@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,6 +95,14 @@ def test_any_column_is_a_metric(table: Path) -> None:
     assert result.to_dict()["stages"] == [
         {"metric": "volume", "limit": "<= 2", "before": 45, "after": len(result.shapes)}
     ]
+
+
+def test_where_nothing_complies_what_is_not_known_of_the_closest_shape_is_null(shape_dnn: Callable[..., Any]) -> None:
+    path = write("depth,width,accuracy,latency\n10,1,90,1\n16,1,93,2\n22,1,95,\n")
+    ran = shape_dnn("--replay", path, "--min-accuracy", "99%", "--goal", "latency", "--format", "json")
+    assert ran.status == 3, ran.err
+    assert "the closest is (22, 1) with a trained accuracy of 95.00 %" in ran.error
+    assert (ran.json["closest"]["depth"], ran.json["closest"]["latency"]) == (22, None)
 
 
 def test_the_space_of_a_replay_is_the_table(table: Path) -> None:
