@@ -273,7 +273,7 @@ def sized_shapes(parts: Assembly) -> list[tuple[Shape, float]]:
             f"{other} is not a limit on size; use tune or measure", setting="max" if other.upper else "min"
         )
     shapes = parts.shapes
-    sizes = cast("list[float]", rules.compute(parts.meters["size"], workload, shapes))
+    sizes = cast("list[float]", rules.compute(parts.meters["size"].instance, workload, shapes))
     for limit in limits:
         complies = list(map(limit.allows, sizes))
         shapes, sizes = list(compress(shapes, complies)), list(compress(sizes, complies))

@@ -57,7 +57,7 @@ def save(train: LabelledImages, test: LabelledImages, directory: Path) -> None:
     with durable.naming_errors(directory), durable.new_directory(directory) as partial:
         for name, part in zip(PARTS, (train, test), strict=True):
             _save(partial / f"{name}-images.npy", part.images)
-            _save(partial / f"{name}-labels.npy", part.labels)
+            _save(partial / f"{name}-labels.npy", part.labels.astype(np.int64, copy=False))
 
 
 def _save(path: Path, values: NDArray[Any]) -> None:
@@ -77,7 +77,10 @@ def load(directory: Path) -> tuple[LabelledImages, LabelledImages]:
     """Return the training and test images that were saved, mapped into memory rather than read."""
     train, test = (
         LabelledImages(
-            np.load(directory / f"{name}-images.npy", mmap_mode="c"), np.load(directory / f"{name}-labels.npy")
+            np.load(directory / f"{name}-images.npy", mmap_mode="c"),
+            np.load(directory / f"{name}-labels.npy").astype(
+                np.int64, copy=False
+            ),  # former versions wrote any integers
         )
         for name in PARTS
     )

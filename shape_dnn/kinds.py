@@ -160,7 +160,7 @@ class LabelledImages:
 
     Attributes:
         images: uint8, of shape (number, channels, height, width).
-        labels: int64, of shape (number,), from 0 to classes - 1.
+        labels: int64, of shape (number,), from 0 to classes - 1; other whole numbers are accepted and kept as int64.
     """
 
     images: NDArray[np.uint8]
@@ -373,7 +373,10 @@ class Goal(ABC):
 
 
 class Executor(ABC):
-    """Runs tasks somewhere: in processes of this machine, or on others."""
+    """Runs tasks somewhere: in processes of this machine, or on others.
+
+    Tasks can be pickled and compared, and are told apart by their ``attempt``; they cannot be hashed.
+    """
 
     elsewhere: ClassVar[bool] = False
     """Whether tasks run on other machines, so that this one says nothing about the device that is measured."""
@@ -401,7 +404,8 @@ class Executor(ABC):
         Args:
             tasks: in the order in which they should start.
             workers: how many to run at once; None for the executor's own choice.
-            report: to be called with whatever a task reports while it runs; returns False to ask the task to stop.
+            report: to be called with whatever a task reports while it runs, by the thread that asks for outcomes and
+                before the outcome of that task; returns False to ask the task to stop.
         """
 
     def stop(self) -> None:  # noqa: B027 - those that run are asked to stop anyway
@@ -425,7 +429,7 @@ class Terminator(ABC):
 
     @abstractmethod
     def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
-        """Decide after each epoch.
+        """Decide after each epoch, with True or False.
 
         Args:
             curve: the training's epochs so far.

@@ -53,7 +53,7 @@ class Memory:
         """Return the metric of each shape, None where nobody measured it."""
         meter = self.meters.get(metric)
         if meter is not None and isinstance(meter.instance, Formula):
-            return rules.compute(meter, self.workload, shapes)
+            return rules.compute(meter.instance, self.workload, shapes)
         known = self.measurements(metric)
         return [known[shape].value if shape in known else None for shape in shapes]
 

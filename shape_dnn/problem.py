@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from shape_dnn import images, rules
-from shape_dnn.errors import DatasetError, blame
+from shape_dnn.errors import DatasetError
 from shape_dnn.kinds import Architecture, Dataset, InputShape, Instrument, LabelledImages, Meter, Workload
 from shape_dnn.measuring.task import Bench
 from shape_dnn.plugins import Loaded
@@ -94,9 +94,7 @@ class Problem:
     @cached_property
     def images(self) -> tuple[LabelledImages, LabelledImages]:
         """The training images and the test images, read when first asked for."""
-        with blame(self.dataset.instance):
-            train, test = self.dataset.instance.load()
-            images.check(train, test, self.input_shape, self.classes)
+        train, test = rules.load(self.dataset.instance, self.input_shape, self.classes)
         held_out = round(len(train) * self.dataset.instance.validation_fraction)
         if self.protocol == "validation" and not 0 < held_out < len(train):
             raise DatasetError(f"{len(train)} training images are too few to hold some of them out for validation")
@@ -105,11 +103,7 @@ class Problem:
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of their labels; empty where they have none."""
-        with blame(self.dataset.instance):
-            names = tuple(self.dataset.instance.class_names)
-            if names and (len(names) != self.classes or not all(isinstance(name, str) for name in names)):
-                raise ValueError(f"its class_names are {len(names)} for {self.classes} classes, or no texts")
-        return names
+        return rules.class_names(self.dataset.instance, self.classes)
 
     @cached_property
     def fingerprint(self) -> str:

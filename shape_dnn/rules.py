@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import numbers
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from concurrent import futures
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
@@ -14,12 +15,27 @@ from typing import TYPE_CHECKING, cast
 from shape_dnn import devices
 from shape_dnn.constraints import KNOWN_METRICS
 from shape_dnn.errors import MeterError, NetworkError, PluginError, ShapeDnnError, blame, describe, label
-from shape_dnn.kinds import AccuracyModel, Architecture, Formula, Goal, Instrument, Meter, Sampler, Strategy, Workload
+from shape_dnn.kinds import (
+    AccuracyModel,
+    Architecture,
+    Dataset,
+    Executor,
+    Formula,
+    Goal,
+    InputShape,
+    Instrument,
+    LabelledImages,
+    Meter,
+    Sampler,
+    Strategy,
+    Terminator,
+    Workload,
+)
 from shape_dnn.learning_curves import extrapolate
-from shape_dnn.plugins import Loaded
 from shape_dnn.recipes import Recipe
-from shape_dnn.records import Measurement, Prediction, Training
+from shape_dnn.records import Epoch, Measurement, Prediction, Training
 from shape_dnn.shape import Shape
+from shape_dnn.work import Outcome, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,13 +72,33 @@ def blame_network(architecture: Architecture, what: str, shape: Shape) -> Iterat
         raise NetworkError(f"{label(architecture)} failed {what} shape {shape}: {describe(error)}") from error
 
 
+def load(dataset: Dataset, input_shape: InputShape, classes: int) -> tuple[LabelledImages, LabelledImages]:
+    """Read a dataset: images and labels are what it says."""
+    from shape_dnn import images  # imports numpy, for which whoever reads no images need not wait
+
+    with blame(dataset):
+        train, test = dataset.load()
+        images.check(train, test, input_shape, classes)
+    return train, test
+
+
+def class_names(dataset: Dataset, classes: int) -> tuple[str, ...]:
+    """Ask for the names of the classes: a text for each, or none at all."""
+    with blame(dataset):
+        names = tuple(dataset.class_names)
+        if names and (len(names) != classes or not all(isinstance(name, str) for name in names)):
+            raise ValueError(f"its class_names are {len(names)} for {classes} classes, or no texts")
+    return names
+
+
 def budget(strategy: Strategy, candidates: int) -> int:
     """Ask how many shapes to train: at least one, and at most all."""
     with blame(strategy):
-        count = strategy.count(candidates)
-        if not isinstance(count, int) or not 1 <= count <= candidates:
+        answer: object = strategy.count(candidates)
+        count = int(answer) if _is_number(type(answer)) and isinstance(answer, numbers.Integral) else 0
+        if not 1 <= count <= candidates:
             accepted = f"accepted are whole numbers from 1 to {candidates}"
-            raise PluginError(f"{label(strategy)} asks for {count!r} trainings of {candidates} shapes; {accepted}")
+            raise PluginError(f"{label(strategy)} asks for {answer!r} trainings of {candidates} shapes; {accepted}")
     return count
 
 
@@ -254,6 +290,30 @@ def _ask(instrument: Instrument, workload: Workload, patience: float) -> Mapping
     return answer.result()
 
 
+def measurement(
+    instrument: Meter, shape: object, found: object, asked: Collection[Shape], pending: Set[Shape]
+) -> Measurement:
+    """Take what an instrument hands over: once for each shape that it was asked for, and in plain numbers.
+
+    Args:
+        instrument: which measured.
+        shape: of which it hands something over.
+        found: what it hands over.
+        asked: what it was asked to measure.
+        pending: those of them that it has not handed over yet.
+    """
+    with blame(instrument):
+        if shape not in pending:
+            what = "twice" if shape in asked else "that it was not asked for"
+            raise PluginError(f"{label(instrument)} measured shape {shape} {what}")
+        fault = fault_of(found)
+        if fault:
+            raise PluginError(f"{label(instrument)} returned for shape {shape} {fault}")
+        values = cast("Measurement", found)
+        value, low, high = (None if v is None else float(v) for v in (values.value, values.low, values.high))
+        return Measurement(value, low, high, values.status, values.details)
+
+
 def fault_of(measurement: object) -> str:
     """Say what is wrong with a measurement; nothing if it has a value, or none and a status that says why."""
     if not isinstance(measurement, Measurement):
@@ -278,10 +338,16 @@ def fault_of(measurement: object) -> str:
 
 
 def _is_quantity(number: object) -> bool:
+    """Tell whether something is a finite number from 0, of Python or numpy."""
     try:
-        return isinstance(number, float | int) and not isinstance(number, bool) and 0 <= float(number) < math.inf
+        return _is_number(type(number)) and 0 <= float(cast("float", number)) < math.inf
     except OverflowError:
         return False
+
+
+def _is_number(kind: type) -> bool:
+    """Tell whether a type is one of numbers, of Python or numpy; true and false are none."""
+    return issubclass(kind, numbers.Real) and not issubclass(kind, bool)
 
 
 def _plain(prediction: Prediction) -> Prediction:
@@ -294,18 +360,58 @@ def _plain(prediction: Prediction) -> Prediction:
     return Prediction(round(mean, DIGITS), None if std is None else round(std, DIGITS))
 
 
-def compute(meter: Loaded[Meter], workload: Workload, shapes: Sequence[Shape]) -> list[float | None]:
-    """Compute a closed form for every shape.
+def compute(meter: Meter, workload: Workload, shapes: Sequence[Shape]) -> list[float | None]:
+    """Compute a closed form for every shape: finite numbers from 0.
 
     Raises:
-        PluginError: the meter returns another number of values.
+        PluginError: the meter returns another number of values, or others.
     """
-    name = f"meter {meter.choice.name!r} of {meter.source}"
-    with blame(meter.instance):
-        values = list(map(float, cast("Formula", meter.instance).compute(workload, shapes)))
-    if len(values) != len(shapes):
-        raise PluginError(f"{name} returned {len(values)} values for {len(shapes)} shapes")
-    if not all(map(math.isfinite, values)) or min(values, default=0.0) < 0:
-        wrong = next(value for value in values if not 0 <= value < math.inf)
-        raise PluginError(f"{name} returned {wrong} for shape {shapes[values.index(wrong)]}")
-    return cast("list[float | None]", values)
+    with blame(meter):
+        found = list(cast("Formula", meter).compute(workload, shapes))
+        if len(found) != len(shapes):
+            raise PluginError(f"{label(meter)} returned {len(found)} values for {len(shapes)} shapes")
+        if all(map(_is_number, set(map(type, found)))):
+            values = list(map(float, found))
+            if all(map(math.isfinite, values)) and min(values, default=0.0) >= 0:
+                return cast("list[float | None]", values)
+        shape, wrong = next(pair for pair in zip(shapes, found, strict=True) if not _is_quantity(pair[1]))
+        raise PluginError(f"{label(meter)} returned {wrong!s:.40} for shape {shape}, which is not a number from 0")
+
+
+def run(
+    executor: Executor, tasks: Sequence[Task], workers: int | None, report: Callable[[Task, object], bool]
+) -> Iterator[Outcome]:
+    """Have an executor run tasks: each has one outcome at most. Those of attempts that were given up are passed over.
+
+    Whether any is missing is for the caller to say, who knows of interrupts.
+    """
+    given, done = {task.attempt for task in tasks}, set()
+    with blame(executor):
+        outcomes = iter(executor.run(tasks, workers, report))
+    while True:
+        with blame(executor):
+            outcome: object = next(outcomes, None)
+        if outcome is None:
+            return
+        if not isinstance(outcome, Outcome):
+            made = type(outcome).__name__
+            raise PluginError(f"{label(executor)} returned a {made} instead of an Outcome with what the task returned")
+        attempt = outcome.task.attempt
+        if attempt in done:
+            raise PluginError(f"{label(executor)} handed over the outcome of a task twice")
+        if attempt in given:
+            done.add(attempt)
+            yield outcome
+
+
+def should_stop(terminator: Terminator, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
+    """Ask whether a training is to be stopped: true or false, and nothing that only counts as one of them."""
+    with blame(terminator):
+        answer: object = terminator.should_stop(curve, epochs, others)
+        if isinstance(answer, bool):
+            return answer
+        import numpy as np
+
+        if isinstance(answer, np.bool_):
+            return bool(answer)
+        raise PluginError(f"{label(terminator)} answers {answer!r:.40}; accepted are True and False")

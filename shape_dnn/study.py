@@ -180,13 +180,8 @@ class Study(Memory):
 
         def record(_task: Task, report: object) -> bool:
             nonlocal done
-            shape, measurement = cast("tuple[Shape, Measurement]", report)
-            if shape not in pending:
-                what = "twice" if shape in shapes else "that it was not asked for"
-                raise PluginError(f"{name} measured shape {shape} {what}")
-            wrong = rules.fault_of(measurement)
-            if wrong:
-                raise PluginError(f"{name} returned for shape {shape} {wrong}")
+            shape, found = cast("tuple[Shape, object]", report)
+            measurement = rules.measurement(meter.instance, shape, found, shapes, pending)
             self.store.add_measurement(self.contexts[Family(metric)], shape, measurement, provenance)
             known[shape] = measurement
             pending.discard(shape)
@@ -351,29 +346,19 @@ class Study(Memory):
         Raises:
             PluginError: the executor failed, or did not return an outcome for each task.
         """
-        executor = self.executor.instance
-        pending = {task.attempt for task in tasks}
 
         def heed(task: Task, what: object) -> bool:
             return (what is None or report(task, what)) and not self._interrupted
 
-        with blame(executor):
-            outcomes = iter(executor.run(tasks, workers, heed))
-        while True:
-            with blame(executor):
-                outcome = next(outcomes, None)
-            if outcome is None:
-                break
-            if not isinstance(outcome, Outcome) or (outcome.error is None and _is_wrong(outcome)):
-                made = type(outcome.result if isinstance(outcome, Outcome) else outcome).__name__
-                name = f"executor {self.executor.choice.name!r} of {self.executor.source}"
+        name, ended = f"executor {self.executor.choice.name!r} of {self.executor.source}", 0
+        for outcome in rules.run(self.executor.instance, tasks, workers, heed):
+            if outcome.error is None and _is_wrong(outcome):
+                made = type(outcome.result).__name__
                 raise PluginError(f"{name} returned a {made} instead of an Outcome with what the task returned")
-            if outcome.task.attempt in pending:  # and not one that was given up, and came to an end after all
-                pending.discard(outcome.task.attempt)
-                yield outcome
-        if pending and not self._interrupted:
-            name = f"executor {self.executor.choice.name!r} of {self.executor.source}"
-            raise PluginError(f"{name} returned {len(tasks) - len(pending)} outcomes for {len(tasks)} tasks")
+            ended += 1
+            yield outcome
+        if ended < len(tasks) and not self._interrupted:
+            raise PluginError(f"{name} returned {ended} outcomes for {len(tasks)} tasks")
 
     def _prepare_trainings(self, shapes: Sequence[Shape]) -> bool:
         """Find out what trainings take, and unless that is definite, in which precision; False after an interrupt."""
@@ -431,9 +416,8 @@ class Study(Memory):
             self.notify(EpochFinished(shape, epoch, epochs))
             others = Others(shape, finished, running)
             running.setdefault(shape, curves[shape])
-            with blame(self.terminator.instance):
-                if self.terminator.instance.should_stop(curves[shape], epochs, others):
-                    stopped.add(shape)
+            if rules.should_stop(self.terminator.instance, curves[shape], epochs, others):
+                stopped.add(shape)
             return shape not in stopped
 
         for done, outcome in enumerate(self._run_with_retries(tasks, watch, curves), start=1):

@@ -126,7 +126,7 @@ class Replay:
             return values
         meter = self._meters.get(metric)
         if meter is not None and isinstance(meter.instance, Formula) and self._workload is not None:
-            return rules.compute(meter, self._workload, shapes)
+            return rules.compute(meter.instance, self._workload, shapes)
         computable = meter is not None and isinstance(meter.instance, Formula)
         hint = "; give --arch and --dataset to have it computed" if computable else ""
         raise MeterError(f"{self._table.path} has no column {metric!r}, and a replay measures nothing{hint}")

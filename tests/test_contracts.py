@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from test_datasets import write_batch, write_imagenet32, write_mnist
 
-from shape_dnn import testing
+from shape_dnn import (
+    AccuracyModel,
+    Executor,
+    Formula,
+    Goal,
+    Instrument,
+    LabelledImages,
+    Measurement,
+    Outcome,
+    PluginError,
+    Prediction,
+    Sampler,
+    Shape,
+    Strategy,
+    Terminator,
+    Workload,
+    images,
+    rules,
+    testing,
+)
+from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.datasets.cifar import Cifar10, Cifar100
+from shape_dnn.builtin.datasets.digits import Digits
+from shape_dnn.outlook import Outlook
 from shape_dnn.plugins import KINDS, Registry
+from shape_dnn.splits import Part
 from shape_dnn.testing import (
     AccuracyModelContract,
     ArchitectureContract,
@@ -19,11 +49,13 @@ from shape_dnn.testing import (
     DatasetContract,
     ExecutorContract,
     GoalContract,
+    MeterContract,
     ObserverContract,
     SamplerContract,
     StrategyContract,
     TerminatorContract,
 )
+from shape_dnn.testing.spaces import accuracy
 
 
 class TestWideResNet(ArchitectureContract):
@@ -319,6 +351,38 @@ class TestEnvious(TerminatorContract):
     def plugin(self):
         return Envious()
 
+class Shelving(Executor):
+    def run(self, tasks, workers, report):
+        done = {task: task.run(lambda what, task=task: report(task, what)) for task in tasks}
+        yield from (Outcome(task, result) for task, result in done.items())
+
+class TestShelving(ExecutorContract):
+    exceptions = dict.fromkeys(
+        ("test_a_task_whose_process_dies_leaves_the_others_alone", "test_ends_a_task_that_hangs"), "it runs them here"
+    )
+    @pytest.fixture
+    def plugin(self):
+        return Shelving()
+
+class Twice(Executor):
+    def run(self, tasks, workers, report):
+        for task in tasks:
+            yield from 2 * [Outcome(task, task.run(lambda what: report(task, what)))]
+
+class TestTwice(TestShelving):
+    @pytest.fixture
+    def plugin(self):
+        return Twice()
+
+class Polite(Terminator):
+    def should_stop(self, curve, epochs, others):
+        return "no"
+
+class TestPolite(TerminatorContract):
+    @pytest.fixture
+    def plugin(self):
+        return Polite()
+
 class TestNameless(StrategyContract):
     pass
 """
@@ -339,6 +403,7 @@ def test_contracts_find_plugins_that_break_the_rules() -> None:
         "TestRepeating::test_can_choose_everything",
         "TestRepeating::test_chooses_the_same_every_time",
         "TestRepeating::test_bears_trainings_that_failed",
+        "TestRepeating::test_chooses_also_when_told_what_is_asked",
         "TestDicing::test_chooses_the_same_every_time",
         "TestGenerous::test_trains_at_least_one_shape_and_at_most_all",
         "TestMean::test_knows_more_than_the_mean",
@@ -347,11 +412,246 @@ def test_contracts_find_plugins_that_break_the_rules() -> None:
         "TestPicky::test_bears_every_event",
         "TestEnvious::test_answers_after_every_epoch",
         "TestEnvious::test_answers_the_same_every_time",
+        "TestShelving::test_runs_every_task_once",
+        "TestShelving::test_can_be_used_again",
+        "TestShelving::test_a_task_that_raises_leaves_the_others_alone",
+        "TestShelving::test_asks_a_task_to_stop",
+        "TestShelving::test_starts_nothing_more_when_told_to_stop",
+        "TestTwice::test_runs_every_task_once",
+        "TestTwice::test_can_be_used_again",
+        "TestTwice::test_a_task_that_raises_leaves_the_others_alone",
+        "TestTwice::test_asks_a_task_to_stop",
+        "TestTwice::test_starts_nothing_more_when_told_to_stop",
+        "TestPolite::test_answers_after_every_epoch",
+        "TestPolite::test_answers_the_same_every_time",
         "TestNameless::test_trains_at_least_one_shape_and_at_most_all",
         "TestNameless::test_answers_the_same_every_time",
     }  # fmt: skip
     assert "contracts of shape_dnn" in ran.stdout
-    assert " checks of 9 plugins ran" in ran.stdout
+    assert " checks of 12 plugins ran" in ran.stdout
+
+
+class Known(AccuracyModel):
+    """Predicts what is true within a point, and draws of some distribution of the mean 0 and the deviation 1."""
+
+    def __init__(self, distribution: Callable[[Any, tuple[int, int]], Any], seed: int) -> None:
+        self.distribution, self.seed = distribution, seed
+
+    def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
+        pass
+
+    def predict(self, shapes: Sequence[Shape]) -> list[Prediction]:
+        return [Prediction(accuracy(shape), 1.0) for shape in shapes]
+
+    def draw(self, shapes: Sequence[Shape], number: int, seed: int) -> Any:
+        rng = np.random.default_rng([self.seed, seed])
+        return np.array([accuracy(shape) for shape in shapes]) + self.distribution(rng, (number, len(shapes)))
+
+
+DISTRIBUTIONS: dict[str, Callable[[Any, tuple[int, int]], Any]] = {
+    "normal": lambda rng, size: rng.standard_normal(size),
+    "heavy tails": lambda rng, size: rng.standard_t(3, size) / math.sqrt(3),
+    "skewed": lambda rng, size: (rng.lognormal(0, 1, size) - math.exp(0.5)) / math.sqrt((math.e - 1) * math.e),
+    "one value or another": lambda rng, size: rng.choice([-1 / 3, 3], size, p=[0.9, 0.1]),
+}
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
+def test_draws_of_any_distribution_agree_with_predictions_that_are_true(
+    distribution: Callable[[Any, tuple[int, int]], Any],
+) -> None:
+    for seed in range(20):
+        AccuracyModelContract().test_draws_agree_with_predictions(Known(distribution, seed))
+
+
+@pytest.mark.parametrize("distribution", ["normal", "heavy tails"])
+@pytest.mark.parametrize("fault", [lambda draws: 3 * draws, lambda draws: draws - 1], ids=["too wide", "too low"])
+def test_draws_that_are_too_wide_or_too_low_do_not_agree_with_predictions(
+    distribution: str, fault: Callable[[Any], Any]
+) -> None:
+    for seed in range(5):
+        wrong = Known(lambda *drawn: fault(DISTRIBUTIONS[distribution](*drawn)), seed)
+        with pytest.raises(AssertionError):
+            AccuracyModelContract().test_draws_agree_with_predictions(wrong)
+
+
+def test_a_model_that_misuses_trainings_that_were_stopped_is_found_out() -> None:
+    class Gullible(LogLinear):
+        def fit_uncertain(self, shapes: Any, accuracies: Any, stds: Any) -> None:
+            self.fit(shapes, [value - 10 * std for value, std in zip(accuracies, stds, strict=True)])
+
+    AccuracyModelContract().test_takes_trainings_that_were_stopped(LogLinear())
+    with pytest.raises(AssertionError):
+        AccuracyModelContract().test_takes_trainings_that_were_stopped(Gullible())
+
+
+class Thirds(Formula):
+    """A metric in the numbers of numpy."""
+
+    metric, unit, cost = "thirds", "", 0.1
+
+    def compute(self, workload: Workload, shapes: Sequence[Shape]) -> list[Any]:
+        return [np.float32(shape.depth) / 3 for shape in shapes]
+
+
+class Timer(Instrument):
+    metric, unit, cost = "latency", "ms", 1.0
+    made: Any = np.float32
+
+    def identity(self, workload: Workload) -> dict[str, object]:
+        return {"kernels": ("one", "two")}
+
+    def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
+        for shape in shapes:
+            yield shape, Measurement(self.made(0), self.made(0), self.made(1), details=self.details())
+
+    def details(self) -> Mapping[str, object]:
+        return {}
+
+
+def test_a_meter_may_hand_over_numbers_of_numpy_which_become_plain_ones() -> None:
+    contract = MeterContract()
+    for made in (np.float32, np.float64, np.int64):
+        timer = Timer()
+        timer.made = made
+        for check in ("test_measures_every_shape_once", "test_says_what_its_values_depend_on"):
+            getattr(contract, check)(timer)
+        found = contract.measure(timer, contract.shapes)
+        assert {type(v) for m in found.values() for v in (m.value, m.low, m.high)} == {float}
+    values = rules.compute(Thirds(), contract.workload(), contract.shapes)
+    assert {type(value) for value in values} == {float}
+    for wrong in (True, np.True_, "1"):
+        odd = Thirds()
+        odd.compute = lambda *_, wrong=wrong: [wrong, 1.0]  # type: ignore[method-assign]
+        with pytest.raises(PluginError, match=f"returned {wrong} for shape .*, which is not a number from 0"):
+            contract.measure(odd, contract.shapes)
+
+
+def test_measurements_that_cannot_be_sent_to_another_process_are_found_out() -> None:
+    class Views(Timer):
+        def details(self) -> Mapping[str, object]:
+            return MappingProxyType({"samples": 3})
+
+    with pytest.raises(TypeError, match="mappingproxy"):
+        MeterContract().test_measures_every_shape_once(Views())
+
+
+def test_a_dataset_may_have_labels_of_any_whole_numbers_and_trains_with_them() -> None:
+    from shape_dnn.training.batches import Batches
+
+    class Small(Digits):
+        kind: Any = np.int32
+
+        def load(self) -> tuple[LabelledImages, LabelledImages]:
+            train, test = (LabelledImages(p.images[:50], p.labels[:50].astype(self.kind)) for p in super().load())
+            return train, test
+
+    for kind in (np.int32, np.uint8, np.uint64):
+        dataset = Small()
+        dataset.kind = kind
+        DatasetContract().test_is_what_it_says(dataset)
+        directory = Path(kind.__name__)
+        images.save(*rules.load(dataset, (1, 8, 8), 10), directory)
+        train, _ = images.load(directory)
+        ((_, labels),) = Batches(Part.of_all(train), torch.device("cpu")).in_order(50)
+        assert torch.nn.functional.cross_entropy(torch.zeros(50, 10), labels) > 0
+        np.save(directory / "train-labels.npy", dataset.load()[0].labels)
+        assert images.load(directory)[0].labels.dtype == np.int64, "written by a former version"
+
+
+def test_a_strategy_may_count_in_numbers_of_numpy_and_true_is_none() -> None:
+    class Half(Strategy):
+        def count(self, candidates: int) -> Any:
+            return np.int64(-(-candidates // 2))
+
+    class Some(Strategy):
+        def count(self, candidates: int) -> int:
+            return candidates > 0
+
+    assert type(rules.budget(Half(), 7)) is int
+    with pytest.raises(PluginError, match="asks for True trainings of 7 shapes"):
+        rules.budget(Some(), 7)
+
+
+def test_a_terminator_answers_true_or_false_of_python_or_numpy() -> None:
+    class Odd(Terminator):
+        answer: Any = None
+
+        def should_stop(self, curve: Any, epochs: int, others: Any) -> Any:
+            return self.answer
+
+    odd = Odd()
+    for odd.answer in (True, np.True_):
+        assert rules.should_stop(odd, [], 1, []) is True
+    for odd.answer in ("no", None, 1, 0.0):
+        with pytest.raises(PluginError, match="accepted are True and False"):
+            rules.should_stop(odd, [], 1, [])
+
+
+def test_a_terminator_is_tried_with_what_a_search_shows_it() -> None:
+    """Trainings that run or were stopped have no accuracy, and it is told first what is asked."""
+
+    class Told(Terminator):
+        def consider(self, limits: Any, goal: Any) -> None:
+            self.least = max((limit.limit for limit in limits), default=0.0)
+
+        def should_stop(self, curve: Any, epochs: int, others: Any) -> bool:
+            return len(curve) > 5 and bool(curve[-1].accuracy < self.least - 20)
+
+    class Trusting(Told):
+        def should_stop(self, curve: Any, epochs: int, others: Any) -> bool:
+            return bool(curve[-1].accuracy < max((training.accuracy for training in others), default=0.0))
+
+    contract = TerminatorContract()
+    contract.test_answers_the_same_every_time(Told(), Told())
+    with pytest.raises(PluginError, match="Trusting failed: TypeError"):
+        contract.test_answers_the_same_every_time(Trusting(), Trusting())
+
+
+def test_a_goal_may_find_a_shape_infinitely_bad() -> None:
+    class Never(Goal):
+        metrics = ("size",)
+
+        def score(self, values: Mapping[str, float]) -> float:
+            return math.inf if values["size"] > 1 else values["size"]
+
+    GoalContract().test_scores_by_its_metrics_alone(Never())
+
+
+def test_executors_report_in_the_thread_that_waits_for_outcomes() -> None:
+    class Threads(Executor):
+        def run(self, tasks: Any, workers: Any, report: Any) -> Iterator[Outcome]:
+            for task in tasks:
+                with ThreadPoolExecutor(1) as pool:
+                    yield Outcome(task, pool.submit(task.run, lambda what, task=task: report(task, what)).result())
+
+    with pytest.raises(PluginError, match="reports are handed over by the thread that asks for outcomes"):
+        ExecutorContract().test_runs_every_task_once(Threads())
+
+
+def test_a_sampler_is_tried_with_what_a_search_tells_it() -> None:
+    class Misled(Sampler):
+        outlook: Any = None
+
+        def consider(self, outlook: Outlook) -> None:
+            self.outlook = outlook
+
+        def choose(self, shapes: Any, observed: Any, budget: int) -> Any:
+            return shapes[:1] if self.outlook else [] if observed else shapes[:budget]
+
+    with pytest.raises(PluginError, match="twice"):
+        SamplerContract().test_chooses_also_when_told_what_is_asked(Misled(), failing=False)
+
+
+def test_a_check_that_fails_shows_what_it_compared() -> None:
+    Path("test_late.py").write_text(
+        "from shape_dnn import Goal\nfrom shape_dnn.testing import GoalContract\nimport pytest\n"
+        "class Empty(Goal):\n    metrics = ('size', 'size')\n    def score(self, values): return 1.0\n"
+        "class TestEmpty(GoalContract):\n    @pytest.fixture\n    def plugin(self): return Empty()\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_late.py", "-k", "names"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "assert 1 == 2" in ran.stdout
 
 
 def test_an_exception_leaves_one_check_out() -> None:

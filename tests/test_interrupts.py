@@ -176,7 +176,6 @@ class Haunted(Here):
             late = dataclasses.replace(outcome.task, attempt="given up long ago")
             yield Outcome(late, dataclasses.replace(outcome.result, accuracy=0.0))
             yield outcome
-            yield Outcome(outcome.task, dataclasses.replace(outcome.result, accuracy=0.0))
 
 @hookimpl(specname="shape_dnn_executors")
 def haunted():

@@ -243,6 +243,26 @@ def test_an_executor_that_does_not_do_its_work_is_named(body: str) -> None:
         tune(**{**SMALL, "plugin": "lazy.py", "executor": "here"})
 
 
+TWICE = HERE.replace("            yield Outcome(", "            yield from 2 * [Outcome(").replace(
+    "progress)))", "progress)))]"
+)
+
+
+def test_an_executor_that_hands_over_an_outcome_twice_is_named() -> None:
+    Path("twice.py").write_text(TWICE)
+    with pytest.raises(PluginError, match=r"executor 'here' of twice\.py handed over the outcome of a task twice"):
+        tune(**SMALL, plugin="twice.py", executor="here")
+
+
+def test_a_terminator_that_answers_no_stops_nothing() -> None:
+    """A text is true in Python, whatever it says."""
+    Path("here.py").write_text(HERE + IMPATIENT.replace("return", 'return "no" if True else'))
+    with pytest.raises(
+        PluginError, match=r"terminator 'impatient' of here\.py answers 'no'; accepted are True and False"
+    ):
+        tune(**SMALL, plugin="here.py", executor="here", terminator="impatient")
+
+
 def test_a_plugin_can_replace_every_part(tmp_path: Path) -> None:
     """The examples of the hook specs, all at once in one file, in one search."""
     Path("everything.py").write_text("".join(example(kind.hook) for kind in KINDS.values()))

@@ -1,5 +1,12 @@
 """For authors of plugins: a class of tests for each kind, which says what a plugin must keep to. Needs pytest."""
 
+# ruff: noqa: E402 - the modules are rewritten when they are imported
+import pkgutil
+
+import pytest
+
+# A check that fails then shows what it compared, as tests themselves do.
+pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)))
 from shape_dnn.testing.accuracy_models import AccuracyModelContract
 from shape_dnn.testing.architectures import ArchitectureContract
 from shape_dnn.testing.contract import Contract

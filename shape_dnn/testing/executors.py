@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import pytest
 
+from shape_dnn import rules
 from shape_dnn.errors import ProcessDiedError
 from shape_dnn.kinds import Executor
 from shape_dnn.testing.contract import Contract
-from shape_dnn.work import Task
+from shape_dnn.work import Outcome, Task
 
 
-@dataclass(frozen=True)
-class Square(Task):
+@dataclass
+class Trial(Task):
+    """Base of what executors are tried with. Like the tasks of a search, none can be hashed, and each is an attempt."""
+
+    attempt: str = field(default_factory=lambda: secrets.token_hex(8), kw_only=True)
+
+
+@dataclass
+class Square(Trial):
     """Report a number and return its square."""
 
     number: int
-    attempt: str = ""
 
     def run(self, report: Callable[[object], bool]) -> int:
         """Return the square."""
@@ -30,33 +38,28 @@ class Square(Task):
         return self.number**2
 
 
-@dataclass(frozen=True)
-class Fail(Task):
+@dataclass
+class Fail(Trial):
     """Raise an error."""
-
-    attempt: str = ""
 
     def run(self, report: Callable[[object], bool]) -> None:
         """Raise it."""
         raise ValueError("as usual")
 
 
-@dataclass(frozen=True)
-class Die(Task):
+@dataclass
+class Die(Trial):
     """End the process."""
-
-    attempt: str = ""
 
     def run(self, report: Callable[[object], bool]) -> None:
         """Kill it, as the system does when memory runs out."""
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@dataclass(frozen=True)
-class Hang(Task):
+@dataclass
+class Hang(Trial):
     """Do nothing for ever."""
 
-    attempt: str = ""
     patience: float | None = 1.5
 
     def run(self, report: Callable[[object], bool]) -> None:
@@ -64,11 +67,9 @@ class Hang(Task):
         time.sleep(1000)
 
 
-@dataclass(frozen=True)
-class Count(Task):
+@dataclass
+class Count(Trial):
     """Count until told to stop."""
-
-    attempt: str = ""
 
     def run(self, report: Callable[[object], bool]) -> int:
         """Return how far it came."""
@@ -93,63 +94,73 @@ class ExecutorContract(Contract):
         yield plugin
         plugin.close()
 
+    def test_says_where_networks_run(self, executor: Executor) -> None:
+        """As torch writes it, and for how many trainings there is room."""
+        device = executor.device("cpu")
+        assert isinstance(device, str)
+        assert executor.at_once(device) >= 1
+
     def test_runs_every_task_once(self, executor: Executor) -> None:
-        """Each has one outcome that names it, and what it reports arrives with it."""
-        reports: list[tuple[Any, object]] = []
+        """Each has one outcome that names it; before it, what it reports arrives in the thread that waits for it."""
+        arrived: list[tuple[str, object]] = []
 
         def take(task: Task, report: object) -> bool:
-            reports.append((task, report))
+            assert threading.current_thread() is waiting, "reports are handed over by the thread that asks for outcomes"
+            arrived.append((task.attempt, report))
             return True
 
-        tasks = [Square(i, str(i)) for i in range(6)]
-        outcomes: list[Any] = list(executor.run(tasks, 2, take))
-        assert sorted((outcome.task.number, outcome.result) for outcome in outcomes) == [(i, i * i) for i in range(6)]
-        assert all(outcome.error is None for outcome in outcomes)
-        assert sorted((task.number, report) for task, report in reports) == [(i, i) for i in range(6)]
+        waiting, tasks = threading.current_thread(), [Square(i) for i in range(6)]
+        for outcome in rules.run(executor, tasks, 2, take):
+            assert outcome.error is None
+            arrived.append((outcome.task.attempt, outcome))
+        assert len(arrived) == 12
+        for task in tasks:
+            of_task = [what for attempt, what in arrived if attempt == task.attempt]
+            assert of_task == [task.number, Outcome(task, task.number**2)]
 
     def test_runs_nothing_when_given_nothing(self, executor: Executor) -> None:
         """No task is no error."""
-        assert list(executor.run([], None, _go_on)) == []
+        assert list(rules.run(executor, [], None, _go_on)) == []
 
     def test_can_be_used_again(self, executor: Executor) -> None:
         """A search has many batches."""
         for number in (2, 3):
-            (outcome,) = executor.run([Square(number)], None, _go_on)
+            (outcome,) = rules.run(executor, [Square(number)], None, _go_on)
             assert outcome.result == number**2
 
     def test_a_task_that_raises_leaves_the_others_alone(self, executor: Executor) -> None:
         """Its error is its outcome."""
-        outcomes = list(executor.run([Square(1), Fail(), Square(2)], 2, _go_on))
-        assert len(outcomes) == 3
-        (failed,) = [outcome for outcome in outcomes if outcome.error is not None]
-        assert failed.task == Fail()
+        failed = self.only_failure(executor, Fail())
         assert "as usual" in str(failed.error)
 
     def test_a_task_whose_process_dies_leaves_the_others_alone(self, executor: Executor) -> None:
         """Its outcome is a ProcessDiedError, so that it can be tried again."""
-        outcomes = list(executor.run([Square(1), Die(), Square(2), Square(3)], 2, _go_on))
-        assert len(outcomes) == 4
-        (failed,) = [outcome for outcome in outcomes if outcome.error is not None]
-        assert failed.task == Die()
+        failed = self.only_failure(executor, Die())
         assert isinstance(failed.error, ProcessDiedError)
 
     def test_ends_a_task_that_hangs(self, executor: Executor) -> None:
         """When its patience is over, with a ProcessDiedError; the others go on."""
-        outcomes = list(executor.run([Hang(), Square(2)], 2, _go_on))
-        assert len(outcomes) == 2
-        (failed,) = [outcome for outcome in outcomes if outcome.error is not None]
-        assert failed.task == Hang()
+        failed = self.only_failure(executor, Hang())
         assert isinstance(failed.error, ProcessDiedError)
+
+    @staticmethod
+    def only_failure(executor: Executor, task: Task) -> Outcome:
+        """Run a task that comes to no result beside some that do; return its outcome."""
+        outcomes = list(rules.run(executor, [Square(1), task, Square(2), Square(3)], 2, _go_on))
+        assert sorted(outcome.result for outcome in outcomes if outcome.error is None) == [1, 4, 9]  # type: ignore[type-var]
+        (failed,) = [outcome for outcome in outcomes if outcome.error is not None]
+        assert failed.task == task
+        return failed
 
     def test_asks_a_task_to_stop(self, executor: Executor) -> None:
         """What ``report`` returns reaches the task."""
-        (outcome,) = executor.run([Count()], 1, lambda _task, rounds: rounds != 3)
+        (outcome,) = rules.run(executor, [Count()], 1, lambda _task, rounds: rounds != 3)
         assert outcome.result == 3
 
     def test_starts_nothing_more_when_told_to_stop(self, executor: Executor) -> None:
         """Outcomes of running tasks still arrive, and the run ends."""
-        outcomes: list[Any] = []
-        for outcome in executor.run([Square(i, str(i)) for i in range(200)], 2, _go_on):
+        outcomes: list[Outcome] = []
+        for outcome in rules.run(executor, [Square(i) for i in range(200)], 2, _go_on):
             outcomes.append(outcome)
             executor.stop()
         assert 1 <= len(outcomes) < 200

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+import pickle
 import re
 from fractions import Fraction
 from typing import ClassVar
@@ -38,12 +38,15 @@ class MeterContract(Contract):
         """Ask the meter, and see that it answers once for each shape."""
         workload = self.workload(batch_size)
         if isinstance(plugin, Formula):
-            values = plugin.compute(workload, shapes)
+            values = rules.compute(plugin, workload, shapes)
             return {shape: Measurement(value) for shape, value in zip(shapes, values, strict=True)}
         assert isinstance(plugin, Instrument), "a meter derives from Formula or Instrument"
-        pairs = list(plugin.measure(workload, shapes))
-        assert sorted(shape for shape, _ in pairs) == sorted(shapes)
-        return dict(pairs)
+        found: dict[Shape, Measurement] = {}
+        for handed_over in plugin.measure(workload, shapes):
+            shape, measurement = pickle.loads(pickle.dumps(handed_over))  # noqa: S301 - made in this line
+            found[shape] = rules.measurement(plugin, shape, measurement, shapes, set(shapes) - set(found))
+        assert set(found) == set(shapes), "every shape is measured"
+        return found
 
     def test_says_what_it_measures(self, plugin: Meter) -> None:
         """A metric that can be written in a flag, a unit (that of limits on it), and a place in the order."""
@@ -53,16 +56,9 @@ class MeterContract(Contract):
         rules.check_unit(plugin)
 
     def test_measures_every_shape_once(self, plugin: Meter) -> None:
-        """Values are positive and finite, lie in their interval, and what is kept beside them can be written."""
+        """Values are finite numbers from 0 in their interval, and all of it can be sent to another process and kept."""
         for shape, measurement in self.measure(plugin, self.shapes).items():
-            value = measurement.value
-            assert value is not None, f"{shape}: {measurement.status}"
-            assert 0 < value < math.inf
-            low = value if measurement.low is None else measurement.low
-            high = value if measurement.high is None else measurement.high
-            assert 0 <= low <= value <= high < math.inf
-            assert measurement.status
-            json.dumps(dict(measurement.details), allow_nan=False)
+            assert measurement.value is not None, f"{shape}: {measurement.status}"
 
     def test_measures_nothing_when_asked_for_nothing(self, plugin: Meter) -> None:
         """An empty list of shapes is no error."""
@@ -71,9 +67,8 @@ class MeterContract(Contract):
     def test_says_what_its_values_depend_on(self, plugin: Meter) -> None:
         """The identity is the same every time, since facts are found again by it."""
         if isinstance(plugin, Instrument):
-            first, second = (dict(plugin.identity(self.workload())) for _ in range(2))
+            first, second = (rules.identity(plugin, self.workload()) for _ in range(2))
             assert first == second
-            assert json.loads(json.dumps(first)) == first
 
     def test_reports_a_batch_that_does_not_fit_instead_of_failing(self, plugin: Meter) -> None:
         """No value, and a status that says why; a formula computes it all the same."""

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from shape_dnn import rules
+from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
+from shape_dnn.builtin.goals import Accuracy
 from shape_dnn.kinds import Sampler
+from shape_dnn.outlook import Outlook
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape
 from shape_dnn.testing.contract import Contract
@@ -20,13 +23,18 @@ class SamplerContract(Contract):
     kind = "sampler"
 
     def choose(
-        self, plugin: Sampler, shapes: Sequence[Shape], budget: int, failing: bool = False
+        self, plugin: Sampler, shapes: Sequence[Shape], budget: int, failing: bool = False, told: bool = False
     ) -> list[tuple[Shape, ...]]:
         """Ask until the sampler is done, as the search does; return its batches."""
         batches: list[tuple[Shape, ...]] = []
         observed: list[Training] = []
         asked: set[Shape] = set()
-        while batch := rules.choose(plugin, shapes, observed, budget, asked):
+        while True:
+            if told:
+                rules.consider(plugin, Outlook(shapes, observed, LogLinear(), goal=Accuracy(), workers=2))
+            batch = rules.choose(plugin, shapes, observed, budget, asked)
+            if not batch:
+                return batches
             batches.append(batch)
             asked |= set(batch)
             observed = [
@@ -34,7 +42,6 @@ class SamplerContract(Contract):
                 for i, shape in enumerate(shapes)
                 if shape in asked
             ]
-        return batches
 
     @pytest.mark.parametrize("space", SPACES)
     def test_chooses_some_of_the_shapes_within_the_budget(self, plugin: Sampler, space: str) -> None:
@@ -48,6 +55,11 @@ class SamplerContract(Contract):
         for shapes in SPACES.values():
             chosen = [shape for batch in self.choose(plugin, shapes, len(shapes)) for shape in batch]
             assert sorted(chosen) == sorted(shapes)
+
+    @pytest.mark.parametrize("failing", [False, True])
+    def test_chooses_also_when_told_what_is_asked(self, plugin: Sampler, failing: bool) -> None:
+        """Before every choice, with what is known of the answer."""
+        assert self.choose(plugin, SPACES["a grid"], 9, failing, told=True)
 
     def test_chooses_the_same_every_time(self, plugin: Sampler, twin: Sampler) -> None:
         """The same question has the same answer: whatever is random is drawn from an option ``seed``."""

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
+from shape_dnn import rules
+from shape_dnn.builtin.goals import Accuracy
+from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Terminator
-from shape_dnn.records import Epoch, Training
+from shape_dnn.records import STOPPED, Epoch, Training
+from shape_dnn.study import Others
 from shape_dnn.testing.contract import Contract
 from shape_dnn.testing.spaces import GRID, accuracy
 
@@ -17,33 +23,45 @@ class TerminatorContract(Contract):
 
     kind = "terminator"
 
+    LIMITS = (Constraint("accuracy", False, 90.0, "%"),)
+
+    @pytest.fixture(params=["no question", "a limit on accuracy", "the best accuracy"])
+    def asked(self, request: pytest.FixtureRequest, plugin: Terminator) -> Terminator:
+        """The terminator, told what is asked, as it is before the first training."""
+        return self.told(plugin, request.param)
+
+    def told(self, plugin: Terminator, question: str) -> Terminator:
+        """Tell a terminator what is asked."""
+        limits = self.LIMITS if question == "a limit on accuracy" else ()
+        plugin.consider(limits, Accuracy() if question == "the best accuracy" else None)
+        return plugin
+
     @staticmethod
-    def curve(final: float) -> tuple[Epoch, ...]:
+    def curve(final: float) -> list[Epoch]:
         """Return the epochs of a training that ends at an accuracy."""
-        return tuple(Epoch(n, 2.0 / n, final * (1 - 0.5**n)) for n in range(1, EPOCHS + 1))
+        return [Epoch(n, 2.0 / n, final * (1 - 0.5**n)) for n in range(1, EPOCHS + 1)]
 
     def questions(self) -> list[tuple[Sequence[Epoch], int, Sequence[Training]]]:
-        """Return what a terminator is asked: after each epoch, with none, one or many finished trainings."""
-        finished = [Training(s, accuracy(s), "", self.curve(accuracy(s))) for s in GRID[:20]]
-        curves = (self.curve(10.0), self.curve(99.0))
+        """Return what a terminator is asked: after each epoch, with other trainings that finished, stopped or run."""
+        finished = {s: Training(s, accuracy(s), "", tuple(self.curve(accuracy(s)))) for s in GRID[:20]}
+        stopped = {s: Training(s, None, f"{STOPPED}it", tuple(self.curve(accuracy(s))[:4])) for s in GRID[20:23]}
+        running = {s: self.curve(accuracy(s))[:number] for number, s in enumerate(GRID[23:27], start=1)}
+        first = dict(list(finished.items())[:1])
+        others = [({}, {}), (first, {}), ({}, running), (finished, {}), (finished | stopped, running)]
         return [
-            (curve[:length], EPOCHS, others)
-            for curve in curves
+            (curve[:length], EPOCHS, Others(GRID[-1], ended, going_on))
+            for curve in (self.curve(10.0), self.curve(99.0))
             for length in range(1, EPOCHS + 1)
-            for others in ((), finished[:1], finished)
+            for ended, going_on in others
         ]
 
-    def test_answers_after_every_epoch(self, plugin: Terminator) -> None:
+    def test_answers_after_every_epoch(self, asked: Terminator) -> None:
         """With yes or no, also when nothing else has finished yet."""
         for question in self.questions():
-            assert plugin.should_stop(*question) in (True, False)
+            rules.should_stop(asked, *question)
 
     def test_answers_the_same_every_time(self, plugin: Terminator, twin: Terminator) -> None:
-        """The answer depends on the curve and the finished trainings alone."""
-        first = [plugin.should_stop(*question) for question in self.questions()]
-        assert [twin.should_stop(*question) for question in reversed(self.questions())][::-1] == first
-
-    def test_bears_trainings_without_a_curve(self, plugin: Terminator) -> None:
-        """Recorded tables have accuracies only."""
-        others = [Training(shape, accuracy(shape)) for shape in GRID[:5]]
-        plugin.should_stop(self.curve(50.0)[:3], EPOCHS, others)
+        """The answer depends on the curve and the other trainings alone."""
+        one, other = (self.told(each, "the best accuracy") for each in (plugin, twin))
+        first = [rules.should_stop(one, *question) for question in self.questions()]
+        assert [rules.should_stop(other, *question) for question in reversed(self.questions())][::-1] == first
