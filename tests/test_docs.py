@@ -32,7 +32,14 @@ def blocks(language: str) -> list[tuple[str, str]]:
     return [(page.name, text) for page in PAGES for text in fence.findall(page.read_text())]
 
 
-@pytest.mark.parametrize(("page", "code"), [block for block in blocks("python") if block[0] != "tutorial.md"])
+def is_test(code: str) -> bool:
+    return code.startswith("import pytest\n")
+
+
+@pytest.mark.parametrize(
+    ("page", "code"),
+    [(page, code) for page, code in blocks("python") if page != "tutorial.md" and not is_test(code)],
+)
 def test_python_in_the_documentation_runs(page: str, code: str) -> None:
     exec(compile(code, page, "exec"), {"__name__": "__main__"})  # noqa: S102
 
@@ -78,7 +85,8 @@ def test_yaml_in_the_documentation_is_accepted(page: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
-def test_every_hook_has_an_example_that_works_alone(kind: Any) -> None:
+def test_every_hook_has_an_example_that_works_alone(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytest", None)
     Path("example.py").write_text(example(kind.hook))
     registry = Registry([Path("example.py")])
     (entry,) = [e for e in registry.entries() if e.source.distribution == "example.py"]
@@ -88,20 +96,44 @@ def test_every_hook_has_an_example_that_works_alone(kind: Any) -> None:
     assert f"shape_dnn.hookspecs.{kind.hook}" in guide, "the guide shows it"
 
 
+def examples_of(page: Path) -> dict[str, str]:
+    """Return the plugin files of a page by the names that it uses."""
+    text = page.read_text()
+    code = [code for name, code in blocks("python") if name == page.name and "@hookimpl" in code]
+    return dict(zip(dict.fromkeys(re.findall(r"--plugin (\w+\.py)", text)), code, strict=True))
+
+
 def the_code_of(page: Path) -> str:
-    return next(text for name, text in blocks("python") if name == page.name)
+    return next(iter(examples_of(page).values()))
 
 
 def test_the_example_of_every_kind_keeps_to_its_contract() -> None:
-    pages = {page.name for page in KIND_PAGES.values()}
-    examples = [code for page, code in blocks("python") if page in pages and "@hookimpl" in code]
-    assert len(examples) == len(KINDS) + 1, "the page of meters has a formula and an instrument"
-    for number, code in enumerate(examples):
-        Path(f"test_{number}.py").write_text(code)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "."]
+    tests = [code for page, code in blocks("python") if page in {page.name for page in KIND_PAGES.values()}]
+    tests = [code for code in tests if is_test(code)]
+    assert len(tests) == len(KINDS) + 1, "the page of meters has a formula and an instrument"
+    for page in KIND_PAGES.values():
+        for file, code in examples_of(page).items():
+            Path(file).write_text(code)
+            assert f"`test_{file}`" in page.read_text()
+    for code in tests:
+        file = re.findall(r"^from (\w+) import", code, re.MULTILINE)[0]
+        Path(f"test_{file}.py").write_text(code)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout
-    assert f" checks of {len(examples)} plugins ran" in ran.stdout
+    assert f" checks of {len(tests)} plugins ran" in ran.stdout
+
+
+@pytest.mark.parametrize("page", KIND_PAGES.values(), ids=KIND_PAGES)
+def test_an_example_needs_no_pytest(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    monkeypatch.delitem(sys.modules, "shape_dnn.testing")
+    for file, code in examples_of(page).items():
+        Path(file).write_text(code)
+        registry = Registry([Path(file)])
+        (entry,) = [e for e in registry.entries() if e.source.distribution == file]
+        assert (entry.state, entry.reason) == ("ok", "")
+        assert registry.load(entry.kind, entry.name).instance
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)

@@ -52,6 +52,15 @@ def test_a_package_of_every_kind_installs_and_passes_its_own_tests(shape_dnn: Ca
     assert searched.returncode == 0, searched.stderr
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_package_needs_pytest_for_its_tests_alone(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    monkeypatch.delitem(sys.modules, "shape_dnn.testing")
+    for path, code in files("mine", kind).items():
+        if path.endswith(".py") and not path.startswith("tests/"):
+            exec(compile(code, path, "exec"), {"__name__": path})  # noqa: S102
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "class_name"),
     [
