@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -169,11 +170,31 @@ class Situation:
 
     def _is_on_front(self, place: int, values: Mapping[str, float | None]) -> bool:
         own = self._costs(values)
-        others = [self._costs(v) for i, v in enumerate(self._values) if i != place and self._complying[i]]
-        return own is not None and not any(
-            other is not None and other != own and all(a <= b for a, b in zip(other, own, strict=True))
-            for other in others
-        )
+        if own is None:
+            return False
+        before = bisect.bisect_right(
+            self._rivals, (own, place)
+        )  # whoever beats another comes before it, mostly just so
+        return not any(_beats(*self._rivals[i], own, place) for i in range(before - 1, -1, -1))
+
+    @cached_property
+    def _rivals(self) -> list[tuple[tuple[float, ...], int]]:
+        """The shapes that can beat any other, in order: the front, and what would be the front without it.
+
+        Whatever beats a shape is beaten by one of the front, and where that is the shape itself, by one of the second.
+        """
+        costs = [(self._costs(values), i) for i, values in enumerate(self._values) if self._complying[i]]
+        left = sorted((cost, i) for cost, i in costs if cost is not None)
+        rivals: list[tuple[tuple[float, ...], int]] = []
+        for _ in range(2):
+            front: list[tuple[tuple[float, ...], int]] = []
+            beaten = []
+            for cost, i in left:
+                is_beaten = any(_beats(*better, cost, i) for better in reversed(front))
+                (beaten if is_beaten else front).append((cost, i))
+            rivals += front
+            left = beaten
+        return sorted(rivals)
 
     def _costs(self, values: Mapping[str, float | None]) -> tuple[float, ...] | None:
         """Return what is traded off, lower being better; None if some of it is not known."""
@@ -182,3 +203,8 @@ class Situation:
             return None
         signs = [-1.0 if metric == "accuracy" else 1.0 for metric in self.query.pareto]
         return tuple(sign * cost for sign, cost in zip(signs, costs, strict=True) if cost is not None)
+
+
+def _beats(one: Sequence[float], place: int, other: Sequence[float], place_of_other: int) -> bool:
+    """Tell whether a shape is at least as good as another one in everything, and better in something."""
+    return place != place_of_other and one != other and all(a <= b for a, b in zip(one, other, strict=True))

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
 from statistics import NormalDist
+from typing import Any
 
 import pytest
 
 from shape_dnn import Shape
-from shape_dnn.advice import Advice, most_telling
+from shape_dnn.advice import OUTCOMES, Advice, Situation, most_telling
 from shape_dnn.builtin import goals
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.memory import Memory
 from shape_dnn.records import Measurement, Prediction, Training
-from shape_dnn.tuning import Candidate, Query, recall
+from shape_dnn.tuning import Candidate, Query, front, recall
 
 SHAPES = [Shape(10, Fraction(1)), Shape(16, Fraction(1)), Shape(22, Fraction(1))]
 
@@ -103,6 +105,50 @@ def test_a_shape_on_the_front_or_not_counts_for_a_trade_off() -> None:
     assert advice is not None
     assert advice.shape == SHAPES[1]
     assert advice.probability == pytest.approx(1 - NormalDist(89.0, 1.0).cdf(90.0), abs=0.02)
+
+
+@pytest.mark.parametrize("metrics", [("latency", "accuracy"), ("latency", "size", "accuracy")])
+def test_a_front_changes_where_the_front_of_all_the_others_says_so(metrics: tuple[str, ...]) -> None:
+    rng = random.Random(0)
+    shapes = [Shape(depth, Fraction(1)) for depth in range(10, 50)]
+    columns = {name: [float(rng.randint(1, 12)) for _ in shapes] for name in ("latency", "size")}
+    candidates = [Candidate(shape, float(rng.randint(80, 90)), None) for shape in shapes]
+
+    class Table(Known):
+        def estimate(self, metric, shapes, limit=None):  # type: ignore[no-untyped-def]
+            return columns[metric]
+
+    query = Query(pareto=metrics)
+    situation = Situation(query, candidates, Table())
+    before = {candidate.shape for candidate in front(candidates, query, Table())}
+    for place, candidate in enumerate(candidates):
+        for accuracy in (80.0, 85.0, 91.0):
+            changed = [*candidates[:place], Candidate(candidate.shape, accuracy, None), *candidates[place + 1 :]]
+            after = {candidate.shape for candidate in front(changed, query, Table())}
+            is_other = (candidate.shape in after) != (candidate.shape in before)
+            assert situation.changes(place, "accuracy", accuracy) == is_other
+
+
+def test_what_would_change_a_front_is_looked_up_in_time_that_grows_with_the_space(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shapes = [Shape(depth, Fraction(1)) for depth in range(10, 130)]
+    looked_up = 0
+    costs = Situation._costs
+
+    def count(self: Situation, values: Any) -> Any:
+        nonlocal looked_up
+        looked_up += 1
+        return costs(self, values)
+
+    class Table(Known):
+        def estimate(self, metric, shapes, limit=None):  # type: ignore[no-untyped-def]
+            return [float(shape.depth) for shape in shapes]
+
+    monkeypatch.setattr(Situation, "_costs", count)
+    candidates = [Candidate(shape, None, Prediction(90 - shape.depth / 10, 1.0)) for shape in shapes]
+    assert most_telling(Query(pareto=("latency", "accuracy")), candidates, Table(), Table(), NoModel()) is not None
+    assert looked_up <= (OUTCOMES + 2) * len(shapes)
 
 
 def test_an_answer_from_memory_may_rest_on_a_value_that_nobody_measured() -> None:

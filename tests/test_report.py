@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import re
@@ -17,6 +18,9 @@ import pytest
 from recorded_study import record_study
 
 from shape_dnn import NothingCompliesError, UsageError, ask, tune, write_report
+from shape_dnn.assembly import Assembly
+from shape_dnn.report.overview import Overview
+from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 
 MARKUP = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
@@ -305,6 +309,25 @@ def test_a_replay_has_a_report_if_it_is_asked_for(tmp_path: Path) -> None:
     )
     assert done.stdout.rstrip().endswith("report: out/r.html")
     assert '"latency"' in (tmp_path / "out" / "r.html").read_text(encoding="utf-8")
+
+
+def test_what_a_report_looks_up_grows_no_faster_than_the_space(tmp_path: Path) -> None:
+    class Counted(list):  # type: ignore[type-arg]
+        looked_at = 0
+
+        def __iter__(self) -> Iterator[Any]:
+            for item in super().__iter__():
+                self.looked_at += 1
+                yield item
+
+    rows = [f"{d},{w},{90 + d / 100 + w / 10},{d * w}" for d in range(10, 70) for w in range(1, 6)]
+    (tmp_path / "table.csv").write_text("\n".join(["depth,width,accuracy,latency", *rows]))
+    parts = Assembly(Settings.create({"replay": str(tmp_path / "table.csv"), "goal": "latency"}))
+    trainings = parts.replay.train(parts.shapes[::10])
+    overview = Overview.of_replay(parts, trainings)
+    counted = Counted(overview.candidates)
+    assert dataclasses.replace(overview, candidates=counted).to_dict() == overview.to_dict()
+    assert 300 <= counted.looked_at <= 2 * 300
 
 
 def test_ask_agrees_with_itself_when_nothing_complies(study: Path) -> None:

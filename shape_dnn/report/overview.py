@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,7 @@ class Overview:
             [("Table", parts.table.path.name), *_plugins(parts)],
         )
 
-    @property
+    @cached_property
     def shapes(self) -> list[Shape]:
         """Every shape of the space, sorted by width and then depth."""
         return sorted(self.parts.shapes, key=by_width_then_depth)
@@ -169,7 +170,7 @@ class Overview:
             row |= {f"m{i}": m.value, f"m{i}_low": m.low, f"m{i}_high": m.high, f"m{i}_status": m.status}
         return row
 
-    @property
+    @cached_property
     def _candidates(self) -> dict[Shape, Candidate]:
         return {candidate.shape: candidate for candidate in self.candidates}
 

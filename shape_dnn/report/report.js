@@ -73,10 +73,13 @@
       if (best) best.row.best = true;
     }
     const candidates = complying.map((row) => [row, costs(row)]).filter(([, cost]) => !cost.includes(null));
+    // From the left to the right, and from below where two are above each other, a shape is on the front if it is lower
+    // than all before it; those that are equal to it are, too.
+    candidates.sort(([, a], [, b]) => a[0] - b[0] || a[1] - b[1]);
+    let last = null;
     for (const [row, own] of candidates) {
-      row.on_front = !candidates.some(
-        ([, other]) => other[0] <= own[0] && other[1] <= own[1] && (other[0] < own[0] || other[1] < own[1]),
-      );
+      row.on_front = last === null || own[1] < last[1] || (own[0] === last[0] && own[1] === last[1]);
+      if (row.on_front) last = own;
     }
     return { complying, best: best && best.row };
   }
