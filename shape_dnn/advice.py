@@ -188,7 +188,7 @@ class Situation:
         rivals: list[tuple[tuple[float, ...], int]] = []
         for _ in range(2):
             front: list[tuple[tuple[float, ...], int]] = []
-            beaten = []
+            beaten: list[tuple[tuple[float, ...], int]] = []
             for cost, i in left:
                 is_beaten = any(_beats(*better, cost, i) for better in reversed(front))
                 (beaten if is_beaten else front).append((cost, i))

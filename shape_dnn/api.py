@@ -93,7 +93,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
         stack.callback(_close, executor.instance)  # it may have connected to a cluster to tell the device
         shapes, query, modelling = parts.shapes, parts.query, parts.modelling
         problem = parts.problem
-        _ = problem.training_identity  # reads the dataset, so that a missing file shows before anything is measured
+        problem.read(notify)  # so that a missing file shows before anything is measured
         store = Store(Path(parts.settings.study))
         stack.callback(store.close)
         with blame(terminator.instance):

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from shape_dnn import interrupts
 from shape_dnn.events import (
+    DatasetRead,
     EpochFinished,
     Event,
     Measured,
@@ -70,6 +71,9 @@ class Scene:
             case StageFinished(metric, limit, unit, before, after):
                 self._begin("", "", 0)
                 self._stages.append(f"{metric} {limit} {unit}".rstrip() + f": {before} -> {after}")
+            case DatasetRead(dataset, done, total):
+                self._begin(f"reading {dataset}", "reading", total)
+                self._done = done
             case Measured(metric=metric, done=done, total=total):
                 self._begin(f"measuring {metric}", "measuring", total)
                 self._done = done

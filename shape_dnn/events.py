@@ -27,6 +27,15 @@ class SearchStarted(Event):
 
 
 @dataclass(frozen=True)
+class DatasetRead(Event):
+    """Images of a dataset that says so have been read, ``done`` of ``total``; told now and then, and at the end."""
+
+    dataset: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class StageFinished(Event):
     """A constraint was applied: ``after`` of ``before`` shapes are left."""
 

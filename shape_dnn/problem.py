@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -13,12 +14,16 @@ from typing import Any, cast
 
 from shape_dnn import images, rules
 from shape_dnn.errors import DatasetError
+from shape_dnn.events import DatasetRead, Event, ignore
 from shape_dnn.kinds import Architecture, Dataset, InputShape, Instrument, LabelledImages, Meter, Workload
 from shape_dnn.measuring.task import Bench
 from shape_dnn.plugins import Loaded
 from shape_dnn.recipes import PRECISIONS, Precision, Recipe
 from shape_dnn.shape import Shape
 from shape_dnn.training.setup import Protocol
+
+TELLING_SECONDS = 0.5
+"""Least time between two events that tell how far a dataset is read."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,22 @@ class Problem:
     @cached_property
     def images(self) -> tuple[LabelledImages, LabelledImages]:
         """The training images and the test images, read when first asked for."""
-        train, test = rules.load(self.dataset.instance, self.input_shape, self.classes)
+        return self._read(ignore)
+
+    def read(self, notify: Callable[[Event], None]) -> None:
+        """Read the images now, and tell how far that is."""
+        self.__dict__["images"] = self._read(notify)
+
+    def _read(self, notify: Callable[[Event], None]) -> tuple[LabelledImages, LabelledImages]:
+        told = time.monotonic()
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told
+            if done == total or time.monotonic() - told >= TELLING_SECONDS:
+                told = time.monotonic()
+                notify(DatasetRead(self.dataset.choice.name, done, total))
+
+        train, test = rules.load(self.dataset.instance, self.input_shape, self.classes, tell)
         held_out = round(len(train) * self.dataset.instance.validation_fraction)
         if self.protocol == "validation" and not 0 < held_out < len(train):
             raise DatasetError(f"{len(train)} training images are too few to hold some of them out for validation")

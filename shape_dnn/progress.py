@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -11,11 +12,13 @@ from rich.console import Console
 
 from shape_dnn.drawing import Notebook, Plain, Scene, Terminal
 from shape_dnn.events import (
+    DatasetRead,
     EpochFinished,
     Event,
     Fitted,
     Measured,
     MeasuringFinished,
+    SearchStarted,
     StageFinished,
     Tested,
     TrainingFinished,
@@ -26,6 +29,9 @@ from shape_dnn.records import Measurement
 
 if TYPE_CHECKING:
     from typing import Self
+
+LINE_SECONDS = 5.0
+"""Least time between two lines that tell how far a dataset is read, where nothing can be drawn anew."""
 
 
 class Progress:
@@ -45,6 +51,7 @@ class Progress:
         self._debug = debug
         self._scene = Scene()
         self._memory = 0
+        self._told = time.monotonic()
         self._measured: Counter[str] = Counter()
         console = Console(stderr=True, highlight=False)
         self._display: Notebook | Terminal | Plain
@@ -63,6 +70,8 @@ class Progress:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
+        if isinstance(event, SearchStarted):
+            self._told = time.monotonic()
         self._scene.take(event)
         self._display.show(list(self._lines(event)))
 
@@ -82,6 +91,10 @@ class Progress:
 
     def _lines(self, event: Event) -> Iterator[str]:
         match event:
+            case DatasetRead(dataset, done, total) if not self._display.draws:
+                if time.monotonic() - self._told >= LINE_SECONDS:
+                    self._told = time.monotonic()
+                    yield f"read {done} of {total} images of {dataset}"
             case StageFinished(metric, limit, unit, before, after):
                 yield from self._known(metric, before)
                 yield f"{metric} {limit} {unit}".rstrip() + f": {before} -> {after} shapes"

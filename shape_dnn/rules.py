@@ -72,12 +72,14 @@ def blame_network(architecture: Architecture, what: str, shape: Shape) -> Iterat
         raise NetworkError(f"{label(architecture)} failed {what} shape {shape}: {describe(error)}") from error
 
 
-def load(dataset: Dataset, input_shape: InputShape, classes: int) -> tuple[LabelledImages, LabelledImages]:
-    """Read a dataset: images and labels are what it says."""
+def load(
+    dataset: Dataset, input_shape: InputShape, classes: int, progress: Callable[[int, int], None]
+) -> tuple[LabelledImages, LabelledImages]:
+    """Read a dataset, which says how far it is: images and labels are what it declares."""
     from shape_dnn import images  # imports numpy, for which whoever reads no images need not wait
 
     with blame(dataset):
-        train, test = dataset.load()
+        train, test = dataset.load_with_progress(progress)
         images.check(train, test, input_shape, classes)
     return train, test
 

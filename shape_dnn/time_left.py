@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from shape_dnn import durations
 from shape_dnn.events import (
+    DatasetRead,
     EpochFinished,
     Event,
     Measured,
@@ -48,7 +49,7 @@ class TimeLeft:
         """Take note of one event."""
         now = self._clock()
         match event:
-            case Measured(done=done, total=total):
+            case Measured(done=done, total=total) | DatasetRead(done=done, total=total):
                 if not isinstance(self._work, Measuring) or done == 1:
                     self._work = Measuring(self._latest, total)
                 self._work.report(now, done)
@@ -79,7 +80,7 @@ class TimeLeft:
 
 @dataclass
 class Measuring:
-    """One metric of some shapes.
+    """One metric of some shapes, or reading some images.
 
     Shapes take about equally long, but their measurements come in bursts where a meter measures groups of them. Only
     whole bursts count and, as soon as there are two, not the time before the end of the first, in which a process was
@@ -87,7 +88,7 @@ class Measuring:
 
     Attributes:
         began: when.
-        total: number of shapes.
+        total: number of shapes, or of images.
     """
 
     began: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import io
 import os
 import pty
 import re
@@ -13,9 +14,19 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from shape_dnn import Shape, tune
-from shape_dnn.events import EpochFinished, Measured, TrainingFinished, TrainingsPlanned, TrainingsPrepared
+from shape_dnn.drawing import Scene
+from shape_dnn.events import (
+    DatasetRead,
+    EpochFinished,
+    Measured,
+    SearchStarted,
+    TrainingFinished,
+    TrainingsPlanned,
+    TrainingsPrepared,
+)
 from shape_dnn.progress import Progress
 from shape_dnn.records import Epoch, Measurement, Training
 from shape_dnn.time_left import TimeLeft
@@ -136,6 +147,38 @@ def test_what_a_plugin_says_is_no_markup(capsys: pytest.CaptureFixture[str]) -> 
     said = capsys.readouterr().err
     assert "[bold]loud[/bold]" in said
     assert "\x1b" not in said
+
+
+def test_how_far_a_dataset_is_read_is_a_line_now_and_then_and_nothing_for_a_small_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("shape_dnn.progress.time.monotonic", clock)
+    with Progress() as progress:
+        for second, total in ((0, 900), (100, 60_000)):
+            clock.now = second
+            progress(SearchStarted({}, 1))
+            for part in range(1, 17):
+                clock.now += 0.05 if total == 900 else 1
+                progress(DatasetRead("folder", total * part // 16, total))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"read {done} of 60000 images of folder" for done in (18750, 37500, 56250)]
+
+
+def test_a_terminal_draws_how_far_a_dataset_is_read() -> None:
+    clock = Clock()
+    scene = Scene(clock)
+    for done in range(1, 9):
+        clock.now = 2.0 * done
+        scene.take(DatasetRead("folder", 1000 * done, 16_000))
+    console = Console(file=io.StringIO(), width=100)
+    console.print(scene.draw(100, 40))
+    drawn = console.file.getvalue()
+    assert "reading folder" in drawn
+    assert "8000/16000" in drawn
+    assert "about 15 s left of this reading" in drawn
+    scene.take(DatasetRead("folder", 16_000, 16_000))
+    assert not scene.active
 
 
 def test_a_result_is_a_table_in_a_notebook_and_a_data_frame(tmp_path: Any) -> None:

@@ -17,12 +17,21 @@ class DatasetContract(Contract):
 
     def test_is_what_it_says(self, plugin: Dataset) -> None:
         """Images are uint8 of the declared shape, labels are classes, and there are some of both parts."""
-        rules.load(plugin, plugin.input_shape, plugin.classes)
+        rules.load(plugin, plugin.input_shape, plugin.classes, lambda *_: None)
         rules.class_names(plugin, plugin.classes)
 
     def test_is_the_same_every_time(self, plugin: Dataset, twin: Dataset) -> None:
         """The same files give the same arrays, since facts are found again by their content."""
         assert images.fingerprint(*plugin.load()) == images.fingerprint(*twin.load())
+
+    def test_is_the_same_when_it_says_how_far_it_is(self, plugin: Dataset, twin: Dataset) -> None:
+        """The numbers of images that have been read grow, up to the number of all if there are any."""
+        told: list[tuple[int, int]] = []
+        watched = plugin.load_with_progress(lambda *numbers: told.append(numbers))
+        assert images.fingerprint(*watched) == images.fingerprint(*twin.load())
+        assert told == sorted(told)
+        assert len({total for _, total in told}) <= 1
+        assert all(done == total for done, total in told[-1:])
 
     def test_is_large_enough_to_hold_some_out(self, plugin: Dataset) -> None:
         """Training images are left when some are held out for validation, and these are of several classes."""
