@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from shape_dnn import goal_expressions, recipes, rules
 from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, check_consistent
-from shape_dnn.errors import PluginError, UsageError, blame
+from shape_dnn.errors import UsageError, blame
 from shape_dnn.kinds import (
     AccuracyModel,
     Architecture,
@@ -46,10 +46,6 @@ SHARED_OPTIONS = ("seed", "data_dir", "batch_size")
 """Plugin options that take the setting of the same name unless they are given themselves."""
 SEVERAL = ("meter", "observer")
 """Kinds of which a search uses several plugins: an option goes to all that have it, or as NAME.OPTION to one."""
-RESERVED = frozenset(
-    {"depth", "width", "seed", "accuracy", "predicted_accuracy", "predicted_std", "test_accuracy", "training"}
-)
-"""Words of results and studies that no metric can be called."""
 CONFIDENCE = 0.95
 """With which the answer is to stand where the sampler decides by what is asked."""
 TOGETHER = 2
@@ -258,10 +254,7 @@ class Assembly:
 
     def _load_goal(self, name: str) -> Goal:
         goal: Loaded[Goal] = self._load("goal", name)
-        metrics = getattr(goal.instance, "metrics", None)
-        if not isinstance(metrics, tuple | list) or not all(isinstance(metric, str) for metric in metrics):
-            raise PluginError(f"goal {name!r} of {goal.source} has metrics {metrics!r}, not a tuple of names")
-        for metric in metrics:
+        for metric in rules.metrics(goal.instance):
             if metric not in self._metrics and not self.registry.is_declared("meter", metric):
                 close = difflib.get_close_matches(metric, self._metrics, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(self._metrics))}"
@@ -485,8 +478,8 @@ class Assembly:
         architecture = self.architecture.instance
         for shape in self.shapes:
             if not (architecture.is_depth(shape.depth) and architecture.is_width(shape.width)):
-                rules = f"{architecture.depth_rule}, {architecture.width_rule}"
-                raise UsageError(f"the table has shape {shape}, and {architecture.title} has not: {rules}", "replay")
+                which = f"{architecture.depth_rule}, {architecture.width_rule}"
+                raise UsageError(f"the table has shape {shape}, and {architecture.title} has not: {which}", "replay")
 
     @cached_property
     def metrics_in_question(self) -> set[str]:
@@ -521,16 +514,9 @@ class Assembly:
 
     def _load_meter(self, metric: str, name: str) -> Loaded[Meter]:
         meter: Loaded[Meter] = self._load_shared("meter", name)
-        lacks = [attribute for attribute in ("metric", "unit", "cost") if not hasattr(meter.instance, attribute)]
-        if lacks:
-            raise PluginError(f"meter {name!r} of {meter.source} does not say its {' and '.join(lacks)}")
-        cost = meter.instance.cost
-        if not isinstance(cost, int | float) or not math.isfinite(cost):
-            raise PluginError(f"meter {name!r} of {meter.source} has the cost {cost!r}, which is not a finite number")
-        if metric in RESERVED or not re.fullmatch(r"[a-z][a-z0-9_-]*", metric):
-            raise PluginError(f"meter {name!r} of {meter.source} has a metric called {metric!r}, a word that is taken")
-        if meter.instance.metric != metric:
-            message = f"meter {name!r} measures {meter.instance.metric}, not {metric}"
+        measured = rules.metric(meter.instance)
+        if measured != metric:
+            message = f"meter {name!r} measures {measured}, not {metric}"
             raise UsageError(message, setting="meter")
         rules.check_unit(meter.instance)
         return meter

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import numbers
+import re
 import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
     from shape_dnn.outlook import Outlook
 
 
+RESERVED = frozenset(
+    {"depth", "width", "seed", "accuracy", "predicted_accuracy", "predicted_std", "test_accuracy", "training"}
+)
+"""Words of results and studies that no metric can be called."""
 DIGITS = 9
 """Digits after the point of what a model says, in points of accuracy; the rest is rounding noise of a processor."""
 BUILD, FORWARD = "to build", "in the forward pass of"
@@ -237,6 +242,30 @@ def adapt(architecture: Architecture, recipe: Recipe) -> Recipe:
         if not isinstance(adapted, Recipe):
             raise TypeError(f"its recipe is a {type(adapted).__name__}, not a shape_dnn.Recipe")
     return adapted
+
+
+def metrics(goal: Goal) -> Sequence[str]:
+    """Ask which metrics a goal needs: names, none of them twice."""
+    named: object = getattr(goal, "metrics", None)
+    is_several = isinstance(named, tuple | list) and all(isinstance(metric, str) for metric in named)
+    if not is_several or len(set(goal.metrics)) < len(goal.metrics):
+        raise PluginError(f"{label(goal)} has metrics {named!r}, not a tuple of different names")
+    return goal.metrics
+
+
+def metric(meter: Meter) -> str:
+    """Ask what a meter measures: a word that can be written in a flag, with a unit and a place in the order."""
+    lacks = [attribute for attribute in ("metric", "unit", "cost") if not hasattr(meter, attribute)]
+    if lacks:
+        raise PluginError(f"{label(meter)} does not say its {' and '.join(lacks)}")
+    name, unit, cost = meter.metric, meter.unit, meter.cost
+    if not isinstance(name, str) or name in RESERVED or not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+        raise PluginError(f"{label(meter)} has a metric called {name!r}, a word that is taken")
+    if not isinstance(unit, str):
+        raise PluginError(f"{label(meter)} has the unit {unit!r}, which is not a text")
+    if not _is_number(type(cost)) or not math.isfinite(cost):
+        raise PluginError(f"{label(meter)} has the cost {cost!r}, which is not a finite number")
+    return name
 
 
 def check_unit(meter: Meter) -> None:

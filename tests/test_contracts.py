@@ -527,6 +527,14 @@ def test_a_meter_may_hand_over_numbers_of_numpy_which_become_plain_ones() -> Non
             contract.measure(odd, contract.shapes)
 
 
+def test_a_word_that_no_search_takes_for_a_metric_is_found_out() -> None:
+    for name in ("depth", "training", "Up", ""):
+        timer = Timer()
+        timer.metric = name
+        with pytest.raises(PluginError, match=f"has a metric called '{name}', a word that is taken"):
+            MeterContract().test_says_what_it_measures(timer)
+
+
 def test_measurements_that_cannot_be_sent_to_another_process_are_found_out() -> None:
     class Views(Timer):
         def details(self) -> Mapping[str, object]:
@@ -646,12 +654,12 @@ def test_a_sampler_is_tried_with_what_a_search_tells_it() -> None:
 def test_a_check_that_fails_shows_what_it_compared() -> None:
     Path("test_late.py").write_text(
         "from shape_dnn import Goal\nfrom shape_dnn.testing import GoalContract\nimport pytest\n"
-        "class Empty(Goal):\n    metrics = ('size', 'size')\n    def score(self, values): return 1.0\n"
+        "class Empty(Goal):\n    metrics = ('size',)\n    def score(self, values): return 1.0\n"
         "class TestEmpty(GoalContract):\n    @pytest.fixture\n    def plugin(self): return Empty()\n"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_late.py", "-k", "names"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_late.py", "-k", "apart"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "assert 1 == 2" in ran.stdout
+    assert "assert 1 > 1" in ran.stdout
 
 
 def test_an_exception_leaves_one_check_out() -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from shape_dnn import PluginError, UsageError
+from shape_dnn.assembly import Assembly
+from shape_dnn.new_plugin import example
 from shape_dnn.plugins import IN_REPOSITORY, KINDS, Registry
+from shape_dnn.settings import Settings
 
 GOOD = """
 from shape_dnn import Option, Plugin, Sampler, hookimpl
@@ -76,6 +79,17 @@ def test_a_broken_plugin_harms_nothing_and_says_why(how: str, install: Install) 
     with pytest.raises(PluginError, match=r"acme-broken 0\.3, which failed to load") as refused:
         registry.load("sampler", "something-else")
     assert REASONS[how] in str(refused.value)
+
+
+def test_a_goal_that_names_a_metric_twice_is_refused() -> None:
+    """It would never have all the values that it names, and so no score."""
+    goal = example("shape_dnn_goals").replace('("size", "accuracy")', '("size", "size", "accuracy")')
+    Path("twice.py").write_text(goal)
+    parts = Assembly(Settings.create({"plugin": ["twice.py"], "goal": "error-times-size"}))
+    with pytest.raises(
+        PluginError, match=r"goal 'error-times-size' of twice\.py has metrics .*not a tuple of different"
+    ):
+        _ = parts.goal
 
 
 def test_two_plugins_of_one_name_are_refused_naming_both(install: Install) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import pickle
-import re
 from fractions import Fraction
 from typing import ClassVar
 
@@ -50,9 +48,7 @@ class MeterContract(Contract):
 
     def test_says_what_it_measures(self, plugin: Meter) -> None:
         """A metric that can be written in a flag, a unit (that of limits on it), and a place in the order."""
-        assert re.fullmatch(r"[a-z][a-z0-9_-]*", plugin.metric)
-        assert isinstance(plugin.unit, str)
-        assert math.isfinite(plugin.cost)
+        rules.metric(plugin)
         rules.check_unit(plugin)
 
     def test_measures_every_shape_once(self, plugin: Meter) -> None:
