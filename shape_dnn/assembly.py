@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from shape_dnn import goal_expressions, recipes, rules
 from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, check_consistent
-from shape_dnn.errors import UsageError, blame
+from shape_dnn.errors import PluginError, UsageError, blame
 from shape_dnn.kinds import (
     AccuracyModel,
     Architecture,
