@@ -11,7 +11,7 @@ import pytest
 
 from shape_dnn import rules
 from shape_dnn.kinds import AccuracyModel
-from shape_dnn.records import STOPPED, Epoch, Prediction, Training
+from shape_dnn.records import Epoch, Prediction, Stop, Training
 from shape_dnn.shape import Shape
 from shape_dnn.testing.contract import Contract
 from shape_dnn.testing.spaces import GRID, SPACES, accuracy
@@ -101,7 +101,7 @@ class AccuracyModelContract(Contract):
     def test_takes_trainings_that_were_stopped(self, plugin: AccuracyModel) -> None:
         """What their curves promise is handed to it with how sure that is, and beside what finished changes little."""
         finished = [Training(s, accuracy(s), "", _curve(accuracy(s), EPOCHS)) for s in self.TRAINED]
-        stopped = [Training(s, None, f"{STOPPED}it", _curve(accuracy(s), EPOCHS // 2)) for s in GRID[1::6]]
+        stopped = [Training(s, None, "stopped", _curve(accuracy(s), EPOCHS // 2), stop=Stop("it")) for s in GRID[1::6]]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             without, beside = (rules.predict(plugin, known, GRID) for known in (finished, [*finished, *stopped]))

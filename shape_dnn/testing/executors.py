@@ -95,10 +95,8 @@ class ExecutorContract(Contract):
         plugin.close()
 
     def test_says_where_networks_run(self, executor: Executor) -> None:
-        """As torch writes it, and for how many trainings there is room."""
-        device = executor.device("cpu")
-        assert isinstance(device, str)
-        assert executor.at_once(device) >= 1
+        """As torch writes it."""
+        assert isinstance(executor.device("cpu"), str)
 
     def test_runs_every_task_once(self, executor: Executor) -> None:
         """Each has one outcome that names it; before it, what it reports arrives in the thread that waits for it."""

@@ -31,7 +31,7 @@ class SamplerContract(Contract):
         asked: set[Shape] = set()
         while True:
             if told:
-                rules.consider(plugin, Outlook(shapes, observed, LogLinear(), goal=Accuracy(), workers=2))
+                rules.consider(plugin, Outlook(shapes, observed, LogLinear(), goal=Accuracy(), together=2))
             batch = rules.choose(plugin, shapes, observed, budget, asked)
             if not batch:
                 return batches

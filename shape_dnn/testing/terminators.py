@@ -10,7 +10,7 @@ from shape_dnn import rules
 from shape_dnn.builtin.goals import Accuracy
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Terminator
-from shape_dnn.records import STOPPED, Epoch, Training
+from shape_dnn.records import Epoch, Stop, Training
 from shape_dnn.study import Others
 from shape_dnn.testing.contract import Contract
 from shape_dnn.testing.spaces import GRID, accuracy
@@ -44,7 +44,9 @@ class TerminatorContract(Contract):
     def questions(self) -> list[tuple[Sequence[Epoch], int, Sequence[Training]]]:
         """Return what a terminator is asked: after each epoch, with other trainings that finished, stopped or run."""
         finished = {s: Training(s, accuracy(s), "", tuple(self.curve(accuracy(s)))) for s in GRID[:20]}
-        stopped = {s: Training(s, None, f"{STOPPED}it", tuple(self.curve(accuracy(s))[:4])) for s in GRID[20:23]}
+        stopped = {
+            s: Training(s, None, "stopped", tuple(self.curve(accuracy(s))[:4]), stop=Stop("it")) for s in GRID[20:23]
+        }
         running = {s: self.curve(accuracy(s))[:number] for number, s in enumerate(GRID[23:27], start=1)}
         first = dict(list(finished.items())[:1])
         others = [({}, {}), (first, {}), ({}, running), (finished, {}), (finished | stopped, running)]
