@@ -23,7 +23,7 @@ from shape_dnn.repetitions import together
 from shape_dnn.report.overview import Overview, study_path
 from shape_dnn.result import Result
 from shape_dnn.settings import INCIDENTAL, Settings
-from shape_dnn.shape import Shape
+from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.store import FILE_NAME, Store
 from shape_dnn.study import Study, ask_elsewhere
 
@@ -115,6 +115,9 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
             for study in studies:
                 study.began = began
             answer = tuning.search(shapes, query, modelling, together(studies), notify)
+        # The same search another time finds them there, so their order must not tell when they were made.
+        in_order = sorted(answer.trainings, key=lambda training: by_width_then_depth(training.shape))
+        answer = replace(answer, trainings=tuple(in_order))
         known = _recollect(store, parts, problem.workload)
         path = Path(parts.settings.report or study_path(store.directory))
         result = Result.of(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,21 @@ def test_without_the_setting_everything_is_measured(settings: dict[str, Any]) ->
     result = tune(**{**settings, "fit_depths": None}, max_latency="3.5ms", notify=events.append)
     assert sum(isinstance(event, Measured) for event in events) == len(DEPTHS) * len(WIDTHS)
     assert not any("estimated" in row for row in result.rows())
+
+
+def test_what_was_disturbed_is_measured_again_also_where_lines_may_stand_for_measurements(
+    settings: dict[str, Any],
+) -> None:
+    flags = {name: settings[name] for name in ("depth", "width", "device", "plugin", "meter", "fit_depths")}
+    measure(["latency"], **flags)
+    before = measured()
+    assert before
+    with closing(sqlite3.connect("shape-dnn-study/study.sqlite")) as connection, connection:
+        connection.execute("UPDATE measurement SET status = 'contended' WHERE id <= 2")
+    measure(["latency"], **flags)
+    assert measured() == before
+    measure(["latency"], **flags, remeasure=True)
+    assert sorted(measured()[len(before) :]) == sorted(before[:2])
 
 
 # The line itself

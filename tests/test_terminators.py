@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,11 @@ from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.accuracy_models.power_law import PowerLaw
 from shape_dnn.builtin.terminators import LearningCurve, Median, SuccessiveHalving
 from shape_dnn.learning_curves import extrapolate
+from shape_dnn.memory import Memory, stop_by
+from shape_dnn.plugins import Registry
 from shape_dnn.records import Stop
 from shape_dnn.rules import predict
+from shape_dnn.store import Store
 from shape_dnn.study import Others
 
 EPOCHS = 12
@@ -159,3 +163,26 @@ def test_a_terminator_sees_what_finished_and_what_runs_but_not_the_training_itse
     }  # fmt: skip
     assert len(others) == 4
     assert list(others[:2]) == [others[0], others[1]]
+
+
+def test_what_was_stopped_counts_as_made_only_for_the_same_terminator_with_the_same_options() -> None:
+    registry = Registry([])
+
+    def stop(name: str, **options: object) -> Stop:
+        return stop_by(registry.load("terminator", name, options), "accuracy >= 90 %")
+
+    def made(by: Stop, training: Training) -> bool:
+        store = Store.in_memory()
+        return Memory(store, None, {}, {}, None, by, False).is_made(training)  # type: ignore[arg-type]
+
+    stopped = Training(SHAPES[0], None, "stopped by median after epoch 1", stop=stop("median"))
+    assert made(stop("median"), stopped)
+    assert not made(stop("median", grace=5), stopped)
+    assert not made(stop("asha"), stopped)
+    assert not made(stop("none"), stopped)
+    assert made(stop("none"), Training(SHAPES[0], None, "the loss became nan"))
+    assert stop("curve").question == "accuracy >= 90 %"
+    store = Store(Path("study"))
+    context = store.context("training", {})
+    store.add_training(context, stopped, {})
+    assert store.trainings(context)[SHAPES[0]] == stopped

@@ -44,7 +44,7 @@ def test_what_verification_trains_starts_from_smaller_weights_and_takes_fewer_ep
     events: list[Event] = []
     first = tune(**search, transfer="1/2", notify=events.append)
     largest = Shape(22, Fraction(3, 4))
-    assert first.answer.trainings[-1].shape == largest
+    assert largest in {training.shape for training in first.answer.trainings}
     epochs = [event for event in events if isinstance(event, EpochFinished) and event.shape == largest]
     assert [event.epochs for event in epochs] == [2, 2]
     assert first.transferred is not None

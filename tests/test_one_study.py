@@ -1,0 +1,231 @@
+"""One study, one answer: a search begins with what is known, and a question, a report and an export agree with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_main_job import HERE
+
+from shape_dnn import Shape, ask, export, tune
+from shape_dnn.events import Event, TrainingFinished
+from shape_dnn.families import TRAININGS, Family
+from shape_dnn.report import write_report
+from shape_dnn.store import Store
+
+SEARCH: dict[str, Any] = {
+    "depth": "10:17:6", "width": "1/8:5/8:1/8", "epochs": 1, "device": "cpu", "plugin": "here.py", "executor": "here",
+    "option": {"dataset.limit": 150, "recipe.precision": "float32"},
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def here() -> None:
+    Path("here.py").write_text(HERE)
+
+
+def overview(path: Path) -> dict[str, Any]:
+    """Return the data of a report."""
+    text = path.read_text(encoding="utf-8")
+    start = text.index(">", text.index('id="data"')) + 1
+    return json.loads(text[start : text.index("</script>", start)])["overview"]  # type: ignore[no-any-return]
+
+
+def test_after_another_question_search_question_report_and_export_agree() -> None:
+    tune(**SEARCH, sampler="wider", train=3, goal="size", min_accuracy="5%")
+    second = {"goal": "accuracy", "max_size": "0.03MB"}
+    found = tune(**SEARCH, **second).to_dict()
+    assert found["cost"]["new_trainings"] < found["cost"]["trained"], "it begins with what the first one trained"
+    asked = ask("shape-dnn-study", **second, plugin="here.py").to_dict()
+    for part in ("shapes", "best", "stages"):
+        assert asked[part] == found[part], part
+    report = overview(Path("shape-dnn-study/report.html"))
+    assert report["verified"]
+    rows = {(row["depth"], row["width"]): row for row in report["shapes"]}
+    for row in found["shapes"]:
+        assert rows[row["depth"], row["width"]]["mean"] == row["predicted_accuracy"]
+        assert rows[row["depth"], row["width"]]["accuracy"] == row["accuracy"]
+    out = export("shape-dnn-study", plugin="here.py", formats=["safetensors"])
+    assert json.loads((out / "card.json").read_text())["shape"]["depth"] == found["best"]["depth"]
+    again = tune(**SEARCH, **second).to_dict()
+    assert again["cost"].pop("new_trainings") == 0
+    found["cost"].pop("new_trainings")
+    assert again == found
+    first = tune(**SEARCH, sampler="wider", train=3, goal="size", min_accuracy="5%")
+    assert first.new_trainings == 0
+    assert ask("shape-dnn-study", goal="size", min_accuracy=5, plugin="here.py").best == first.best
+
+
+class Stop(Exception):
+    pass
+
+
+def test_an_interrupted_search_goes_on_to_the_answer_of_one_that_was_not() -> None:
+    question = {"goal": "accuracy", "max_size": "0.05MB", "together": 1}
+
+    def after(number: int) -> Callable[[Event], None]:
+        seen: list[Event] = []
+
+        def notify(event: Event) -> None:
+            seen.extend([event] if isinstance(event, TrainingFinished) else [])
+            if len(seen) == number:
+                raise Stop
+
+        return notify
+
+    whole = tune(**SEARCH, **question, study="whole").to_dict()
+    for number in (1, 3):
+        with pytest.raises(Stop):
+            tune(**SEARCH, **question, study=f"after {number}", notify=after(number))
+        with pytest.raises(Stop):
+            tune(**SEARCH, **question, study=f"after {number}", notify=after(1))
+        result = tune(**SEARCH, **question, study=f"after {number}", workers=3).to_dict()
+        for part in ("trained", "shapes", "best", "certificate"):
+            assert result[part] == whole[part], part
+        assert result["cost"]["trained"] == whole["cost"]["trained"]
+        assert result["cost"]["new_trainings"] == whole["cost"]["trained"] - number - 1
+
+
+def test_another_question_after_an_interrupt_begins_with_everything() -> None:
+    store = Store(Path("study"))
+    store.context("training", {})
+    settings = {"goal": "size", "workers": 1}
+
+    def begin(**changes: object) -> int:
+        run = store.begin_run("tune", {**settings, **changes}, {})
+        began = store.begin_search(run, "question", {"workers"})
+        store._connection.execute(
+            "INSERT INTO training (context, depth, width, attempt, reason, provenance, recorded)"
+            " VALUES (1, ?, '1', 1, '', ?, 0)", (10 + run, store._provenance({})),
+        )  # fmt: skip
+        store.end_run(run, {TRAININGS: 1}, str(changes.get("state", "interrupted")))
+        return began
+
+    assert begin() == 0
+    assert begin(workers=2) == 0, "the same search goes on"
+    assert begin(goal="accuracy") == 2, "this is another one"
+    assert begin() == 3, "another was between"
+    assert begin(state="done") == 4
+    assert begin(state="done") == 5, "the one before came to its end"
+    assert store.was_searched("question")
+    assert not store.was_searched("another")
+
+
+def test_a_dry_run_tells_what_the_results_will_decide(shape_dnn: Callable[..., Any]) -> None:
+    flags = ["--depth", "10:60:6", "--width", "1:6:1", "--device", "cpu", "--goal", "accuracy", "--dry-run"]
+    active = shape_dnn(*flags)
+    assert "would train 4 of 45 candidates first:" in active.out
+    assert "at most 15 in all before verification, 3 times fewer trainings than all" in active.out
+    cost = shape_dnn(*flags, "--format", "json").json["cost"]
+    assert (cost["trained"], cost["most"], cost["speedup"]) == (4, 15, 3.0)
+    paper = shape_dnn(*flags, "--sampler", "interval")
+    assert "would train 15 of 45 candidates, 3 times fewer trainings than all:" in paper.out
+    costly = shape_dnn(*flags[:-3], "--goal", "latency", "--dry-run")
+    assert "it also depends on latency, which is not measured yet of every shape" in costly.out
+
+
+FAILING = """
+from shape_dnn import Plugin, hookimpl
+from shape_dnn.builtin.architectures.wrn import WideResNet
+
+class Failing(WideResNet):
+    def build(self, shape, input_shape, classes):
+        if shape.depth == 16:
+            raise ValueError("not today")
+        return super().build(shape, input_shape, classes)
+
+@hookimpl
+def shape_dnn_architectures():
+    yield Plugin("failing", "cannot build the deeper ones", Failing)
+"""
+
+
+def test_failed_trainings_that_are_to_be_made_again_count_as_new_ones() -> None:
+    Path("failing.py").write_text(FAILING)
+    search = {**SEARCH, "arch": "failing", "plugin": ["here.py", "failing.py"], "width": "1/8:3/8:1/8"}
+    search["sampler"] = "interval"
+    plain = "yield Outcome(task, task.run(lambda progress: report(task, progress)))"
+    Path("here.py").write_text(HERE.replace(plain, CATCHING))
+    first = tune(**search)
+    assert len(first.to_dict()["failed"]) == 2
+    assert tune(**search, dry_run=True).new_trainings == 0
+    assert tune(**search, dry_run=True, retry_failed=True).new_trainings == 2
+
+
+CATCHING = """try:
+                result = Outcome(task, task.run(lambda progress: report(task, progress)))
+            except Exception as error:
+                result = Outcome(task, error=error)
+            yield result"""
+
+
+def test_a_metric_may_be_called_like_the_trainings() -> None:
+    families = [
+        Family("training-time"), Family("latency"), TRAININGS, Family(None, 2), Family(None, 0, Shape.parse("10,1/4")),
+        Family(None, 1, Shape.parse("16,3")),
+    ]  # fmt: skip
+    texts = [str(family) for family in families]
+    assert texts == [
+        "training-time",
+        "latency",
+        "training",
+        "training 2",
+        "training from (10, 1/4)",
+        "training 1 from (16, 3)",
+    ]
+    assert list(map(Family.parse, texts)) == families
+    Path("timer.py").write_text(TIMER)
+    search = {**SEARCH, "plugin": ["here.py", "timer.py"]}
+    found = tune(**search, max={"training-time": "50"}, goal="training-time")
+    assert found.best is not None
+    asked = ask("shape-dnn-study", max=["training-time=50"], goal="training-time", plugin=["here.py", "timer.py"])
+    assert asked.best == found.best
+    assert [row["training-time"] for row in asked.rows()] == [row["training-time"] for row in found.rows()]
+
+
+TIMER = """
+from shape_dnn import Instrument, Measurement, Plugin, hookimpl
+
+class Timer(Instrument):
+    metric, unit, cost = "training-time", "min", 1.0
+
+    def identity(self, workload):
+        return {}
+
+    def measure(self, workload, shapes):
+        for shape in shapes:
+            yield shape, Measurement(float(shape.depth * shape.width))
+
+@hookimpl
+def shape_dnn_meters():
+    yield Plugin("training-time", "how long a training takes", Timer)
+"""
+
+
+def test_nothing_is_measured_once_a_search_is_done() -> None:
+    Path("timer.py").write_text(TIMER.replace("for shape in shapes:", "check()\n        for shape in shapes:") + CHECK)
+    search = {**SEARCH, "plugin": ["here.py", "timer.py"], "width": "1/8:3/8:1/8"}
+    result = tune(**search, min_accuracy="99.9%", goal="training-time")
+    assert result.answer.closest is not None
+    assert not result.shapes
+    (state,) = Store(Path("shape-dnn-study"))._read("SELECT state FROM run")
+    assert state == ("done",)
+
+
+CHECK = """
+import sqlite3
+def check():
+    (state,) = sqlite3.connect("shape-dnn-study/study.sqlite").execute("SELECT state FROM run").fetchone()
+    assert state == "running", state
+"""
+
+
+def test_a_report_of_a_study_says_whether_its_question_was_searched() -> None:
+    tune(**{**SEARCH, "width": "1/8:3/8:1/8"}, goal="size")
+    (same,) = write_report("shape-dnn-study", plugin="here.py")
+    assert overview(Path(same))["verified"]
+    (other,) = write_report("shape-dnn-study", "other.html", plugin="here.py", goal="size", min_accuracy="50%")
+    assert not overview(Path(other))["verified"]
