@@ -248,9 +248,9 @@ class Study(Memory):
         if not self._compared:
             self._compare()
         found: dict[Shape, Training] = {}
-        for donor in sorted({self._donor(shape) for shape in shapes} - {None}):  # type: ignore[type-var]
-            assert donor is not None  # noqa: S101 - just left out
-            own = [shape for shape in shapes if self._donor(shape) == donor]
+        donors = {shape: self._donor(shape) for shape in shapes if not self.is_made(self.trainings().get(shape))}
+        for donor in sorted({donor for donor in donors.values() if donor is not None}):
+            own = [shape for shape in donors if donors[shape] == donor]
             found |= {training.shape: training for training in self._grow(own, donor)}
         found |= {training.shape: training for training in self.train([s for s in shapes if s not in found])}
         return [found[shape] for shape in shapes if shape in found]
@@ -258,12 +258,9 @@ class Study(Memory):
     @property
     def transferred(self) -> Transferred | None:
         """What came of trainings that started from other weights; None where there was none."""
-        grown = {shape for grower in self._growers.values() for shape in grower.trainings()}
-        if not grown:
-            return None
+        grown = {shape for grower in self._growers.values() for shape in grower.trainings()} - self.trainings().keys()
         compared = self._compared
-        bias = compared[0] if compared else None
-        return Transferred(tuple(sorted(grown - self.trainings().keys())), bias)
+        return Transferred(tuple(sorted(grown)), compared[0] if compared else None) if grown else None
 
     @property
     def _compared(self) -> list[float]:

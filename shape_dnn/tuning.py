@@ -212,7 +212,8 @@ def search(
         shapes: the design space.
         query: limits and goal.
         modelling: which shapes to train, and how to predict the others.
-        facts: measures and trains.
+        facts: measures and trains. What is known from before has a part in the answer; only with a confidence it has
+            one also in what is trained, which otherwise is what the paper would train.
         notify: told after each stage.
     """
     survivors, _ = apply_limits(shapes, query, facts, notify)
@@ -220,7 +221,7 @@ def search(
     trainings = train_sample(survivors, known, query, modelling, facts)
     certificate = None
     if query.confidence is not None and survivors:
-        trainings, certificate = settle(survivors, trainings, query, modelling, facts)
+        trainings, certificate = settle(survivors, _together(trainings, known), query, modelling, facts)
     if any(training.accuracy is not None for training in trainings):
         candidates, _ = apply_accuracy_limits(assess(survivors, trainings, modelling.model), query, ignore)
         if query.goal is not None:
@@ -228,9 +229,9 @@ def search(
             trainings += verify(trained if query.confidence is not None and trained else candidates, query, facts)
         if query.pareto:
             trainings += verify_front(candidates, trainings, query, modelling, facts)
-        candidates = assess(survivors, trainings, modelling.model)
-    else:
-        candidates = []
+    trainings = _together(trainings, known)
+    succeeded = any(training.accuracy is not None for training in trainings)
+    candidates = assess(survivors, trainings, modelling.model) if succeeded else []
     answer = recall(shapes, query, candidates, facts, notify, verified=True)
     return replace(answer, trainings=tuple(trainings), certificate=certificate)
 
@@ -327,14 +328,11 @@ def train_sample(
 ) -> list[Training]:
     """Step 5, first half: train the shapes that the sampler chooses, as many as the strategy allows.
 
-    Returns:
-        The trainings of these shapes in the order of asking, and then those others that were known before.
-
     Raises:
         PluginError: the strategy or the sampler breaks the rules of its kind.
     """
     if not shapes:
-        return list(known)
+        return []
     shapes = tuple(sorted(shapes, key=by_width_then_depth))
     budget = rules.budget(modelling.strategy, len(shapes))
     asked: set[Shape] = set()
@@ -348,7 +346,7 @@ def train_sample(
         trainings += facts.train(batch)
     if not trainings and not known:
         raise PluginError(f"{label(modelling.sampler)} chose none of {len(shapes)} shapes to train")
-    return _together(trainings, known)
+    return trainings
 
 
 def _together(trainings: Sequence[Training], known: Sequence[Training]) -> list[Training]:

@@ -68,15 +68,14 @@ def test_what_verification_trains_starts_from_smaller_weights_and_takes_fewer_ep
     again = tune(**search, transfer="1/2")
     assert again.new_trainings == 0
     assert again.to_dict() == {**printed, "cost": {**printed["cost"], "new_trainings": 0}}
-    scratch = tune(**search)
-    assert scratch.new_trainings == 1, "what started from other weights is no training from scratch"
-    assert scratch.transferred is None
-    assert ask("shape-dnn-study", goal="size", plugin="larger.py").shapes
-
     shown = shape_dnn(*FLAGS, "--plugin", "larger.py", "--model", "larger", "--transfer", "0.5")
     assert (
         "one shape was trained from the weights of a smaller one; one that was also trained from scratch" in shown.out
     )
+    scratch = tune(**search)
+    assert scratch.new_trainings == 1, "what started from other weights is no training from scratch"
+    assert scratch.transferred is None
+    assert ask("shape-dnn-study", goal="size", plugin="larger.py").shapes
 
 
 def test_a_shape_that_no_other_can_grow_into_is_trained_from_scratch() -> None:
