@@ -126,7 +126,8 @@ def test_the_front_of_any_two_metrics_is_that_of_ask(page: Any, study: Path) -> 
         assert question["pareto"] == f"{x},{y}"
         expected = {str(shape) for shape in ask(study, **question).shapes}
         assert set(re.findall(r"\([^)]*\)", page.text_content("#front-shapes"))) == expected
-        page.wait_for_function("document.querySelectorAll('#front svg').length === 1")
+        page.locator("#front svg").wait_for()
+        assert page.locator("#front svg").count() == 1
 
 
 @in_a_browser
@@ -151,7 +152,7 @@ def test_everything_can_be_done_with_the_keyboard(page: Any) -> None:
     assert "--max-size" not in page.text_content("#command")
     page.focus("#copy")
     page.keyboard.press("Enter")
-    page.wait_for_function("['Copied', 'Selected'].includes(document.getElementById('copy').textContent)")
+    page.locator("#copy", has_text=re.compile("^(Copied|Selected)$")).wait_for()
 
 
 @in_a_browser
