@@ -1,8 +1,8 @@
 """What is lost when a search is killed: at every one of its events, and at random moments.
 
-``python benchmarks/crashes.py [--kills 100]`` kills a small real search with SIGKILL again and again, its driver or one
-of its workers, and starts it anew. It counts the facts that were lost or made twice and the study files that could not
-be read, and compares the answer with that of a search that nobody disturbed.
+``python benchmarks/crashes.py [--kills 100]`` kills a small real search with SIGKILL again and again, its driver, one
+of its workers, or the server that they are copied from, and starts it anew. It counts the facts that were lost or made
+twice and the study files that could not be read, and compares the answer with that of a search that nobody disturbed.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def kill_at_events(directory: Path, most: int) -> tuple[Tally, list[Any]]:
 
 
 def kill_at_random(directory: Path, kills: int, seed: int, longest: float = 10.0) -> tuple[Tally, list[list[Any]]]:
-    """Kill the driver or one of its workers at random moments; return the tally and the answers of all searches."""
+    """Kill the driver, a worker or the server of the workers at random moments; return the tally and all answers."""
     generator, tally = random.Random(seed), Tally()
     answers: list[list[Any]] = []
     while tally.kills < kills:
@@ -137,8 +137,9 @@ def kill_at_random(directory: Path, kills: int, seed: int, longest: float = 10.0
         if running.poll() is None:
             victim = running.pid
             with contextlib.suppress(psutil.Error, IndexError):
-                if generator.random() < 1 / 3:
-                    victim = generator.choice(psutil.Process(running.pid).children()).pid
+                kind = generator.choice(["driver", "driver", "worker", "worker", "worker", "server"])
+                if kind != "driver":
+                    victim = generator.choice(_workers_and_server(running.pid)[kind == "server"]).pid
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
                 tally.kills += victim != running.pid
@@ -157,6 +158,12 @@ def kill_at_random(directory: Path, kills: int, seed: int, longest: float = 10.0
     return tally, answers
 
 
+def _workers_and_server(driver: int) -> tuple[list[psutil.Process], list[psutil.Process]]:
+    """Return the workers of a search, and the process that they are copied from, by which alone they are known."""
+    servers = [each for each in psutil.Process(driver).children() if "multiprocessing.forkserver" in each.cmdline()[-1]]
+    return [worker for server in servers for worker in server.children()], servers
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -170,7 +177,7 @@ def main() -> None:
         print(f"driver killed at every event, {tally}; answer unchanged: {answer == undisturbed}", flush=True)
         tally, answers = kill_at_random(directory / "random", arguments.kills, seed=0)
         same = sum(answer == undisturbed for answer in answers)
-        print(f"driver or worker killed at random, {tally}; answers unchanged: {same} of {len(answers)}")
+        print(f"driver, worker or server killed at random, {tally}; answers unchanged: {same} of {len(answers)}")
 
 
 if __name__ == "__main__":

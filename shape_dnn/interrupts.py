@@ -67,3 +67,16 @@ def postponed(note: Callable[[], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if arrived:
         raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def blocked() -> Iterator[None]:
+    """Keep interrupts waiting, and from every process that is started meanwhile, for as long as it lives."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -11,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from worker_tasks import Die, Obedient, Sleep, Square, Where
+from worker_tasks import Die, Environment, Imported, Obedient, Sleep, Square, Where, deaf, describe_process
 
 from shape_dnn import Task, TrainingError
+from shape_dnn.builtin.executors import forking
 from shape_dnn.builtin.executors.local import Local
 from shape_dnn.errors import ProcessDiedError
 
@@ -96,34 +99,157 @@ def test_closing_ends_the_workers_even_those_at_work() -> None:
         os.kill(pid, 0)
 
 
+@pytest.fixture
+def light_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have new workers copied from another server than that of the other tests, which imports nothing."""
+    monkeypatch.setattr(forking, "IMPORTED", [])
+    monkeypatch.setattr(forking, "_server", forking._new_server())
+
+
+def result_of(task: Task) -> object:
+    """Run a task in a new worker."""
+    executor = Local()
+    try:
+        (outcome,) = executor.run([task], 1, always)
+    finally:
+        executor.close()
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.result
+
+
+def test_workers_have_torch_when_they_start() -> None:
+    assert {"torch", "shape_dnn.training.run", "shape_dnn.measuring.task"} <= result_of(Imported())  # type: ignore[operator]
+
+
+@pytest.mark.usefixtures("light_server")
+def test_a_worker_has_the_environment_that_the_driver_has_when_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("SOON_GONE", "here")
+    for value in ("first", "second"):
+        monkeypatch.setenv("CHANGING", value)
+        before = dict(os.environ)
+        assert result_of(Environment()) == {**before, "OMP_NUM_THREADS": "1"}
+        assert dict(os.environ) == before
+        monkeypatch.delenv("SOON_GONE", raising=False)
+
+
+@pytest.mark.usefixtures("light_server")
+def test_a_killed_server_is_replaced(executor: Local) -> None:
+    (first,) = executor.run([Where()], 1, always)
+    for _ in range(2):
+        os.kill(forking._server._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        (again,) = executor.run([Where()], 1, always)
+        assert again.result == first.result, "workers go on without it"
+        assert result_of(Square(3)) == 9
+
+
+@pytest.mark.usefixtures("light_server")
+def test_closing_ends_a_worker_at_work_whose_server_was_killed(executor: Local) -> None:
+    next(executor.run([Sleep(1000), Square(1)], 2, always))
+    (worker,) = executor._busy
+    process = worker.process.pid
+    assert process is not None
+    os.kill(forking._server._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    worker.process.join()  # which is over as soon as nobody is left to tell whether the worker is
+    executor.close()
+    assert end({process})
+
+
+def test_a_server_that_is_killed_while_it_starts_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forking, "IMPORTED", ["worker_of_the_dead"])
+    Path("worker_of_the_dead.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    monkeypatch.syspath_prepend(Path.cwd())
+    monkeypatch.setattr(forking, "_server", forking._new_server())
+    monkeypatch.setattr(forking, "IMPORTED", [])
+    assert result_of(Square(3)) == 9
+
+
+@pytest.mark.usefixtures("light_server")
+def test_neither_workers_nor_their_server_hear_interrupts(executor: Local) -> None:
+    (outcome,) = executor.run([Where()], 1, always)
+    assert deaf(outcome.result[0])  # type: ignore[index]
+    assert deaf(forking._server._forkserver_pid)  # type: ignore[attr-defined]
+    assert not deaf() or signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("light_server")
+def test_a_program_s_own_forkserver_is_left_alone(executor: Local) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["colorsys"])
+    list(executor.run([Square(1)], 1, always))
+    ours, theirs = context.Pipe()
+    process = context.Process(target=describe_process, args=(theirs,))
+    process.start()
+    modules, hears_nothing, safe_path = ours.recv()
+    process.join()
+    assert "colorsys" in modules
+    assert "torch" not in modules
+    assert hears_nothing == deaf()
+    assert safe_path == os.environ.get("PYTHONSAFEPATH")
+
+
+FAKE = """
+import sys
+sys.path[:0] = [{tests!r}, {root!r}, "elsewhere"]
+from worker_tasks import Imported
+from shape_dnn.builtin.executors.local import Local
+
+if __name__ == "__main__":
+    executor = Local()
+    (outcome,) = executor.run([Imported("torch")], 1, lambda *_: True)
+    executor.close()
+    print(outcome.result)
+"""
+
+
+@pytest.mark.parametrize("flags", [[], ["-E"]])
+def test_workers_import_from_where_their_driver_does(flags: list[str]) -> None:
+    tests = Path(__file__).parent
+    Path("driver.py").write_text(FAKE.format(tests=str(tests), root=str(tests.parent)))
+    Path("elsewhere").mkdir()
+    Path("elsewhere/torch.py").touch()
+    ran = subprocess.run([sys.executable, *flags, "driver.py"], capture_output=True, text=True, check=False)
+    assert Path(ran.stdout.strip()).parts[-2:] == ("elsewhere", "torch.py"), ran.stderr
+
+
 DRIVER = """
 import sys
 sys.path.insert(0, {tests!r})
 from worker_tasks import Obedient
+from shape_dnn.builtin.executors import forking
 from shape_dnn.builtin.executors.local import Local
 
 if __name__ == "__main__":
     executor = Local()
     def tell(task, rounds):
         if rounds == 0:
-            print(*[worker.process.pid for worker in executor._busy], flush=True)
+            print(forking._server._forkserver_pid, *[worker.process.pid for worker in executor._busy], flush=True)
         return True
     list(executor.run([Obedient()], 1, tell))
 """
 
 
-def test_workers_end_when_their_driver_is_killed() -> None:
+def test_workers_and_their_server_end_when_their_driver_is_killed() -> None:
     Path("driver.py").write_text(DRIVER.format(tests=str(Path(__file__).parent)))
     with subprocess.Popen([sys.executable, "driver.py"], stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout is not None
-        worker = int(driver.stdout.readline())
+        left = {int(process) for process in driver.stdout.readline().split()}
+        assert len(left) == 2
         driver.kill()
-    for _ in range(100):
-        try:
-            os.kill(worker, 0)
-        except ProcessLookupError:
-            return
-        if "Z" in Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2][:3]:
-            return
-        time.sleep(0.1)
-    pytest.fail("the worker outlived its driver by ten seconds")
+    assert end(left)
+
+
+def end(processes: set[int]) -> bool:
+    """Tell whether all end, within a minute."""
+    deadline = time.monotonic() + 60
+    while any(map(is_alive, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not any(map(is_alive, processes))
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2][:3]
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 from shape_dnn import Task
 
@@ -64,3 +68,31 @@ class Sleep(Task):
 class Where(Task):
     def run(self, report: Callable[[object], bool]) -> tuple[int, str]:
         return os.getpid(), os.environ["OMP_NUM_THREADS"]
+
+
+@dataclass(frozen=True)
+class Environment(Task):
+    def run(self, report: Callable[[object], bool]) -> dict[str, str]:
+        return dict(os.environ)
+
+
+@dataclass(frozen=True)
+class Imported(Task):
+    """Tell which modules are there already, or with a name, where one comes from."""
+
+    name: str = ""
+
+    def run(self, report: Callable[[object], bool]) -> object:
+        return importlib.import_module(self.name).__file__ if self.name else set(sys.modules)
+
+
+def deaf(process: int | str = "self") -> bool:
+    """Tell whether a process does not hear interrupts."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigBlk", "SigIgn"))]
+    return any(mask >> (signal.SIGINT - 1) & 1 for mask in masks)
+
+
+def describe_process(connection: Connection) -> None:
+    """Tell which modules a process of Python's own forkserver has, whether it hears interrupts, and its parent."""
+    connection.send((set(sys.modules), deaf(), os.environ.get("PYTHONSAFEPATH")))

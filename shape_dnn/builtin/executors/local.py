@@ -6,15 +6,17 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from multiprocessing.process import BaseProcess
 
-from shape_dnn import devices
-from shape_dnn.errors import ProcessDiedError, UnavailableError
+from shape_dnn import devices, interrupts
+from shape_dnn.errors import ProcessDiedError, UnavailableError, describe
 from shape_dnn.kinds import Executor
 from shape_dnn.work import Outcome, Task, sendable
 
@@ -23,7 +25,7 @@ POLL = 1.0
 
 
 class Local(Executor):
-    """A pool of spawned processes, one task at a time each. A process that dies takes only its own task with it.
+    """A pool of processes, one task at a time each. A process that dies takes only its own task with it.
 
     Args:
         threads: of each worker; by default one, with as many workers as cores.
@@ -91,11 +93,12 @@ class _Worker:
     """The driver's end of a worker process."""
 
     def __init__(self, threads: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_serve, args=(theirs, threads), daemon=True)
-        with _interrupts_blocked():  # which the process inherits, until it ignores them
+        self.connection, theirs = multiprocessing.Pipe()
+        self.process = _process_type()(target=_serve, args=(theirs, threads), daemon=True)
+        try:
             self.process.start()
+        except (EOFError, OSError) as error:
+            raise UnavailableError(f"a worker process could not start: {describe(error)}") from None
         # Only the worker may hold its end, so that its death is seen here as the end of the connection.
         theirs.close()
         self.alive = True
@@ -154,9 +157,29 @@ class _Worker:
     def kill(self) -> None:
         """End the process at once."""
         self.alive = False
-        self.process.kill()
+        if self.process.is_alive():  # otherwise its number may be another's by now
+            self.process.kill()
         self.process.join()
+        self.process.close()  # by which it ends also where nobody is left to tell whether it is alive
         self.connection.close()
+
+
+def _process_type() -> type[BaseProcess]:
+    """Return a process that starts at once where that is possible, and otherwise one that imports torch itself."""
+    if sys.platform == "linux" and not sys.flags.ignore_environment:
+        from shape_dnn.builtin.executors.forking import ForkedProcess
+
+        return ForkedProcess
+    return SpawnedProcess
+
+
+class SpawnedProcess(SpawnProcess):
+    """A process that imports everything itself."""
+
+    def start(self) -> None:
+        """Start it."""
+        with interrupts.blocked():  # which it inherits, until it ignores them
+            super().start()
 
 
 def _serve(connection: Connection, threads: int) -> None:
@@ -177,18 +200,6 @@ def _serve(connection: Connection, threads: int) -> None:
             except Exception as error:  # noqa: BLE001 - whatever a plugin raises is an outcome
                 message = ("error", sendable(error))
             connection.send(message)
-
-
-@contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:
