@@ -438,8 +438,18 @@ class Assembly:
             device=self.device,
             batch_size=settings.batch_size,
             seed=settings.seed,
+            threads=self._threads,
             plugin_files=self.registry.files,
         )
+
+    @property
+    def _threads(self) -> int:
+        """How many threads the executor gives a training."""
+        threads = self.executor.instance.threads
+        if not isinstance(threads, int) or threads < 1:
+            name = f"executor {self.settings.executor!r} of {self.executor.source}"
+            raise PluginError(f"{name} has threads {threads!r}, not a whole number from 1")
+        return threads
 
     @property
     def seeds(self) -> range:

@@ -387,6 +387,9 @@ class Executor(ABC):
 
     elsewhere: ClassVar[bool] = False
     """Whether tasks run on other machines, so that this one says nothing about the device that is measured."""
+    threads: int = 1
+    """Threads of each training on a processor, which are part of what determines its accuracy. The training itself sees
+    to it that it has so many; how many run at once has to suit."""
 
     def device(self, wanted: str) -> str:
         """Return where networks run, as torch writes it there.

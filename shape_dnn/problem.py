@@ -40,6 +40,7 @@ class Problem:
         device: where they are trained and measured, as torch writes it.
         batch_size: images in a measured forward pass.
         seed: of trainings and of the validation split.
+        threads: of each training on a processor.
         plugin_files: files that declare plugins.
         donor: the shape whose weights trainings start from; None for random weights.
     """
@@ -53,6 +54,7 @@ class Problem:
     device: str
     batch_size: int
     seed: int
+    threads: int = 1
     plugin_files: tuple[Path, ...] = ()
     donor: Shape | None = None
 
@@ -144,6 +146,7 @@ class Problem:
             "protocol": self.protocol,
             "validation_fraction": self.dataset.instance.validation_fraction,
             "seed": self.seed,
+            **({} if self.threads == 1 else {"threads": self.threads}),  # one went without saying in former studies
             **({} if self.donor is None else {"donor": [self.donor.depth, str(self.donor.width)]}),
         }
 

@@ -562,6 +562,7 @@ class Study(Memory):
             problem.seed,
             problem.protocol,
             self.donor,
+            problem.threads,
         )
 
     def _needs_of(self, shape: Shape) -> Needs:

@@ -80,9 +80,6 @@ from shape_dnn import Executor, Outcome, Plugin, hookimpl
 
 class Here(Executor):
     def run(self, tasks, workers, report):
-        import torch
-
-        torch.set_num_threads(1)
         for task in tasks:
             yield Outcome(task, task.run(lambda progress: report(task, progress)))
 

@@ -12,11 +12,13 @@ import torch
 from safetensors.torch import load_file
 
 from shape_dnn import LabelledImages, Recipe, Shape, TrainingError, images
+from shape_dnn.assembly import Assembly
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.datasets.digits import Digits
-from shape_dnn.errors import MemoryShortageError
+from shape_dnn.errors import MemoryShortageError, PluginError
 from shape_dnn.plugins import Choice
 from shape_dnn.recipes import IMAGENET32_PAPER, WRN_PAPER
+from shape_dnn.settings import Settings
 from shape_dnn.splits import Part
 from shape_dnn.training.batches import Batches, augment
 from shape_dnn.training.run import learning_rate
@@ -72,6 +74,42 @@ def test_a_training_learns_and_keeps_the_weights_of_its_best_epoch() -> None:
     assert training.curve[-1].loss < training.curve[0].loss
     assert training.reason == ""
     assert "classifier.weight" in load_file("weights/a.safetensors")
+
+
+def test_a_training_sees_to_its_own_number_of_threads() -> None:
+    seen: set[int] = set()
+    before = torch.get_num_threads()
+    task(threads=2).run(lambda _: seen.add(torch.get_num_threads()) or True)
+    assert seen == {2}
+    assert torch.get_num_threads() == before
+
+
+def test_a_process_trains_or_tests_one_network_at_a_time() -> None:
+    """Two would draw from the same random numbers."""
+    others = task(), EvaluationTask(setup(), Path("weights/a.safetensors"))
+    refused = []
+
+    def start_another(_: object) -> bool:
+        for other in others:
+            with pytest.raises(PluginError, match="an executor must run one task at a time in each process"):
+                other.run(go_on)
+            refused.append(other)
+        return True
+
+    alone, among_others = task().run(go_on), task().run(start_another)
+    assert all(other in refused for other in others)
+    assert among_others.curve == alone.curve
+    assert [task().run(go_on).accuracy, others[1].run(go_on) > 0] == [alone.accuracy, True]
+
+
+def test_threads_determine_an_accuracy() -> None:
+    def identity(*options: str) -> dict[str, object]:
+        return Assembly(Settings.create({"device": "cpu", "option": list(options)})).problem.training_identity
+
+    one, two = identity(), identity("executor.threads=2")
+    assert identity("executor.threads=1") == one
+    assert "threads" not in one, "so that the facts of former studies keep their names"
+    assert two == {**one, "threads": 2}
 
 
 def test_the_same_seed_gives_the_same_curve_bit_for_bit_and_another_one_does_not() -> None:

@@ -51,6 +51,7 @@ class Setup:
         seed: of weights, order of images, augmentation, and of the validation split.
         protocol: on which images an epoch is judged.
         donor: the network that it grows from; None to start from random weights.
+        threads: of operators on the processor.
     """
 
     architecture: Choice
@@ -64,6 +65,7 @@ class Setup:
     seed: int
     protocol: Protocol
     donor: Donor | None = None
+    threads: int = 1
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from shape_dnn import devices, durable, images, rules
 from shape_dnn.checkpoints import Checkpoint, write_tensors
-from shape_dnn.errors import MemoryShortageError, describe
+from shape_dnn.errors import MemoryShortageError, PluginError, describe
+from shape_dnn.measuring.forward_pass import threads
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape
 from shape_dnn.splits import Part
@@ -73,13 +76,15 @@ class TrainingTask(Task):
             TrainingError: the loss is not finite, or the code of the architecture failed.
             MemoryShortageError: the memory does not suffice.
             StudyError: the weights or a checkpoint cannot be written.
+            PluginError: another training runs in this process.
         """
         import torch
 
         torch.set_flush_denormal(True)  # numbers too small to matter slow a processor down
         shortage = ""
         try:
-            return self._train(report)
+            with _alone(self.setup.threads):
+                return self._train(report)
         except Exception as error:
             if not devices.is_out_of_memory(error):
                 raise
@@ -148,7 +153,14 @@ class EvaluationTask(Task):
         """Return the accuracy on the test set in percent.
 
         It is computed in float32, as users do with the weights, whatever they were trained in.
+
+        Raises:
+            PluginError: a training runs in this process.
         """
+        with _alone(self.setup.threads):
+            return self._evaluate(report)
+
+    def _evaluate(self, report: Callable[[object], bool]) -> float:
         import torch
         from safetensors.torch import load_file
 
@@ -165,3 +177,25 @@ class EvaluationTask(Task):
         forward = partial(rules.blame_network, architecture, rules.FORWARD, setup.shape)
         run = Run(network, dataclasses.replace(setup.recipe, precision="float32"), device, forward)
         return run.accuracy(Batches(Part.of_all(test), device, like=Batches(train, device)), Pulse(report))
+
+
+_process = threading.Lock()
+
+
+@contextmanager
+def _alone(number: int) -> Iterator[None]:
+    """Have the process to oneself, with a number of threads for operators on the processor.
+
+    Raises:
+        PluginError: something else has it. They would draw from the same random numbers.
+    """
+    if not _process.acquire(blocking=False):
+        raise PluginError(
+            "a training was started in a process where another one runs; an executor must run one task at a time in "
+            "each process, since torch's random numbers and threads belong to the process"
+        )
+    try:
+        with threads(number):
+            yield
+    finally:
+        _process.release()
