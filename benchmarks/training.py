@@ -178,11 +178,12 @@ def most_memory(own: Setup) -> float:
 
 def prepared(executor: Local, own: Setup) -> tuple[Preparation, Setup]:
     """Let a worker find out precision and memory."""
-    (outcome,) = executor.run([PreparingTask((own,))], 1, lambda *_: True)
+    (outcome,) = executor.run([PreparingTask((own,), own)], 1, lambda *_: True)
     if outcome.error is not None:
         raise outcome.error
     assert isinstance(outcome.result, Preparation)
-    return outcome.result, replace(own, recipe=replace(own.recipe, precision=outcome.result.precision))
+    assert outcome.result.decision is not None
+    return outcome.result, replace(own, recipe=replace(own.recipe, precision=outcome.result.decision.precision))
 
 
 def rates(device: str, rounds: int, batch_size: int, limit: int) -> None:
@@ -211,7 +212,7 @@ def rates(device: str, rounds: int, batch_size: int, limit: int) -> None:
         scaling = statistics.median(each[2] / each[1] for each in measured)
         memory, slow_memory = alone(most_memory, own), alone(plain, (own, 0))[2]
         print(f"{shape!s:<10}{base:>9.0f}{one:>9.0f}{many:>9.0f}{base / cores:>12.0f}{many / cores:>10.0f}"
-              f"{ratio:>7.2f}x{scaling:>8.2f}x{found.precision:>11}{memory / 1e6:>11.0f}"
+              f"{ratio:>7.2f}x{scaling:>8.2f}x{own.recipe.precision:>11}{memory / 1e6:>11.0f}"
               f"{found.needs[shape].memory / 1e6:>10.0f}{slow_memory / 1e6:>10.0f}", flush=True)  # fmt: skip
 
 
@@ -271,7 +272,7 @@ class Instant(Executor):
         """Report some epochs of each training, and its result."""
         for each in tasks:
             if isinstance(each, PreparingTask):
-                yield Outcome(each, Preparation("float32", None, {own.shape: Needs() for own in each.setups}))
+                yield Outcome(each, Preparation(None, {own.shape: Needs() for own in each.setups}))
             elif isinstance(each, TrainingTask):
                 curve = tuple(Epoch(i, 1.0, 50.0 + i) for i in range(1, each.setup.recipe.epochs + 1))
                 for epoch in curve:

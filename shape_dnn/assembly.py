@@ -438,6 +438,7 @@ class Assembly:
             device=self.device,
             batch_size=settings.batch_size,
             seed=settings.seed,
+            largest=self.shapes[-1],  # they are sorted by width and then depth
             threads=self._threads,
             plugin_files=self.registry.files,
         )

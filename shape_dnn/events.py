@@ -88,12 +88,12 @@ class TrainingsPlanned(Event):
 class TrainingsPrepared(Event):
     """What the missing trainings of a batch take was found out.
 
-    They compute in ``precision``; if that was tried now, bfloat16 was ``speedup`` times as fast as float32. None needs
-    more than ``memory`` bytes of its device.
+    They compute in ``precision``; if that was decided now, ``reason`` says so and why, and otherwise it is empty. None
+    needs more than ``memory`` bytes of its device.
     """
 
     precision: str
-    speedup: float | None
+    reason: str
     memory: int
 
 

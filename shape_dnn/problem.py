@@ -40,6 +40,7 @@ class Problem:
         device: where they are trained and measured, as torch writes it.
         batch_size: images in a measured forward pass.
         seed: of trainings and of the validation split.
+        largest: the widest and deepest shape of the space, which stands for all where the precision is decided.
         threads: of each training on a processor.
         plugin_files: files that declare plugins.
         donor: the shape whose weights trainings start from; None for random weights.
@@ -54,6 +55,7 @@ class Problem:
     device: str
     batch_size: int
     seed: int
+    largest: Shape
     threads: int = 1
     plugin_files: tuple[Path, ...] = ()
     donor: Shape | None = None

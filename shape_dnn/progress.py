@@ -127,11 +127,8 @@ class Progress:
                 yield f"test set read for {shape}: {accuracy:.2f} %"
 
     def _prepared(self, event: TrainingsPrepared) -> Iterator[str]:
-        if event.speedup is not None:
-            how = f"{event.speedup:.2f} times as fast as float32 here"
-            yield f"training in {event.precision}: bfloat16 was {how}"
-        elif self._verbose:
-            yield f"training in {event.precision}"
+        if event.reason or self._verbose:
+            yield f"training in {event.reason or event.precision}"
         if event.memory > 1.5 * self._memory or self._verbose:  # a little more is no news
             self._memory = max(self._memory, event.memory)
             yield f"a training needs at most {event.memory / 1e9:.2g} GB of memory"

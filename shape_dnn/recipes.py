@@ -50,8 +50,8 @@ class Recipe:
         flip: whether images are mirrored left to right at random.
         label_smoothing: probability mass taken from the right class and spread over all.
         precision: in which operators compute that gain from less of it; weights are always ``float32``. ``auto`` is
-            that of the trainings that a study has already, and for the first ones ``bfloat16`` where a trial shows that
-            it is faster there and learns as well.
+            that of the trainings that a study has already, and for the first ones ``bfloat16`` where the device has
+            instructions for it and the networks are of a kind that gains (:mod:`shape_dnn.training.precision`).
 
     Raises:
         ValueError: a part has a value that cannot be used; names it and what is accepted.

@@ -51,6 +51,7 @@ from shape_dnn.plugins import Loaded
 from shape_dnn.problem import Problem
 from shape_dnn.records import Epoch, Measurement, Training, Transferred
 from shape_dnn.shape import Shape
+from shape_dnn.training.precision import Decision
 from shape_dnn.training.preparing import Preparation, PreparingTask
 from shape_dnn.training.setup import Donor, Setup
 from shape_dnn.training.task import EvaluationTask, TrainingTask
@@ -92,6 +93,7 @@ class Study(Memory):
     _measured_now: set[tuple[str, Shape]] = field(default_factory=set, init=False)
     _elsewhere: dict[str, Mapping[str, object] | None] = field(default_factory=dict, init=False)
     _needs: dict[Shape, Needs] = field(default_factory=dict, init=False)
+    _reason: str = field(default="", init=False)
     _asked: set[Shape] = field(default_factory=set, init=False)
     _interrupted: bool = field(default=False, init=False)
 
@@ -362,19 +364,24 @@ class Study(Memory):
         if TRAININGS not in self.contexts:  # another seed may have been trained meanwhile
             self._settle(self.problem.going_on_from(self.store.trained()))
         missing = [shape for shape in shapes if shape not in self._needs]
-        if not missing and self.problem.recipe.precision != "auto":
+        if not missing:
             return True
         found = self._find_out({shape: self._setup(shape) for shape in missing})
         if found is None:
             return False
         self._needs |= found.needs
-        self._settle(self.problem.in_precision(found.precision))
+        if found.decision is not None:
+            self._settle(self.problem.in_precision(found.decision.precision))
+            self._reason = str(found.decision)
         memory = max((needs.memory for needs in found.needs.values()), default=0)
-        self.notify(TrainingsPrepared(found.precision, found.speedup, memory))
+        reason = "" if found.decision is None else self._reason
+        self.notify(TrainingsPrepared(self.problem.recipe.precision, reason, memory))
         return True
 
     def _find_out(self, setups: dict[Shape, Setup]) -> Preparation | None:
         """Run preparations until none ends its process; whatever shape did is left to its own training."""
+        decided = None
+        standing = self._setup(self.problem.largest) if self.problem.recipe.precision == "auto" else None
         looked_at: list[Shape] = []
 
         def watch(_task: Task, shape: object) -> bool:
@@ -382,22 +389,31 @@ class Study(Memory):
             return True
 
         while setups:
-            task = PreparingTask(tuple(setups.values()), secrets.token_hex(8), self._patience)
+            looked_at.clear()
+            task = PreparingTask(tuple(setups.values()), standing, secrets.token_hex(8), self._patience)
             outcomes = list(self._run([task], 1, watch))
             if not outcomes:
                 return None
             if outcomes[0].error is None:
-                return cast("Preparation", outcomes[0].result)
+                found = cast("Preparation", outcomes[0].result)
+                return Preparation(found.decision or decided, found.needs)
             if not isinstance(outcomes[0].error, ProcessDiedError):
                 raise outcomes[0].error
-            del setups[looked_at[-1] if looked_at else min(setups)]
-        return Preparation("float32" if self.problem.recipe.precision == "auto" else self.problem.recipe.precision)
+            if standing is not None and len(looked_at) <= 1:
+                setups.pop(standing.shape, None)
+                why = f"the work of {standing.shape} could not be counted ({outcomes[0].error})"
+                decided, standing = Decision("float32", why), None
+            else:
+                del setups[looked_at[-1] if looked_at else min(setups)]
+        return Preparation(decided)
 
     def _run_trainings(self, shapes: Sequence[Shape]) -> None:
         if not self._prepare_trainings(shapes):
             return
         known = self.trainings()
         provenance = self._provenance(self.executor, self.terminator)
+        if self._reason:
+            provenance["precision"] = self._reason
         self._tidy()
         # The longest first, so that none is left running alone at the end.
         tasks = sorted(map(self._task, shapes), key=lambda task: (-self._work(task.shape), task.shape))

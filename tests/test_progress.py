@@ -64,7 +64,7 @@ def test_the_time_left_of_a_batch_is_right_within_a_factor_of_two(workers: int) 
     finish = events[-1][0]
     left = TimeLeft(clock)
     left(TrainingsPlanned(tuple(SHAPES), 0, 0))
-    left(TrainingsPrepared("float32", None, 0))
+    left(TrainingsPrepared("float32", "", 0))
     assert left.seconds is None, "nothing was seen yet"
     checked = 0
     for when, event in events:

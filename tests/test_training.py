@@ -112,6 +112,14 @@ def test_threads_determine_an_accuracy() -> None:
     assert two == {**one, "threads": 2}
 
 
+@pytest.mark.parametrize("threads", [0, "many", None])
+def test_an_executor_without_a_number_of_threads_is_refused(threads: object) -> None:
+    parts = Assembly(Settings.create({"device": "cpu"}))
+    parts.executor.instance.threads = threads  # type: ignore[assignment]
+    with pytest.raises(PluginError, match=f"executor 'local' of .* has threads {threads!r}, not a whole number from 1"):
+        _ = parts.problem
+
+
 def test_the_same_seed_gives_the_same_curve_bit_for_bit_and_another_one_does_not() -> None:
     first, again, other = task().run(go_on), task().run(go_on), task(seed=1).run(go_on)
     assert first.curve == again.curve

@@ -86,10 +86,10 @@ class Imported(Task):
         return importlib.import_module(self.name).__file__ if self.name else set(sys.modules)
 
 
-def deaf(process: int | str = "self") -> bool:
-    """Tell whether a process does not hear interrupts."""
+def deaf(process: int | str = "self", how: tuple[str, ...] = ("SigBlk", "SigIgn")) -> bool:
+    """Tell whether a process does not hear interrupts, since it blocks or ignores them."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigBlk", "SigIgn"))]
+    masks = [int(line.split()[1], 16) for line in lines if line.startswith(how)]
     return any(mask >> (signal.SIGINT - 1) & 1 for mask in masks)
 
 

@@ -79,6 +79,25 @@ class Count(Trial):
         return rounds
 
 
+_process = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Alone(Task):
+    """Need the process for itself, as trainings do."""
+
+    attempt: str = ""
+
+    def run(self, report: Callable[[object], bool]) -> None:
+        """Fail if another one runs."""
+        if not _process.acquire(blocking=False):
+            raise RuntimeError("another task runs in this process")
+        try:
+            time.sleep(0.1)
+        finally:
+            _process.release()
+
+
 def _go_on(_task: Task, _report: object) -> bool:
     return True
 
@@ -125,6 +144,11 @@ class ExecutorContract(Contract):
         for number in (2, 3):
             (outcome,) = rules.run(executor, [Square(number)], None, _go_on)
             assert outcome.result == number**2
+
+    def test_runs_one_task_at_a_time_in_each_process(self, executor: Executor) -> None:
+        """Trainings share nothing, such as torch's random numbers."""
+        outcomes = list(executor.run([Alone(str(i)) for i in range(4)], 2, _go_on))
+        assert [outcome.error for outcome in outcomes] == [None] * 4
 
     def test_a_task_that_raises_leaves_the_others_alone(self, executor: Executor) -> None:
         """Its error is its outcome."""

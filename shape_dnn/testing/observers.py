@@ -34,7 +34,7 @@ EVENTS: tuple[events.Event, ...] = (
     events.MeasuringFinished("latency", {"ok": 1, "out of memory": 1}),
     events.Fitted("latency", 3, 4),
     events.TrainingsPlanned(GRID[:3], 1, 0),
-    events.TrainingsPrepared("bfloat16", 1.8, 400_000_000),
+    events.TrainingsPrepared("bfloat16", "bfloat16: the processor has avx512_bf16", 400_000_000),
     events.EpochFinished(SHAPE, Epoch(1, 2.0, 50.0), 2),
     events.TrainingFinished(Training(SHAPE, accuracy(SHAPE), "", (Epoch(1, 2.0, 50.0),), 1.0), 1, 2),
     events.TrainingFinished(Training(GRID[1], None, "the loss became nan"), 2, 2),

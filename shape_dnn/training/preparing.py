@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from shape_dnn import devices, images
-from shape_dnn.recipes import PRECISIONS, Precision
 from shape_dnn.shape import Shape
+from shape_dnn.training import precision
+from shape_dnn.training.precision import Decision
 from shape_dnn.training.setup import Setup
 from shape_dnn.work import Needs, Task
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from shape_dnn.recipes import Recipe
-    from shape_dnn.training.batches import Batches
-
-WORTH_WHILE = 1.1
-"""How much faster steps must be in bfloat16 for it to be used."""
-AS_GOOD = 0.1
-"""By which part the training loss in bfloat16 may exceed that in float32, of which chance alone makes a half."""
-TRIAL_SECONDS = 3.0
-"""After which a trial ends, unless it has not seen enough."""
-LEAST_STEPS, MOST_STEPS = 6, 40
-"""Steps of a trial in each precision, the first of which is not timed."""
 CUDA_CONTEXT = 700_000_000
 """Bytes of a GPU that a process takes for the code of its kernels, by what is known of current drivers."""
 SCRATCH = 1.15
@@ -42,13 +24,11 @@ class Preparation:
     """What was found out.
 
     Attributes:
-        precision: in which operators compute that gain from less of it.
-        speedup: how much faster steps were in bfloat16 than in float32; None if that was not tried.
+        decision: the precision to compute in; None if that was not asked.
         needs: what the training of each shape takes.
     """
 
-    precision: Precision
-    speedup: float | None = None
+    decision: Decision | None = None
     needs: Mapping[Shape, Needs] = field(default_factory=dict)
 
 
@@ -58,17 +38,19 @@ class PreparingTask(Task):
 
     Attributes:
         setups: what is to be trained.
+        standing: what stands for all of the search where the precision is to be decided; None where it is definite.
         attempt: tells this task from others.
         patience: seconds without a sign of life after which it is given up.
     """
 
     setups: tuple[Setup, ...]
+    standing: Setup | None = None
     attempt: str = ""
     patience: float | None = None
 
     @property
     def needs(self) -> Needs:
-        """A device of the kind that trains; other work on it slows both precisions down alike."""
+        """A device of the kind that trains."""
         return Needs(self.setups[0].device)
 
     @property
@@ -77,93 +59,18 @@ class PreparingTask(Task):
         return tuple(dict.fromkeys(path for setup in self.setups for path in setup.files))
 
     def run(self, report: Callable[[object], bool]) -> Preparation:
-        """Estimate memory, and try precisions unless the recipe names one; report each shape before looking at it."""
+        """Decide on the precision, and estimate memory; report each shape before looking at it."""
+        decision = None
+        if self.standing is not None:
+            report(self.standing.shape)
+            decision = precision.decide(self.standing)
         needs: dict[Shape, Needs] = {}
         free = max(1, devices.free_memory(self.setups[0].device))
         for setup in self.setups:
             report(setup.shape)
             memory = peak_memory(setup)
             needs[setup.shape] = Needs(setup.device, memory, memory / free)
-        chosen = self.setups[0].recipe.precision
-        if chosen != "auto":
-            return Preparation(chosen, None, needs)
-        # Small networks gain less than large ones, and it is the time of those that counts.
-        for setup in sorted(self.setups, key=lambda setup: needs[setup.shape].memory, reverse=True):
-            report(setup.shape)
-            try:
-                trial = Trial.run(setup, lambda: report(None))
-            except Exception:  # noqa: BLE001, S112 - what is wrong with the network shows when it is trained
-                continue
-            finally:
-                devices.release_memory(setup.device)
-            return Preparation(trial.precision, trial.speedup, needs)
-        return Preparation("float32", None, needs)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What a few steps with the same weights and batches showed.
-
-    Attributes:
-        seconds: median of a step in float32 and in bfloat16.
-        losses: mean over the later half of the steps in float32 and in bfloat16.
-    """
-
-    seconds: tuple[float, float]
-    losses: tuple[float, float]
-
-    @property
-    def speedup(self) -> float:
-        """How much faster steps were in bfloat16."""
-        return self.seconds[0] / self.seconds[1]
-
-    @property
-    def precision(self) -> Precision:
-        """The one to train in."""
-        learns = math.isfinite(self.losses[1]) and self.losses[1] <= self.losses[0] * (1 + AS_GOOD)
-        return "bfloat16" if learns and self.speedup >= WORTH_WHILE else "float32"
-
-    @classmethod
-    def run(cls, setup: Setup, alive: Callable[[], object]) -> Trial:
-        """Train one shape in both precisions, in turns, so that other work on the machine slows both down alike."""
-        import torch
-
-        from shape_dnn.training.batches import Batches
-        from shape_dnn.training.run import learning_rate
-        from shape_dnn.training.step import Step
-
-        device = torch.device(setup.device)
-        steps = []
-        for precision in PRECISIONS:
-            torch.manual_seed(setup.seed)
-            network = setup.build().to(device).to(memory_format=torch.channels_last).train()
-            steps.append(Step(network, dataclasses.replace(setup.recipe, precision=precision)))
-        train = Batches(setup.split()[0], device)
-        times: tuple[list[float], list[float]] = ([], [])
-        losses: tuple[list[float], list[float]] = ([], [])
-        torch.set_flush_denormal(True)
-        try:
-            began = time.perf_counter()
-            for i, (batch, labels) in enumerate(_endless(train, setup.recipe)):
-                rate = learning_rate(setup.recipe, min(0.99, i / MOST_STEPS) / setup.recipe.epochs)
-                for which, step in enumerate(steps):
-                    start = time.perf_counter()
-                    losses[which].append(float(step(batch, labels, rate)))  # which waits for the device
-                    times[which].append(time.perf_counter() - start)
-                alive()
-                enough = i + 1 >= LEAST_STEPS and time.perf_counter() - began > TRIAL_SECONDS
-                if enough or i + 1 >= MOST_STEPS:
-                    break
-        finally:
-            torch.set_flush_denormal(False)
-        middles = [statistics.median(own[1:]) for own in times]
-        later = [statistics.fmean(own[len(own) // 2 :]) for own in losses]
-        return cls((middles[0], middles[1]), (later[0], later[1]))
-
-
-def _endless(train: Batches, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
-    while True:
-        yield from train.shuffled(min(recipe.batch_size, len(train)), recipe)
+        return Preparation(decision, needs)
 
 
 def peak_memory(setup: Setup) -> int:

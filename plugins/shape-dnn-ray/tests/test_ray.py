@@ -36,10 +36,7 @@ from shape_dnn_ray.mailbox import Message
 
 SEARCH: dict[str, Any] = {
     "depth": "10:17:6", "width": "1/4:3/4:1/4", "sampler": "interval", "epochs": 3, "device": "cpu",
-    "option": {
-        "recipe.precision": "float32",  # what is tried could come out differently in two studies
-        "dataset.limit": 300, "meter.seconds": 0.02,
-    },
+    "option": {"dataset.limit": 300, "meter.seconds": 0.02},
 }  # fmt: skip
 
 HERE = """
@@ -47,9 +44,6 @@ from shape_dnn import Executor, Outcome, Plugin, hookimpl
 
 class Here(Executor):
     def run(self, tasks, workers, report):
-        import torch
-
-        torch.set_num_threads(1)
         for task in tasks:
             yield Outcome(task, task.run(lambda progress: report(task, progress)))
 

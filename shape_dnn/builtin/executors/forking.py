@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from multiprocessing import popen_forkserver, reduction, spawn, util
+from multiprocessing import popen_forkserver, reduction, resource_tracker, spawn, util
 from multiprocessing.context import ForkServerProcess, set_spawning_popen
 from multiprocessing.forkserver import ForkServer, read_signed
 from multiprocessing.process import BaseProcess
@@ -100,6 +100,7 @@ _lock = threading.Lock()
 
 def _start_server() -> None:
     """Start the server unless it runs. It ends when this process, and all that it has made, have ended."""
+    resource_tracker.ensure_running()  # it would let interrupts through at the end of its own start
     path = os.pathsep.join(place for place in sys.path if os.pathsep not in place)  # to import what this process would
     with _lock, interrupts.blocked(), _environment(PYTHONPATH=path, **SURROUNDINGS):
         _server.ensure_running()

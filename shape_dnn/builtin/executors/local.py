@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import BaseProcess
@@ -178,6 +179,8 @@ class SpawnedProcess(SpawnProcess):
 
     def start(self) -> None:
         """Start it."""
+        if sys.platform != "win32":
+            resource_tracker.ensure_running()  # it would let interrupts through at the end of its own start
         with interrupts.blocked():  # which it inherits, until it ignores them
             super().start()
 
