@@ -40,7 +40,8 @@ SEEN = Path(DIRECTORY) / "seen"
 class Killer(Observer):
     def notify(self, event):
         seen = SEEN.read_text().splitlines() if SEEN.exists() else []
-        if repr(event) not in seen and len(seen) < MOST:
+        meant = not KINDS or type(event).__name__ in KINDS
+        if meant and repr(event) not in seen and len(seen) < MOST:
             with SEEN.open("a") as file:
                 file.write(repr(event) + "\\n")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -105,21 +106,26 @@ def start(study: Path, *more: str) -> subprocess.Popen[str]:
 
 
 def outcome(running: subprocess.Popen[str]) -> list[Any] | None:
-    """Wait for the end; return what of the answer does not depend on timings, or None if it was killed."""
+    """Wait for the end; return what of the answer counts, or None if it was killed."""
     with running:
         output, _ = running.communicate()
     if running.returncode == -signal.SIGKILL:
         return None
     assert running.returncode == 0, f"the search ended with {running.returncode}"
-    answer = json.loads(output)
+    return what_counts(json.loads(output))
+
+
+def what_counts(answer: dict[str, Any]) -> list[Any]:
+    """Return what of an answer does not depend on timings."""
     shapes = sorted((row["depth"], row["width"], row["accuracy"]) for row in answer["trained"])
     return [shapes, answer["best"]["depth"], answer["best"]["width"], answer["best"]["test_accuracy"]]
 
 
-def kill_at_events(directory: Path, most: int) -> tuple[Tally, list[Any]]:
-    """Kill the driver at each of its first ``most`` different events; return the tally and the answer."""
+def kill_at_events(directory: Path, most: int, kinds: tuple[str, ...] = ()) -> tuple[Tally, list[Any]]:
+    """Kill the driver at each of its first ``most`` different events, of some kinds or all; return tally and answer."""
     tally, study, plugin = Tally(), directory / "study", directory / "killer.py"
-    plugin.write_text(KILLER.replace("DIRECTORY", repr(str(directory))).replace("MOST", str(most)))
+    code = KILLER.replace("DIRECTORY", repr(str(directory))).replace("MOST", str(most)).replace("KINDS", repr(kinds))
+    plugin.write_text(code)
     while (answer := outcome(start(study, "--plugin", str(plugin), "--observer", "killer"))) is None:
         tally.look(study)
     tally.close(study)

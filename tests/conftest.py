@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 
 from shape_dnn.cli import main
+from shape_dnn.devices import cores
 from shape_dnn.testing.contract import tally
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads that wait for each other are slow where processors are shared
@@ -25,6 +26,12 @@ hypothesis.settings.load_profile("steady")
 def pytest_configure(config: pytest.Config) -> None:
     """Have the checks of contracts counted also where other processes run them."""
     tally(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run as many tests at once as this process may use cores, hyper-threads included."""
+    return cores()
 
 
 @pytest.fixture(autouse=True)

@@ -16,23 +16,43 @@ from shape_dnn_timm.stages import distribute
 
 
 class TestResNet(ArchitectureContract):
-    name, widths = "resnet", "1/16:9/4:1/16"
+    name, widths = "resnet", "1/16:9/4:9/16"
     depths, inputs = "14:27:12", ((3, 64, 64),)
 
 
-class TestResNetOfEveryDepth(ArchitectureContract):
-    name, depths, widths = "resnet", "14:210:3", "1/8:1/4:1/8"
+class TestResNetOfManyDepths(ArchitectureContract):
+    name, depths, widths = "resnet", "14:210:48", "1/8:1/4:1/8"
     inputs = ((1, 33, 40),)
 
 
 class TestResNetOfBasicBlocks(ArchitectureContract):
     name, options = "resnet", {"block": "basic"}
-    depths, widths, inputs = "10:41:2", "1/10:1:3/10", ((3, 64, 64), (1, 28, 28))
+    depths, widths, inputs = "10:41:10", "1/10:1:3/10", ((3, 64, 64), (1, 28, 28))
 
 
 class TestConvNeXt(ArchitectureContract):
-    name, depths, widths = "convnext", "4:39:2", "1/12:1:1/4"
+    name, depths, widths = "convnext", "4:39:11", "1/12:2/3:1/4"
     inputs = ((3, 64, 64), (1, 32, 40))
+
+
+@pytest.mark.nightly
+class TestResNetOfEveryWidth(TestResNet):
+    widths = "1/16:9/4:1/16"
+
+
+@pytest.mark.nightly
+class TestResNetOfEveryDepth(TestResNetOfManyDepths):
+    depths = "14:210:3"
+
+
+@pytest.mark.nightly
+class TestResNetOfEveryNumberOfBasicBlocks(TestResNetOfBasicBlocks):
+    depths = "10:41:2"
+
+
+@pytest.mark.nightly
+class TestConvNeXtOfEveryDepth(TestConvNeXt):
+    depths, widths = "4:39:2", "1/12:1:1/4"
 
 
 @pytest.mark.parametrize(
@@ -98,14 +118,14 @@ def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize(
     ("arch", "more"),
     [
-        ("resnet", {"depth": "10:13:2", "width": "1/8:3/8:1/8", "option": {"arch.block": "basic"}}),
-        ("convnext", {"depth": "4:6:1", "width": "1/12:3/12:1/12", "lr": 0.02}),
+        ("resnet", {"depth": "10:11:2", "width": "1/8:3/8:1/8", "option": {"arch.block": "basic"}}),
+        ("convnext", {"depth": "4:5:1", "width": "1/12:3/12:1/12", "lr": 0.02}),
     ],
 )
 def test_a_search_on_photographs(photographs: str, arch: str, more: dict[str, object]) -> None:
     options = {"dataset.size": 48, **more.pop("option", {})}  # type: ignore[dict-item]
     result = tune(
-        arch=arch, dataset="folder", data_dir=photographs, max_size="2MB", goal="accuracy", epochs=3, device="cpu",
+        arch=arch, dataset="folder", data_dir=photographs, max_size="2MB", goal="accuracy", epochs=2, device="cpu",
         option=options, **more,
     )  # fmt: skip
     assert result.verified
