@@ -121,12 +121,18 @@ def what_counts(answer: dict[str, Any]) -> list[Any]:
     return [shapes, answer["best"]["depth"], answer["best"]["width"], answer["best"]["test_accuracy"]]
 
 
-def kill_at_events(directory: Path, most: int, kinds: tuple[str, ...] = ()) -> tuple[Tally, list[Any]]:
-    """Kill the driver at each of its first ``most`` different events, of some kinds or all; return tally and answer."""
-    tally, study, plugin = Tally(), directory / "study", directory / "killer.py"
+def killer(directory: Path, most: int, kinds: tuple[str, ...] = ()) -> list[str]:
+    """Return the flags that have a driver kill itself at its first ``most`` different events, of some kinds or all."""
+    plugin = directory / "killer.py"
     code = KILLER.replace("DIRECTORY", repr(str(directory))).replace("MOST", str(most)).replace("KINDS", repr(kinds))
     plugin.write_text(code)
-    while (answer := outcome(start(study, "--plugin", str(plugin), "--observer", "killer"))) is None:
+    return ["--plugin", str(plugin), "--observer", "killer"]
+
+
+def kill_at_events(directory: Path, most: int) -> tuple[Tally, list[Any]]:
+    """Kill the driver at each of its first ``most`` different events; return the tally and the answer."""
+    tally, study, flags = Tally(), directory / "study", killer(directory, most)
+    while (answer := outcome(start(study, *flags))) is None:
         tally.look(study)
     tally.close(study)
     return tally, answer

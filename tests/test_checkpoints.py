@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -116,28 +116,32 @@ def test_a_checkpoint_that_was_being_written_is_not_read() -> None:
     assert Checkpoint.load(Path("nowhere")) is None
 
 
-def has_some_epochs(study: Path) -> bool:
-    """Tell whether there is a checkpoint of ten epochs or more, among those that come and go."""
-    try:
-        return bool(list(study.rglob("00001*/state.pt")))
-    except FileNotFoundError:
-        return False
+KILLER = """
+import os, signal
+from shape_dnn import Observer, Plugin, hookimpl
+
+class Killer(Observer):
+    def notify(self, event):
+        if getattr(event, "epoch", None) and event.epoch.number == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+@hookimpl
+def shape_dnn_observers():
+    yield Plugin("killer", "ends the search without a warning", Killer)
+"""
 
 
-def test_a_search_that_was_killed_goes_on_in_the_middle_of_a_training() -> None:
-    flags = ["--depth", "10:11:6", "--width", "1/2:1:1/2", "--device", "cpu", "--epochs", "40", "--format", "json"]
-    command = [sys.executable, "-m", "shape_dnn", *flags, "--checkpoint-minutes", "0"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
-        deadline = time.monotonic() + 60
-        while not has_some_epochs(Path("shape-dnn-study")) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        running.send_signal(signal.SIGKILL)
+def test_a_search_that_was_killed_goes_on_in_the_middle_of_a_training(shape_dnn: Callable[..., Any]) -> None:
+    Path("killer.py").write_text(KILLER)
+    flags = ["--depth", "10:11:6", "--width", "1/2:1:1/2", "--device", "cpu", "--epochs", "6", "--format", "json",
+             "-o", "dataset.limit=400", "--checkpoint-minutes", "0"]  # fmt: skip
+    killed = [sys.executable, "-m", "shape_dnn", *flags, "--plugin", "killer.py", "--observer", "killer"]
+    assert subprocess.run(killed, capture_output=True, check=False).returncode == -signal.SIGKILL
     (kept,) = Path("shape-dnn-study/checkpoints").glob("*/*")
-    assert Checkpoint.load(kept) is not None
-    continued = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    whole = json.loads(
-        subprocess.run([*command, "--study", "other"], capture_output=True, text=True, check=True).stdout
-    )
+    checkpoint = Checkpoint.load(kept)
+    assert checkpoint is not None
+    assert 3 <= len(checkpoint.curve) < 6
+    continued, whole = (shape_dnn(*flags, *more).json for more in ([], ["--study", "other"]))
     assert continued["trained"] == whole["trained"]
     assert not list(Path("shape-dnn-study/checkpoints").glob("*/*")), "what is finished needs no checkpoint"
 

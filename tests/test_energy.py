@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 import time
@@ -164,7 +162,11 @@ class TestEnergyOnCuda(MeterContract):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"swing": 80, "period": 0.37}, {"step": 0.02}, {"step": 0.3}, {"ramp": 10}, {"watts": 40, "ramp": 0.1}],
+    [
+        {"swing": 80, "period": 0.37},
+        {"step": 0.3},
+        *(pytest.param(more, marks=pytest.mark.nightly) for more in ({}, {"step": 0.02}, {"ramp": 10}, {"watts": 40})),
+    ],
     ids=str,
 )
 def test_the_mean_power_is_right_within_half_a_percent(board: Board, settings: dict[str, float]) -> None:
@@ -339,32 +341,27 @@ def test_the_recording_process_ends_with_the_measuring_one(board: Board) -> None
     assert not Path(f"/proc/{recorder}").exists()
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "shape_dnn", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
-
-
-def test_energy_is_measured_from_the_command_line(board: Board) -> None:
+def test_energy_is_measured_from_the_command_line(board: Board, shape_dnn: Callable[..., Any]) -> None:
     Path("standin.py").write_text(PLUGIN)
-    ran = run(
+    ran = shape_dnn(
         "measure", "--metrics", "energy", "--depth", "10:11:6", "--width", "1/4:1/2:1/4", "--device", "cpu",
         "--plugin", "standin.py", "--meter", "energy=standin", "--format", "json",
     )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    (row,) = json.loads(ran.stdout)
+    assert ran.status == 0, ran.err
+    (row,) = ran.json
     assert row["energy_low"] <= row["energy"] <= row["energy_high"]
     # Where the machine is busy, readings come late, and the integral of the power differs from the counter.
     assert row["energy_status"] in {"ok", "budget", "sensors disagree"}
     assert 1e-3 < row["energy"] < 10, "250 W for some tenths of a millisecond up to some on a slow machine"
 
 
-def test_a_sensor_that_is_missing_ends_the_command_with_4(board: Board) -> None:
+def test_a_sensor_that_is_missing_ends_the_command_with_4(board: Board, shape_dnn: Callable[..., Any]) -> None:
     Path("standin.py").write_text(PLUGIN)
     board.set(mig=1)
     arguments: Any = ["--device", "cpu", "--plugin", "standin.py", "--meter", "energy=standin", "--format", "json"]
-    ran = run("--max-energy", "3J", *arguments)
-    assert (ran.returncode, ran.stdout) == (4, "")
-    assert "switch MIG off to measure" in ran.stderr
-    ran = run("measure", "--metrics", "energy", "--device", "cpu")
-    assert ran.returncode == 4
-    assert "the device is cpu; for processors and other devices see the package shape-dnn-zeus" in ran.stderr
+    ran = shape_dnn("--max-energy", "3J", *arguments)
+    assert (ran.status, ran.out) == (4, "")
+    assert "switch MIG off to measure" in ran.error
+    ran = shape_dnn("measure", "--metrics", "energy", "--device", "cpu")
+    assert ran.status == 4
+    assert "the device is cpu; for processors and other devices see the package shape-dnn-zeus" in ran.error

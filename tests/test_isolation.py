@@ -83,7 +83,7 @@ def test_a_package_that_takes_long_to_load_is_named(install: Install, shape_dnn:
     ):
         ran = subprocess.run([*command, str(site), *arguments], capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stderr
-        assert ("warning: loading acme-slow 1.2 took 1." in ran.stderr) is waits
+        assert ("warning: loading acme-slow 1.2 took " in ran.stderr) is waits
     ran = subprocess.run(
         [*command, str(site), "--replay", str(table)], capture_output=True, text=True, check=True,
         env={"SHAPE_DNN_PLUGINS": "", "PATH": "/usr/bin"},

@@ -167,26 +167,38 @@ def test_a_search_whose_every_training_fails_says_why(shape_dnn: Callable[..., A
     assert f"no training succeeded; the first failed because {why}" in ran.error
 
 
-def test_a_search_that_is_interrupted_goes_on_where_it_was(request: pytest.FixtureRequest) -> None:
+INTERRUPTING = """
+import os, signal
+from shape_dnn import Observer, Plugin, hookimpl
+
+class Interrupting(Observer):
+    def notify(self, event):
+        if type(event).__name__ == "TrainingFinished":
+            os.kill(os.getpid(), signal.SIGINT)
+
+@hookimpl
+def shape_dnn_observers():
+    yield Plugin("interrupting", "does as if somebody pressed Ctrl-C", Interrupting)
+"""
+
+
+def test_a_search_that_is_interrupted_goes_on_where_it_was(
+    request: pytest.FixtureRequest, shape_dnn: Callable[..., Any]
+) -> None:
     # Started in the background, the tests inherit that interrupts are ignored; the command must not.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
-    command = [sys.executable, "-m", "shape_dnn", *FLAGS, "--format", "json", "--workers", "1", "--epochs", "60"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stderr is not None
-        for line in running.stderr:
-            if line.startswith("trained"):
-                break
-        running.send_signal(signal.SIGINT)
-        rest = running.stderr.read()
-        assert running.wait(30) == 130
-    assert "interrupted; everything finished is kept" in rest
-    assert "Traceback" not in rest
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    cost = json.loads(done.stdout)["cost"]
+    Path("interrupting.py").write_text(INTERRUPTING)
+    command = [*FLAGS, "--format", "json", "--workers", "1"]
+    ran = shape_dnn(*command, "--plugin", "interrupting.py", "--observer", "interrupting")
+    assert ran.status == 130
+    assert "interrupted; everything finished is kept" in ran.err
+    assert "Traceback" not in ran.err
+    done = shape_dnn(*command)
+    cost = done.json["cost"]
     assert cost["trained"] == 4
     assert 1 <= cost["new_trainings"] <= 3
-    assert "known from before" in done.stderr
+    assert "known from before" in done.err
 
 
 def test_a_meter_that_is_chosen_for_a_metric_nobody_asks_for_measures_nothing() -> None:
@@ -339,14 +351,13 @@ def test_a_question_about_what_nobody_measured_is_refused() -> None:
 
 
 def test_a_script_without_the_condition_that_processes_need_is_told_so_and_no_failure_is_remembered() -> None:
-    call = "tune(depth='10:11:6', width='1/4:1/2:1/4', epochs=1, device='cpu', option={'dataset.limit': 300})"
-    Path("script.py").write_text(f"from shape_dnn import tune\nresult = {call}\nprint(result)\n")
+    settings = {**SMALL, "depth": "10:11:6", "width": "1/4:1/2:1/4"}
+    Path("script.py").write_text(f"from shape_dnn import tune\nresult = tune(**{settings})\n")
     ran = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert 'below `if __name__ == "__main__":`' in ran.stderr.splitlines()[-1]
-    Path("script.py").write_text(f"from shape_dnn import tune\nif __name__ == '__main__':\n    print({call})\n")
-    ran = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=True)
-    assert ran.stdout == "<Result: 1 of 1 shapes comply, verified False>\n"
+    result = tune(**settings)
+    assert (result.new_trainings, len(result.shapes)) == (1, 1)
 
 
 def test_a_network_that_is_not_what_its_closed_form_says_is_refused(shape_dnn: Callable[..., Any]) -> None:

@@ -91,19 +91,8 @@ def test_the_time_left_of_measuring_is_right_within_a_factor_of_two() -> None:
 
 
 def test_a_terminal_shows_what_runs_and_is_left_as_it_was() -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "shape_dnn",
-        "--depth",
-        "10:11:6",
-        "--width",
-        "1/2:1:1/2",
-        "--epochs",
-        "3",
-        "--device",
-        "cpu",
-    ]
+    command = [sys.executable, "-m", "shape_dnn", "--depth", "10:11:6", "--width", "1/2:1:1/2", "--epochs", "3",
+               "--device", "cpu", "-o", "dataset.limit=300"]  # fmt: skip
     mine, theirs = pty.openpty()
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, "TERM": "xterm"}
@@ -129,6 +118,7 @@ def test_a_terminal_shows_what_runs_and_is_left_as_it_was() -> None:
 
 def test_without_a_terminal_there_are_lines_without_control_characters(shape_dnn: Callable[..., Any]) -> None:
     arguments = ["--depth", "10:11:6", "--width", "1/2:1:1/2", "--epochs", "1", "--device", "cpu"]
+    arguments += ["-o", "dataset.limit=300"]
     ran = shape_dnn(*arguments, "--verbose")
     assert re.search(r"epoch +1/1 \(10, 1/2\)", ran.err)
     assert "\x1b" not in ran.err

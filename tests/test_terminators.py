@@ -138,8 +138,8 @@ def test_a_stopped_training_enters_the_fit_as_what_its_curve_promises() -> None:
 
 def test_what_was_stopped_for_one_question_is_trained_for_another() -> None:
     settings: dict[str, Any] = {
-        "depth": "10:17:6", "width": "1/8:5/4:1/4", "epochs": 6, "device": "cpu", "workers": 1, "sampler": "wider",
-        "option": {"dataset.limit": 600, "terminator.grace": 1, "terminator.risk": 0.4}, "terminator": "curve",
+        "depth": "10:17:6", "width": "1/8:3/8:1/16", "epochs": 6, "device": "cpu", "workers": 1, "sampler": "wider",
+        "option": {"dataset.limit": 400, "terminator.grace": 1, "terminator.risk": 0.4}, "terminator": "curve",
         "train": "100%",
     }  # fmt: skip
     hard = tune(**settings, min_accuracy=99.9)

@@ -11,7 +11,7 @@ from zeus.device.cpu import rapl
 
 from shape_dnn_zeus import recorder
 
-WATTS = {"intel-rapl:0": 30.0, "intel-rapl:0/intel-rapl:0:0": 5.0, "intel-rapl:1": 20.0, "intel-rapl:2": 90.0}
+WATTS = {"intel-rapl:0": 30.0, "intel-rapl:0/intel-rapl:0:0": 10.0, "intel-rapl:1": 20.0, "intel-rapl:2": 90.0}
 NAMES = dict(zip(WATTS, ("package-0", "dram", "package-1", "psys"), strict=True))
 RANGE = 262_143_328_850
 

@@ -46,7 +46,7 @@ class TestOnTheStandIn(MeterContract):
 
 def test_packages_and_memory_are_summed_and_the_platform_is_not() -> None:
     ((_, measurement),) = StandIn(sensor="cpu", seconds=3.0).measure(WORKLOAD, [SHAPE])
-    assert measurement.details["power_w"] == pytest.approx(30 + 5 + 20, rel=0.02)
+    assert measurement.details["power_w"] == pytest.approx(30 + 10 + 20, rel=0.1)
     assert measurement.details["source"] == "counter"
     assert measurement.status in {"ok", "budget", "contended"}
 
