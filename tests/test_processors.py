@@ -21,10 +21,6 @@ KERNELS = {"Prescott": "sse2", "Sandybridge": "avx", "Haswell": "avx2", "Zen": "
 """Names of OpenBLAS for its sets of kernels, each with the processor's flag that it needs."""
 
 
-QUESTIONS = 6
-"""To each table."""
-
-
 def _flags() -> set[str]:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -33,20 +29,23 @@ def _flags() -> set[str]:
     return set(next((line.split(":")[1].split() for line in lines if line.startswith("flags")), []))
 
 
-def _start(**environment: str) -> subprocess.Popen[str]:
+def _start(questions: int, **environment: str) -> subprocess.Popen[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
-    command = [sys.executable, str(HERE / "decisions.py"), str(QUESTIONS), *TABLES]
+    command = [sys.executable, str(HERE / "decisions.py"), str(questions), *TABLES]
     return subprocess.Popen(command, env={**clean, **environment}, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.skipif("avx2" not in _flags(), reason="a processor with fewer than four sets of kernels")
-def test_decisions_on_all_recorded_tables_are_the_same_whatever_computes_them() -> None:
+@pytest.mark.parametrize(("questions", "some"), [(1, 3), pytest.param(6, 1, marks=pytest.mark.nightly)])
+def test_decisions_on_all_recorded_tables_are_the_same_whatever_computes_them(questions: int, some: int) -> None:
+    """So many questions to each table, computed in all ways or every third one."""
     kernels = [name for name, flag in KERNELS.items() if flag in _flags()]
     assert len(kernels) >= 4
     ways = [{"OPENBLAS_CORETYPE": name, "OMP_NUM_THREADS": "1"} for name in kernels]
     ways.append({"OMP_NUM_THREADS": "3"})
     ways.append({"OMP_NUM_THREADS": "1", "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX"})
-    found = [json.loads(process.communicate()[0]) for process in [_start(**way) for way in ways]]
+    ways = ways[::some]
+    found = [json.loads(process.communicate()[0]) for process in [_start(questions, **way) for way in ways]]
     assert len(TABLES) >= 3
     assert all(isinstance(decision, list) for table in found[0] for decision in table), "no search failed"
     for way, decisions in zip(ways, found, strict=True):
