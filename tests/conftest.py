@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,22 @@ def shape_dnn(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
             main([str(argument) for argument in arguments])
         out, err = capfd.readouterr()
         return Ran(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def run_pytest(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run tests of the working directory within this one, in this process, which has imported torch already."""
+
+    def run(*arguments: str) -> Ran:
+        capfd.readouterr()
+        options = ["-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "--import-mode=importlib"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")  # as in a process of its own
+            status = pytest.main([*options, *arguments])
+        out, err = capfd.readouterr()
+        return Ran(int(status), out, err)
 
     return run
 

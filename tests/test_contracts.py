@@ -388,13 +388,12 @@ class TestNameless(StrategyContract):
 """
 
 
-def test_contracts_find_plugins_that_break_the_rules() -> None:
+def test_contracts_find_plugins_that_break_the_rules(run_pytest: Callable[..., Any]) -> None:
     Path("test_wrong.py").write_text(WRONG)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_wrong.py"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    ran = run_pytest("test_wrong.py")
     failed = {
         line.split("::", 1)[1].split(" ")[0].split("[")[0]
-        for line in ran.stdout.splitlines()
+        for line in ran.out.splitlines()
         if line.startswith(("FAILED", "ERROR"))
     }
     assert failed == {
@@ -427,8 +426,8 @@ def test_contracts_find_plugins_that_break_the_rules() -> None:
         "TestNameless::test_trains_at_least_one_shape_and_at_most_all",
         "TestNameless::test_answers_the_same_every_time",
     }  # fmt: skip
-    assert "contracts of shape_dnn" in ran.stdout
-    assert " checks of 12 plugins ran" in ran.stdout
+    assert "contracts of shape_dnn" in ran.out
+    assert " checks of 12 plugins ran" in ran.out
 
 
 class Known(AccuracyModel):
@@ -662,14 +661,13 @@ def test_a_check_that_fails_shows_what_it_compared() -> None:
     assert "assert 1 > 1" in ran.stdout
 
 
-def test_an_exception_leaves_one_check_out() -> None:
+def test_an_exception_leaves_one_check_out(run_pytest: Callable[..., Any]) -> None:
     Path("test_mean.py").write_text(
         WRONG.split("class Forgetful", maxsplit=1)[0]
         + "class Mean" + WRONG.split("class Mean")[1].split("class Greedy", maxsplit=1)[0].replace(
             "    @pytest.fixture", '    exceptions = {"test_knows_more_than_the_mean": "it is the mean"}\n\n    @pytest.fixture'
         )
     )  # fmt: skip
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mean.py"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout
-    assert "excepted: TestMean.test_knows_more_than_the_mean: it is the mean" in ran.stdout
+    ran = run_pytest("test_mean.py")
+    assert ran.status == 0, ran.out
+    assert "excepted: TestMean.test_knows_more_than_the_mean: it is the mean" in ran.out
