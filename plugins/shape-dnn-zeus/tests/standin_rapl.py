@@ -27,7 +27,7 @@ def write(root: Path, began: float) -> None:
 def keep_up_to_date(root: Path, began: float) -> None:
     while True:
         write(root, began)
-        time.sleep(0.001)
+        time.sleep(0.005)
 
 
 if __name__ == "__main__":
