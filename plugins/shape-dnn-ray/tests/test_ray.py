@@ -69,7 +69,7 @@ def cluster() -> Iterator[Cluster]:
     yield made
     ray.shutdown()
     made.shutdown()
-    names = ("raylet", "gcs_server", "ray::", "ray/")
+    names = ("ray::", str(Path(ray.__file__).parent))
     for process in psutil.process_iter():
         if process.pid not in before:
             try:
