@@ -245,6 +245,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", type=Path, default=Path("tables"), help="directory with further tables")
     parser.add_argument("--only", nargs="*", help="names of tables")
+    parser.add_argument("--contenders", nargs="*", help="names of contenders, 'ours' among them; by default all")
     parser.add_argument("--questions", type=int, default=1000)
     parser.add_argument("--slow", type=float, default=1.0, help="part of the questions for the slow contenders")
     parser.add_argument("--plot", type=Path)
@@ -264,6 +265,7 @@ def main() -> None:
             names += [f"paper {strategy}" for strategy in ("optimistic", "standard", "thorough")]
             names += [f"top-k {k}" for k in (1, 3, 5, 10)] if table.curves is not None else []
             names += [*ANYTIME, "exhaustive"]
+            names = [name for name in names if not arguments.contenders or name in arguments.contenders]
             found = {}
             for contender in names:
                 number = arguments.questions
