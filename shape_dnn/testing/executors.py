@@ -82,11 +82,9 @@ class Count(Trial):
 _process = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Alone(Task):
+@dataclass
+class Alone(Trial):
     """Need the process for itself, as trainings do."""
-
-    attempt: str = ""
 
     def run(self, report: Callable[[object], bool]) -> None:
         """Fail if another one runs."""
@@ -147,7 +145,7 @@ class ExecutorContract(Contract):
 
     def test_runs_one_task_at_a_time_in_each_process(self, executor: Executor) -> None:
         """Trainings share nothing, such as torch's random numbers."""
-        outcomes = list(executor.run([Alone(str(i)) for i in range(4)], 2, _go_on))
+        outcomes = list(rules.run(executor, [Alone() for _ in range(4)], 2, _go_on))
         assert [outcome.error for outcome in outcomes] == [None] * 4
 
     def test_a_task_that_raises_leaves_the_others_alone(self, executor: Executor) -> None:
