@@ -111,11 +111,10 @@ def facts(study: Path) -> tuple[set[tuple[Any, ...]], str]:
         return set(), str(error)
 
 
-def sweep(faults: Iterator[Fault], directory: Path) -> Iterator[tuple[Fault, str, int]]:
+def sweep(
+    disk: Disk, undisturbed: list[Any], faults: Iterator[Fault], directory: Path
+) -> Iterator[tuple[Fault, str, int]]:
     """Search with each fault; yield what was wrong, and the number of calls that changed a file."""
-    disk = Disk()
-    undisturbed, message, _ = disk.run(directory / "undisturbed", Fault(0))
-    assert undisturbed is not None, message
     for fault in faults:
         study = directory / "study"
         answer, message, calls = disk.run(study, fault)
@@ -153,7 +152,8 @@ def preloaded(sample: int, seed: int) -> None:
     kinds = [(error, forever) for error in CAUSES for forever in (False, True)]
     disk = Disk()
     disk.run(Path("first"), Fault(0))  # imports, and whatever else happens once
-    _, _, calls = disk.run(Path("counted"), Fault(0))
+    undisturbed, message, calls = disk.run(Path("undisturbed"), Fault(0))
+    assert undisturbed is not None, message
     generator = random.Random(seed)
     for error, forever in kinds:
         numbers = range(1, calls + 20) if not sample else sorted(generator.sample(range(1, calls + 1), sample))
@@ -161,7 +161,7 @@ def preloaded(sample: int, seed: int) -> None:
         wrongs = []
         with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
             faults = (Fault(number, error, forever) for number in numbers)
-            for fault, wrong, struck in sweep(faults, Path(name)):
+            for fault, wrong, struck in sweep(disk, undisturbed, faults, Path(name)):
                 tally["struck" if struck else "clean"] += 1
                 if wrong:
                     wrongs.append(f"{fault}: {wrong}")

@@ -198,7 +198,7 @@ def test_a_search_that_is_interrupted_goes_on_where_it_was(
     cost = done.json["cost"]
     assert cost["trained"] == 4
     assert 1 <= cost["new_trainings"] <= 3
-    assert "known from before" in done.err
+    assert f"training {cost['new_trainings']} shapes" in done.err
 
 
 def test_a_meter_that_is_chosen_for_a_metric_nobody_asks_for_measures_nothing() -> None:

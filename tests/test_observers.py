@@ -129,6 +129,7 @@ def test_tensorboard_shows_the_curve_of_a_training_and_what_is_known_of_its_shap
         "final/accuracy": [(1, row["accuracy"])],
         "final/test_accuracy": [(1, result.answer.test_accuracy)],
         "metric/latency": [(0, row["latency"])],
+        "metric/score": [(0, row["score"])],
         "metric/size": [(0, row["size"])],
     }
     assert parameters(runs["10-0.25"]) == {"depth": 10, "width": 0.25}

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from shape_dnn import Shape, tune
-from shape_dnn.drawing import Scene
+from shape_dnn import Shape, drawing, tune
+from shape_dnn.drawing import Notebook, Scene
 from shape_dnn.events import (
     DatasetRead,
     EpochFinished,
     Measured,
     SearchStarted,
+    StageFinished,
     TrainingFinished,
     TrainingsPlanned,
     TrainingsPrepared,
@@ -129,6 +130,39 @@ def test_without_a_terminal_there_are_lines_without_control_characters(shape_dnn
     both = shape_dnn(*arguments, "--quiet", "--verbose")
     assert both.status == 2
     assert "--quiet and --verbose contradict each other" in both.err
+
+
+def test_a_notebook_shows_the_latest_lines_and_what_runs_in_one_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs: list[list[dict[str, str]]] = []
+
+    class Output:
+        def __init__(self, content: dict[str, str], **_: object) -> None:
+            outputs.append([content])
+
+        def update(self, content: dict[str, str], **_: object) -> None:
+            outputs[-1].append(content)
+
+    monkeypatch.setattr("IPython.display.display", Output)
+    monkeypatch.setattr(drawing, "FRAMES", 1e9)
+    scene = Scene(Clock())
+    notebook = Notebook(scene)
+    scene.take(StageFinished("size", "<= 1", "MB", 20, 12))
+    scene.take(TrainingsPlanned(tuple(SHAPES), 0, 0))
+    notebook.show(["training 12 shapes"])
+    for shape in SHAPES:
+        scene.take(EpochFinished(shape, Epoch(5, 1.0, 90.0), EPOCHS))
+    scene.interrupt()
+    notebook.show([f"line {number} <b>" for number in range(20)])
+    notebook.close()
+    (contents,) = outputs
+    assert contents[0]["text/plain"].splitlines()[:2] == ["training 12 shapes", "size <= 1 MB: 20 -> 12"]
+    text = contents[-1]["text/plain"]
+    assert "line 19 <b>" in text
+    assert "line 11 <b>" not in text, "only the latest"
+    assert "line 19 &lt;b&gt;" in contents[-1]["text/html"]
+    assert "(40, 2)" in text
+    assert "epoch  5/10" in text
+    assert "interrupt again to stop at once" in text
 
 
 def test_what_a_plugin_says_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,8 +46,6 @@ def shape_dnn_datasets():
         ("schedule", ["steps"]),
         ("milestones", [0.3, 0.6]),
         ("milestones", (0.3, 1.0)),
-        ("milestones", (0.6, 0.3)),
-        ("milestones", (0.3, 0.3)),
         ("milestones", (60, 120)),
         ("gamma", 2.0),
         ("warmup", 1.0),

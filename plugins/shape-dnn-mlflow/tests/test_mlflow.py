@@ -16,7 +16,7 @@ from shape_dnn.cli import main
 from shape_dnn.errors import UnavailableError
 from shape_dnn.events import EpochFinished, Event, SearchStarted, StageFinished, TrainingFinished
 from shape_dnn.plugins import Registry
-from shape_dnn.records import Epoch, Training
+from shape_dnn.records import Epoch, Stop, Training
 from shape_dnn.testing import ObserverContract
 from shape_dnn_mlflow.observer import MLflow
 
@@ -130,8 +130,11 @@ def test_a_replay_is_recorded_too_whatever_its_columns_are_called() -> None:
 def test_what_did_not_come_to_its_end_is_marked() -> None:
     observer = MLflow()
     observer.notify(SearchStarted({"study": "study"}, 4))
-    for depth, reason in ((16, "the loss became nan"), (22, "stopped by median after epoch 1")):
-        observer.notify(TrainingFinished(Training(Shape(depth, SHAPE.width), None, reason), 1, 3))
+    for depth, reason, stop in (
+        (16, "the loss became nan", None),
+        (22, "stopped by median after epoch 1", Stop("median")),
+    ):
+        observer.notify(TrainingFinished(Training(Shape(depth, SHAPE.width), None, reason, stop=stop), 1, 3))
     observer.notify(EpochFinished(SHAPE, Epoch(1, 2.0, 50.0), 2))
     observer.close()
     search, trainings = recorded()
