@@ -144,8 +144,3 @@ def test_a_study_goes_on_in_the_precision_that_it_began_with() -> None:
     assert all(event.reason == "" and event.memory > 0 for event in prepared)
     assert precisions("shape-dnn-study") == {"bfloat16"}
     assert tune(**SEARCH, dry_run=True).new_trainings == 0
-
-
-def test_failed_trainings_are_no_reason_to_try_nothing() -> None:
-    result = tune(**SEARCH, lr=1e6)
-    assert all(training.accuracy is None for training in result.answer.trainings)
