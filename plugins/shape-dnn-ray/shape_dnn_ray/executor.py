@@ -63,12 +63,14 @@ class Running:
         number: by which its messages are known.
         node: where it runs; None while it waits for resources.
         heard: when it last showed a sign of life, in seconds of the monotonic clock.
+        taken_back: whether it was cancelled before it was known to have begun.
     """
 
     task: Task
     number: int
     node: str | None = None
     heard: float = field(default_factory=time.monotonic)
+    taken_back: bool = False
 
 
 class RayCluster(Executor):
@@ -256,18 +258,22 @@ class RayCluster(Executor):
         self._mailbox.answer.remote(answers)
 
     def _finish(self, reference: Any) -> Outcome | None:
-        """Return the outcome of a task that ended; None for one that was taken back."""
+        """Return the outcome of a task that ended; None for one that was taken back, be it when it had just begun."""
         running = self._running.pop(reference)
         try:
             finished: node.Finished = ray.get(reference)
         except exceptions.TaskCancelledError:
             return None
         except exceptions.RayTaskError as error:  # in what surrounds the task
-            return Outcome(running.task, error=ProcessDiedError(f"it failed on its node: {str(error)[-300:]}"))
+            return (
+                None
+                if running.taken_back
+                else Outcome(running.task, error=ProcessDiedError(f"it failed on its node: {str(error)[-300:]}"))
+            )
         except exceptions.RayError as error:
-            return Outcome(running.task, error=self._death(running, error))
+            return None if running.taken_back else Outcome(running.task, error=self._death(running, error))
         if finished.error is not None:
-            return Outcome(running.task, error=finished.error)
+            return None if running.taken_back else Outcome(running.task, error=finished.error)
         if finished.written:
             with durable.naming_errors(running.task.writes[0]):
                 node.write(running.task.writes, finished.written)
@@ -301,7 +307,8 @@ class RayCluster(Executor):
     def _take_back(self) -> None:
         """Cancel what has not begun."""
         for reference, running in self._running.items():
-            if running.node is None:
+            if running.node is None and not running.taken_back:
+                running.taken_back = True
                 ray.cancel(reference)
 
     def stop(self) -> None:
