@@ -27,12 +27,14 @@ class Run:
         epochs: part of a training that each of ``trained`` took; None for whole ones.
         covered: part of the candidates that were not trained whose training lies within the 90 % interval of its
             prediction; None without a model.
+        measured: number of shapes of which another metric than the size was asked for.
     """
 
     trained: Sequence[int]
     answer: int | None
     epochs: Sequence[float] | None = None
     covered: float | None = None
+    measured: int = 0
 
 
 Contender = Callable[[Recorded, Question, int], Run]
@@ -40,9 +42,15 @@ Contender = Callable[[Recorded, Question, int], Run]
 
 
 def search(
-    sampler: str, model: str, strategy: str, confidence: float | None, train: int | None = None, together: int = 1
+    sampler: str,
+    model: str,
+    strategy: str,
+    confidence: float | None,
+    train: int | None = None,
+    together: int = 1,
+    measures_all: bool = False,
 ) -> Contender:
-    """Search with this project."""
+    """Search with this project; every metric of the goal costs something but the size, unless all are measured."""
     registry = Registry([])
     position: dict[int, dict[object, int]] = {}
 
@@ -59,13 +67,15 @@ def search(
             together,
         )
         shapes = [table.shapes[i] for i in question.candidates]
-        query = Query(question.limits, question.goal, {}, confidence)
+        costs = dict.fromkeys(table.metrics, 0.0) if measures_all else {"size": 0.0}
+        query, facts = Query(question.limits, question.goal, costs, confidence), Seen(table, question)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the paper's model with few trainings
-            answer = tuning.search(shapes, query, modelling, Seen(table, question))
+            answer = tuning.search(shapes, query, modelling, facts)
         trained = [places[training.shape] for training in answer.trainings]
         best = None if answer.best is None else places[answer.best.shape]
-        return Run(trained, best, covered=_covered(table, question, trained, modelling.model))
+        covered = _covered(table, question, trained, modelling.model)
+        return Run(trained, best, covered=covered, measured=len(facts.measured))
 
     return run
 
@@ -85,9 +95,11 @@ def _covered(table: Recorded, question: Question, trained: Sequence[int], model:
     return float((np.abs(seen[others] - means) <= 1.645 * stds).mean())
 
 
-def ours(model: str = "log-linear", confidence: float = CONFIDENCE, together: int = 1) -> Contender:
+def ours(
+    model: str = "log-linear", confidence: float = CONFIDENCE, together: int = 1, measures_all: bool = False
+) -> Contender:
     """Search with the sampler ``active``."""
-    return search("active", model, "standard", confidence, together=together)
+    return search("active", model, "standard", confidence, together=together, measures_all=measures_all)
 
 
 def paper(strategy: str) -> Contender:

@@ -237,6 +237,7 @@ class Seen:
         self._table = table
         self._position = {shape: i for i, shape in enumerate(table.shapes)}
         self._accuracies = table.accuracies[:, question.repetition]
+        self.measured: set[Shape] = set()
 
     def known(self, shapes: Sequence[Shape]) -> list[Training]:
         """Begin with nothing."""
@@ -244,6 +245,8 @@ class Seen:
 
     def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
         """Look a metric up."""
+        if metric != "size":
+            self.measured.update(shapes)
         return [float(self._table.metrics[metric][self._position[shape]]) for shape in shapes]
 
     def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:

@@ -7,9 +7,8 @@ so the probability of an answer is the part of the draws that give it.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from shape_dnn import durations, optimal_design, ordering, rules
 from shape_dnn.constraints import Constraint
-from shape_dnn.errors import ShapeDnnError
+from shape_dnn.contest import Column, Contest, complies
 from shape_dnn.kinds import AccuracyModel, Goal
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape
@@ -25,10 +24,10 @@ from shape_dnn.shape import Shape
 DRAWS = 512
 LEAST = 3
 """Finished trainings from which the model is asked; before, any answer is open."""
-LEVELS = 9
-"""Accuracies at which the score of a shape is computed; between them it is interpolated."""
-PLAUSIBLE = 0.5
-"""Probability of meeting the limits on accuracy from which a shape is worth measuring."""
+MEASURED_TOGETHER = 4
+"""Shapes to measure before the others are guessed anew."""
+BY_GUESSES = 0.01
+"""Doubt that may rest on metrics that were guessed; where it is more, they are measured."""
 COST_EXPONENT = 0.5
 """How much cheapness counts against improvement: 0 not at all, 1 as improvement per second."""
 
@@ -50,15 +49,16 @@ class Outlook:
         model: predicts accuracies.
         limits: on accuracy.
         goal: orders the shapes that comply; without one, all that comply are asked for.
-        measure: returns a metric of some shapes; asked for the metrics of the goal, and only of shapes that may still
-            be the answer.
+        measure: returns a metric of some shapes.
+        at_hand: metrics that are asked for of all shapes, since that costs nothing. Of any other metric of the goal
+            only what may decide is measured: the shapes that were trained, those to be trained next, and those that
+            may still be better than the best so far. The others are guessed from them.
+        asked: the shapes that were measured so far for the sake of each such metric. Given on from one outlook to the
+            next, so that a search that goes on decides as one that was never interrupted, whatever else was measured.
         confidence: probability from which an answer stands.
         noise: standard deviation of the accuracies of one shape's trainings, in points; None to have the model tell.
         together: trainings to choose before the first of them has a result.
         exact: whether the whole budget of trainings is to be spent, settled or not.
-        plausible: probability of meeting the limits on accuracy from which the metrics of the goal are asked for. Any
-            other shape counts as better than the best so far wherever it meets them. Where that alone leaves the answer
-            open, the metrics of all are asked for.
     """
 
     shapes: Sequence[Shape]
@@ -67,11 +67,12 @@ class Outlook:
     limits: Sequence[Constraint] = ()
     goal: Goal | None = None
     measure: Callable[[str, Sequence[Shape]], Sequence[float | None]] = _nothing
+    at_hand: Collection[str] = ()
+    asked: dict[str, set[Shape]] = field(default_factory=dict)
     confidence: float = 0.95
     noise: float | None = None
     together: int = 1
     exact: bool = False
-    plausible: float = PLAUSIBLE
 
     @property
     def settled(self) -> bool:
@@ -94,11 +95,9 @@ class Outlook:
         if not self._is_known:
             return 1.0
         if self.goal is not None:
-            if self._view is not self:
-                return self._view.doubt
-            if self._incumbent is None and self._most_promising in self._open:
+            if self._contest.incumbent is None and self._most_promising in self._open:
                 return 1.0
-            return float(self._better.any(1).mean())
+            return float(self._contest.better.any(1).mean())
         if self.limits:
             return float(self._misjudged.max())
         return float(self._spread.mean() > self.tolerance)
@@ -118,32 +117,73 @@ class Outlook:
             return optimal_design.d_optimal(self.shapes, number, self.costs, {t.shape for t in self.observed})
         if self.goal is None:
             worth = self._misjudged if self.limits else self._spread
-            return self._best_first((worth + 1e-9) / self._prices, number)
-        if self._view is not self:
-            return self._view.choose(number)
-        if self._incumbent is None and not self._better.any() and self._most_promising in self._open:
+            order = ordering.largest_first((worth + 1e-9) / self._prices)[:number]
+        elif self._contest.incumbent is None and not self._contest.better.any() and self._most_promising in self._open:
             return [self.shapes[self._most_promising]]
+        else:
+            order = self._improving_most(self._contest, number)
+        return [self.shapes[self._open[i]] for i in order]
+
+    def _improving_most(self, contest: Contest, number: int) -> NDArray[np.int64]:
+        """Return the positions, among the open shapes, of those that improve most on the best and on each other."""
         chosen: list[int] = []
-        gains = self._gains + 1e-9 * self._better
+        gains = contest.gains + 1e-9 * contest.better
         reached = np.zeros(len(gains))
         for _ in range(min(number, len(self._open))):
             worth = np.maximum(gains - reached[:, None], 0.0).mean(0) / self._prices
             worth[chosen] = -1.0
             chosen.append(ordering.first_largest(worth))
             reached = np.maximum(reached, gains[:, chosen[-1]])
-        return [self.shapes[self._open[i]] for i in chosen]
+        return np.array(chosen, np.int64)
 
     @cached_property
-    def _view(self) -> Outlook:
-        """This one, or if only metrics that it lacks leave the answer open, one that asks for those of every shape."""
-        is_open = self._better.any(1).mean() > 1 - self.confidence
-        is_known_to_be = self._better[:, self._plausible[self._open]].any(1).mean() > 1 - self.confidence
-        if self.plausible == 0.0 or is_known_to_be or not is_open:
-            return self
-        return replace(self, plausible=0.0)
+    def _contest(self) -> Contest:
+        """The open shapes beside the best so far, once what may decide between them is measured."""
+        assert self.goal is not None  # noqa: S101 - asked for only then
+        metrics = [metric for metric in self.goal.metrics if metric != "accuracy"]
+        elsewhere = [metric for metric in metrics if metric not in self.at_hand]
+        self._ask(elsewhere, [shape for shape in self.shapes if shape in self._accuracies])
+        while True:
+            contest = Contest(
+                self.shapes, self._draws, self.tolerance, self._accuracies, self._open, self.limits, self.goal,
+                {metric: self._column(metric) for metric in metrics},
+            )  # fmt: skip
+            wanted = self._worth_measuring(contest, elsewhere)
+            if not wanted:
+                return contest
+            self._ask(elsewhere, wanted)
 
-    def _best_first(self, worth: NDArray[np.float64], number: int) -> list[Shape]:
-        return [self.shapes[self._open[i]] for i in ordering.largest_first(worth)[:number]]
+    def _ask(self, metrics: Sequence[str], shapes: Sequence[Shape]) -> None:
+        for metric in metrics:
+            self.asked.setdefault(metric, set()).update(shapes)
+
+    def _column(self, metric: str) -> Column:
+        """Return a metric of all shapes: measured where it was asked for, and guessed elsewhere if that is possible."""
+        if metric not in self.at_hand:
+            asked = [shape for shape in self.shapes if shape in self.asked[metric]]
+            column = Column.guessed(self.shapes, dict(zip(asked, self.measure(metric, asked), strict=True)))
+            if column is not None:
+                return column
+            self._ask([metric], self.shapes)
+        return Column.known(self.measure(metric, self.shapes))
+
+    def _worth_measuring(self, contest: Contest, metrics: Sequence[str]) -> list[Shape]:
+        """Return the shapes whose guessed metrics may decide whether the answer stands, or what is trained next."""
+        guessed = np.array([any(self.shapes[i] not in self.asked[metric] for metric in metrics) for i in self._open])
+        if not guessed.any():
+            return []
+        better, negligible = contest.better, 1 - self.confidence
+        doubt, by_known = better.any(1).mean(), better[:, ~guessed].any(1).mean()
+        if contest.incumbent is not None and by_known <= negligible and doubt - by_known > BY_GUESSES:
+            probabilities = np.where(guessed, better.mean(0), 0.0)
+            wanted = ordering.largest_first(probabilities)[:MEASURED_TOGETHER]
+            wanted = wanted[probabilities[wanted] > 0]
+        elif doubt > negligible:
+            wanted = self._improving_most(contest, self.together)
+            wanted = wanted[guessed[wanted]]
+        else:
+            return []
+        return [self.shapes[self._open[i]] for i in wanted]
 
     @cached_property
     def costs(self) -> NDArray[np.float64]:
@@ -178,89 +218,6 @@ class Outlook:
         """Draws of the expected accuracies of all shapes, of shape (DRAWS, number of shapes)."""
         return self._fitted[0]
 
-    def _complies(self, accuracies: NDArray[np.float64], worse_by: float = 0.0) -> NDArray[np.bool_]:
-        complies = np.ones(accuracies.shape, bool)
-        for limit in self.limits:
-            inside = accuracies + worse_by <= limit.limit if limit.upper else accuracies - worse_by >= limit.limit
-            complies &= inside
-        return complies
-
-    @cached_property
-    def _levels(self) -> NDArray[np.float64]:
-        """Accuracies at which scores are computed, of shape (LEVELS, number of shapes)."""
-        low, high = self._draws.min(0) - self.tolerance, self._draws.max(0) + self.tolerance
-        return np.linspace(np.clip(low, 0.0, 99.9), np.clip(np.maximum(high, low + 1e-6), 0.1, 100.0), LEVELS)
-
-    @cached_property
-    def _scores_at_levels(self) -> NDArray[np.float64]:
-        """Scores at these accuracies, of the same shape; infinite where there is none."""
-
-        def score(place: int, accuracy: float) -> float:
-            try:
-                return self._score(place, accuracy)
-            except ShapeDnnError:  # no shape may ever have this accuracy; those that have theirs are scored in earnest
-                return math.inf
-
-        levels = self._levels if self._by_accuracy else self._levels[:1]
-        scores = [[score(i, float(level)) for i, level in enumerate(row)] for row in levels]
-        return np.broadcast_to(np.array(scores), self._levels.shape)
-
-    def _score(self, place: int, accuracy: float) -> float:
-        """Return the score of a shape if it had this accuracy; infinite if it lacks a metric."""
-        assert self.goal is not None  # noqa: S101 - asked for only then
-        values = {name: column[place] for name, column in self._values.items()}
-        known = {name: value for name, value in values.items() if value is not None}
-        if len(known) < len(values):
-            return math.inf
-        return rules.score(self.goal, {**known, "accuracy": accuracy} if self._by_accuracy else known)
-
-    @cached_property
-    def _by_accuracy(self) -> bool:
-        return self.goal is not None and "accuracy" in self.goal.metrics
-
-    @cached_property
-    def _values(self) -> dict[str, Sequence[float | None]]:
-        """The metrics of the goal but accuracy, for each shape; none for one that cannot be the answer."""
-        metrics = () if self.goal is None else self.goal.metrics
-        places = np.flatnonzero(self._plausible).tolist()
-        columns: dict[str, Sequence[float | None]] = {}
-        for name in metrics:
-            if name != "accuracy":
-                found = dict(zip(places, self.measure(name, [self.shapes[i] for i in places]), strict=True))
-                columns[name] = [found.get(i) for i in range(len(self.shapes))]
-        return columns
-
-    @cached_property
-    def _plausible(self) -> NDArray[np.bool_]:
-        """Which shapes meet the limits on accuracy: by their training, or else on so many of the draws, if on any."""
-        part = self._complies(self._draws).mean(0)
-        plausible: NDArray[np.bool_] = np.asarray((part > 0) & (part >= self.plausible))
-        for i, shape in enumerate(self.shapes):
-            accuracy = self._accuracies.get(shape)
-            if accuracy is not None:
-                plausible[i] = all(limit.allows(accuracy) for limit in self.limits)
-        return plausible
-
-    def _scores(self, accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the scores of all shapes at some accuracies, both of shape (number of draws, number of shapes)."""
-        levels, scores = self._levels, self._scores_at_levels
-        with np.errstate(invalid="ignore"):  # between a score and none
-            columns = [np.interp(accuracies[:, i], levels[:, i], scores[:, i]) for i in range(len(self.shapes))]
-        found = np.stack(columns, axis=1)
-        return np.where(np.isnan(found), np.inf, found)
-
-    @cached_property
-    def _incumbent(self) -> int | None:
-        """The position of the best shape that was trained and complies."""
-        scored = [
-            (self._score(i, accuracy), i)
-            for i, shape in enumerate(self.shapes)
-            if (accuracy := self._accuracies.get(shape)) is not None
-            and all(limit.allows(accuracy) for limit in self.limits)
-        ]
-        score, place = min(scored, default=(math.inf, -1))
-        return place if score < math.inf else None
-
     @cached_property
     def _most_promising(self) -> int:
         """The position of the shape that is expected to come closest to the limits."""
@@ -271,43 +228,11 @@ class Outlook:
         return ordering.first_largest(-short)
 
     @cached_property
-    def _draw_scores(self) -> NDArray[np.float64]:
-        return self._scores(self._draws)
-
-    @cached_property
-    def _better(self) -> NDArray[np.bool_]:
-        """Where an open shape is better than the best so far by more than the noise, of shape (DRAWS, open shapes)."""
-        draws, open_ = self._draws, self._open
-        if self._incumbent is None:
-            better, complies = np.isfinite(self._draw_scores), self._complies(draws)
-        else:
-            worst = np.maximum(self._scores(draws - self.tolerance), self._scores(draws + self.tolerance))
-            better, complies = worst < self._draw_scores[:, [self._incumbent]], self._complies(draws, self.tolerance)
-        return np.asarray(((better | ~self._plausible) & complies)[:, open_])
-
-    @cached_property
-    def _gains(self) -> NDArray[np.float64]:
-        """How much each open shape improves on the best so far, of shape (DRAWS, open shapes).
-
-        Where nothing complies yet, on a score somewhat worse than that of any shape.
-        """
-        scores = self._draw_scores
-        if self._incumbent is not None:
-            reference = scores[:, [self._incumbent]]
-        else:
-            typical = np.ma.masked_invalid(scores).mean(0).compressed()
-            worse = typical.max() + 0.3 * np.ptp(typical) + 1e-9 if len(typical) else 0.0
-            reference = np.full((1, 1), worse)
-        with np.errstate(invalid="ignore"):  # no score less no score
-            gains = np.where(np.isfinite(scores), np.maximum(reference - scores, 0.0), 0.0)
-        return np.asarray((gains * self._complies(self._draws))[:, self._open])
-
-    @cached_property
     def _misjudged(self) -> NDArray[np.float64]:
         """For each open shape, the probability that it is on the wrong side of a limit by more than the noise."""
         draws = self._draws[:, self._open]
-        inside = self._complies(draws, self.tolerance).mean(0)
-        outside = 1 - self._complies(draws, -self.tolerance).mean(0)
+        inside = complies(self.limits, draws, self.tolerance).mean(0)
+        outside = 1 - complies(self.limits, draws, -self.tolerance).mean(0)
         return np.asarray(np.minimum(inside, outside))
 
     @cached_property

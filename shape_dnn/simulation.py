@@ -167,7 +167,7 @@ def _compare(
 def _errors(parts: Assembly) -> list[float]:
     """Predict the shapes that the sampler leaves out, and compare with what was recorded."""
     survivors, _ = tuning.apply_limits(parts.shapes, parts.query, parts.replay, lambda _event: None)
-    trainings = tuning.train_sample(survivors, (), parts.query, parts.modelling, parts.replay)
+    trainings = tuning.train_sample(survivors, (), parts.query, parts.modelling, parts.replay, {})
     candidates = tuning.assess(survivors, trainings, parts.modelling.model)
     truth = {t.shape: t.accuracy for t in parts.replay.train(survivors)}
     return [

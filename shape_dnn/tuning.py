@@ -218,10 +218,11 @@ def search(
     """
     survivors, _ = apply_limits(shapes, query, facts, notify)
     known = facts.known(shapes)
-    trainings = train_sample(survivors, known, query, modelling, facts)
+    asked: dict[str, set[Shape]] = {}
+    trainings = train_sample(survivors, known, query, modelling, facts, asked)
     certificate = None
     if query.confidence is not None and survivors:
-        trainings, certificate = settle(survivors, _together(trainings, known), query, modelling, facts)
+        trainings, certificate = settle(survivors, _together(trainings, known), query, modelling, facts, asked)
     if any(training.accuracy is not None for training in trainings):
         candidates, _ = apply_accuracy_limits(assess(survivors, trainings, modelling.model), query, ignore)
         if query.goal is not None:
@@ -294,7 +295,7 @@ def plan(shapes: Sequence[Shape], query: Query, modelling: Modelling, facts: Fac
     if survivors:
         survivors.sort(key=by_width_then_depth)
         budget = rules.budget(modelling.strategy, len(survivors))
-        rules.consider(modelling.sampler, look(survivors, facts.known(shapes), query, modelling, facts))
+        rules.consider(modelling.sampler, look(survivors, facts.known(shapes), query, modelling, facts, {}))
         chosen = rules.choose(modelling.sampler, tuple(survivors), (), budget, set())
         unknown = [m for m in _metrics(query) if None in facts.estimate(m, survivors)]
     trainings = tuple(Training(shape, None) for shape in chosen)
@@ -324,9 +325,16 @@ def apply_limits(
 
 
 def train_sample(
-    shapes: Sequence[Shape], known: Sequence[Training], query: Query, modelling: Modelling, facts: Facts
+    shapes: Sequence[Shape],
+    known: Sequence[Training],
+    query: Query,
+    modelling: Modelling,
+    facts: Facts,
+    asked: dict[str, set[Shape]],
 ) -> list[Training]:
     """Step 5, first half: train the shapes that the sampler chooses, as many as the strategy allows.
+
+    ``asked`` takes note of what is measured for the sake of the goal.
 
     Raises:
         PluginError: the strategy or the sampler breaks the rules of its kind.
@@ -335,14 +343,14 @@ def train_sample(
         return []
     shapes = tuple(sorted(shapes, key=by_width_then_depth))
     budget = rules.budget(modelling.strategy, len(shapes))
-    asked: set[Shape] = set()
+    chosen: set[Shape] = set()
     trainings: list[Training] = []
     while True:
-        rules.consider(modelling.sampler, look(shapes, _together(trainings, known), query, modelling, facts))
-        batch = rules.choose(modelling.sampler, shapes, _in_order(trainings), budget, asked)
+        rules.consider(modelling.sampler, look(shapes, _together(trainings, known), query, modelling, facts, asked))
+        batch = rules.choose(modelling.sampler, shapes, _in_order(trainings), budget, chosen)
         if not batch:
             break
-        asked.update(batch)
+        chosen.update(batch)
         trainings += facts.train(batch)
     if not trainings and not known:
         raise PluginError(f"{label(modelling.sampler)} chose none of {len(shapes)} shapes to train")
@@ -356,7 +364,12 @@ def _together(trainings: Sequence[Training], known: Sequence[Training]) -> list[
 
 
 def look(
-    shapes: Sequence[Shape], trainings: Sequence[Training], query: Query, modelling: Modelling, facts: Facts
+    shapes: Sequence[Shape],
+    trainings: Sequence[Training],
+    query: Query,
+    modelling: Modelling,
+    facts: Facts,
+    asked: dict[str, set[Shape]],
 ) -> Outlook:
     """Put together what is known of the answer half-way."""
     from shape_dnn.outlook import Outlook  # imports numpy, for which whoever only shows results need not wait
@@ -369,6 +382,8 @@ def look(
         query.functional,
         query.goal,
         facts.estimate,
+        {limit.metric for limit in query.constraints} | {metric for metric, cost in query.costs.items() if cost == 0},
+        asked,
         0.5 if query.confidence is None else query.confidence,
         _deviation(trainings),
         together=modelling.together,
@@ -385,7 +400,12 @@ def _deviation(trainings: Sequence[Training]) -> float | None:
 
 
 def settle(
-    shapes: Sequence[Shape], trainings: Sequence[Training], query: Query, modelling: Modelling, facts: Facts
+    shapes: Sequence[Shape],
+    trainings: Sequence[Training],
+    query: Query,
+    modelling: Modelling,
+    facts: Facts,
+    asked: dict[str, set[Shape]],
 ) -> tuple[list[Training], Certificate | None]:
     """Steps 5 to 7 with a confidence: fit anew after every result, and train what matters until the answer stands.
 
@@ -400,7 +420,7 @@ def settle(
     while True:
         if not any(training.accuracies for training in trainings):
             return trainings, None
-        outlook = look([shape for shape in shapes if shape in left], trainings, query, modelling, facts)
+        outlook = look([shape for shape in shapes if shape in left], trainings, query, modelling, facts, asked)
         if outlook.settled or query.goal is None:  # without a goal there is nothing to verify
             return trainings, Certificate(query.confidence, outlook.doubt, outlook.tolerance)
         batch = outlook.choose(modelling.together)
