@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 os.environ["RAY_AUTH_MODE"] = "disabled"  # whether or not this user has a token from another cluster
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - or other work on the machine goes before
 
 from shape_dnn_ray.executor import RayCluster  # noqa: I001 - which is what keeps Ray from importing amdsmi
 
