@@ -7,9 +7,9 @@ import time
 from fractions import Fraction
 
 from shape_dnn import Constraint, Goal, Shape, Training
-from shape_dnn.goal_expressions import Expression
-from shape_dnn.outlook import Outlook
-from shape_dnn.plugins import Registry
+from shape_dnn.assembly.goal_expressions import Expression
+from shape_dnn.plugins.registry import Registry
+from shape_dnn.search.posterior import Outlook
 from shape_dnn.shape import by_width_then_depth
 
 MODELS = ("log-linear", "ridge", "power-law", "gp", "auto")

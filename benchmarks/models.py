@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from shape_dnn import simulate
-from shape_dnn.tables import Table
+from shape_dnn.study.tables import Table
 
 MODELS = ("paper", "ridge", "log-linear", "power-law", "gp", "auto")
 COUNTS = (5, 8, 10, 12, 15, 20)

@@ -21,7 +21,7 @@ import torch
 from shape_dnn import Architecture, Recipe, Shape, devices
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.kinds import InputShape
-from shape_dnn.plugins import Registry
+from shape_dnn.plugins.registry import Registry
 from shape_dnn.recipes import PRECISIONS
 from shape_dnn.training.precision import work_by_channels
 from shape_dnn.training.step import Step

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
-from shape_dnn.tables import Table
+from shape_dnn.study.tables import Table
 
 TABLES = Path(__file__).parent / "tables"
 PAIRS = (("wrn-digits", "wrn-digits-paper-recipe"),)

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from shape_dnn.api import run
-from shape_dnn.assembly import Assembly
-from shape_dnn.progress import Progress
+from shape_dnn.api.tune import run
+from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.display.progress import Progress
 from shape_dnn.records import Training
 from shape_dnn.settings import Settings
 

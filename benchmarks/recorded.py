@@ -16,7 +16,7 @@ from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Goal
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape
-from shape_dnn.tables import Table
+from shape_dnn.study.tables import Table
 
 HERE = Path(__file__).parent / "tables"
 Floats = NDArray[np.float64]

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from shape_dnn.assembly import Assembly
-from shape_dnn.families import TRAINING, TRAININGS, Family
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.records import Epoch, Measurement, Training
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
-from shape_dnn.store import Store
+from shape_dnn.store.facts import Store
+from shape_dnn.store.families import TRAINING, TRAININGS, Family
 
 
 def record_study(

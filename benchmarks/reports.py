@@ -13,7 +13,7 @@ from typing import Any
 from recorded_study import record_study
 
 from shape_dnn import ask
-from shape_dnn.asking import Recollection
+from shape_dnn.answers.question import Recollection
 from shape_dnn.report import page
 from shape_dnn.report.overview import Overview
 

@@ -28,7 +28,7 @@ import numpy as np
 from contenders import Contender, Run
 from recorded import Question, Recorded, Source, questions, sources
 
-from shape_dnn.assembly import CONFIDENCE
+from shape_dnn.assembly.assembly import CONFIDENCE
 
 BINS = ((8, 14), (15, 44), (45, 99), (100, 10_000))
 MOST = 40

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
-from shape_dnn.api import sized_shapes
-from shape_dnn.assembly import Assembly
+from shape_dnn.api.tune import sized_shapes
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.settings import Settings
 
 SPACE = {"dataset": "cifar10", "depth": "10:6010:6", "width": "1/16:1001/16:1/16", "max_size": "2MB"}

@@ -17,7 +17,7 @@ import numpy as np
 from recorded import Question, Recorded, questions, sources
 
 from shape_dnn.kinds import Terminator
-from shape_dnn.plugins import Registry
+from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Epoch, Training
 
 NAMES = ("none", "median", "asha", "curve")

@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass, field
 
 from shape_dnn import tune
+from shape_dnn.display.time_left import TimeLeft
 from shape_dnn.events import EpochFinished, Event, Measured, MeasuringFinished, TrainingFinished, TrainingsPlanned
-from shape_dnn.time_left import TimeLeft
 
 PARTS = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 0.95))
 """Of a measuring or a batch of trainings: from where to where."""

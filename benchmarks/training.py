@@ -32,15 +32,16 @@ from typing import Any
 import numpy as np
 from recorded import Recorded, sources
 
-from shape_dnn import Shape, devices, images, tune
-from shape_dnn.assembly import Assembly
+from shape_dnn import Shape, devices, tune
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.builtin.executors.local import Local
+from shape_dnn.data import images
 from shape_dnn.events import Event, TrainingFinished, TrainingsPrepared
 from shape_dnn.kinds import Executor
 from shape_dnn.records import Epoch, Stop, Training
 from shape_dnn.settings import Settings
-from shape_dnn.store import Store
-from shape_dnn.study import Study
+from shape_dnn.store.facts import Store
+from shape_dnn.study.study import Study
 from shape_dnn.training.preparing import Preparation, PreparingTask
 from shape_dnn.training.setup import Setup
 from shape_dnn.training.task import TrainingTask

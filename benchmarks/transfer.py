@@ -12,11 +12,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from shape_dnn import Shape, Training
-from shape_dnn.assembly import Assembly
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.records import Stop
 from shape_dnn.settings import Settings
-from shape_dnn.store import Store
-from shape_dnn.study import Study
+from shape_dnn.store.facts import Store
+from shape_dnn.study.study import Study
 
 DONORS = [Shape(depth, Fraction(width, 4)) for depth in (10, 16) for width in (1, 2)]
 LARGER = [Shape(depth, Fraction(width, 4)) for depth in (16, 22, 28) for width in (3, 4)]

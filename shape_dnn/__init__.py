@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from shape_dnn.api import measure as measure
-    from shape_dnn.api import tune as tune
-    from shape_dnn.asking import ask as ask
+    from shape_dnn.answers.question import ask as ask
+    from shape_dnn.answers.result import Result as Result
+    from shape_dnn.api.simulation import simulate as simulate
+    from shape_dnn.api.tune import measure as measure
+    from shape_dnn.api.tune import tune as tune
     from shape_dnn.constraints import Constraint as Constraint
+    from shape_dnn.display.progress import Progress as Progress
     from shape_dnn.errors import DatasetError as DatasetError
     from shape_dnn.errors import ExportError as ExportError
     from shape_dnn.errors import MeterError as MeterError
@@ -45,24 +48,21 @@ if TYPE_CHECKING:
     from shape_dnn.kinds import Strategy as Strategy
     from shape_dnn.kinds import Terminator as Terminator
     from shape_dnn.kinds import Workload as Workload
-    from shape_dnn.progress import Progress as Progress
     from shape_dnn.recipes import Recipe as Recipe
     from shape_dnn.records import Epoch as Epoch
     from shape_dnn.records import Measurement as Measurement
     from shape_dnn.records import Prediction as Prediction
     from shape_dnn.records import Training as Training
     from shape_dnn.report import write_report as write_report
-    from shape_dnn.result import Result as Result
+    from shape_dnn.search.space import DesignSpace as DesignSpace
+    from shape_dnn.search.space import Range as Range
     from shape_dnn.shape import Shape as Shape
-    from shape_dnn.simulation import simulate as simulate
-    from shape_dnn.space import DesignSpace as DesignSpace
-    from shape_dnn.space import Range as Range
     from shape_dnn.work import Outcome as Outcome
     from shape_dnn.work import Task as Task
 
 _HOMES = {
-    "api": ("measure", "tune"),
-    "asking": ("ask",),
+    "api.tune": ("measure", "tune"),
+    "answers.question": ("ask",),
     "constraints": ("Constraint",),
     "errors": (
         "DatasetError",
@@ -97,14 +97,14 @@ _HOMES = {
         "Terminator",
         "Workload",
     ),
-    "progress": ("Progress",),
+    "display.progress": ("Progress",),
     "recipes": ("Recipe",),
     "records": ("Epoch", "Measurement", "Prediction", "Training"),
-    "result": ("Result",),
+    "answers.result": ("Result",),
     "report": ("write_report",),
-    "simulation": ("simulate",),
+    "api.simulation": ("simulate",),
     "shape": ("Shape",),
-    "space": ("DesignSpace", "Range"),
+    "search.space": ("DesignSpace", "Range"),
     "work": ("Outcome", "Task"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from shape_dnn.constraints import Constraint
     from shape_dnn.events import Event
-    from shape_dnn.outlook import Outlook
     from shape_dnn.records import Epoch, Measurement, Prediction, Training
+    from shape_dnn.search.posterior import Outlook
     from shape_dnn.shape import Shape
     from shape_dnn.work import Outcome, Task
 

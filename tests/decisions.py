@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 
 from shape_dnn import ShapeDnnError, tune
-from shape_dnn.tables import Table
+from shape_dnn.study.tables import Table
 
 OTHERS = ("ridge", "paper", "gp", "auto", "power-law")
 """Accuracy models beside the default one; every third question is put to one of them."""

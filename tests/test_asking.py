@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from shape_dnn import Shape
-from shape_dnn.advice import OUTCOMES, Advice, Situation, most_telling
+from shape_dnn.answers.advice import OUTCOMES, Advice, Situation, most_telling
 from shape_dnn.builtin import goals
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import AccuracyModel
-from shape_dnn.memory import Memory
 from shape_dnn.records import Measurement, Prediction, Training
-from shape_dnn.tuning import Candidate, Query, front, recall
+from shape_dnn.search.algorithm import Candidate, Query, front, recall
+from shape_dnn.study.known import Memory
 
 SHAPES = [Shape(10, Fraction(1)), Shape(16, Fraction(1)), Shape(22, Fraction(1))]
 
@@ -168,6 +168,6 @@ def test_an_answer_from_memory_may_rest_on_a_value_that_nobody_measured() -> Non
 
 
 def test_asking_imports_neither_torch_nor_what_trains(tmp_path: Path) -> None:
-    program = "import sys, shape_dnn.cli.ask, shape_dnn.asking; print([m for m in sys.modules if m in {'torch', 'yaml', 'psutil', 'shape_dnn.study'}])"
+    program = "import sys, shape_dnn.cli.ask, shape_dnn.answers.question; print([m for m in sys.modules if m in {'torch', 'yaml', 'psutil', 'shape_dnn.study.study'}])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from test_training import TINY, task
 
 from shape_dnn import Training
-from shape_dnn.checkpoints import Checkpoint
+from shape_dnn.training.checkpoints import Checkpoint
 
 RECIPE = dataclasses.replace(TINY, epochs=5, crop=1, flip=True)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shape_dnn import __version__
-from shape_dnn.new_plugin import example
+from shape_dnn.api.new_plugin import example
 
 Run = Callable[..., object]
 

@@ -32,16 +32,16 @@ from shape_dnn import (
     Strategy,
     Terminator,
     Workload,
-    images,
-    rules,
     testing,
 )
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.datasets.cifar import Cifar10, Cifar100
 from shape_dnn.builtin.datasets.digits import Digits
-from shape_dnn.outlook import Outlook
-from shape_dnn.plugins import KINDS, Registry
-from shape_dnn.splits import Part
+from shape_dnn.data import images
+from shape_dnn.data.splits import Part
+from shape_dnn.plugins import checked
+from shape_dnn.plugins.registry import KINDS, Registry
+from shape_dnn.search.posterior import Outlook
 from shape_dnn.testing import (
     AccuracyModelContract,
     ArchitectureContract,
@@ -519,7 +519,7 @@ def test_a_meter_may_hand_over_numbers_of_numpy_which_become_plain_ones() -> Non
             getattr(contract, check)(timer)
         found = contract.measure(timer, contract.shapes)
         assert {type(v) for m in found.values() for v in (m.value, m.low, m.high)} == {float}
-    values = rules.compute(Thirds(), contract.workload(), contract.shapes)
+    values = checked.compute(Thirds(), contract.workload(), contract.shapes)
     assert {type(value) for value in values} == {float}
     for wrong in (True, np.True_, "1"):
         odd = Thirds()
@@ -560,7 +560,7 @@ def test_a_dataset_may_have_labels_of_any_whole_numbers_and_trains_with_them() -
         dataset.kind = kind
         DatasetContract().test_is_what_it_says(dataset)
         directory = Path(kind.__name__)
-        images.save(*rules.load(dataset, (1, 8, 8), 10, lambda *_: None), directory)
+        images.save(*checked.load(dataset, (1, 8, 8), 10, lambda *_: None), directory)
         train, _ = images.load(directory)
         ((_, labels),) = Batches(Part.of_all(train), torch.device("cpu")).in_order(50)
         assert torch.nn.functional.cross_entropy(torch.zeros(50, 10), labels) > 0
@@ -577,9 +577,9 @@ def test_a_strategy_may_count_in_numbers_of_numpy_and_true_is_none() -> None:
         def count(self, candidates: int) -> int:
             return candidates > 0
 
-    assert type(rules.budget(Half(), 7)) is int
+    assert type(checked.budget(Half(), 7)) is int
     with pytest.raises(PluginError, match="asks for True trainings of 7 shapes"):
-        rules.budget(Some(), 7)
+        checked.budget(Some(), 7)
 
 
 def test_a_terminator_answers_true_or_false_of_python_or_numpy() -> None:
@@ -591,10 +591,10 @@ def test_a_terminator_answers_true_or_false_of_python_or_numpy() -> None:
 
     odd = Odd()
     for odd.answer in (True, np.True_):
-        assert rules.should_stop(odd, [], 1, []) is True
+        assert checked.should_stop(odd, [], 1, []) is True
     for odd.answer in ("no", None, 1, 0.0):
         with pytest.raises(PluginError, match="accepted are True and False"):
-            rules.should_stop(odd, [], 1, [])
+            checked.should_stop(odd, [], 1, [])
 
 
 def test_a_terminator_is_tried_with_what_a_search_shows_it() -> None:

@@ -18,16 +18,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shape_dnn import Dataset, DatasetError, LabelledImages, UsageError, devices, splits
-from shape_dnn.assembly import Assembly
+from shape_dnn import Dataset, DatasetError, LabelledImages, UsageError, devices
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.builtin.datasets import folder
 from shape_dnn.builtin.datasets.cifar import Cifar10, Cifar100
 from shape_dnn.builtin.datasets.digits import Digits
 from shape_dnn.builtin.datasets.folder import Folder
 from shape_dnn.builtin.datasets.imagenet32 import ImageNet32
 from shape_dnn.builtin.datasets.mnist import FashionMnist, Mnist
+from shape_dnn.data import splits
+from shape_dnn.data.images import fingerprint
 from shape_dnn.events import DatasetRead, Event
-from shape_dnn.images import fingerprint
 from shape_dnn.settings import Settings
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -345,7 +346,7 @@ def test_a_search_tells_how_far_a_dataset_is_read(monkeypatch: pytest.MonkeyPatc
     assert events[-1:] == [DatasetRead("folder", 60, 60)], "a small one is read at once"
     images, _ = problem.images
     problem = dataclasses.replace(problem)
-    monkeypatch.setattr("shape_dnn.problem.TELLING_SECONDS", 0.0)
+    monkeypatch.setattr("shape_dnn.study.problem.TELLING_SECONDS", 0.0)
     events.clear()
     problem.read(events.append)
     assert events == [DatasetRead("folder", done, 60) for done in (7, 14, 21, 28, 35, 42, 49, 56, 60)]

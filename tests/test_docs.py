@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from shape_dnn import tune
-from shape_dnn.new_plugin import example
-from shape_dnn.plugins import KINDS, Registry
+from shape_dnn.api.new_plugin import example
+from shape_dnn.plugins.registry import KINDS, Registry
 from shape_dnn.settings import Settings
 
 ROOT = Path(__file__).parents[1]

@@ -34,9 +34,9 @@ from shape_dnn import (
     tune,
 )
 from shape_dnn.builtin.datasets.digits import Digits
+from shape_dnn.data.splits import Part
 from shape_dnn.errors import StudyError
 from shape_dnn.exporting import files
-from shape_dnn.splits import Part
 
 SEARCH: dict[str, Any] = {
     "depth": "10:17:6", "width": "1/4:3/4:1/4", "epochs": 2, "device": "cpu", "goal": "accuracy",

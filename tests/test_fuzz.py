@@ -27,16 +27,18 @@ from hypothesis import strategies as st
 from test_datasets import write_batch, write_mnist
 from test_main_job import HERE
 
-from shape_dnn import DatasetError, ShapeDnnError, ask, images, studies, tune
-from shape_dnn.assembly import Assembly
+from shape_dnn import DatasetError, ShapeDnnError, ask, tune
+from shape_dnn.api import studies
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.builtin.datasets.cifar import Cifar10, Cifar100
 from shape_dnn.builtin.datasets.imagenet32 import ImageNet32
 from shape_dnn.builtin.datasets.mnist import Mnist
 from shape_dnn.cli.config import gather
+from shape_dnn.data import images
 from shape_dnn.errors import StudyError
 from shape_dnn.settings import SETTINGS
-from shape_dnn.store import FILE_NAME, Store
-from shape_dnn.tables import Table
+from shape_dnn.store.facts import FILE_NAME, Store
+from shape_dnn.study.tables import Table
 
 counter = itertools.count()
 

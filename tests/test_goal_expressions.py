@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shape_dnn import PluginError, UsageError, tune
-from shape_dnn.assembly import Assembly
+from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.assembly.goal_expressions import Expression, Lexicographic, parse
 from shape_dnn.builtin.goals import Accuracy
-from shape_dnn.goal_expressions import Expression, Lexicographic, parse
 from shape_dnn.kinds import Goal
 from shape_dnn.settings import Settings
 

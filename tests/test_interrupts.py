@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from test_main_job import HERE, INTERRUPTING, SMALL
 
-from shape_dnn import interrupts, tune
-from shape_dnn.checkpoints import Checkpoint
+from shape_dnn import tune
+from shape_dnn.system import interrupts
+from shape_dnn.training.checkpoints import Checkpoint
 
 SEARCH = ["--depth", "10:11:6", "--width", "1/2:1:1/2", "--device", "cpu", "--goal", "size", "--format", "json",
           "-o", "dataset.limit=400"]  # fmt: skip

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from shape_dnn import Measurement, PluginError, Shape, Workload, measure, rules, tune
-from shape_dnn.assembly import Assembly
+from shape_dnn import Measurement, PluginError, Shape, Workload, measure, tune
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.meters.memory import Memory
 from shape_dnn.events import Event, Measured
 from shape_dnn.measuring import peak_memory
 from shape_dnn.measuring.forward_pass import Numerics
+from shape_dnn.plugins import checked
 from shape_dnn.settings import Settings
 from shape_dnn.testing import MeterContract
 
@@ -201,7 +202,7 @@ def test_a_limit_on_memory_needs_no_more_than_its_meter() -> None:
     ids=str,
 )
 def test_what_a_meter_returns_is_checked(measurement: object, fault: str) -> None:
-    found = rules.fault_of(measurement)
+    found = checked.fault_of(measurement)
     assert (found == "") == (fault == "")
     assert fault in found
 
@@ -213,7 +214,7 @@ def test_what_a_meter_says_its_values_depend_on_is_checked(answer: object) -> No
             return answer  # type: ignore[return-value]
 
     with pytest.raises(PluginError, match="identity of .* returned"):
-        rules.identity(Odd(), Workload(WideResNet(), (1, 8, 8), 10, 1, "cpu"))
+        checked.identity(Odd(), Workload(WideResNet(), (1, 8, 8), 10, 1, "cpu"))
 
 
 SECONDS = """

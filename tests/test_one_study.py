@@ -12,9 +12,9 @@ from test_main_job import HERE
 
 from shape_dnn import Shape, ask, export, tune
 from shape_dnn.events import Event, TrainingFinished
-from shape_dnn.families import TRAININGS, Family
 from shape_dnn.report import write_report
-from shape_dnn.store import Store
+from shape_dnn.store.facts import Store
+from shape_dnn.store.families import TRAININGS, Family
 
 SEARCH: dict[str, Any] = {
     "depth": "10:17:6", "width": "1/8:5/8:1/8", "epochs": 1, "device": "cpu", "plugin": "here.py", "executor": "here",

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 
 from shape_dnn import Constraint, Goal, NothingCompliesError, Shape, Training, UsageError, tune
-from shape_dnn.assembly import TrainingCount
+from shape_dnn.assembly.assembly import TrainingCount
 from shape_dnn.builtin import goals, strategies
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.samplers.active import Active
 from shape_dnn.builtin.samplers.d_optimal import CheapDOptimal, DOptimal, corners
-from shape_dnn.durations import assume, estimate
 from shape_dnn.events import ignore
-from shape_dnn.guesses import guess
 from shape_dnn.kinds import Strategy
-from shape_dnn.optimal_design import d_optimal
-from shape_dnn.outlook import Outlook
-from shape_dnn.tuning import Answer, Modelling, Query, apply_accuracy_limits, assess, plan, search
+from shape_dnn.search.algorithm import Answer, Modelling, Query, apply_accuracy_limits, assess, plan, search
+from shape_dnn.search.design import d_optimal
+from shape_dnn.search.durations import assume, estimate
+from shape_dnn.search.guesses import guess
+from shape_dnn.search.posterior import Outlook
 
 SHAPES = [Shape(depth, Fraction(width, 4)) for width in range(1, 13) for depth in range(10, 58, 6)]
 

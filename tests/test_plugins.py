@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from shape_dnn import PluginError, UsageError
-from shape_dnn.assembly import Assembly
-from shape_dnn.new_plugin import example
-from shape_dnn.plugins import IN_REPOSITORY, KINDS, Registry
+from shape_dnn.api.new_plugin import example
+from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.plugins.registry import IN_REPOSITORY, KINDS, Registry
 from shape_dnn.settings import Settings
 
 GOOD = """

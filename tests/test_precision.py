@@ -13,11 +13,11 @@ import torch
 from test_training import TINY, go_on, setup
 
 from shape_dnn import Shape, tune
-from shape_dnn.assembly import Assembly
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.events import Event, TrainingsPrepared
 from shape_dnn.settings import Settings
-from shape_dnn.store import Store
+from shape_dnn.store.facts import Store
 from shape_dnn.training import precision
 from shape_dnn.training.preparing import PreparingTask
 

@@ -15,7 +15,7 @@ from test_training import TINY, go_on, setup, task
 from shape_dnn import Shape, tune
 from shape_dnn.builtin.executors.local import Local
 from shape_dnn.events import Event, TrainingsPrepared
-from shape_dnn.store import Store
+from shape_dnn.store.facts import Store
 from shape_dnn.training.preparing import peak_memory
 from shape_dnn.work import Needs, Outcome, Task
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shape_dnn import ordering
+from shape_dnn.search import rounding
 
 HERE = Path(__file__).parent
 TABLES = sorted(
@@ -56,9 +56,9 @@ def test_decisions_on_all_recorded_tables_are_the_same_whatever_computes_them(qu
 
 def test_values_that_differ_by_rounding_noise_are_ties() -> None:
     values = np.array([0.1 + 0.2, 0.3, 0.3 - 1e-17, -np.inf])
-    assert ordering.first_largest(values) == 0
-    assert ordering.first_largest(values[::-1].copy()) == 1
-    assert ordering.largest_first(values).tolist() == [0, 1, 2, 3]
-    assert ordering.first_largest(np.array([0.3, 0.3 + 1e-7])) == 1
-    assert ordering.first_largest(np.zeros(3)) == 0
-    assert ordering.first_largest(np.array([1e-30, 3e-30])) == 1
+    assert rounding.first_largest(values) == 0
+    assert rounding.first_largest(values[::-1].copy()) == 1
+    assert rounding.largest_first(values).tolist() == [0, 1, 2, 3]
+    assert rounding.first_largest(np.array([0.3, 0.3 + 1e-7])) == 1
+    assert rounding.first_largest(np.zeros(3)) == 0
+    assert rounding.first_largest(np.array([1e-30, 3e-30])) == 1

@@ -16,8 +16,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from shape_dnn import Shape, drawing, tune
-from shape_dnn.drawing import Notebook, Scene
+from shape_dnn import Shape, tune
+from shape_dnn.display import drawing
+from shape_dnn.display.drawing import Notebook, Scene
+from shape_dnn.display.progress import Progress
+from shape_dnn.display.time_left import TimeLeft
 from shape_dnn.events import (
     DatasetRead,
     EpochFinished,
@@ -28,9 +31,7 @@ from shape_dnn.events import (
     TrainingsPlanned,
     TrainingsPrepared,
 )
-from shape_dnn.progress import Progress
 from shape_dnn.records import Epoch, Measurement, Training
-from shape_dnn.time_left import TimeLeft
 
 SHAPES = [Shape(depth, width) for depth in (40, 28, 16, 10) for width in (Fraction(2), Fraction(1), Fraction(1, 2))]
 EPOCHS = 10
@@ -177,7 +178,7 @@ def test_how_far_a_dataset_is_read_is_a_line_now_and_then_and_nothing_for_a_smal
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr("shape_dnn.progress.time.monotonic", clock)
+    monkeypatch.setattr("shape_dnn.display.progress.time.monotonic", clock)
     with Progress() as progress:
         for second, total in ((0, 900), (100, 60_000)):
             clock.now = second

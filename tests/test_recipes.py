@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from shape_dnn import PluginError
-from shape_dnn.assembly import Assembly
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.recipes import CHOICES, RANGES, Recipe, accepted
 from shape_dnn.settings import Settings
 

@@ -16,7 +16,7 @@ import pytest
 from recorded_study import record_study
 
 from shape_dnn import NothingCompliesError, UsageError, ask, tune, write_report
-from shape_dnn.assembly import Assembly
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.report.overview import Overview
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape

@@ -14,9 +14,9 @@ import pytest
 
 from shape_dnn import Epoch, Measurement, Shape, Training, UsageError
 from shape_dnn.errors import StudyError
-from shape_dnn.families import TRAININGS, Family
-from shape_dnn.schema import MIGRATIONS, SCHEMA_VERSION
-from shape_dnn.store import FILE_NAME, Store
+from shape_dnn.store.facts import FILE_NAME, Store
+from shape_dnn.store.families import TRAININGS, Family
+from shape_dnn.store.schema import MIGRATIONS, SCHEMA_VERSION
 
 SHAPE = Shape(10, Fraction(1, 3))
 
@@ -172,7 +172,7 @@ def test_a_damaged_study_is_named_and_does_not_hide_the_others(damage: object, s
 HOLD = """
 import sys
 from pathlib import Path
-from shape_dnn.store import Store
+from shape_dnn.store.facts import Store
 store = Store(Path("study"))
 store.begin_run("tune", {}, {})
 print("holding", flush=True)

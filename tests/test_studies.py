@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from shape_dnn import Epoch, Measurement, Shape, Training, UsageError, studies
+from shape_dnn import Epoch, Measurement, Shape, Training, UsageError
+from shape_dnn.api import studies
 from shape_dnn.errors import StudyError
-from shape_dnn.families import TRAININGS
-from shape_dnn.store import FILE_NAME, Store
+from shape_dnn.store.facts import FILE_NAME, Store
+from shape_dnn.store.families import TRAININGS
 
 ONE, TWO, THREE = (Shape(depth, Fraction(1, 3)) for depth in (10, 16, 22))
 CURVE = (Epoch(1, 2.0, 50.0), Epoch(2, 1.0, 90.0))
@@ -182,7 +183,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 from shape_dnn import Epoch, Measurement, Shape, Training
-from shape_dnn.store import Store
+from shape_dnn.store.facts import Store
 
 me = int(sys.argv[1]) + 1
 store = Store(Path("study"))

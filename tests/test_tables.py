@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shape_dnn import MeterError, Shape, UsageError, simulate, tune
-from shape_dnn.tables import Replay, Table
+from shape_dnn.study.tables import Replay, Table
 
 
 def write(text: str) -> Path:

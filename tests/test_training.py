@@ -11,15 +11,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from shape_dnn import LabelledImages, Recipe, Shape, TrainingError, images
-from shape_dnn.assembly import Assembly
+from shape_dnn import LabelledImages, Recipe, Shape, TrainingError
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.datasets.digits import Digits
+from shape_dnn.data import images
+from shape_dnn.data.splits import Part
 from shape_dnn.errors import MemoryShortageError, PluginError
-from shape_dnn.plugins import Choice
+from shape_dnn.plugins.registry import Choice
 from shape_dnn.recipes import IMAGENET32_PAPER, WRN_PAPER
 from shape_dnn.settings import Settings
-from shape_dnn.splits import Part
 from shape_dnn.training.batches import Batches, augment
 from shape_dnn.training.run import learning_rate
 from shape_dnn.training.setup import Donor, Setup

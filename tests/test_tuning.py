@@ -14,7 +14,7 @@ from shape_dnn import AccuracyModel, Constraint, Goal, PluginError, Prediction, 
 from shape_dnn.builtin import goals, strategies
 from shape_dnn.builtin.samplers import paper as samplers
 from shape_dnn.events import Event, StageFinished
-from shape_dnn.tuning import Modelling, Query, assess, plan, recall, search
+from shape_dnn.search.algorithm import Modelling, Query, assess, plan, recall, search
 
 SHAPES = [Shape(depth, Fraction(width)) for width in range(1, 6) for depth in range(10, 40, 6)]
 COSTS = {"size": 0.0, "latency": 1.0, "energy": 2.0}

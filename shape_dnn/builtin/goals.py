@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from shape_dnn.goal_expressions import Least
+from shape_dnn.assembly.goal_expressions import Least
 from shape_dnn.kinds import Goal
 
 Size = partial(Least, "size")

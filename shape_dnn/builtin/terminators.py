@@ -7,8 +7,8 @@ from statistics import NormalDist, fmean, median
 
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Goal, Terminator
-from shape_dnn.learning_curves import extrapolate
 from shape_dnn.records import Epoch, Training
+from shape_dnn.search.learning_curves import extrapolate
 
 
 class Never(Terminator):

@@ -14,7 +14,7 @@ import click
 
 from shape_dnn import __version__
 from shape_dnn.errors import PluginError, ShapeDnnError
-from shape_dnn.text import one_line
+from shape_dnn.system.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -33,7 +33,7 @@ def command(study: str, output: str, **flags: Any) -> None:
     gathered = gather(flags, None, environ={})
     gathered.origins["study"] = "STUDY"
 
-    from shape_dnn.asking import ask
+    from shape_dnn.answers.question import ask
 
     with gathered.named(), results_only():
         result = ask(study, **gathered.values)

@@ -15,7 +15,7 @@ from shape_dnn.cli.output import DEBUG, FORMAT, console, plain, print_csv, print
 @DEBUG
 def command(files: tuple[str, ...], output: str) -> None:
     """Say which metrics can be measured on which device of this machine, and why not the rest. Measures nothing."""
-    from shape_dnn.doctor import examine
+    from shape_dnn.api.doctor import examine
     from shape_dnn.errors import UsageError
 
     try:

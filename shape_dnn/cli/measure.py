@@ -38,10 +38,10 @@ def command(metrics: str, config: str | None, output: str, quiet: bool, verbose:
     gathered = gather(flags, config)
     settings = gathered.settings()
 
-    from shape_dnn.api import measure
+    from shape_dnn.answers.result import Measurements
+    from shape_dnn.api.tune import measure
+    from shape_dnn.display.progress import Progress
     from shape_dnn.events import ignore
-    from shape_dnn.progress import Progress
-    from shape_dnn.result import Measurements
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     progress = None if talkative is None else Progress(verbose=talkative)

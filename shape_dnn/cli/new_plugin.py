@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from shape_dnn.cli.output import DEBUG
-from shape_dnn.plugins import KINDS
+from shape_dnn.plugins.registry import KINDS
 
 
 @click.command("new-plugin")
@@ -18,7 +18,7 @@ from shape_dnn.plugins import KINDS
 @DEBUG
 def command(name: str, kind: str, directory: str) -> None:
     """Write a package shape-dnn-NAME with a plugin that works, and tests, to start from."""
-    from shape_dnn.new_plugin import write
+    from shape_dnn.api.new_plugin import write
 
     path = write(name, kind, Path(directory))
     install, test = shlex.quote(f"{path}[test]"), shlex.quote(str(path))

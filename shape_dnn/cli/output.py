@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shape_dnn.answers.result import Result
+from shape_dnn.answers.table import summarize
 from shape_dnn.errors import UsageError
-from shape_dnn.result import Result
-from shape_dnn.summary import summarize
-from shape_dnn.text import visible
+from shape_dnn.system.text import visible
 
 FORMAT = click.option(
     "--format",

@@ -45,7 +45,7 @@ def command(
     gathered = gather(flags, None, environ={})
     gathered.origins["replay"] = "TABLE"
 
-    from shape_dnn.simulation import simulate
+    from shape_dnn.api.simulation import simulate
 
     with gathered.named(), results_only():
         found = simulate(table, strategies=strategies, samplers=samplers, models=models, seeds=seeds, **gathered.values)

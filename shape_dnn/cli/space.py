@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from shape_dnn.answers.table import number
 from shape_dnn.cli.config import gather, options
 from shape_dnn.cli.output import DEBUG, FORMAT, print_table, results_only
 from shape_dnn.errors import NothingCompliesError
-from shape_dnn.summary import number
 
 
 @click.command("space")
@@ -23,8 +23,8 @@ def command(config: str | None, output: str, **flags: Any) -> None:
     gathered = gather(flags, config)
     settings = gathered.settings()
 
-    from shape_dnn.api import sized_shapes
-    from shape_dnn.assembly import Assembly
+    from shape_dnn.api.tune import sized_shapes
+    from shape_dnn.assembly.assembly import Assembly
 
     with gathered.named(), results_only():
         shapes = sized_shapes(Assembly(settings))

@@ -33,7 +33,7 @@ def command() -> None:
 @DEBUG
 def list_(directory: str, output: str) -> None:
     """List the studies in DIRECTORY and below (the default)."""
-    from shape_dnn import studies
+    from shape_dnn.api import studies
 
     rows: list[dict[str, Any]] = list(studies.find(Path(directory)))
     for row in rows:
@@ -53,7 +53,7 @@ def list_(directory: str, output: str) -> None:
 @DEBUG
 def merge(source: str, into: str) -> None:
     """Add to the study INTO what SOURCE knows and it does not. SOURCE stays as it is."""
-    from shape_dnn import studies
+    from shape_dnn.api import studies
 
     merged = studies.merge(Path(source), Path(into))
     click.echo(
@@ -68,9 +68,9 @@ def merge(source: str, into: str) -> None:
 @DEBUG
 def delete(directory: str, yes: bool) -> None:
     """Delete the study in DIRECTORY: its facts, weights and checkpoints."""
-    from shape_dnn import studies
+    from shape_dnn.api import studies
     from shape_dnn.errors import UsageError
-    from shape_dnn.store import FILE_NAME
+    from shape_dnn.store.facts import FILE_NAME
 
     path = Path(directory)
     if not yes and (path / FILE_NAME).is_file():

@@ -59,10 +59,10 @@ def command(
         return
     settings = gathered.settings()
 
-    from shape_dnn.api import run
-    from shape_dnn.assembly import Assembly
+    from shape_dnn.api.tune import run
+    from shape_dnn.assembly.assembly import Assembly
+    from shape_dnn.display.progress import Progress
     from shape_dnn.events import ignore
-    from shape_dnn.progress import Progress
 
     progress = None if talkative is None else Progress(verbose=talkative, debug=is_debugging())
     with gathered.named(), results_only(), progress or nullcontext():

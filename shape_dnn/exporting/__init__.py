@@ -55,7 +55,7 @@ def export(
     if unknown:
         raise UsageError(f"{unknown[0]!r} is not a format; accepted are {', '.join(FORMATS)}", setting="formats")
 
-    from shape_dnn.asking import QUESTION, Recollection
+    from shape_dnn.answers.question import QUESTION, Recollection
     from shape_dnn.exporting import choice, files
     from shape_dnn.exporting.card import describe
 

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn.families import Family
-from shape_dnn.result import ALWAYS_SHOWN
+from shape_dnn.answers.result import ALWAYS_SHOWN
+from shape_dnn.store.families import Family
 
 if TYPE_CHECKING:
-    from shape_dnn.asking import Recollection
+    from shape_dnn.answers.question import Recollection
     from shape_dnn.exporting.choice import Trained
     from shape_dnn.shape import Shape
 

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from shape_dnn import images, tuning
+from shape_dnn.data import images
 from shape_dnn.errors import ExportError, NothingCompliesError, UsageError
 from shape_dnn.recipes import Recipe
 from shape_dnn.records import Training
+from shape_dnn.search import algorithm
 from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.training.setup import Protocol, split
 
 if TYPE_CHECKING:
-    from shape_dnn.asking import Recollection
+    from shape_dnn.answers.question import Recollection
+    from shape_dnn.data.splits import Part
     from shape_dnn.kinds import Architecture, InputShape, LabelledImages
-    from shape_dnn.plugins import Loaded
-    from shape_dnn.splits import Part
+    from shape_dnn.plugins.registry import Loaded
 
 MOST_NAMED = 8
 """Trained shapes that a message lists."""
@@ -26,13 +27,13 @@ MOST_NAMED = 8
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network, and what determined its accuracy (:class:`shape_dnn.problem.Problem`).
+    """A trained network, and what determined its accuracy (:class:`shape_dnn.study.problem.Problem`).
 
     Attributes:
         training: what came of it.
         architecture: builds the network.
         weights: its safetensors file.
-        images: directory of the images that it was trained on (:mod:`shape_dnn.images`).
+        images: directory of the images that it was trained on (:mod:`shape_dnn.data.images`).
         fingerprint: name of these images by their content.
         input_shape: channels, height and width of an image.
         classes: number of classes.
@@ -79,7 +80,7 @@ def best(known: Recollection) -> Shape:
         raise UsageError("nothing says which shape is the best; give a goal, or name one by --shape", setting="goal")
     known.check()
     trained = [candidate for candidate in known.answer.complying if candidate.accuracy is not None]
-    found = tuning.min_by_goal(trained, known.parts.query, known.facts)
+    found = algorithm.min_by_goal(trained, known.parts.query, known.facts)
     if found is None:
         known.result().raise_if_empty()
         raise NothingCompliesError("no shape that meets the limits was trained; shape-dnn tune with them does so")

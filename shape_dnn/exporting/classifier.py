@@ -19,9 +19,9 @@ from shape_dnn.exporting import CARD, FORMATS
 from shape_dnn.exporting.card import FORMAT
 from shape_dnn.exporting.choice import check_identity
 from shape_dnn.kinds import Architecture, InputShape
-from shape_dnn.plugins import Loaded, Registry
+from shape_dnn.plugins.registry import Loaded, Registry
 from shape_dnn.shape import Shape
-from shape_dnn.text import visible
+from shape_dnn.system.text import visible
 from shape_dnn.training.setup import check_network
 
 MOST_PIXELS, MOST_CLASSES = 4096, 1_000_000

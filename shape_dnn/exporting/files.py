@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shape_dnn import durable
 from shape_dnn.errors import ExportError, UsageError, describe
 from shape_dnn.exporting import CARD, FORMATS
 from shape_dnn.exporting.card import INPUT, LEVELS, OUTPUT
 from shape_dnn.exporting.choice import Trained
 from shape_dnn.exporting.classifier import Classifier
+from shape_dnn.system import durable
 
 COMPARED = 64
 """Images on which the files are compared with the network."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from shape_dnn import rules
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Option
+from shape_dnn.plugins import checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,8 +74,8 @@ class ForwardPass:
 
         torch.manual_seed(0)
         architecture = workload.architecture
-        self._running = partial(rules.blame_network, architecture, rules.FORWARD, shape)
-        with rules.blame_network(architecture, rules.BUILD, shape):
+        self._running = partial(checked.blame_network, architecture, checked.FORWARD, shape)
+        with checked.blame_network(architecture, checked.BUILD, shape):
             network = architecture.build(shape, workload.input_shape, workload.classes)
         self._prepare(network, (workload.batch_size, *workload.input_shape), workload.device, numerics)
 

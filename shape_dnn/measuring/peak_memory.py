@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn import rules
 from shape_dnn.measuring.forward_pass import ForwardPass, Numerics
+from shape_dnn.plugins import checked
 
 if TYPE_CHECKING:
     from shape_dnn.kinds import Workload
@@ -65,11 +65,11 @@ def computed(workload: Workload, shape: Shape, numerics: Numerics) -> int:
     dtype = getattr(torch, numerics.precision)
     architecture = workload.architecture
     with torch.device("meta"), torch.inference_mode():
-        with rules.blame_network(architecture, rules.BUILD, shape):
+        with checked.blame_network(architecture, checked.BUILD, shape):
             network = architecture.build(shape, workload.input_shape, workload.classes).to(dtype).eval()
         images = torch.empty(workload.batch_size, *workload.input_shape, dtype=dtype)
         watch.note([*network.parameters(), *network.buffers(), images])
-        with watch.active(), rules.blame_network(architecture, rules.FORWARD, shape):
+        with watch.active(), checked.blame_network(architecture, checked.FORWARD, shape):
             network(images)
     return watch.peak
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from shape_dnn import rules
 from shape_dnn.errors import MeterError
 from shape_dnn.kinds import Instrument, Workload
-from shape_dnn.plugins import Choice, Registry
+from shape_dnn.plugins import checked
+from shape_dnn.plugins.registry import Choice, Registry
 from shape_dnn.work import Needs, Task, showing_life
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class IdentityTask(BenchTask):
             MeterError: there is nothing to measure with.
         """
         with showing_life(report):
-            return rules.identity(*self.bench.set_up())
+            return checked.identity(*self.bench.set_up())
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class MeasuringTask(BenchTask):
         """
         with showing_life(report):
             meter, workload = self.bench.set_up()
-            if self.expected is not None and rules.identity(meter, workload) != self.expected:
+            if self.expected is not None and checked.identity(meter, workload) != self.expected:
                 raise MeterError("the device is of another kind than the one that was measured before; start again")
             measured = 0
             for shape, measurement in meter.measure(workload, self.shapes):

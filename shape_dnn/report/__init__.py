@@ -23,7 +23,7 @@ def write_report(
     Raises:
         UsageError: there is no study, a setting cannot be used, or a file cannot be written.
     """
-    from shape_dnn.asking import Recollection
+    from shape_dnn.answers.question import Recollection
     from shape_dnn.report import figures as figures_
     from shape_dnn.report import page
     from shape_dnn.report.overview import Overview, study_path

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shape_dnn.asking import Metric, Recollection
+from shape_dnn.answers.question import Metric, Recollection
 from shape_dnn.errors import UsageError
-from shape_dnn.families import Family
 from shape_dnn.records import Measurement
 from shape_dnn.report import charts
 from shape_dnn.report.charts import Spec
 from shape_dnn.report.overview import Overview
 from shape_dnn.shape import Shape
+from shape_dnn.store.families import Family
 
 Rows = list[dict[str, Any]]
 

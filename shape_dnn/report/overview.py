@@ -11,21 +11,22 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn import durations, rules, tuning
-from shape_dnn.asking import Metric, in_order
+from shape_dnn.answers.question import Metric, in_order
+from shape_dnn.answers.table import recipe_lines
+from shape_dnn.assembly.goal_expressions import Least
 from shape_dnn.builtin.goals import Accuracy
 from shape_dnn.constraints import ACCURACY, KNOWN_METRICS, Constraint
-from shape_dnn.goal_expressions import Least
 from shape_dnn.kinds import Goal
+from shape_dnn.plugins import checked
 from shape_dnn.records import Measurement, Training
+from shape_dnn.search import algorithm, durations
+from shape_dnn.search.algorithm import Candidate, Facts
 from shape_dnn.shape import Shape, by_width_then_depth
-from shape_dnn.store import canonical
-from shape_dnn.summary import recipe_lines
-from shape_dnn.tuning import Candidate, Facts
+from shape_dnn.store.facts import canonical
 
 if TYPE_CHECKING:
-    from shape_dnn.asking import Recollection
-    from shape_dnn.assembly import Assembly
+    from shape_dnn.answers.question import Recollection
+    from shape_dnn.assembly.assembly import Assembly
 
 CONFIDENCES = (None, 0.8, 0.9, 0.95, 0.99)
 """With which probability an accuracy that is only predicted must meet a limit; None for the expected one."""
@@ -102,7 +103,7 @@ class Overview:
             parts,
             metrics,
             by_shape,
-            tuning.assess(shapes, trainings, parts.model.instance),
+            algorithm.assess(shapes, trainings, parts.model.instance),
             {},
             f"shape-dnn --replay {shlex.quote(str(parts.table.path))}",
             [("Table", parts.table.path.name), *_plugins(parts)],
@@ -201,7 +202,7 @@ class Overview:
             candidate = self._candidates.get(shape)
             known = {metric.name: metric.values[shape].value for metric in self.metrics if shape in metric.values}
             known["accuracy"] = candidate.expected_accuracy if candidate else None
-            scores.append(rules.score_of(goal, known))
+            scores.append(checked.score_of(goal, known))
         return scores
 
     def _cost(self) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import shape_dnn
-from shape_dnn import durable
 from shape_dnn.errors import UsageError
 from shape_dnn.report import charts
 from shape_dnn.report.charts import Spec
 from shape_dnn.report.overview import Overview
+from shape_dnn.system import durable
 
 
 @dataclass(frozen=True)

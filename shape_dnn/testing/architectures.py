@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from shape_dnn import rules
 from shape_dnn.kinds import Architecture, InputShape
+from shape_dnn.plugins import checked
 from shape_dnn.recipes import IMAGENET32_PAPER, WRN_PAPER, Recipe
+from shape_dnn.search.space import DesignSpace, Range
 from shape_dnn.shape import Shape
-from shape_dnn.space import DesignSpace, Range
 from shape_dnn.testing.contract import Contract
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class ArchitectureContract(Contract):
         """Given that of any dataset, it returns a recipe, the same every time."""
         short = Recipe(epochs=12, batch_size=32, lr=0.2, schedule="one-cycle", crop=0, flip=False)
         for recipe in (short, WRN_PAPER, IMAGENET32_PAPER):
-            assert rules.adapt(plugin, recipe) == rules.adapt(twin, recipe)
+            assert checked.adapt(plugin, recipe) == checked.adapt(twin, recipe)
 
     def test_size_is_that_of_the_built_network(self, plugin: Architecture) -> None:
         """``count_values`` equals the parameters and floating-point buffers, for every shape and every input."""

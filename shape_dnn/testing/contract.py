@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from shape_dnn.plugins import Registry
+from shape_dnn.plugins.registry import Registry
 
 
 class Contract:

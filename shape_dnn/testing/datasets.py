@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shape_dnn import images, rules, splits
+from shape_dnn.data import images, splits
 from shape_dnn.kinds import Dataset
+from shape_dnn.plugins import checked
 from shape_dnn.recipes import Recipe
 from shape_dnn.testing.contract import Contract
 
@@ -17,8 +18,8 @@ class DatasetContract(Contract):
 
     def test_is_what_it_says(self, plugin: Dataset) -> None:
         """Images are uint8 of the declared shape, labels are classes, and there are some of both parts."""
-        rules.load(plugin, plugin.input_shape, plugin.classes, lambda *_: None)
-        rules.class_names(plugin, plugin.classes)
+        checked.load(plugin, plugin.input_shape, plugin.classes, lambda *_: None)
+        checked.class_names(plugin, plugin.classes)
 
     def test_is_the_same_every_time(self, plugin: Dataset, twin: Dataset) -> None:
         """The same files give the same arrays, since facts are found again by their content."""

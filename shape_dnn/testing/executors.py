@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from shape_dnn import rules
 from shape_dnn.errors import ProcessDiedError
 from shape_dnn.kinds import Executor
+from shape_dnn.plugins import checked
 from shape_dnn.testing.contract import Contract
 from shape_dnn.work import Outcome, Task
 
@@ -125,7 +125,7 @@ class ExecutorContract(Contract):
             return True
 
         waiting, tasks = threading.current_thread(), [Square(i) for i in range(6)]
-        for outcome in rules.run(executor, tasks, 2, take):
+        for outcome in checked.run(executor, tasks, 2, take):
             assert outcome.error is None
             arrived.append((outcome.task.attempt, outcome))
         assert len(arrived) == 12
@@ -135,17 +135,17 @@ class ExecutorContract(Contract):
 
     def test_runs_nothing_when_given_nothing(self, executor: Executor) -> None:
         """No task is no error."""
-        assert list(rules.run(executor, [], None, _go_on)) == []
+        assert list(checked.run(executor, [], None, _go_on)) == []
 
     def test_can_be_used_again(self, executor: Executor) -> None:
         """A search has many batches."""
         for number in (2, 3):
-            (outcome,) = rules.run(executor, [Square(number)], None, _go_on)
+            (outcome,) = checked.run(executor, [Square(number)], None, _go_on)
             assert outcome.result == number**2
 
     def test_runs_one_task_at_a_time_in_each_process(self, executor: Executor) -> None:
         """Trainings share nothing, such as torch's random numbers."""
-        outcomes = list(rules.run(executor, [Alone() for _ in range(4)], 2, _go_on))
+        outcomes = list(checked.run(executor, [Alone() for _ in range(4)], 2, _go_on))
         assert [outcome.error for outcome in outcomes] == [None] * 4
 
     def test_a_task_that_raises_leaves_the_others_alone(self, executor: Executor) -> None:
@@ -166,7 +166,7 @@ class ExecutorContract(Contract):
     @staticmethod
     def only_failure(executor: Executor, task: Task) -> Outcome:
         """Run a task that comes to no result beside some that do; return its outcome."""
-        outcomes = list(rules.run(executor, [Square(1), task, Square(2), Square(3)], 2, _go_on))
+        outcomes = list(checked.run(executor, [Square(1), task, Square(2), Square(3)], 2, _go_on))
         assert sorted(outcome.result for outcome in outcomes if outcome.error is None) == [1, 4, 9]  # type: ignore[type-var]
         (failed,) = [outcome for outcome in outcomes if outcome.error is not None]
         assert failed.task == task
@@ -174,13 +174,13 @@ class ExecutorContract(Contract):
 
     def test_asks_a_task_to_stop(self, executor: Executor) -> None:
         """What ``report`` returns reaches the task."""
-        (outcome,) = rules.run(executor, [Count()], 1, lambda _task, rounds: rounds != 3)
+        (outcome,) = checked.run(executor, [Count()], 1, lambda _task, rounds: rounds != 3)
         assert outcome.result == 3
 
     def test_starts_nothing_more_when_told_to_stop(self, executor: Executor) -> None:
         """Outcomes of running tasks still arrive, and the run ends."""
         outcomes: list[Outcome] = []
-        for outcome in rules.run(executor, [Square(i) for i in range(200)], 2, _go_on):
+        for outcome in checked.run(executor, [Square(i) for i in range(200)], 2, _go_on):
             outcomes.append(outcome)
             executor.stop()
         assert 1 <= len(outcomes) < 200

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from shape_dnn import rules
 from shape_dnn.kinds import Goal
+from shape_dnn.plugins import checked
 from shape_dnn.testing.contract import Contract
 
 
@@ -23,17 +23,17 @@ class GoalContract(Contract):
 
     def test_names_its_metrics(self, plugin: Goal) -> None:
         """At least one, and none twice."""
-        assert rules.metrics(plugin)
+        assert checked.metrics(plugin)
 
     def test_scores_by_its_metrics_alone(self, plugin: Goal) -> None:
         """Given these and no others it returns a number, the same every time, and changes nothing."""
         for seed in range(50):
             values = self.values(plugin, seed)
             before = dict(values)
-            score = rules.score(plugin, values)
-            assert rules.score(plugin, values) == score
+            score = checked.score(plugin, values)
+            assert checked.score(plugin, values) == score
             assert values == before
 
     def test_tells_shapes_apart(self, plugin: Goal) -> None:
         """Shapes of different values do not all have one score."""
-        assert len({rules.score(plugin, self.values(plugin, seed)) for seed in range(50)}) > 1
+        assert len({checked.score(plugin, self.values(plugin, seed)) for seed in range(50)}) > 1

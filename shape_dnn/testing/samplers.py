@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from shape_dnn import rules
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.goals import Accuracy
 from shape_dnn.kinds import Sampler
-from shape_dnn.outlook import Outlook
+from shape_dnn.plugins import checked
 from shape_dnn.records import Training
+from shape_dnn.search.posterior import Outlook
 from shape_dnn.shape import Shape
 from shape_dnn.testing.contract import Contract
 from shape_dnn.testing.spaces import SPACES, accuracy
@@ -31,8 +31,8 @@ class SamplerContract(Contract):
         asked: set[Shape] = set()
         while True:
             if told:
-                rules.consider(plugin, Outlook(shapes, observed, LogLinear(), goal=Accuracy(), together=2))
-            batch = rules.choose(plugin, shapes, observed, budget, asked)
+                checked.consider(plugin, Outlook(shapes, observed, LogLinear(), goal=Accuracy(), together=2))
+            batch = checked.choose(plugin, shapes, observed, budget, asked)
             if not batch:
                 return batches
             batches.append(batch)

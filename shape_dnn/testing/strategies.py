@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shape_dnn import rules
 from shape_dnn.kinds import Strategy
+from shape_dnn.plugins import checked
 from shape_dnn.testing.contract import Contract
 
 
@@ -15,7 +15,7 @@ class StrategyContract(Contract):
     def test_trains_at_least_one_shape_and_at_most_all(self, plugin: Strategy) -> None:
         """For every number of candidates from one."""
         for candidates in [*range(1, 400), 1_000, 10_000, 1_000_000]:
-            rules.budget(plugin, candidates)
+            checked.budget(plugin, candidates)
 
     def test_answers_the_same_every_time(self, plugin: Strategy, twin: Strategy) -> None:
         """The number depends on the number of candidates alone."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from shape_dnn import rules
 from shape_dnn.builtin.goals import Accuracy
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Terminator
+from shape_dnn.plugins import checked
 from shape_dnn.records import Epoch, Stop, Training
-from shape_dnn.study import Others
+from shape_dnn.study.study import Others
 from shape_dnn.testing.contract import Contract
 from shape_dnn.testing.spaces import GRID, accuracy
 
@@ -60,10 +60,10 @@ class TerminatorContract(Contract):
     def test_answers_after_every_epoch(self, asked: Terminator) -> None:
         """With yes or no, also when nothing else has finished yet."""
         for question in self.questions():
-            rules.should_stop(asked, *question)
+            checked.should_stop(asked, *question)
 
     def test_answers_the_same_every_time(self, plugin: Terminator, twin: Terminator) -> None:
         """The answer depends on the curve and the other trainings alone."""
         one, other = (self.told(each, "the best accuracy") for each in (plugin, twin))
-        first = [rules.should_stop(one, *question) for question in self.questions()]
-        assert [rules.should_stop(other, *question) for question in reversed(self.questions())][::-1] == first
+        first = [checked.should_stop(one, *question) for question in self.questions()]
+        assert [checked.should_stop(other, *question) for question in reversed(self.questions())][::-1] == first

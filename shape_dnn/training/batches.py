@@ -11,8 +11,8 @@ from torch import Tensor
 from shape_dnn.kinds import LabelledImages
 
 if TYPE_CHECKING:
+    from shape_dnn.data.splits import Part
     from shape_dnn.recipes import Recipe
-    from shape_dnn.splits import Part
 
 CHUNK = 10_000
 """Images whose levels are counted at a time."""

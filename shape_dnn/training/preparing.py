@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shape_dnn import devices, images
+from shape_dnn import devices
+from shape_dnn.data import images
 from shape_dnn.shape import Shape
 from shape_dnn.training import precision
 from shape_dnn.training.precision import Decision

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from shape_dnn.checkpoints import Checkpoint
 from shape_dnn.errors import TrainingError
 from shape_dnn.records import Epoch
 from shape_dnn.training.batches import Batches
+from shape_dnn.training.checkpoints import Checkpoint
 from shape_dnn.training.step import Step, autocast
 from shape_dnn.work import Pulse
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from shape_dnn import images, rules
+from shape_dnn.data import images
+from shape_dnn.data.splits import Part
 from shape_dnn.errors import PluginError, blame, label
 from shape_dnn.kinds import Architecture, InputShape
-from shape_dnn.plugins import Choice, Registry
+from shape_dnn.plugins import checked
+from shape_dnn.plugins.registry import Choice, Registry
 from shape_dnn.recipes import Recipe
 from shape_dnn.shape import Shape
-from shape_dnn.splits import Part
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +43,7 @@ class Setup:
     Attributes:
         architecture: which plugin builds the network.
         plugin_files: files that may declare it.
-        images: directory with the images (:mod:`shape_dnn.images`).
+        images: directory with the images (:mod:`shape_dnn.data.images`).
         classes: number of classes.
         validation_fraction: part of the training images held out for validation.
         shape: what to train.
@@ -89,7 +90,7 @@ class Setup:
             PluginError: the network is not what it says.
         """
         architecture = self.load_architecture()
-        with rules.blame_network(architecture, rules.BUILD, self.shape):
+        with checked.blame_network(architecture, checked.BUILD, self.shape):
             network = architecture.build(self.shape, self.input_shape, self.classes)
         check_network(network, architecture, self.shape, self.input_shape, self.classes)
         if self.donor is not None:
@@ -110,7 +111,7 @@ def split(directory: Path, protocol: Protocol, validation_fraction: float, seed:
     """Return the images to train on and those to judge an epoch on.
 
     Args:
-        directory: with the images (:mod:`shape_dnn.images`).
+        directory: with the images (:mod:`shape_dnn.data.images`).
         protocol: on which images an epoch is judged.
         validation_fraction: part of the training images held out for validation.
         seed: of that.
@@ -141,7 +142,7 @@ def check_network(
     if stored != values:
         raise PluginError(f"{who} a network that stores {stored} values, and its count_values says {values}")
     network.eval()
-    with torch.inference_mode(), rules.blame_network(architecture, rules.FORWARD, shape):
+    with torch.inference_mode(), checked.blame_network(architecture, checked.FORWARD, shape):
         logits = network(torch.zeros(2, *input_shape))
     if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
         made = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__

@@ -11,13 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shape_dnn import devices, durable, images, rules
-from shape_dnn.checkpoints import Checkpoint, write_tensors
+from shape_dnn import devices
+from shape_dnn.data import images
+from shape_dnn.data.splits import Part
 from shape_dnn.errors import MemoryShortageError, PluginError, describe
 from shape_dnn.measuring.forward_pass import threads
+from shape_dnn.plugins import checked
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape
-from shape_dnn.splits import Part
+from shape_dnn.system import durable
+from shape_dnn.training.checkpoints import Checkpoint, write_tensors
 from shape_dnn.training.setup import Setup
 from shape_dnn.work import NOTHING_KNOWN, Needs, Pulse, Task
 
@@ -104,7 +107,7 @@ class TrainingTask(Task):
         torch.manual_seed(setup.seed)
         network = setup.build()
         train, judge = setup.split()
-        forward = partial(rules.blame_network, setup.load_architecture(), rules.FORWARD, setup.shape)
+        forward = partial(checked.blame_network, setup.load_architecture(), checked.FORWARD, setup.shape)
         run = Run(network, setup.recipe, device, forward)
         learnt_from = Batches(train, device)
         judged_on = Batches(judge, device, like=learnt_from)
@@ -171,10 +174,10 @@ class EvaluationTask(Task):
         train, _ = setup.split()
         _, test = images.load(setup.images)
         architecture = setup.load_architecture()
-        with rules.blame_network(architecture, rules.BUILD, setup.shape):
+        with checked.blame_network(architecture, checked.BUILD, setup.shape):
             network = architecture.build(setup.shape, setup.input_shape, setup.classes)
         network.load_state_dict(load_file(self.weights))
-        forward = partial(rules.blame_network, architecture, rules.FORWARD, setup.shape)
+        forward = partial(checked.blame_network, architecture, checked.FORWARD, setup.shape)
         run = Run(network, dataclasses.replace(setup.recipe, precision="float32"), device, forward)
         return run.accuracy(Batches(Part.of_all(test), device, like=Batches(train, device)), Pulse(report))
 

@@ -15,7 +15,7 @@ from shape_dnn import Shape, UsageError, tune
 from shape_dnn.cli import main
 from shape_dnn.errors import UnavailableError
 from shape_dnn.events import EpochFinished, Event, SearchStarted, StageFinished, TrainingFinished
-from shape_dnn.plugins import Registry
+from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Epoch, Stop, Training
 from shape_dnn.testing import ObserverContract
 from shape_dnn_mlflow.observer import MLflow

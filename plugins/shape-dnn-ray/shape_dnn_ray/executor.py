@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shape_dnn import durable
 from shape_dnn.errors import (
     MachineLostError,
     ProcessDiedError,
@@ -22,6 +21,7 @@ from shape_dnn.errors import (
     describe,
 )
 from shape_dnn.kinds import Executor
+from shape_dnn.system import durable
 from shape_dnn.work import Needs, Outcome, Task
 from shape_dnn_ray import amd, luggage, node
 from shape_dnn_ray.luggage import Parcel

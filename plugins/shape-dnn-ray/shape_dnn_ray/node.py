@@ -86,7 +86,7 @@ def _limit_threads(threads: int) -> None:
 
 def write(paths: Sequence[Path], contents: Sequence[bytes | None]) -> None:
     """Put what a task has written where the driver wants it."""
-    from shape_dnn import durable
+    from shape_dnn.system import durable
 
     for path, content in zip(paths, contents, strict=True):
         if content is not None:

@@ -28,7 +28,7 @@ from ray.cluster_utils import Cluster
 
 from shape_dnn import Shape, tune
 from shape_dnn.errors import MachineLostError, MeterError, UnavailableError, UsageError
-from shape_dnn.plugins import Registry
+from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Epoch
 from shape_dnn.testing import ExecutorContract
 from shape_dnn.work import Needs, Task
@@ -293,7 +293,7 @@ def test_a_search_has_the_same_result_as_on_this_machine() -> None:
 
 
 def test_another_device_than_the_one_that_was_measured_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shape_dnn.study.ask_elsewhere", lambda *_: {"fingerprint": "of another machine"})
+    monkeypatch.setattr("shape_dnn.study.study.ask_elsewhere", lambda *_: {"fingerprint": "of another machine"})
     with pytest.raises(MeterError, match="of another kind than the one that was measured before"):
         tune(**SEARCH, train=2, executor="ray", goal="latency")
 

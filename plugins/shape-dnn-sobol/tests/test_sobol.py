@@ -3,7 +3,7 @@ from fractions import Fraction
 import pytest
 
 from shape_dnn import Shape, Training
-from shape_dnn.plugins import Registry
+from shape_dnn.plugins.registry import Registry
 from shape_dnn_sobol.sampler import Sobol
 
 SHAPES = [Shape(depth, Fraction(width)) for width in range(1, 9) for depth in range(10, 58, 6)]

@@ -12,7 +12,7 @@ import pytest
 from shape_dnn import MeterError, Shape, Workload, measure
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.measuring.sensors import Recorder, Sensor
-from shape_dnn.plugins import Registry
+from shape_dnn.plugins.registry import Registry
 from shape_dnn.testing import MeterContract
 from shape_dnn_zeus import recorder
 from shape_dnn_zeus.meter import Zeus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shape_dnn import splits
+from shape_dnn.data import splits
 from shape_dnn.kinds import Dataset, LabelledImages
 from shape_dnn.recipes import WRN_PAPER, Recipe
 

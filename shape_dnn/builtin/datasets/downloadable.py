@@ -6,8 +6,8 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from shape_dnn import splits
 from shape_dnn.builtin.datasets import files
+from shape_dnn.data import splits
 from shape_dnn.errors import DatasetError
 from shape_dnn.kinds import Dataset, LabelledImages
 

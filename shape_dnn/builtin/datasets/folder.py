@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shape_dnn import devices, splits
+from shape_dnn import devices
 from shape_dnn.builtin.datasets import files
+from shape_dnn.data import splits
 from shape_dnn.errors import DatasetError, UsageError
 from shape_dnn.kinds import Dataset, InputShape, LabelledImages
 from shape_dnn.recipes import WRN_PAPER, Recipe

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shape_dnn import splits
 from shape_dnn.builtin.datasets import files
+from shape_dnn.data import splits
 from shape_dnn.errors import DatasetError
 from shape_dnn.kinds import Dataset, LabelledImages
 from shape_dnn.recipes import IMAGENET32_PAPER, Recipe

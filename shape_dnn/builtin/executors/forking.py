@@ -17,7 +17,7 @@ from multiprocessing.context import ForkServerProcess, set_spawning_popen
 from multiprocessing.forkserver import ForkServer, read_signed
 from multiprocessing.process import BaseProcess
 
-from shape_dnn import interrupts
+from shape_dnn.system import interrupts
 
 IMPORTED = ["shape_dnn.builtin.executors.imports"]
 """Modules that the server imports. Plugins are none of them: each process imports them for itself."""

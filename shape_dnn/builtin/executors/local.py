@@ -16,9 +16,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import BaseProcess
 
-from shape_dnn import devices, interrupts
+from shape_dnn import devices
 from shape_dnn.errors import ProcessDiedError, UnavailableError, describe
 from shape_dnn.kinds import Executor
+from shape_dnn.system import interrupts
 from shape_dnn.work import Outcome, Task, sendable
 
 POLL = 1.0

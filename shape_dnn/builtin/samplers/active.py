@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shape_dnn import durations
 from shape_dnn.kinds import Sampler
-from shape_dnn.optimal_design import d_optimal
-from shape_dnn.outlook import Outlook
 from shape_dnn.records import Training
+from shape_dnn.search import durations
+from shape_dnn.search.design import d_optimal
+from shape_dnn.search.posterior import Outlook
 from shape_dnn.shape import Shape
 
 

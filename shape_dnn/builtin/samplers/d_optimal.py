@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shape_dnn import durations, ordering
 from shape_dnn.kinds import Sampler
-from shape_dnn.optimal_design import d_optimal
 from shape_dnn.records import Training
+from shape_dnn.search import durations, rounding
+from shape_dnn.search.design import d_optimal
 from shape_dnn.shape import Shape, by_width_then_depth
 
 
@@ -41,5 +41,5 @@ def corners(shapes: Sequence[Shape]) -> list[Shape]:
     low, high = logs.min(0), logs.max(0)
     places = (logs - low) / np.where(high > low, high - low, 1.0)
     signs = ((-1, -1), (1, 1), (1, -1), (-1, 1))
-    found = [shapes[ordering.first_largest(places @ np.array(sign))] for sign in signs]
+    found = [shapes[rounding.first_largest(places @ np.array(sign))] for sign in signs]
     return sorted(set(found), key=lambda shape: (found.index(shape), by_width_then_depth(shape)))

@@ -1,0 +1,210 @@
+"""Which one further training or measurement would most likely change an answer."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+from shape_dnn.plugins import checked
+from shape_dnn.shape import Shape, by_width_then_depth
+
+if TYPE_CHECKING:
+    from shape_dnn.kinds import AccuracyModel
+    from shape_dnn.records import Training
+    from shape_dnn.search.algorithm import Candidate, Facts, Query
+    from shape_dnn.study.known import Memory
+
+OUTCOMES = 32
+"""Equally likely outcomes of a fact that are looked at."""
+DEVIATIONS = 1.96
+"""Standard deviations that half of a 95 % interval is wide."""
+Score = tuple[float, tuple[object, ...]]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A fact that is missing or uncertain.
+
+    Attributes:
+        metric: ``accuracy`` for a training.
+        shape: of which shape.
+        probability: that the answer would be another one if the fact were known.
+    """
+
+    metric: str
+    shape: Shape
+    probability: float
+
+
+def most_telling(
+    query: Query, candidates: Sequence[Candidate], facts: Facts, memory: Memory, model: AccuracyModel
+) -> Advice | None:
+    """Return the training or measurement that most likely changes the answer; None if none is likely to.
+
+    A training comes out as the model predicts, a measurement again within its interval. Without a goal the answer
+    changes if the shape itself enters or leaves it. Shapes whose metric nobody knows are left out.
+
+    Args:
+        query: what is asked.
+        candidates: every shape, with its prediction.
+        facts: what is known.
+        memory: measurements with their intervals.
+        model: that made the predictions.
+    """
+    situation = Situation(query, candidates, facts)
+    trainings = facts.verify([candidate.shape for candidate in candidates])
+    best: Advice | None = None
+    for metric, place, values in _uncertain(situation, memory, model, trainings):
+        changes = sum(situation.changes(place, metric, value) for value in values) / len(values)
+        if changes > (best.probability if best else 0.0):
+            best = Advice(metric, candidates[place].shape, changes)
+    return best
+
+
+def _uncertain(
+    situation: Situation, memory: Memory, model: AccuracyModel, trainings: Sequence[Training]
+) -> Iterator[tuple[str, int, list[float]]]:
+    """Yield what is not known for sure: metric, place of the shape, and likely values."""
+    shapes = [candidate.shape for candidate in situation.candidates]
+    unsure = any(c.prediction is not None and c.prediction.std is None for c in situation.candidates)
+    error = checked.left_out_error(model, trainings) if unsure and situation.asks("accuracy") else 0.0
+    for place, candidate in enumerate(situation.candidates):
+        prediction = candidate.prediction
+        if candidate.accuracy is None and prediction is not None and situation.asks("accuracy"):
+            std = error if prediction.std is None else prediction.std
+            yield "accuracy", place, [min(value, 100.0) for value in _outcomes(prediction.mean, std)]
+    for metric in situation.metrics:
+        estimates = memory.estimates(metric, shapes)
+        for place, shape in enumerate(shapes):
+            m = estimates.get(shape)
+            if m is not None and m.value is not None and m.low is not None and m.high is not None and m.status != "ok":
+                yield metric, place, _outcomes(m.value, (m.high - m.low) / (2 * DEVIATIONS))
+
+
+def _outcomes(mean: float, std: float) -> list[float]:
+    if not std:
+        return [mean]
+    return [NormalDist(mean, std).inv_cdf((i + 0.5) / OUTCOMES) for i in range(OUTCOMES)]
+
+
+@dataclass
+class Situation:
+    """A question, and what is known of each shape.
+
+    Attributes:
+        query: what is asked.
+        candidates: every shape, with its prediction.
+        facts: what is known.
+    """
+
+    query: Query
+    candidates: Sequence[Candidate]
+    facts: Facts
+
+    def asks(self, metric: str) -> bool:
+        """Tell whether the answer depends on a metric."""
+        goal = self.query.goal.metrics if self.query.goal else ()
+        return metric in {*(limit.metric for limit in self.query.constraints), *goal, *self.query.pareto}
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """The metrics but accuracy on which the answer depends."""
+        goal = self.query.goal.metrics if self.query.goal else ()
+        named = {*(limit.metric for limit in self.query.constraints), *goal, *self.query.pareto}
+        return sorted(named - {"accuracy"})
+
+    def changes(self, place: int, metric: str, value: float) -> bool:
+        """Tell whether the answer would be another one if a shape had this value of a metric."""
+        values = {**self._values[place], metric: value}
+        complies = self._complies(place, values, known=metric == "accuracy")
+        if self.query.pareto:
+            return (complies and self._is_on_front(place, values)) != self._on_front[place]
+        if self.query.goal is None:
+            return complies != self._complying[place]
+        score = self._score(place, values) if complies else None
+        rival = next((score for score, other in self._ranking if other != place), None)
+        wins = score is not None and (rival is None or score < rival)
+        return wins != (bool(self._ranking) and self._ranking[0][1] == place)
+
+    @cached_property
+    def _values(self) -> list[dict[str, float | None]]:
+        shapes = [candidate.shape for candidate in self.candidates]
+        columns = {metric: self.facts.estimate(metric, shapes) for metric in self.metrics}
+        columns["accuracy"] = [candidate.expected_accuracy for candidate in self.candidates]
+        return [{metric: column[i] for metric, column in columns.items()} for i in range(len(shapes))]
+
+    def _complies(self, place: int, values: Mapping[str, float | None], known: bool = False) -> bool:
+        """Tell whether a shape is within the limits; ``known`` if its accuracy counts as trained."""
+        for limit in self.query.constraints:
+            if limit.metric != "accuracy" or known:
+                complies = limit.allows(values[limit.metric])
+            else:
+                complies = self.candidates[place].complies(limit, self.query.confidence)
+            if not complies:
+                return False
+        return True
+
+    @cached_property
+    def _complying(self) -> list[bool]:
+        return [self._complies(place, values) for place, values in enumerate(self._values)]
+
+    def _score(self, place: int, values: Mapping[str, float | None]) -> Score | None:
+        """Return what shapes are ordered by, the smaller one first on a tie; None for a shape without a score."""
+        goal = self.query.goal
+        score = None if goal is None else checked.score_of(goal, values)
+        return None if score is None else (score, by_width_then_depth(self.candidates[place].shape))
+
+    @cached_property
+    def _ranking(self) -> list[tuple[Score, int]]:
+        """The shapes that comply, the best first."""
+        scored = [(self._score(i, values), i) for i, values in enumerate(self._values) if self._complying[i]]
+        return sorted((score, place) for score, place in scored if score is not None)
+
+    @cached_property
+    def _on_front(self) -> list[bool]:
+        return [ok and self._is_on_front(i, self._values[i]) for i, ok in enumerate(self._complying)]
+
+    def _is_on_front(self, place: int, values: Mapping[str, float | None]) -> bool:
+        own = self._costs(values)
+        if own is None:
+            return False
+        before = bisect.bisect_right(
+            self._rivals, (own, place)
+        )  # whoever beats another comes before it, mostly just so
+        return not any(_beats(*self._rivals[i], own, place) for i in range(before - 1, -1, -1))
+
+    @cached_property
+    def _rivals(self) -> list[tuple[tuple[float, ...], int]]:
+        """The shapes that can beat any other, in order: the front, and what would be the front without it.
+
+        Whatever beats a shape is beaten by one of the front, and where that is the shape itself, by one of the second.
+        """
+        costs = [(self._costs(values), i) for i, values in enumerate(self._values) if self._complying[i]]
+        left = sorted((cost, i) for cost, i in costs if cost is not None)
+        rivals: list[tuple[tuple[float, ...], int]] = []
+        for _ in range(2):
+            front: list[tuple[tuple[float, ...], int]] = []
+            beaten: list[tuple[tuple[float, ...], int]] = []
+            for cost, i in left:
+                is_beaten = any(_beats(*better, cost, i) for better in reversed(front))
+                (beaten if is_beaten else front).append((cost, i))
+            rivals += front
+            left = beaten
+        return sorted(rivals)
+
+    def _costs(self, values: Mapping[str, float | None]) -> tuple[float, ...] | None:
+        """Return what is traded off, lower being better; None if some of it is not known."""
+        costs = [values[metric] for metric in self.query.pareto]
+        if None in costs:
+            return None
+        signs = [-1.0 if metric == "accuracy" else 1.0 for metric in self.query.pareto]
+        return tuple(sign * cost for sign, cost in zip(signs, costs, strict=True) if cost is not None)
+
+
+def _beats(one: Sequence[float], place: int, other: Sequence[float], place_of_other: int) -> bool:
+    """Tell whether a shape is at least as good as another one in everything, and better in something."""
+    return place != place_of_other and one != other and all(a <= b for a, b in zip(one, other, strict=True))

@@ -1,0 +1,227 @@
+"""Questions to a study: nothing is measured or trained."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from shape_dnn.answers.advice import most_telling
+from shape_dnn.answers.result import Result
+from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.constraints import KNOWN_METRICS
+from shape_dnn.errors import MeterError, ShapeDnnError, UsageError
+from shape_dnn.kinds import Workload
+from shape_dnn.records import Measurement
+from shape_dnn.search import algorithm
+from shape_dnn.search.algorithm import Answer, Candidate, Facts
+from shape_dnn.settings import Settings
+from shape_dnn.shape import Shape
+from shape_dnn.store.facts import Run, Store
+from shape_dnn.store.families import Family
+from shape_dnn.study.known import Memory, stop_by
+from shape_dnn.study.seeds import together
+
+QUESTION = (
+    "max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "pareto", "confidence", "model",
+)  # fmt: skip
+"""The settings that a question about a study may change."""
+
+
+def ask(study: str | Path, **settings: Any) -> Result:
+    """Answer a question from what a study knows: nothing is measured or trained.
+
+    Args:
+        study: directory of the study.
+        **settings: other limits, another goal or model than those of the search; what is not given is taken from it,
+            except its limits and its goal.
+
+    Returns:
+        The result, with the one further training or measurement that would most likely change it.
+
+    Raises:
+        UsageError: there is no study, or a setting cannot be used.
+    """
+    with Recollection.open(study, settings) as known:
+        known.check()
+        return known.result()
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric that is known of some shapes.
+
+    Attributes:
+        name: the word used in flags.
+        unit: of its values.
+        values: of each shape, with interval and status where it was measured.
+    """
+
+    name: str
+    unit: str
+    values: Mapping[Shape, Measurement]
+
+
+@dataclass
+class Recollection:
+    """What a study knows, and a question to it.
+
+    Attributes:
+        store: the study file.
+        run: the search whose settings the question takes over.
+        parts: the objects of that search, with the limits and the goal of the question.
+        memories: what is known for each seed.
+        repeats: whether the question is that of the search.
+    """
+
+    store: Store
+    run: Run
+    parts: Assembly
+    memories: list[Memory]
+    repeats: bool
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls, study: str | Path, settings: Mapping[str, Any], *, as_searched: bool = False
+    ) -> Iterator[Recollection]:
+        """Open a study for a question.
+
+        Args:
+            study: its directory.
+            settings: limits, goal, confidence or model of the question.
+            as_searched: whether those of the search are meant where none is given.
+
+        Raises:
+            UsageError: there is no study, nothing was searched in it, or a setting cannot be used.
+        """
+        asked = Settings.create(settings)
+        allowed = {*QUESTION, "option", "plugin"}
+        wrong = sorted(set(settings) - allowed)
+        if wrong:
+            raise UsageError(f"cannot be changed by a question; it takes {', '.join(sorted(allowed))}", wrong[0])
+        fixed = [text for text in asked.option if not text.startswith(("goal.", "model."))]
+        if fixed:
+            message = f"{fixed[0]!r} cannot be changed by a question; it takes options of goal and model"
+            raise UsageError(message, setting="option")
+        store = Store(Path(study), create=False)
+        try:
+            former = store.last_run()
+            if former is None:
+                raise UsageError(f"nothing was searched in the study {str(study)!r} yet", setting="study")
+            with store.decoding():
+                repeats = as_searched and not set(settings) & set(QUESTION) - {"confidence", "model"}
+                kept = {k: v for k, v in former.settings.items() if k not in QUESTION or k == "model" or repeats}
+                plugins, given = list(map(str, kept["plugin"])), list(map(str, kept["option"]))
+                channels, height, width = map(int, former.problem["input_shape"])
+                classes = int(former.problem["classes"])
+            if plugins and not asked.plugin:
+                # A study may come from a stranger, and a plugin file is a program.
+                named = ", ".join(map(repr, plugins))
+                message = f"the study was made with {named}; name the files again if you trust them"
+                raise UsageError(message, setting="plugin")
+            changed = (set() if repeats else {"goal."}) | ({"model."} if "model" in settings else set())
+            options = [text for text in given if not text.startswith(tuple(changed))] if changed else given
+            replaced = {text.partition("=")[0] for text in asked.option}
+            options = [text for text in options if text.partition("=")[0] not in replaced]
+            parts = Assembly(Settings.create({**kept, **settings, "option": [*options, *asked.option]}))
+            architecture = parts.architecture.instance
+            workload = Workload(architecture, (channels, height, width), classes, parts.settings.batch_size, "")
+            yield cls(store, former, parts, remember(store, workload, parts, former.contexts), repeats)
+        finally:
+            store.close()
+
+    @property
+    def memory(self) -> Memory:
+        """What is known for the first seed, measurements included."""
+        return self.memories[0]
+
+    @property
+    def facts(self) -> Facts:
+        """What is known for all seeds together."""
+        return together(self.memories)
+
+    @cached_property
+    def metrics(self) -> list[Metric]:
+        """Every metric of which something is known, but for accuracy."""
+        names = in_order({"size", *(family.metric for family in self.memory.contexts if family.metric is not None)})
+        return [metric for metric in map(self._metric, names) if metric.values]
+
+    def _metric(self, name: str) -> Metric:
+        shapes, memory, unit = self.parts.shapes, self.memory, ""
+        if name in KNOWN_METRICS:
+            unit = KNOWN_METRICS[name].unit
+        try:
+            meter = self.parts.meters.get(name) or self.parts.meters_of([name])[name]
+            unit = meter.instance.unit
+        except ShapeDnnError:
+            pass  # the plugin is gone; what it measured is still there
+        if Family(name) in memory.contexts:
+            return Metric(name, unit, memory.estimates(name, shapes))
+        found = zip(shapes, memory.measure(name, shapes), strict=True)
+        return Metric(name, unit, {shape: Measurement(value) for shape, value in found if value is not None})
+
+    @cached_property
+    def candidates(self) -> list[Candidate]:
+        """Every shape of the space whose training did not fail, with its prediction."""
+        shapes = self.parts.shapes
+        return algorithm.assess(shapes, self.facts.known(shapes), self.parts.model.instance)
+
+    @cached_property
+    def answer(self) -> Answer:
+        """The answer to the question; that of the search, if it was searched."""
+        parts = self.parts
+        return algorithm.recall(parts.shapes, parts.query, self.candidates, self.facts, verified=self.was_searched)
+
+    @cached_property
+    def was_searched(self) -> bool:
+        """Whether a search with this question came to its end."""
+        return self.store.was_searched(self.parts.question_record)
+
+    def result(self) -> Result:
+        """Return the answer as users see it."""
+        advice = most_telling(self.parts.query, self.candidates, self.facts, self.memory, self.parts.model.instance)
+        return Result.of(self.parts, self.answer, self.memory, self.parts.settings.arch, advice=advice)
+
+    def check(self) -> None:
+        """Refuse a question about a metric of which the study knows nothing; warn if it knows it of some shapes only.
+
+        Raises:
+            MeterError: nothing is known of a metric.
+        """
+        shapes, metrics = self.parts.shapes, self.parts.metrics_in_question
+        if "accuracy" in metrics and not any(t.accuracy is not None for t in self.memory.train(shapes)):
+            raise MeterError("no shape of the study was trained, so nothing is known of accuracies; run shape-dnn tune")
+        for metric in sorted(metrics - {"accuracy"}):
+            unknown = sum(value is None for value in self.memory.estimate(metric, shapes))
+            if unknown == len(shapes):
+                raise MeterError(f"the study knows the {metric} of no shape; measure it with shape-dnn measure or tune")
+            if unknown:
+                count = f"{unknown} of {len(shapes)} shapes"
+                warnings.warn(f"the study does not know the {metric} of {count}; these are left out", stacklevel=3)
+
+
+def in_order(names: Set[str]) -> list[str]:
+    """Sort metrics: those of the paper first."""
+    return [*(name for name in KNOWN_METRICS if name in names), *sorted(names - set(KNOWN_METRICS))]
+
+
+def remember(
+    store: Store, workload: Workload, parts: Assembly, contexts: Mapping[Family, int], *, retry_failed: bool = False
+) -> list[Memory]:
+    """Return what is known for each seed."""
+    memories = []
+    stop = stop_by(parts.terminator, parts.question)
+    for seed in range(len(parts.seeds)):
+        own = {
+            replace(family, seed=0): number
+            for family, number in contexts.items()
+            if family.metric is not None
+            or (family.seed == seed and (family.donor is None or parts.settings.transfer is not None))
+        }
+        memories.append(Memory(store, workload, parts.meters, own, parts.settings.fit_depths, stop, retry_failed))
+    return memories

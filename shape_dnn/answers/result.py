@@ -1,0 +1,319 @@
+"""The answer of a search as users see it: in Python, as JSON, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shape_dnn.answers.table import Summary, data_frame, number, summarize
+from shape_dnn.constraints import KNOWN_METRICS
+from shape_dnn.errors import MeterError, NothingCompliesError
+from shape_dnn.plugins import checked
+from shape_dnn.records import Measurement, Transferred
+from shape_dnn.search.algorithm import Answer, Candidate, Facts
+from shape_dnn.shape import Shape
+from shape_dnn.study.known import Memory
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from shape_dnn.answers.advice import Advice
+    from shape_dnn.assembly.assembly import Assembly
+
+ALWAYS_SHOWN = ("size", "latency", "energy")
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """What :func:`shape_dnn.tune` returns.
+
+    Attributes:
+        answer: of the kernel.
+        arch: name of the architecture; None if a table was replayed and none was named.
+        metrics: the values of each metric for the complying shapes; None where nobody measured.
+        units: of each metric.
+        plugins: name, version and distribution of each plugin that had a part in it.
+        new_trainings: trainings made for this answer; the others were known.
+        estimated: the shapes whose value of a metric was not measured but predicted by a line in depth; None where
+            nothing may be.
+        seeds: trainings of each shape.
+        goal: what makes the best shape, as the user wrote it, if anything does.
+        scores: by the goal, the lowest being the best; None for a shape whose score nobody can compute.
+        is_front: whether the shapes are the front of a trade-off.
+        transferred: what came of trainings that started from the weights of a smaller shape, if there were any.
+        recipe: how shapes are trained: of each part its ``value`` and who set it, ``from``; None where nothing is.
+        report: the file that shows the outcome of a search.
+        advice: of a question: the further training or measurement that would most likely change the answer, if any.
+    """
+
+    answer: Answer
+    arch: str | None
+    metrics: Mapping[str, Mapping[Shape, float | None]]
+    units: Mapping[str, str]
+    plugins: Sequence[Mapping[str, str]]
+    new_trainings: int
+    estimated: Mapping[str, frozenset[Shape]] | None = None
+    seeds: int = 1
+    goal: str | None = None
+    scores: Mapping[Shape, float | None] = field(default_factory=dict)
+    is_front: bool = False
+    transferred: Transferred | None = None
+    recipe: Mapping[str, Mapping[str, object]] | None = None
+    report: Path | None = None
+    advice: Advice | None = None
+
+    @classmethod
+    def of(
+        cls, parts: Assembly, answer: Answer, facts: Facts, arch: str | None, new_trainings: int = 0, **more: Any
+    ) -> Result:
+        """Put an answer together with what is known of its shapes.
+
+        Args:
+            parts: of the search or the question.
+            answer: of the kernel.
+            facts: that it rests on.
+            arch: name of the architecture, if there is one.
+            new_trainings: trainings made for this answer.
+            **more: other attributes.
+        """
+        shown = [*answer.complying, *([] if answer.closest is None else [answer.closest])]
+        shapes = [candidate.shape for candidate in shown]
+        in_table = parts.table.columns if parts.table is not None else ()
+        obtainable = [m for m in {*ALWAYS_SHOWN, *parts.query.costs} if m in parts.meters or m in in_table]
+        if parts.table is not None:
+            obtainable = [m for m in obtainable if m in in_table or parts.workload_of_table is not None]
+        metrics: dict[str, Mapping[Shape, float | None]] = {}
+        for metric in sorted(set(obtainable) - {"accuracy"}):
+            try:
+                metrics[metric] = dict(zip(shapes, facts.estimate(metric, shapes), strict=True))
+            except MeterError:
+                if metric in parts.metrics_in_question and answer.complying:
+                    raise
+                metrics[metric] = dict.fromkeys(shapes)  # nobody asked for it, or of the closest shape it is not known
+        units = {name: metric.unit for name, metric in KNOWN_METRICS.items()}
+        units |= {name: meter.instance.unit for name, meter in parts.meters.items()}
+        estimated = None
+        if isinstance(facts, Memory) and facts.fit_depths:
+            estimated = {metric: facts.predicted(metric, shapes) for metric in metrics}
+        scores = {}
+        if parts.goal is not None:
+            for candidate in shown:
+                values = {name: metrics[name][candidate.shape] for name in metrics}
+                known = {**values, "accuracy": candidate.expected_accuracy}
+                scores[candidate.shape] = checked.score_of(parts.goal, known)
+        return cls(
+            answer, arch, metrics, units, parts.plugins, new_trainings, estimated, len(parts.seeds),
+            parts.settings.goal, scores, bool(parts.pareto), **more,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        best = f", best {self.best}" if self.best else ""
+        return f"<Result: {len(self.shapes)} of {self.answer.space} shapes comply{best}, verified {self.verified}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return summarize(self).html
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """The shapes that comply."""
+        return [candidate.shape for candidate in self.answer.complying]
+
+    @property
+    def best(self) -> Shape | None:
+        """The best of them by the goal; None without a goal."""
+        return None if self.answer.best is None else self.answer.best.shape
+
+    @property
+    def verified(self) -> bool:
+        """Whether the best shape was trained and complies."""
+        return self.answer.verified
+
+    @property
+    def metric_names(self) -> list[str]:
+        """The metrics in the order in which they are shown."""
+        return [*ALWAYS_SHOWN, *sorted(set(self.metrics) - set(ALWAYS_SHOWN))]
+
+    @property
+    def shows_score(self) -> bool:
+        """Whether a score says more than the metrics, as where the goal is simply one of them it does not."""
+        known = any(score is not None for score in self.scores.values())
+        return known and (self.goal or "").strip() not in {*self.metrics, "accuracy"}
+
+    def is_estimated(self, metric: str, shape: Shape) -> bool:
+        """Tell whether a value was predicted instead of measured."""
+        return self.estimated is not None and shape in self.estimated.get(metric, ())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the complying shapes as flat records, for tables and data frames."""
+        return [self._row(candidate) for candidate in self.answer.complying]
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the entries of :meth:`rows`."""
+        more = [*([] if self.goal is None else ["score"]), *([] if self.estimated is None else ["estimated"])]
+        return ["depth", "width", *self.metric_names, "accuracy", "predicted_accuracy", "predicted_std", *more]
+
+    def to_pandas(self) -> DataFrame:
+        """Return the complying shapes as a data frame with the columns of :meth:`rows`; what nobody measured is NaN.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return data_frame(self.rows(), self.columns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object that ``--format json`` prints."""
+        answer = self.answer
+        best = answer.best
+        trained = [t for t in answer.trainings if not t.reason]
+        failed = [t for t in answer.trainings if t.reason]
+        return {
+            "space": {"arch": self.arch, "shapes": answer.space},
+            "stages": [
+                {"metric": s.constraint.metric, "limit": s.constraint.bound, "before": s.before, "after": s.after}
+                for s in answer.stages
+            ],
+            "trained": [{**_shape(t.shape), "accuracy": t.accuracy} for t in trained],
+            "failed": [{**_shape(t.shape), "reason": t.reason} for t in failed],
+            "shapes": self.rows(),
+            "best": None if best is None else {**self._row(best), "test_accuracy": answer.test_accuracy},
+            "verified": answer.verified,
+            **({} if answer.noise is None else {"noise": asdict(answer.noise)}),
+            **({} if answer.certificate is None else {"certificate": asdict(answer.certificate)}),
+            **({} if self.transferred is None else {"transfer": self._transfer(self.transferred)}),
+            **({} if answer.closest is None else {"closest": self._row(answer.closest)}),
+            **({} if self.advice is None else {"advice": {**asdict(self.advice), "shape": _shape(self.advice.shape)}}),
+            "cost": self.cost,
+            **({} if self.recipe is None else {"recipe": {name: dict(part) for name, part in self.recipe.items()}}),
+            **({} if self.report is None else {"report": str(self.report)}),
+            "plugins": [dict(plugin) for plugin in self.plugins],
+        }
+
+    @staticmethod
+    def _transfer(transferred: Transferred) -> dict[str, Any]:
+        return {"shapes": [_shape(shape) for shape in transferred.shapes], "bias": transferred.bias}
+
+    @property
+    def cost(self) -> dict[str, float | None]:
+        """The paper's cost: trainings against shapes left after the limits that need no training.
+
+        Of a plan, ``most`` is the most trainings before verification, by which the speedup is told.
+        """
+        answer = self.answer
+        trained, candidates, space = len(answer.trainings), answer.candidates, answer.space
+        most = trained if answer.budget is None else max(trained, answer.budget)
+        return {
+            "trained": trained,
+            "candidates": candidates,
+            "percent_of_space": 100 * trained / space,
+            "speedup": candidates / most if most else None,
+            "new_trainings": self.new_trainings,
+            **({} if answer.budget is None else {"most": most}),
+        }
+
+    def raise_if_empty(self) -> None:
+        """Raise an error if nothing complies.
+
+        Raises:
+            NothingCompliesError: says which constraint left nothing over, or that no training succeeded.
+        """
+        answer = self.answer
+        if answer.complying:
+            return
+        failures = [t for t in answer.trainings if t.reason]
+        if failures and len(failures) == len(answer.trainings):
+            raise NothingCompliesError(f"no training succeeded; the first failed because {failures[0].reason}")
+        emptied = next((s for s in answer.stages if s.after == 0), None)
+        if emptied is not None:
+            count = f"{emptied.before} shapes" if emptied.before != 1 else "one shape"
+            raise NothingCompliesError(
+                f"nothing complies: {emptied.constraint} dropped the last {count}{self._closest()}"
+            )
+        limits = " and ".join(str(s.constraint) for s in answer.stages if s.constraint.metric == "accuracy")
+        raise NothingCompliesError(
+            f"nothing complies: every shape predicted to meet {limits or 'the constraints'} failed it when trained"
+            + self._closest()
+        )
+
+    def _closest(self) -> str:
+        """Tell which shape comes closest to the limits on accuracy, if that is why nothing complies."""
+        closest = self.answer.closest
+        if closest is None or closest.expected_accuracy is None:
+            return ""
+        how = "predicted" if closest.accuracy is None else "trained"
+        return f"; the closest is {closest.shape} with a {how} accuracy of {closest.expected_accuracy:.2f} %"
+
+    def _row(self, candidate: Candidate) -> dict[str, Any]:
+        prediction = candidate.prediction
+        estimated = [name for name in self.metric_names if self.is_estimated(name, candidate.shape)]
+        return {
+            **_shape(candidate.shape),
+            **{name: self.metrics.get(name, {}).get(candidate.shape) for name in self.metric_names},
+            "accuracy": candidate.accuracy,
+            "predicted_accuracy": None if prediction is None else prediction.mean,
+            "predicted_std": None if prediction is None else prediction.std,
+            **({} if self.goal is None else {"score": self.scores.get(candidate.shape)}),
+            **({} if self.estimated is None else {"estimated": estimated}),
+        }
+
+
+def _shape(shape: Shape) -> dict[str, float]:
+    return {"depth": shape.depth, "width": float(shape.width)}
+
+
+class Measurements(dict[Shape, dict[str, Measurement]]):
+    """For each shape its measurements by metric: a dictionary that is also a table."""
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that were measured."""
+        return list(next(iter(self.values()), {}))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return flat records with four entries for each metric: value, interval and status."""
+        rows = []
+        for shape, measurements in self.items():
+            row: dict[str, Any] = _shape(shape)
+            for name, m in measurements.items():
+                row |= {name: m.value, f"{name}_low": m.low, f"{name}_high": m.high, f"{name}_status": m.status}
+            rows.append(row)
+        return rows
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the entries of :meth:`rows`."""
+        parts = ("", "_low", "_high", "_status")
+        return ["depth", "width", *(f"{name}{part}" for name in self.metrics for part in parts)]
+
+    def to_pandas(self) -> DataFrame:
+        """Return the rows as a data frame; what could not be measured is NaN.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return data_frame(self.rows(), self.columns)
+
+    @property
+    def summary(self) -> Summary:
+        """The table for people."""
+        cells = [
+            [str(shape.depth), str(shape.width), *(map(_cell, measurements.values()))]
+            for shape, measurements in self.items()
+        ]
+        return Summary(f"{len(self)} shapes", ["depth", "width", *self.metrics], cells)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return self.summary.html
+
+
+def _cell(measurement: Measurement) -> str:
+    """Write a value with its interval, if it has one, or why there is none."""
+    if measurement.value is None:
+        return measurement.status
+    value, low, high = number(measurement.value), number(measurement.low), number(measurement.high)
+    interval = "" if low == high else f" ({low} to {high})"
+    return value + interval + ("" if measurement.status == "ok" else f", {measurement.status}")

@@ -1,0 +1,227 @@
+"""Results for people: a table with a few lines around it, as text or as HTML for notebooks."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shape_dnn.shape import Shape
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from shape_dnn.answers.result import Result
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is shown of a result.
+
+    Attributes:
+        title: of the table.
+        columns: names.
+        rows: cells.
+        before: lines before the table.
+        after: lines after it.
+        best: number of the row that is the answer, if one is.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    before: Sequence[str] = ()
+    after: Sequence[str] = ()
+    best: int | None = None
+
+    @property
+    def html(self) -> str:
+        """The same for a notebook; the best row is bold, and no colours are set, which may be dark or bright."""
+        head = _row("th", self.columns)
+        body = "".join(_row("td", cells, bold=place == self.best) for place, cells in enumerate(self.rows))
+        table = f"<table><caption>{html.escape(self.title)}</caption><thead>{head}</thead><tbody>{body}</tbody></table>"
+        return f"<div>{_lines(self.before)}{table}{_lines(self.after)}</div>"
+
+
+def _row(tag: str, cells: Iterable[str], *, bold: bool = False) -> str:
+    texts = (f"<b>{html.escape(cell)}</b>" if bold else html.escape(cell) for cell in cells)
+    return "<tr>" + "".join(f"<{tag}>{text}</{tag}>" for text in texts) + "</tr>"
+
+
+def _lines(lines: Sequence[str]) -> str:
+    return f"<p>{'<br>'.join(map(html.escape, lines))}</p>" if lines else ""
+
+
+def data_frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> DataFrame:
+    """Make a pandas data frame of flat records; a value that nobody knows is NaN.
+
+    Raises:
+        ImportError: pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError("a data frame needs pandas: pip install 'shape-dnn[pandas]'") from error
+    known = [{name: math.nan if value is None else value for name, value in row.items()} for row in rows]
+    return pandas.DataFrame(known, columns=list(columns))
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Write a number with a sensible precision; a value nobody knows is a dash."""
+    return "-" if value is None else f"{value:.{digits}g}"
+
+
+def percent(value: float | None) -> str:
+    """Write an accuracy."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def summarize(result: Result) -> Summary:
+    """Say what a search found, how sure that is, and what it took."""
+    answer = result.answer
+    metrics = [
+        name for name in result.metric_names if any(v is not None for v in result.metrics.get(name, {}).values())
+    ]
+    scored = result.shows_score
+    headers = [f"{name} [{result.units[name]}]" if result.units.get(name) else name for name in metrics]
+    rows = []
+    for candidate in answer.complying:
+        prediction = candidate.prediction
+        rows.append(
+            [
+                str(candidate.shape.depth),
+                str(candidate.shape.width),
+                *(_value(result, name, candidate.shape) for name in metrics),
+                "-" if prediction is None else f"{prediction.mean:.2f}",
+                "-" if prediction is None or prediction.std is None else f"{prediction.std:.2f}",
+                percent(candidate.accuracy),
+                *([number(result.scores[candidate.shape])] if scored else []),
+            ]
+        )
+    return Summary(
+        f"{len(rows)} of {answer.space} shapes comply",
+        ["depth", "width", *headers, "predicted [%]", "+/-", "trained [%]", *(["score"] if scored else [])],
+        rows,
+        tuple(_stages(result)),
+        (*_best(result), *_notes(result), *_predictions(result), *_cost(result)),
+        result.shapes.index(result.best) if result.best in result.shapes else None,
+    )
+
+
+def recipe_lines(recipe: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
+    """Say what each of those who had a part in a recipe has set."""
+    for setter in dict.fromkeys(part["from"] for part in recipe.values()):
+        parts = {name: part["value"] for name, part in recipe.items() if part["from"] == setter}
+        yield f"{setter}: " + ", ".join(f"{name} {notation(value)}" for name, value in parts.items())
+
+
+def notation(value: object) -> str:
+    """Write a part of a recipe, as JSON but for text."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _value(result: Result, metric: str, shape: Shape) -> str:
+    """Write a value of a metric; one that was not measured is approximate."""
+    return ("~" if result.is_estimated(metric, shape) else "") + number(result.metrics[metric][shape])
+
+
+def _stages(result: Result) -> Iterator[str]:
+    answer = result.answer
+    yield f"space: {answer.space} shapes" + (f" of {result.arch}" if result.arch else "")
+    for stage in answer.stages:
+        dropped = stage.before - stage.after
+        certificate = answer.certificate if stage.constraint.metric == "accuracy" else None
+        sure = "" if certificate is None else f" with a probability of {100 * certificate.confidence:g} %"
+        yield f"{stage.constraint}{sure}: {stage.before} -> {stage.after} shapes, {dropped} dropped"
+
+
+def _best(result: Result) -> Iterator[str]:
+    best = result.answer.best
+    if best is not None:
+        state = f"trained accuracy {best.accuracy:.2f} %" if best.accuracy is not None else "not trained yet"
+        accuracy = result.answer.test_accuracy
+        test = "" if accuracy is None else f", test accuracy {accuracy:.2f} %"
+        yield f"best: depth {best.shape.depth}, width {best.shape.width}; {state}{test}"
+
+
+def _notes(result: Result) -> Iterator[str]:
+    """Say how sure the answer is, and what that rests on."""
+    answer, transferred = result.answer, result.transferred
+    certificate, noise = answer.certificate, answer.noise
+    if certificate is not None and answer.best is not None:
+        missed = f"the probability that a better shape was missed is {_probability(certificate.doubt)}"
+        yield f"{missed}; what is within {certificate.tolerance:.2f} points counts as equal"
+    if noise is not None:
+        yield f"noise: {noise.points:.2f} points, by {noise.trainings} trainings of {noise.shapes} shapes"
+    if transferred is not None:
+        count = f"{len(transferred.shapes)} shapes were" if len(transferred.shapes) != 1 else "one shape was"
+        bias = "none could be compared with one from scratch"
+        if transferred.bias is not None:
+            bias = f"one that was also trained from scratch came out {transferred.bias:+.2f} points different"
+        yield f"{count} trained from the weights of a smaller one; {bias}"
+
+
+def _predictions(result: Result) -> Iterator[str]:
+    """Say of an answer that was given from memory what of it is only predicted, and what would change it most."""
+    candidates, advice = result.answer.complying, result.advice
+    predicted = sum(candidate.accuracy is None and candidate.prediction is not None for candidate in candidates)
+    if predicted and not result.answer.trainings:
+        yield f"the accuracy of {predicted} of {len(candidates)} is only predicted"
+    if advice is not None:
+        what = "training" if advice.metric == "accuracy" else f"measuring the {advice.metric} of"
+        chance = _probability(advice.probability)
+        yield f"{what} {advice.shape} is what would most likely change the answer, with a probability of {chance}"
+
+
+def _probability(value: float) -> str:
+    """Write a probability, which is told from a few hundred draws."""
+    return "below 0.5 %" if value < 0.005 else f"{100 * value:.1f} %"
+
+
+def _cost(result: Result) -> Iterator[str]:
+    """Say what was trained, or would be, and what failed."""
+    answer = result.answer
+    for training in answer.trainings:
+        if training.reason:
+            yield f"{training.shape} has no accuracy: {training.reason}"
+    trained = len(answer.trainings)
+    if answer.budget is not None:
+        yield from _plan(result)
+        yield from (f"recipe of {line}" for line in recipe_lines(result.recipe or {}))
+    elif trained:
+        fewer = (
+            f": {answer.candidates / trained:.2g} times fewer trainings than all" if trained < answer.candidates else ""
+        )
+        now = result.new_trainings
+        new = f"{now} of them now" if now <= trained else f"{now} trainings now"
+        yield f"trained {trained} of {answer.candidates} candidates, {new}{fewer}"
+    if result.report is not None:
+        yield f"report: {result.report}"
+    if answer.best is None and answer.complying and answer.budget is None and not result.is_front:
+        yield "without --goal (size, latency, energy, accuracy, …) no shape is called the best"
+
+
+def _plan(result: Result) -> Iterator[str]:
+    """Say what would be trained first, and how many at most."""
+    answer, seeds = result.answer, result.seeds
+    planned, most = len(answer.trainings), int(result.cost["most"] or 0)
+    known = planned * seeds - result.new_trainings
+    others = f" ({known} of them are trained already)" if known else ""
+    if seeds > 1:
+        others = f" {seeds} times" + (f" ({known} of these trainings were made before)" if known else "")
+    fewer = f"{answer.candidates / most:.2g} times fewer trainings than all" if most else ""
+    if planned and planned == most:
+        yield f"would train {planned} of {answer.candidates} candidates{others}, {fewer}:"
+    elif planned:
+        yield f"would train {planned} of {answer.candidates} candidates first{others}:"
+    elif answer.candidates:
+        yield "would train nothing first: what is known suffices"
+    if planned:
+        yield " ".join(str(training.shape) for training in answer.trainings)
+    if planned < most:
+        yield f"what is trained then depends on the results: at most {most} in all before verification, {fewer}"
+    if answer.unknown:
+        yield f"it also depends on {' and '.join(answer.unknown)}, which is not measured yet of every shape"

@@ -1,0 +1,1 @@
+"""What the package offers in Python; the command calls the same functions."""

@@ -1,0 +1,179 @@
+"""Compare modelling strategies on a recorded table: what would each have trained, and how well had it predicted?"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import statistics
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shape_dnn.answers.table import Summary, data_frame, number
+from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.errors import UsageError
+from shape_dnn.plugins.registry import KINDS, Registry
+from shape_dnn.search import algorithm
+from shape_dnn.settings import Settings
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How one combination of plugins did, as means over the seeds.
+
+    Attributes:
+        strategy: how many shapes are trained (or the value of ``--train``).
+        sampler: which.
+        model: predicts the others.
+        trained: number of trainings, the verification included.
+        percent: of the candidates.
+        mean_error: mean absolute error of the predictions for shapes that were not trained, in points; None if every
+            shape was trained.
+        max_error: the largest of them.
+        found: part of the searches that returned a shape, given a goal.
+    """
+
+    strategy: str
+    sampler: str
+    model: str
+    trained: float
+    percent: float
+    mean_error: float | None
+    max_error: float | None
+    found: float | None
+
+
+class Comparisons(list[Comparison]):
+    """How each combination did: a list that is also a table."""
+
+    columns = tuple(field.name for field in dataclasses.fields(Comparison))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return flat records."""
+        return list(map(dataclasses.asdict, self))
+
+    def to_pandas(self) -> DataFrame:
+        """Return the rows as a data frame; what nobody knows is NaN.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return data_frame(self.rows(), self.columns)
+
+    @property
+    def summary(self) -> Summary:
+        """The table for people."""
+        cells = [[v if isinstance(v, str) else number(v, 3) for v in row.values()] for row in self.rows()]
+        return Summary("", self.columns, cells)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return self.summary.html
+
+
+def simulate(
+    table: str | Path,
+    *,
+    strategies: Iterable[str] = (),
+    samplers: Iterable[str] = (),
+    models: Iterable[str] = (),
+    seeds: int = 10,
+    **settings: Any,
+) -> Comparisons:
+    """Run the search on a table with every combination of strategy, sampler and model.
+
+    Args:
+        table: CSV file (:mod:`shape_dnn.study.tables`).
+        strategies: names; by default the one of the settings.
+        samplers: names; by default every one that is installed.
+        models: names; by default every one that is installed.
+        seeds: number of searches for each combination, with seeds from 0.
+        **settings: limits, goal and others as for :func:`shape_dnn.tune`.
+
+    Raises:
+        UsageError: the table or a setting cannot be used.
+        PluginError: a plugin cannot be used.
+    """
+    base = Settings.create({**settings, "replay": table})
+    registry = Registry([Path(name) for name in base.plugin])
+    compared = {
+        "strategy": list(strategies) or [base.strategy],
+        "sampler": list(samplers) or registry.names("sampler"),
+        "model": list(models) or registry.names("accuracy_model"),
+    }
+    _check_options(base, registry, compared)
+    return Comparisons(
+        _compare(base, registry, strategy, sampler, model, range(seeds))
+        for strategy, sampler, model in itertools.product(*compared.values())
+    )
+
+
+def _check_options(base: Settings, registry: Registry, compared: Mapping[str, Sequence[str]]) -> None:
+    """Refuse an option that none of the compared plugins has; those that lack it go without it."""
+    for flag, names in compared.items():
+        for text in base.option:
+            if text.startswith(f"{flag}.") and not any(_has_option(registry, flag, name, text) for name in names):
+                raise UsageError(f"{text}: none of the {flag}s {', '.join(names)} has such an option", setting="option")
+
+
+def _has_option(registry: Registry, flag: str, name: str, text: str) -> bool:
+    kind = next(kind.name for kind in KINDS.values() if kind.flag == flag)
+    option = text.partition("=")[0].strip().removeprefix(f"{flag}.")
+    return option in registry.declaration(kind, name).options
+
+
+def _compare(
+    base: Settings, registry: Registry, strategy: str, sampler: str, model: str, seeds: Sequence[int]
+) -> Comparison:
+    trained, percents, means, maxima, found = [], [], [], [], []
+    for seed in seeds:
+        names = {"strategy": strategy, "sampler": sampler, "model": model}
+        options = tuple(
+            text
+            for text in base.option
+            if (flag := text.partition(".")[0]) not in names or _has_option(registry, flag, names[flag], text)
+        )
+        parts = Assembly(
+            dataclasses.replace(base, strategy=strategy, sampler=sampler, model=model, option=options, seed=seed),
+            registry,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a poor fit shows in its error, which is what is asked for
+            answer = algorithm.search(parts.shapes, parts.query, parts.modelling, parts.replay)
+            errors = _errors(parts)
+        trained.append(len(answer.trainings))
+        percents.append(100 * len(answer.trainings) / max(1, answer.candidates))
+        found.append(answer.verified)
+        if errors:
+            means.append(statistics.fmean(errors))
+            maxima.append(max(errors))
+    return Comparison(
+        base.train or strategy,
+        sampler,
+        model,
+        statistics.fmean(trained),
+        statistics.fmean(percents),
+        statistics.fmean(means) if means else None,
+        max(maxima) if maxima else None,
+        statistics.fmean(found) if base.goal else None,
+    )
+
+
+def _errors(parts: Assembly) -> list[float]:
+    """Predict the shapes that the sampler leaves out, and compare with what was recorded."""
+    survivors, _ = algorithm.apply_limits(parts.shapes, parts.query, parts.replay, lambda _event: None)
+    trainings = algorithm.train_sample(survivors, (), parts.query, parts.modelling, parts.replay, {})
+    candidates = algorithm.assess(survivors, trainings, parts.modelling.model)
+    truth = {t.shape: t.accuracy for t in parts.replay.train(survivors)}
+    return [
+        abs(candidate.prediction.mean - accuracy)
+        for candidate in candidates
+        if candidate.accuracy is None
+        and candidate.prediction is not None
+        and (accuracy := truth[candidate.shape]) is not None
+    ]

@@ -1,0 +1,86 @@
+"""Studies as a whole: finding, merging and deleting them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from shape_dnn.errors import ShapeDnnError, StudyError, UsageError
+from shape_dnn.store import schema
+from shape_dnn.store.facts import FILE_NAME, Merged, Store
+
+CONTENT = ("weights", "checkpoints", "images", "*.format-*", f"{FILE_NAME}-journal", FILE_NAME, "lock")
+"""What belongs to a study, in the order in which it is deleted: the file that makes it one towards the end."""
+
+
+def find(root: Path) -> Iterator[dict[str, object]]:
+    """Yield the path, the state and the counts of each study in a directory and below; in order of the paths.
+
+    A study that cannot be read is one whose state says why.
+
+    Raises:
+        UsageError: there is no such directory.
+    """
+    if not root.is_dir():
+        raise UsageError(f"DIRECTORY: {str(root)!r} is not a directory")
+    for path in sorted(root.rglob(FILE_NAME)):
+        try:
+            with closing(Store(path.parent, create=False)) as store:
+                yield {"path": str(path.parent), **store.summary()}
+        except ShapeDnnError as error:
+            unknown = dict.fromkeys(("measured", "trained", "failed", "updated"))
+            yield {"path": str(path.parent), "state": f"unreadable: {error}", **unknown}
+
+
+def merge(source: Path, into: Path) -> Merged:
+    """Add to a study what another one knows and it does not; the other one stays as it is.
+
+    A shape of which ``into`` has a value keeps it. Searches are only taken over by a study that has none, so that
+    questions to the others still refer to their own.
+
+    Args:
+        source: directory of the study to read.
+        into: directory of the study to add to; made if it is not there.
+
+    Raises:
+        UsageError: one of them is no study, or they are the same.
+        StudyError: one of them is in use, or cannot be read or written.
+    """
+    if source.resolve() == into.resolve():
+        raise UsageError(f"{str(source)!r} cannot be merged into itself")
+    with ExitStack() as stack:
+        theirs = stack.enter_context(closing(Store(source, create=False)))
+        ours = stack.enter_context(closing(Store(into)))
+        theirs.lock()
+        ours.lock()
+        return ours.merge(theirs)
+
+
+def delete(directory: Path) -> list[Path]:
+    """Delete a study and nothing else; return what else lies in its directory, which then stays.
+
+    Raises:
+        UsageError: there is no study in the directory.
+        StudyError: it is in use, or something of it cannot be deleted.
+    """
+    if not (directory / FILE_NAME).is_file():
+        raise UsageError(f"there is no study in {str(directory)!r} (no {FILE_NAME})")
+    if not schema.is_ours(directory / FILE_NAME):
+        raise UsageError(f"{str(directory / FILE_NAME)!r} is not a study file; delete it yourself if you mean to")
+    with closing(Store(directory, create=False)) as store:
+        store.lock()
+        try:
+            for pattern in CONTENT:
+                for path in directory.glob(pattern):
+                    if path.is_dir() and not path.is_symlink():
+                        shutil.rmtree(path)
+                    else:
+                        path.unlink()
+            others = sorted(directory.iterdir())
+            if not others:
+                directory.rmdir()
+        except OSError as error:
+            raise StudyError(f"{error.filename!r} cannot be deleted: {error.strerror}") from error
+    return others

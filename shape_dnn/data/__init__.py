@@ -1,0 +1,1 @@
+"""Images that workers share, and their splits."""

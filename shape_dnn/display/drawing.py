@@ -1,0 +1,276 @@
+"""What is going on in a search at the moment, drawn again and again on a terminal or in a notebook."""
+
+from __future__ import annotations
+
+import atexit
+import html
+import io
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from shape_dnn.display.time_left import TimeLeft
+from shape_dnn.events import (
+    DatasetRead,
+    EpochFinished,
+    Event,
+    Measured,
+    StageFinished,
+    TrainingFinished,
+    TrainingsPlanned,
+    TrainingsPrepared,
+)
+from shape_dnn.shape import Shape
+from shape_dnn.system import interrupts
+from shape_dnn.system.text import visible
+
+FRAMES = 2
+"""Drawings a second. More would take time from what is measured meanwhile."""
+NOTEBOOK_LINES = 8
+"""The latest lines that a notebook shows."""
+NOTEBOOK_SIZE = (100, 40)
+"""Columns and lines of a drawing in a notebook."""
+ROOM_FOR_BARS = 60
+"""Columns from which on there is room for bars beside the text."""
+
+
+class Scene:
+    """What is drawn: the limits applied so far, what is done now with the time that is left, and who trains.
+
+    Args:
+        clock: returns seconds; only differences count.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lock = threading.Lock()  # a terminal is drawn by a thread of its own
+        self._time_left = TimeLeft(clock)
+        self._stages: list[str] = []
+        self._running: dict[Shape, tuple[int, int, float]] = {}
+        self._title, self._part = "", ""
+        self._done, self._total = 0, 0
+        self._interrupted = False
+
+    def take(self, event: Event) -> None:
+        """Take note of one event."""
+        with self._lock:
+            self._time_left(event)
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case StageFinished(metric, limit, unit, before, after):
+                self._begin("", "", 0)
+                self._stages.append(f"{metric} {limit} {unit}".rstrip() + f": {before} -> {after}")
+            case DatasetRead(dataset, done, total):
+                self._begin(f"reading {dataset}", "reading", total)
+                self._done = done
+            case Measured(metric=metric, done=done, total=total):
+                self._begin(f"measuring {metric}", "measuring", total)
+                self._done = done
+            case TrainingsPlanned(shapes, known):
+                self._begin("training", "batch", len(shapes) - known)
+            case EpochFinished(shape, epoch, epochs):
+                self._running[shape] = (epoch.number, epochs, epoch.accuracy)
+            case TrainingFinished(training, done, _):
+                self._running.pop(training.shape, None)
+                self._done = done
+            case TrainingsPrepared():
+                pass
+            case _:
+                self._begin("", "", 0)
+
+    def _begin(self, title: str, part: str, total: int) -> None:
+        self._title, self._part = title, part
+        self._done, self._total = 0, total
+        self._running.clear()
+
+    def interrupt(self) -> None:
+        """Take note of an interrupt."""
+        self._interrupted = True
+
+    @property
+    def active(self) -> bool:
+        """Whether something runs that is worth a drawing."""
+        return self._done < self._total
+
+    def draw(self, width: int, height: int) -> RenderableType:
+        """Return what is to be seen in so many columns and lines."""
+        with self._lock:
+            return Group(*self._parts(width, height))
+
+    def _parts(self, width: int, height: int) -> Iterator[RenderableType]:
+        if self._stages:
+            yield Text(visible("; ".join(self._stages)), no_wrap=True, overflow="ellipsis")
+        if self.active:
+            yield self._draw_stage(width)
+            yield from self._draw_running(width, max(1, height - 6))
+        if self._interrupted:
+            yield Text(interrupts.NOTICE, no_wrap=False, overflow="fold")
+
+    def _draw_stage(self, width: int) -> RenderableType:
+        parts_of_running = sum(number / epochs for number, epochs, _ in self._running.values())
+        cells: list[RenderableType] = [Text(visible(self._title))]
+        if width >= ROOM_FOR_BARS:
+            cells.append(ProgressBar(self._total, min(self._total, self._done + parts_of_running), width=20))
+        cells.append(Text(f"{self._done}/{self._total}"))
+        seconds = self._time_left.seconds
+        if seconds is not None and seconds >= 1:
+            cells.append(Text(f"about {duration(seconds)} left of this {self._part}"))
+        return _grid([cells])
+
+    def _draw_running(self, width: int, most: int) -> Iterator[RenderableType]:
+        rows: list[list[RenderableType]] = []
+        for shape, (number, epochs, accuracy) in list(self._running.items())[:most]:
+            row: list[RenderableType] = [
+                Text(f"  {shape}"),
+                Text(f"epoch {number:>{len(str(epochs))}}/{epochs}"),
+                Text(f"{accuracy:6.2f} %"),
+            ]
+            rows.append([*row, ProgressBar(epochs, number, width=20)] if width >= ROOM_FOR_BARS else row)
+        if rows:
+            yield _grid(rows)
+        if len(self._running) > most:
+            yield Text(f"  and {len(self._running) - most} more", no_wrap=True, overflow="ellipsis")
+
+
+def _grid(rows: Sequence[Sequence[RenderableType]]) -> Table:
+    """Align cells, and cut off those that do not fit."""
+    grid = Table.grid(padding=(0, 1))
+    for _ in rows[0]:
+        grid.add_column(no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        grid.add_row(*row)
+    return grid
+
+
+def duration(seconds: float) -> str:
+    """Write a duration, no more precisely than an estimate deserves."""
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            number = seconds / size
+            return f"{number:.0f} {unit}" if number >= 9.5 else f"{number:.2g} {unit}"
+    return f"{seconds:.0f} s" if seconds < 9.5 else f"{5 * round(seconds / 5)} s"
+
+
+class Plain:
+    """Lines, and nothing that is drawn again.
+
+    Args:
+        console: where.
+    """
+
+    draws = False
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Write lines. No text is markup, and none steers a terminal."""
+        for line in lines:
+            self._console.print(Text(visible(line)), soft_wrap=True)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Terminal(Plain):
+    """Lines, and below them the scene for as long as something runs.
+
+    Args:
+        scene: what is drawn.
+        console: of a terminal.
+    """
+
+    draws = True
+
+    def __init__(self, scene: Scene, console: Console) -> None:
+        super().__init__(console)
+        self._scene = scene
+        self._live: ExitStack | None = None
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Write lines above the drawing; begin or end it as the scene does."""
+        if self._scene.active and self._live is None:
+            self._start()
+        super().show(lines)
+        if not self._scene.active:
+            self.close()
+
+    def close(self) -> None:
+        """Remove the drawing, and leave the terminal as it was."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.close()
+
+    def _start(self) -> None:
+        with ExitStack() as stack:
+            stack.callback(self._console.show_cursor)  # whatever happens to the drawing
+            atexit.register(self.close)  # for those who do not close
+            stack.callback(atexit.unregister, self.close)
+            stack.enter_context(interrupts.announced_by(self._scene.interrupt))
+            stack.enter_context(
+                Live(
+                    get_renderable=lambda: self._scene.draw(*self._console.size),
+                    console=self._console,
+                    refresh_per_second=FRAMES,
+                    transient=True,
+                    redirect_stdout=sys.stdout.isatty(),  # what goes into a file is not for the terminal
+                )
+            )
+            self._live = stack.pop_all()
+
+
+class Notebook:
+    """The latest lines and the scene, in one output of a cell.
+
+    Args:
+        scene: what is drawn.
+    """
+
+    draws = True
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._lines: deque[str] = deque(maxlen=NOTEBOOK_LINES)
+        self._handle: Any = None
+        self._latest = 0.0
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Draw with new lines, unless it was just done and more is to come."""
+        self._lines.extend(lines)
+        if not self._scene.active or time.monotonic() - self._latest >= 1 / FRAMES:
+            self._update()
+
+    def close(self) -> None:
+        """Draw a last time."""
+        if self._lines:
+            self._update()
+        self._lines.clear()
+        self._handle = None
+
+    def _update(self) -> None:
+        from IPython.display import display
+
+        width, height = NOTEBOOK_SIZE
+        out = Console(file=io.StringIO(), width=width, color_system=None, force_jupyter=False, highlight=False)
+        for line in self._lines:
+            out.print(Text(visible(line)), soft_wrap=True)
+        out.print(self._scene.draw(width, height))
+        text = out.file.getvalue().rstrip()  # type: ignore[attr-defined]
+        page = f'<pre style="line-height: normal">{html.escape(text)}</pre>'
+        content = {"text/plain": text, "text/html": page}
+        if self._handle is None:
+            self._handle = display(content, raw=True, display_id=True)
+        else:
+            self._handle.update(content, raw=True)
+        self._latest = time.monotonic()

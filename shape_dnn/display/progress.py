@@ -1,0 +1,144 @@
+"""Progress of a search for people: lines and, where they can be drawn anew, what is going on at the moment."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from shape_dnn.display.drawing import Notebook, Plain, Scene, Terminal
+from shape_dnn.events import (
+    DatasetRead,
+    EpochFinished,
+    Event,
+    Fitted,
+    Measured,
+    MeasuringFinished,
+    SearchStarted,
+    StageFinished,
+    Tested,
+    TrainingFinished,
+    TrainingsPlanned,
+    TrainingsPrepared,
+)
+from shape_dnn.records import Measurement
+
+if TYPE_CHECKING:
+    from typing import Self
+
+LINE_SECONDS = 5.0
+"""Least time between two lines that tell how far a dataset is read, where nothing can be drawn anew."""
+
+
+class Progress:
+    """Shows the events of a search on standard error: ``tune(…, notify=Progress())``.
+
+    What is finished is a line. On a terminal, and in a notebook, the limits applied so far, the running trainings and
+    the time that is left are drawn below them, anew as long as something runs. Used as a context manager, or closed, it
+    leaves the terminal as it was, whatever ends the search.
+
+    Args:
+        verbose: also tell what is rarely of interest, such as every epoch where nothing can be drawn anew.
+        debug: also tell where trainings failed.
+    """
+
+    def __init__(self, *, verbose: bool = False, debug: bool = False) -> None:
+        self._verbose = verbose
+        self._debug = debug
+        self._scene = Scene()
+        self._memory = 0
+        self._told = time.monotonic()
+        self._measured: Counter[str] = Counter()
+        console = Console(stderr=True, highlight=False)
+        self._display: Notebook | Terminal | Plain
+        if console.is_jupyter:
+            self._display = Notebook(self._scene)
+        elif sys.stderr is not None and sys.stderr.isatty() and console.is_interactive:
+            self._display = Terminal(self._scene, console)
+        else:
+            self._display = Plain(console)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if isinstance(event, SearchStarted):
+            self._told = time.monotonic()
+        self._scene.take(event)
+        self._display.show(list(self._lines(event)))
+
+    def close(self) -> None:
+        """End the drawing; what is shown later begins a new one."""
+        self._display.close()
+
+    def tell_known(self, metric: str, shapes: int) -> None:
+        """Tell, if that is wanted, of how many of some shapes a metric was not measured now."""
+        self._display.show(list(self._known(metric, shapes)))
+
+    def _known(self, metric: str, shapes: int) -> Iterator[str]:
+        others = shapes - self._measured.pop(metric, 0)
+        if self._verbose and others > 0 and metric != "accuracy":
+            count = f"{others} shapes" if others != 1 else "one shape"
+            yield f"{metric} of {count} was not measured now: it is known from before, computed or predicted"
+
+    def _lines(self, event: Event) -> Iterator[str]:
+        match event:
+            case DatasetRead(dataset, done, total) if not self._display.draws:
+                if time.monotonic() - self._told >= LINE_SECONDS:
+                    self._told = time.monotonic()
+                    yield f"read {done} of {total} images of {dataset}"
+            case StageFinished(metric, limit, unit, before, after):
+                yield from self._known(metric, before)
+                yield f"{metric} {limit} {unit}".rstrip() + f": {before} -> {after} shapes"
+            case Measured(metric, unit, shape, measurement, done, total):
+                self._measured[metric] += 1
+                yield f"{metric} {done:>3}/{total} {shape!s:<12} {_value(measurement, unit)}"
+            case MeasuringFinished(metric, statuses):
+                doubts = [f"{number} {status}" for status, number in sorted(statuses.items()) if status != "ok"]
+                others = ["the others ok" if doubts else "all ok"] if "ok" in statuses else []
+                if doubts or self._verbose:
+                    yield f"{metric} of {sum(statuses.values())} shapes: {', '.join([*doubts, *others])}"
+            case Fitted(metric, measured, predicted):
+                yield f"{metric} of {measured} shapes is measured, of {predicted} predicted by lines in depth"
+            case TrainingsPlanned(shapes, known, failed):
+                text = f"training {len(shapes) - known} shapes" if len(shapes) - known != 1 else "training one shape"
+                text += f"; {known} known from before" if known else ""
+                text += f", of which {failed} failed (--retry-failed trains them again)" if failed else ""
+                yield text
+            case TrainingsPrepared():
+                yield from self._prepared(event)
+            case EpochFinished(shape, epoch, epochs) if self._verbose and not self._display.draws:
+                yield f"epoch   {epoch.number:>3}/{epochs} {shape!s:<12} {epoch.accuracy:6.2f} % loss {epoch.loss:.4g}"
+            case TrainingFinished(training, done, total, where):
+                accuracy = training.accuracy
+                value = f"{accuracy:6.2f} %" if accuracy is not None else f"failed: {training.reason}"
+                seconds = "" if training.seconds is None else f"{training.seconds:6.1f} s"
+                yield f"trained {done:>3}/{total} {training.shape!s:<12} {value} {seconds}".rstrip()
+                yield from where.splitlines() if self._debug else ()
+            case Tested(shape, accuracy):
+                yield f"test set read for {shape}: {accuracy:.2f} %"
+
+    def _prepared(self, event: TrainingsPrepared) -> Iterator[str]:
+        if event.reason or self._verbose:
+            yield f"training in {event.reason or event.precision}"
+        if event.memory > 1.5 * self._memory or self._verbose:  # a little more is no news
+            self._memory = max(self._memory, event.memory)
+            yield f"a training needs at most {event.memory / 1e9:.2g} GB of memory"
+
+
+def _value(measurement: Measurement, unit: str) -> str:
+    """Write a value with its interval, if it has one, or why there is none."""
+    if measurement.value is None:
+        return measurement.status
+    interval = ""
+    if measurement.low is not None and measurement.high is not None:
+        interval = f" ({measurement.low:.4g} to {measurement.high:.4g})"
+    return f"{measurement.value:.4g} {unit}{interval}"

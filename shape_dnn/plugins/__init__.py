@@ -1,0 +1,1 @@
+"""Plugins: finding them, looking them up, and what they must keep to."""

@@ -1,0 +1,448 @@
+"""What plugins must keep to when the search asks them; what they raise or return wrongly is laid at their door."""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+import re
+import threading
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from concurrent import futures
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+from shape_dnn import devices
+from shape_dnn.constraints import KNOWN_METRICS
+from shape_dnn.errors import MeterError, NetworkError, PluginError, ShapeDnnError, blame, describe, label
+from shape_dnn.kinds import (
+    AccuracyModel,
+    Architecture,
+    Dataset,
+    Executor,
+    Formula,
+    Goal,
+    InputShape,
+    Instrument,
+    LabelledImages,
+    Meter,
+    Sampler,
+    Strategy,
+    Terminator,
+    Workload,
+)
+from shape_dnn.recipes import Recipe
+from shape_dnn.records import Epoch, Measurement, Prediction, Training
+from shape_dnn.search.learning_curves import extrapolate
+from shape_dnn.shape import Shape
+from shape_dnn.work import Outcome, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from shape_dnn.search.posterior import Outlook
+
+
+RESERVED = frozenset(
+    {"depth", "width", "seed", "accuracy", "predicted_accuracy", "predicted_std", "test_accuracy", "training"}
+)
+"""Words of results and studies that no metric can be called."""
+DIGITS = 9
+"""Digits after the point of what a model says, in points of accuracy; the rest is rounding noise of a processor."""
+BUILD, FORWARD = "to build", "in the forward pass of"
+"""What an architecture can fail to do, or in."""
+
+
+@contextmanager
+def blame_network(architecture: Architecture, what: str, shape: Shape) -> Iterator[None]:
+    """Lay what the code of a network raises at the door of its architecture; lack of memory is not its fault.
+
+    Args:
+        architecture: which built it.
+        what: ``BUILD`` or ``FORWARD``.
+        shape: of the network.
+
+    Raises:
+        NetworkError: names all of these, and what was raised.
+    """
+    try:
+        yield
+    except ShapeDnnError:
+        raise
+    except Exception as error:
+        if devices.is_out_of_memory(error):
+            raise
+        raise NetworkError(f"{label(architecture)} failed {what} shape {shape}: {describe(error)}") from error
+
+
+def load(
+    dataset: Dataset, input_shape: InputShape, classes: int, progress: Callable[[int, int], None]
+) -> tuple[LabelledImages, LabelledImages]:
+    """Read a dataset, which says how far it is: images and labels are what it declares."""
+    from shape_dnn.data import images
+
+    with blame(dataset):
+        train, test = dataset.load_with_progress(progress)
+        images.check(train, test, input_shape, classes)
+    return train, test
+
+
+def class_names(dataset: Dataset, classes: int) -> tuple[str, ...]:
+    """Ask for the names of the classes: a text for each, or none at all."""
+    with blame(dataset):
+        names = tuple(dataset.class_names)
+        if names and (len(names) != classes or not all(isinstance(name, str) for name in names)):
+            raise ValueError(f"its class_names are {len(names)} for {classes} classes, or no texts")
+    return names
+
+
+def budget(strategy: Strategy, candidates: int) -> int:
+    """Ask how many shapes to train: at least one, and at most all."""
+    with blame(strategy):
+        answer: object = strategy.count(candidates)
+        count = int(answer) if _is_number(type(answer)) and isinstance(answer, numbers.Integral) else 0
+        if not 1 <= count <= candidates:
+            accepted = f"accepted are whole numbers from 1 to {candidates}"
+            raise PluginError(f"{label(strategy)} asks for {answer!r} trainings of {candidates} shapes; {accepted}")
+    return count
+
+
+def consider(sampler: Sampler, outlook: Outlook) -> None:
+    """Tell a sampler what is asked, and what is known of the answer."""
+    with blame(sampler):
+        sampler.consider(outlook)
+
+
+def choose(
+    sampler: Sampler, shapes: Sequence[Shape], observed: Sequence[Training], budget: int, asked: Set[Shape]
+) -> tuple[Shape, ...]:
+    """Ask which shapes to train next: some of ``shapes``, none of ``asked``, and no more in all than the budget."""
+    with blame(sampler):
+        answer = sampler.choose(shapes, observed, budget)
+        batch, known = tuple(() if answer is None else answer), set(shapes)
+        for shape in batch:
+            if not isinstance(shape, Shape) or shape not in known:
+                raise PluginError(f"{label(sampler)} chose {shape!s:.60}, which is not one of the shapes it was given")
+        again = next((s for i, s in enumerate(batch) if s in asked or s in batch[:i]), None)
+        if again is not None:
+            raise PluginError(f"{label(sampler)} chose {again} twice")
+        if len(asked) + len(batch) > budget:
+            raise PluginError(f"{label(sampler)} chose {len(asked) + len(batch)} shapes with a budget of {budget}")
+    return batch
+
+
+def fit(model: AccuracyModel, trainings: Sequence[Training]) -> None:
+    """Fit a model to the accuracy of every single training; a shape trained several times weighs accordingly.
+
+    Trainings that were stopped take part with what their curves promise, and how sure that is.
+    """
+    known = [(training.shape, accuracy, 0.0) for training in trainings for accuracy in training.accuracies]
+    epochs = max((len(training.curve) for training in trainings if training.accuracy is not None), default=0)
+    for training in trainings:
+        end = extrapolate(training.curve, epochs, trainings) if training.stopped else None
+        if end is not None and end.std:
+            known.append((training.shape, end.mean, end.std))
+    shapes, accuracies, stds = (list(column) for column in zip(*known, strict=True)) if known else ([], [], [])
+    with blame(model):
+        if any(stds):
+            model.fit_uncertain(shapes, accuracies, stds)
+        else:
+            model.fit(shapes, accuracies)
+
+
+def predict(model: AccuracyModel, trainings: Sequence[Training], shapes: Sequence[Shape]) -> list[Prediction]:
+    """Fit a model and ask it for every shape: a finite mean, and a standard deviation or none."""
+    fit(model, trainings)
+    with blame(model):
+        predictions = [_plain(prediction) for prediction in model.predict(shapes)]
+        if len(predictions) != len(shapes):
+            raise PluginError(f"{label(model)} made {len(predictions)} predictions for {len(shapes)} shapes")
+    return predictions
+
+
+def draw(
+    model: AccuracyModel, trainings: Sequence[Training], shapes: Sequence[Shape], number: int
+) -> NDArray[np.float64]:
+    """Fit a model and draw surfaces of expected accuracy: finite numbers, of shape (number, number of shapes)."""
+    import numpy as np
+
+    predictions = predict(model, trainings, shapes)
+    with blame(model):
+        drawn = model.draw(shapes, number, seed=len(trainings))
+        if drawn is None:
+            normal = np.random.default_rng(len(trainings)).standard_normal((number, len(shapes)))
+            unknown = any(prediction.std is None for prediction in predictions)
+            error = left_out_error(model, trainings) if unknown else 0.0
+            deviations = [error if prediction.std is None else prediction.std for prediction in predictions]
+            drawn = [prediction.mean for prediction in predictions] + np.array(deviations) * normal
+        draws = np.round(np.asarray(drawn, float), DIGITS)
+        if draws.shape != (number, len(shapes)) or not np.isfinite(draws).all():
+            raise PluginError(
+                f"{label(model)} returned draws of shape {draws.shape} instead of {(number, len(shapes))}"
+                " or with values that are not finite"
+            )
+    return draws
+
+
+def left_out_error(model: AccuracyModel, trainings: Sequence[Training]) -> float:
+    """Return the root mean square error of a model on each training when shown the others; fits the model anew."""
+    finished = [training for training in trainings if training.accuracy is not None]
+    squares = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a model has to say of few trainings, it said of all of them
+        for i, training in enumerate(finished):
+            if len(finished) > 1:
+                (prediction,) = predict(model, [*finished[:i], *finished[i + 1 :]], [training.shape])
+                squares.append((prediction.mean - (training.accuracy or 0.0)) ** 2)
+        fit(model, trainings)
+    return math.sqrt(math.fsum(squares) / len(squares)) if squares else 0.0
+
+
+def noise(model: AccuracyModel) -> float:
+    """Ask a model that was fitted for the standard deviation of a training: a number from 0."""
+    with blame(model):
+        value = round(float(model.noise), DIGITS)
+        if not 0 <= value < math.inf:
+            raise PluginError(f"{label(model)} says that trainings vary by {value}, which is no standard deviation")
+    return value
+
+
+def score(goal: Goal, values: Mapping[str, float]) -> float:
+    """Ask for the score of a shape: a number."""
+    with blame(goal):
+        result = float(goal.score(values))
+        if math.isnan(result):
+            raise ValueError(f"the score of {dict(values)} is not a number")
+    return result
+
+
+def score_of(goal: Goal, known: Mapping[str, float | None]) -> float | None:
+    """Ask for the score of a shape by what is known of it; None if a metric is not, or if it has no score.
+
+    Args:
+        goal: orders shapes.
+        known: metrics of the shape, more than the goal needs or fewer.
+    """
+    values = {metric: value for metric in goal.metrics if (value := known.get(metric)) is not None}
+    if len(values) < len(goal.metrics):
+        return None
+    try:
+        result = score(goal, values)
+    except ShapeDnnError:
+        return None
+    return result if math.isfinite(result) else None
+
+
+def adapt(architecture: Architecture, recipe: Recipe) -> Recipe:
+    """Ask an architecture for the recipe of its networks, given that of the dataset."""
+    with blame(architecture):
+        adapted = architecture.recipe(recipe)
+        if not isinstance(adapted, Recipe):
+            raise TypeError(f"its recipe is a {type(adapted).__name__}, not a shape_dnn.Recipe")
+    return adapted
+
+
+def metrics(goal: Goal) -> Sequence[str]:
+    """Ask which metrics a goal needs: names, none of them twice."""
+    named: object = getattr(goal, "metrics", None)
+    is_several = isinstance(named, tuple | list) and all(isinstance(metric, str) for metric in named)
+    if not is_several or len(set(goal.metrics)) < len(goal.metrics):
+        raise PluginError(f"{label(goal)} has metrics {named!r}, not a tuple of different names")
+    return goal.metrics
+
+
+def metric(meter: Meter) -> str:
+    """Ask what a meter measures: a word that can be written in a flag, with a unit and a place in the order."""
+    lacks = [attribute for attribute in ("metric", "unit", "cost") if not hasattr(meter, attribute)]
+    if lacks:
+        raise PluginError(f"{label(meter)} does not say its {' and '.join(lacks)}")
+    name, unit, cost = meter.metric, meter.unit, meter.cost
+    if not isinstance(name, str) or name in RESERVED or not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+        raise PluginError(f"{label(meter)} has a metric called {name!r}, a word that is taken")
+    if not isinstance(unit, str):
+        raise PluginError(f"{label(meter)} has the unit {unit!r}, which is not a text")
+    if not _is_number(type(cost)) or not math.isfinite(cost):
+        raise PluginError(f"{label(meter)} has the cost {cost!r}, which is not a finite number")
+    return name
+
+
+def check_unit(meter: Meter) -> None:
+    """See that a meter of a metric that is known by name has the unit in which limits are compared with it."""
+    known = KNOWN_METRICS.get(meter.metric)
+    if known is not None and meter.unit != known.unit:
+        remedy = f"declare unit = {known.unit!r} and return that"
+        problem = f"has the unit {meter.unit!r}, and results and limits of {known.name} are in {known.unit}"
+        raise PluginError(f"{label(meter)} {problem}; {remedy}")
+
+
+def identity(instrument: Instrument, workload: Workload, patience: float | None = None) -> dict[str, object]:
+    """Ask what a measured value depends on: JSON values, the same every time, since facts are found again by them.
+
+    Args:
+        instrument: which meter.
+        workload: what it would measure.
+        patience: seconds it may take, unless whoever runs this process sees to that.
+
+    Raises:
+        MeterError: it cannot measure here, or took too long.
+    """
+    with blame(instrument):
+        answer = instrument.identity(workload) if patience is None else _ask(instrument, workload, patience)
+        if not isinstance(answer, Mapping) or not all(isinstance(key, str) for key in answer):
+            raise PluginError(
+                f"identity of {label(instrument)} returned {answer!s:.80} instead of a mapping with text for keys"
+            )
+        try:
+            json.dumps(dict(answer), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise PluginError(
+                f"identity of {label(instrument)} returned {answer!s:.80}, which is not JSON: {error}"
+            ) from None
+    return dict(answer)
+
+
+def _ask(instrument: Instrument, workload: Workload, patience: float) -> Mapping[str, object]:
+    """Wait for an identity no longer than a time. A thread that hangs cannot be ended, but ends with the process."""
+    answer: futures.Future[Mapping[str, object]] = futures.Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(instrument.identity(workload))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    if not futures.wait([answer], patience).done:
+        raise MeterError(
+            f"{label(instrument)} hung: it did not say within {patience / 60:.3g} minutes what its values depend on"
+        )
+    return answer.result()
+
+
+def measurement(
+    instrument: Meter, shape: object, found: object, asked: Collection[Shape], pending: Set[Shape]
+) -> Measurement:
+    """Take what an instrument hands over: once for each shape that it was asked for, and in plain numbers.
+
+    Args:
+        instrument: which measured.
+        shape: of which it hands something over.
+        found: what it hands over.
+        asked: what it was asked to measure.
+        pending: those of them that it has not handed over yet.
+    """
+    with blame(instrument):
+        if shape not in pending:
+            what = "twice" if shape in asked else "that it was not asked for"
+            raise PluginError(f"{label(instrument)} measured shape {shape} {what}")
+        fault = fault_of(found)
+        if fault:
+            raise PluginError(f"{label(instrument)} returned for shape {shape} {fault}")
+        values = cast("Measurement", found)
+        value, low, high = (None if v is None else float(v) for v in (values.value, values.low, values.high))
+        return Measurement(value, low, high, values.status, values.details)
+
+
+def fault_of(measurement: object) -> str:
+    """Say what is wrong with a measurement; nothing if it has a value, or none and a status that says why."""
+    if not isinstance(measurement, Measurement):
+        return f"a {type(measurement).__name__} instead of a shape_dnn.Measurement"
+    value, status = measurement.value, measurement.status
+    if not isinstance(status, str) or not status or len(status.splitlines()) > 1:
+        return f"the status {status!r}, which is not a line of text"
+    if value is None:
+        return "no value, and the status ok" if status == "ok" else ""
+    for number in (value, measurement.low, measurement.high):
+        if number is not None and not _is_quantity(number):
+            return f"{number!s:.40}, which is not a number from 0"
+    low = value if measurement.low is None else measurement.low
+    high = value if measurement.high is None else measurement.high
+    if not low <= value <= high:
+        return f"{value:g} outside its interval from {low:g} to {high:g}"
+    try:
+        json.dumps(dict(measurement.details), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        return f"details that are not JSON: {error}"
+    return ""
+
+
+def _is_quantity(number: object) -> bool:
+    """Tell whether something is a finite number from 0, of Python or numpy."""
+    try:
+        return _is_number(type(number)) and 0 <= float(cast("float", number)) < math.inf
+    except OverflowError:
+        return False
+
+
+def _is_number(kind: type) -> bool:
+    """Tell whether a type is one of numbers, of Python or numpy; true and false are none."""
+    return issubclass(kind, numbers.Real) and not issubclass(kind, bool)
+
+
+def _plain(prediction: Prediction) -> Prediction:
+    """Make plain numbers of a prediction, which may hold those of numpy."""
+    if not isinstance(prediction, Prediction):
+        raise TypeError(f"predict returned {type(prediction).__name__} objects instead of shape_dnn.Prediction")
+    mean, std = float(prediction.mean), None if prediction.std is None else float(prediction.std)
+    if not math.isfinite(mean) or (std is not None and not 0 <= std < math.inf):
+        raise ValueError(f"it predicted {prediction}")
+    return Prediction(round(mean, DIGITS), None if std is None else round(std, DIGITS))
+
+
+def compute(meter: Meter, workload: Workload, shapes: Sequence[Shape]) -> list[float | None]:
+    """Compute a closed form for every shape: finite numbers from 0.
+
+    Raises:
+        PluginError: the meter returns another number of values, or others.
+    """
+    with blame(meter):
+        found = list(cast("Formula", meter).compute(workload, shapes))
+        if len(found) != len(shapes):
+            raise PluginError(f"{label(meter)} returned {len(found)} values for {len(shapes)} shapes")
+        if all(map(_is_number, set(map(type, found)))):
+            values = list(map(float, found))
+            if all(map(math.isfinite, values)) and min(values, default=0.0) >= 0:
+                return cast("list[float | None]", values)
+        shape, wrong = next(pair for pair in zip(shapes, found, strict=True) if not _is_quantity(pair[1]))
+        raise PluginError(f"{label(meter)} returned {wrong!s:.40} for shape {shape}, which is not a number from 0")
+
+
+def run(
+    executor: Executor, tasks: Sequence[Task], workers: int | None, report: Callable[[Task, object], bool]
+) -> Iterator[Outcome]:
+    """Have an executor run tasks: each has one outcome at most. Those of attempts that were given up are passed over.
+
+    Whether any is missing is for the caller to say, who knows of interrupts.
+    """
+    given, done = {task.attempt for task in tasks}, set()
+    with blame(executor):
+        outcomes = iter(executor.run(tasks, workers, report))
+    while True:
+        with blame(executor):
+            outcome: object = next(outcomes, None)
+        if outcome is None:
+            return
+        if not isinstance(outcome, Outcome):
+            made = type(outcome).__name__
+            raise PluginError(f"{label(executor)} returned a {made} instead of an Outcome with what the task returned")
+        attempt = outcome.task.attempt
+        if attempt in done:
+            raise PluginError(f"{label(executor)} handed over the outcome of a task twice")
+        if attempt in given:
+            done.add(attempt)
+            yield outcome
+
+
+def should_stop(terminator: Terminator, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
+    """Ask whether a training is to be stopped: true or false, and nothing that only counts as one of them."""
+    with blame(terminator):
+        answer: object = terminator.should_stop(curve, epochs, others)
+        if isinstance(answer, bool):
+            return answer
+        import numpy as np
+
+        if isinstance(answer, np.bool_):
+            return bool(answer)
+        raise PluginError(f"{label(terminator)} answers {answer!r:.40}; accepted are True and False")

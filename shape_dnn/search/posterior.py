@@ -1,0 +1,242 @@
+"""What a search knows half-way of the answer to its question, and which trainings would tell most about it.
+
+Everything is a statement about joint draws from the accuracy model: surfaces of expected accuracy over all shapes, each
+as likely as the next. What is asked (which shape is best, which shapes comply) has a definite answer on each of them,
+so the probability of an answer is the part of the draws that give it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shape_dnn.constraints import Constraint
+from shape_dnn.kinds import AccuracyModel, Goal
+from shape_dnn.plugins import checked
+from shape_dnn.records import Training
+from shape_dnn.search import design, durations, rounding
+from shape_dnn.search.contest import Column, Contest, complies
+from shape_dnn.shape import Shape
+
+DRAWS = 512
+LEAST = 3
+"""Finished trainings from which the model is asked; before, any answer is open."""
+MEASURED_TOGETHER = 4
+"""Shapes to measure before the others are guessed anew."""
+BY_GUESSES = 0.01
+"""Doubt that may rest on metrics that were guessed; where it is more, they are measured."""
+COST_EXPONENT = 0.5
+"""How much cheapness counts against improvement: 0 not at all, 1 as improvement per second."""
+
+
+def _nothing(metric: str, _shapes: Sequence[Shape]) -> Sequence[float | None]:
+    raise KeyError(metric)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a search knows half-way.
+
+    A shape that was not trained counts as missed only where it would be better even if its accuracy were worse by one
+    standard deviation of a training: what lies within the noise no search can tell.
+
+    Attributes:
+        shapes: all that meet the limits that need no training, sorted by width and then depth.
+        observed: every training so far.
+        model: predicts accuracies.
+        limits: on accuracy.
+        goal: orders the shapes that comply; without one, all that comply are asked for.
+        measure: returns a metric of some shapes.
+        at_hand: metrics that are asked for of all shapes, since that costs nothing. Of any other metric of the goal
+            only what may decide is measured: the shapes that were trained, those to be trained next, and those that
+            may still be better than the best so far. The others are guessed from them.
+        asked: the shapes that were measured so far for the sake of each such metric. Given on from one outlook to the
+            next, so that a search that goes on decides as one that was never interrupted, whatever else was measured.
+        confidence: probability from which an answer stands.
+        noise: standard deviation of the accuracies of one shape's trainings, in points; None to have the model tell.
+        together: trainings to choose before the first of them has a result.
+        exact: whether the whole budget of trainings is to be spent, settled or not.
+    """
+
+    shapes: Sequence[Shape]
+    observed: Sequence[Training]
+    model: AccuracyModel
+    limits: Sequence[Constraint] = ()
+    goal: Goal | None = None
+    measure: Callable[[str, Sequence[Shape]], Sequence[float | None]] = _nothing
+    at_hand: Collection[str] = ()
+    asked: dict[str, set[Shape]] = field(default_factory=dict)
+    confidence: float = 0.95
+    noise: float | None = None
+    together: int = 1
+    exact: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether the answer stands with the wanted confidence, or every shape was trained."""
+        if not len(self._open):
+            return True
+        return self._is_known and self.doubt <= 1 - self.confidence
+
+    @property
+    def doubt(self) -> float:
+        """The probability that training more would change the answer by more than the noise.
+
+        With a goal, that a shape was missed that is better than the best so far, or complies at all if none was found;
+        for that, the most promising shape must have been trained. Without a goal, that the least certain shape is on
+        the other side of a limit; without any limit, 1 until the expected accuracies of the shapes are known within
+        the noise in the mean.
+        """
+        if not len(self._open):
+            return 0.0
+        if not self._is_known:
+            return 1.0
+        if self.goal is not None:
+            if self._contest.incumbent is None and self._most_promising in self._open:
+                return 1.0
+            return float(self._contest.better.any(1).mean())
+        if self.limits:
+            return float(self._misjudged.max())
+        return float(self._spread.mean() > self.tolerance)
+
+    @property
+    def tolerance(self) -> float:
+        """The standard deviation of a training's accuracy about what is expected of its shape, in points."""
+        return self._fitted[1] if self.noise is None else self.noise
+
+    def choose(self, number: int) -> list[Shape]:
+        """Return the untrained shapes whose training improves the answer most for its cost, at most ``number``.
+
+        With a goal these are the shapes of the largest expected improvement over the best so far and over each other
+        (Mockus 1978; Ginsbourger et al. 2010), where shapes that would not comply improve nothing.
+        """
+        if not self._is_known:
+            return design.d_optimal(self.shapes, number, self.costs, {t.shape for t in self.observed})
+        if self.goal is None:
+            worth = self._misjudged if self.limits else self._spread
+            order = rounding.largest_first((worth + 1e-9) / self._prices)[:number]
+        elif self._contest.incumbent is None and not self._contest.better.any() and self._most_promising in self._open:
+            return [self.shapes[self._most_promising]]
+        else:
+            order = self._improving_most(self._contest, number)
+        return [self.shapes[self._open[i]] for i in order]
+
+    def _improving_most(self, contest: Contest, number: int) -> NDArray[np.int64]:
+        """Return the positions, among the open shapes, of those that improve most on the best and on each other."""
+        chosen: list[int] = []
+        gains = contest.gains + 1e-9 * contest.better
+        reached = np.zeros(len(gains))
+        for _ in range(min(number, len(self._open))):
+            worth = np.maximum(gains - reached[:, None], 0.0).mean(0) / self._prices
+            worth[chosen] = -1.0
+            chosen.append(rounding.first_largest(worth))
+            reached = np.maximum(reached, gains[:, chosen[-1]])
+        return np.array(chosen, np.int64)
+
+    @cached_property
+    def _contest(self) -> Contest:
+        """The open shapes beside the best so far, once what may decide between them is measured."""
+        assert self.goal is not None  # noqa: S101 - asked for only then
+        metrics = [metric for metric in self.goal.metrics if metric != "accuracy"]
+        elsewhere = [metric for metric in metrics if metric not in self.at_hand]
+        self._ask(elsewhere, [shape for shape in self.shapes if shape in self._accuracies])
+        while True:
+            contest = Contest(
+                self.shapes, self._draws, self.tolerance, self._accuracies, self._open, self.limits, self.goal,
+                {metric: self._column(metric) for metric in metrics},
+            )  # fmt: skip
+            wanted = self._worth_measuring(contest, elsewhere)
+            if not wanted:
+                return contest
+            self._ask(elsewhere, wanted)
+
+    def _ask(self, metrics: Sequence[str], shapes: Sequence[Shape]) -> None:
+        for metric in metrics:
+            self.asked.setdefault(metric, set()).update(shapes)
+
+    def _column(self, metric: str) -> Column:
+        """Return a metric of all shapes: measured where it was asked for, and guessed elsewhere if that is possible."""
+        if metric not in self.at_hand:
+            asked = [shape for shape in self.shapes if shape in self.asked[metric]]
+            column = Column.guessed(self.shapes, dict(zip(asked, self.measure(metric, asked), strict=True)))
+            if column is not None:
+                return column
+            self._ask([metric], self.shapes)
+        return Column.known(self.measure(metric, self.shapes))
+
+    def _worth_measuring(self, contest: Contest, metrics: Sequence[str]) -> list[Shape]:
+        """Return the shapes whose guessed metrics may decide whether the answer stands, or what is trained next."""
+        guessed = np.array([any(self.shapes[i] not in self.asked[metric] for metric in metrics) for i in self._open])
+        if not guessed.any():
+            return []
+        better, negligible = contest.better, 1 - self.confidence
+        doubt, by_known = better.any(1).mean(), better[:, ~guessed].any(1).mean()
+        if contest.incumbent is not None and by_known <= negligible and doubt - by_known > BY_GUESSES:
+            probabilities = np.where(guessed, better.mean(0), 0.0)
+            wanted = rounding.largest_first(probabilities)[:MEASURED_TOGETHER]
+            wanted = wanted[probabilities[wanted] > 0]
+        elif doubt > negligible:
+            wanted = self._improving_most(contest, self.together)
+            wanted = wanted[guessed[wanted]]
+        else:
+            return []
+        return [self.shapes[self._open[i]] for i in wanted]
+
+    @cached_property
+    def costs(self) -> NDArray[np.float64]:
+        """The assumed duration of training each shape, in units of their mean."""
+        return durations.assume(self.shapes)
+
+    @cached_property
+    def _prices(self) -> NDArray[np.float64]:
+        return np.asarray(np.maximum(self.costs[self._open], 1e-6) ** COST_EXPONENT)
+
+    @cached_property
+    def _accuracies(self) -> dict[Shape, float]:
+        return {t.shape: t.accuracy for t in self.observed if t.accuracy is not None}
+
+    @property
+    def _is_known(self) -> bool:
+        return len(self._accuracies) >= min(LEAST, len(self.shapes))
+
+    @cached_property
+    def _open(self) -> NDArray[np.int64]:
+        """The positions of the shapes that were not trained."""
+        trained = {training.shape for training in self.observed}
+        return np.array([i for i, shape in enumerate(self.shapes) if shape not in trained], np.int64)
+
+    @cached_property
+    def _fitted(self) -> tuple[NDArray[np.float64], float]:
+        draws = checked.draw(self.model, self.observed, self.shapes, DRAWS)
+        return draws, checked.noise(self.model)
+
+    @property
+    def _draws(self) -> NDArray[np.float64]:
+        """Draws of the expected accuracies of all shapes, of shape (DRAWS, number of shapes)."""
+        return self._fitted[0]
+
+    @cached_property
+    def _most_promising(self) -> int:
+        """The position of the shape that is expected to come closest to the limits."""
+        expected = self._draws.mean(0)
+        short = np.zeros(len(expected))
+        for limit in self.limits:
+            short = np.maximum(short, expected - limit.limit if limit.upper else limit.limit - expected)
+        return rounding.first_largest(-short)
+
+    @cached_property
+    def _misjudged(self) -> NDArray[np.float64]:
+        """For each open shape, the probability that it is on the wrong side of a limit by more than the noise."""
+        draws = self._draws[:, self._open]
+        inside = complies(self.limits, draws, self.tolerance).mean(0)
+        outside = 1 - complies(self.limits, draws, -self.tolerance).mean(0)
+        return np.asarray(np.minimum(inside, outside))
+
+    @cached_property
+    def _spread(self) -> NDArray[np.float64]:
+        """The standard deviation of the expected accuracy of each open shape."""
+        return np.asarray(self._draws[:, self._open].std(0))

@@ -1,0 +1,108 @@
+"""Several trainings of each shape, with different seeds, taken together."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shape_dnn.records import Training
+from shape_dnn.shape import Shape
+
+if TYPE_CHECKING:
+    from shape_dnn.constraints import Constraint
+    from shape_dnn.search.algorithm import Facts
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How much the accuracy of one shape varies from training to training.
+
+    Attributes:
+        points: two standard deviations, pooled over the shapes (paper, Section 4.3 and Table 1).
+        shapes: number of shapes that were trained more than once.
+        trainings: number of their trainings.
+    """
+
+    points: float
+    shapes: int
+    trainings: int
+
+    @classmethod
+    def estimate(cls, trainings: Sequence[Training]) -> Noise | None:
+        """Estimate it; None where no shape was trained more than once."""
+        repeated = [training.accuracies for training in trainings if len(training.accuracies) > 1]
+        if not repeated:
+            return None
+        number = sum(map(len, repeated))
+        squares = sum(statistics.variance(accuracies) * (len(accuracies) - 1) for accuracies in repeated)
+        return cls(2 * math.sqrt(squares / (number - len(repeated))), len(repeated), number)
+
+
+@dataclass(frozen=True)
+class Repetitions:
+    """The facts of several seeds as those of one search: the accuracy of a shape is the mean over the seeds.
+
+    Attributes:
+        facts: of each seed; metrics are those of the first.
+    """
+
+    facts: Sequence[Facts]
+
+    def known(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Return the trainings that were there for every seed."""
+        parts = [{training.shape: training for training in facts.known(shapes)} for facts in self.facts]
+        everywhere = [shape for shape in shapes if all(shape in part for part in parts)]
+        return [_together([part[shape] for part in parts]) for shape in everywhere]
+
+    def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
+        """Return a metric of each shape, which no seed changes."""
+        return self.facts[0].measure(metric, shapes)
+
+    def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:
+        """Return a metric of each shape, or what is known well enough."""
+        return self.facts[0].estimate(metric, shapes, limit)
+
+    def train(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train each shape with every seed."""
+        return _by_shape(shapes, [facts.train(shapes) for facts in self.facts])
+
+    def verify(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train each shape that may be the answer with every seed."""
+        return _by_shape(shapes, [facts.verify(shapes) for facts in self.facts])
+
+    def test(self, shape: Shape) -> float | None:
+        """Return the mean accuracy on the test set; None if there is none for some seed."""
+        accuracies = [accuracy for facts in self.facts if (accuracy := facts.test(shape)) is not None]
+        return statistics.fmean(accuracies) if len(accuracies) == len(self.facts) else None
+
+
+def together(facts: Sequence[Facts]) -> Facts:
+    """Take the facts of several seeds together."""
+    return facts[0] if len(facts) == 1 else Repetitions(facts)
+
+
+def _by_shape(shapes: Sequence[Shape], trainings_of_seeds: Sequence[Sequence[Training]]) -> list[Training]:
+    found: dict[Shape, list[Training]] = {shape: [] for shape in shapes}
+    for trainings in trainings_of_seeds:
+        for training in trainings:
+            found[training.shape].append(training)
+    return [_together(trainings) for trainings in found.values() if trainings]
+
+
+def _together(trainings: Sequence[Training]) -> Training:
+    """Make one record of several; it has an accuracy if all of them have, since those that failed may be the worst."""
+    for training in trainings:
+        if training.accuracy is None:
+            return training
+    accuracies = tuple(training.accuracy for training in trainings if training.accuracy is not None)
+    seconds = [training.seconds for training in trainings if training.seconds is not None]
+    return Training(
+        trainings[0].shape,
+        statistics.fmean(accuracies),
+        curve=trainings[0].curve,
+        seconds=sum(seconds) if len(seconds) == len(trainings) else None,
+        repetitions=accuracies,
+    )
