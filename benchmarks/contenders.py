@@ -11,11 +11,10 @@ from recorded import Floats, Question, Recorded, Seen
 
 from shape_dnn.assembly.assembly import CONFIDENCE, TrainingCount
 from shape_dnn.kinds import AccuracyModel, Strategy
-from shape_dnn.plugins import checked
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Training
-from shape_dnn.search import algorithm
-from shape_dnn.search.algorithm import Modelling, Query
+from shape_dnn.search import fitting, modes
+from shape_dnn.search.query import Modelling, Query
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def search(
         query, facts = Query(question.limits, question.goal, costs, confidence), Seen(table, question)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the paper's model with few trainings
-            answer = algorithm.search(shapes, query, modelling, facts)
+            answer = modes.search(shapes, query, modelling, facts)
         trained = [places[training.shape] for training in answer.trainings]
         best = None if answer.best is None else places[answer.best.shape]
         covered = _covered(table, question, trained, modelling.model)
@@ -89,7 +88,7 @@ def _covered(table: Recorded, question: Question, trained: Sequence[int], model:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         known = [Training(table.shapes[i], float(seen[i])) for i in trained]
-        predictions = checked.predict(model, known, [table.shapes[i] for i in others])
+        predictions = fitting.predict(model, known, [table.shapes[i] for i in others])
     if any(prediction.std is None for prediction in predictions):
         return None
     means, stds = np.array([(prediction.mean, prediction.std) for prediction in predictions], float).T

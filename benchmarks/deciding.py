@@ -9,7 +9,7 @@ from fractions import Fraction
 from shape_dnn import Constraint, Goal, Shape, Training
 from shape_dnn.assembly.goal_expressions import Expression
 from shape_dnn.plugins.registry import Registry
-from shape_dnn.search.posterior import Outlook
+from shape_dnn.search.posterior import AnswerPosterior
 from shape_dnn.shape import by_width_then_depth
 
 MODELS = ("log-linear", "ridge", "power-law", "gp", "auto")
@@ -41,11 +41,11 @@ def main() -> None:
                 began = time.perf_counter()
                 model = registry.load("accuracy_model", name, {}).instance
                 limits = [Constraint("accuracy", False, 93.0, "%")]
-                outlook = Outlook(
+                posterior = AnswerPosterior(
                     shapes, observed, model, limits, wanted, lambda _metric, some: [by_shape[s] for s in some]
                 )
-                if not outlook.settled:
-                    outlook.choose(4)
+                if not posterior.settled:
+                    posterior.choose(4)
                 seconds.append(time.perf_counter() - began)
             cells.append(f"{1000 * statistics.median(seconds[1:]):>24.0f}")  # the first imports what it needs
         print(f"{name:<12}" + "".join(cells))

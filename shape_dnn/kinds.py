@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from shape_dnn import devices
 from shape_dnn.errors import PluginError, label
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from shape_dnn.constraints import Constraint
     from shape_dnn.events import Event
     from shape_dnn.records import Epoch, Measurement, Prediction, Training
-    from shape_dnn.search.posterior import Outlook
     from shape_dnn.shape import Shape
     from shape_dnn.work import Outcome, Task
 
@@ -296,6 +295,57 @@ class Strategy(ABC):
         """Return how many of ``candidates`` shapes to train, from 1 to ``candidates``."""
 
 
+class Posterior(Protocol):
+    """What a search knows half-way of the answer to its question, as samplers are told."""
+
+    @property
+    def shapes(self) -> Sequence[Shape]:
+        """All that meet the limits that need no training, sorted by width and then depth."""
+
+    @property
+    def observed(self) -> Sequence[Training]:
+        """Every training so far."""
+
+    @property
+    def limits(self) -> Sequence[Constraint]:
+        """Limits on accuracy."""
+
+    @property
+    def goal(self) -> Goal | None:
+        """What orders the shapes that comply; without one, all that comply are asked for."""
+
+    @property
+    def confidence(self) -> float:
+        """The probability from which an answer stands."""
+
+    @property
+    def together(self) -> int:
+        """Trainings to choose before the first of them has a result."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the whole budget of trainings is to be spent, settled or not."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the answer stands with the wanted confidence, or every shape was trained."""
+
+    @property
+    def doubt(self) -> float:
+        """The probability that training more would change the answer by more than the noise."""
+
+    @property
+    def tolerance(self) -> float:
+        """The standard deviation of a training's accuracy about what is expected of its shape, in points."""
+
+    @property
+    def costs(self) -> NDArray[np.float64]:
+        """The assumed duration of training each shape, in units of their mean."""
+
+    def choose(self, number: int) -> list[Shape]:
+        """Return the untrained shapes whose training improves the answer most for its cost, at most ``number``."""
+
+
 class Sampler(ABC):
     """Which shapes to train (paper, Section 4)."""
 
@@ -303,7 +353,7 @@ class Sampler(ABC):
     """Whether it decides by what is asked, so that a search with it trains until the answer stands with a confidence
     (``--confidence``) even if none is given."""
 
-    def consider(self, outlook: Outlook) -> None:  # noqa: B027 - most samplers do not care
+    def consider(self, posterior: Posterior) -> None:  # noqa: B027 - most samplers do not care
         """Be told what is asked and what is known of the answer, before every choice."""
 
     @abstractmethod

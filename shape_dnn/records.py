@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from shape_dnn.shape import Shape
 
@@ -116,3 +118,28 @@ class Prediction:
 
     mean: float
     std: float | None = None
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How much the accuracy of one shape varies from training to training.
+
+    Attributes:
+        points: two standard deviations, pooled over the shapes (paper, Section 4.3 and Table 1).
+        shapes: number of shapes that were trained more than once.
+        trainings: number of their trainings.
+    """
+
+    points: float
+    shapes: int
+    trainings: int
+
+    @classmethod
+    def estimate(cls, trainings: Sequence[Training]) -> Noise | None:
+        """Estimate it; None where no shape was trained more than once."""
+        repeated = [training.accuracies for training in trainings if len(training.accuracies) > 1]
+        if not repeated:
+            return None
+        number = sum(map(len, repeated))
+        squares = sum(statistics.variance(accuracies) * (len(accuracies) - 1) for accuracies in repeated)
+        return cls(2 * math.sqrt(squares / (number - len(repeated))), len(repeated), number)

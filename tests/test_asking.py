@@ -18,7 +18,9 @@ from shape_dnn.builtin import goals
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.records import Measurement, Prediction, Training
-from shape_dnn.search.algorithm import Candidate, Query, front, recall
+from shape_dnn.search.lookup import recall
+from shape_dnn.search.ordering import front
+from shape_dnn.search.query import Candidate, Query
 from shape_dnn.study.known import Memory
 
 SHAPES = [Shape(10, Fraction(1)), Shape(16, Fraction(1)), Shape(22, Fraction(1))]

@@ -39,9 +39,9 @@ from shape_dnn.builtin.datasets.cifar import Cifar10, Cifar100
 from shape_dnn.builtin.datasets.digits import Digits
 from shape_dnn.data import images
 from shape_dnn.data.splits import Part
+from shape_dnn.kinds import Posterior
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.registry import KINDS, Registry
-from shape_dnn.search.posterior import Outlook
 from shape_dnn.testing import (
     AccuracyModelContract,
     ArchitectureContract,
@@ -640,13 +640,13 @@ def test_executors_report_in_the_thread_that_waits_for_outcomes() -> None:
 
 def test_a_sampler_is_tried_with_what_a_search_tells_it() -> None:
     class Misled(Sampler):
-        outlook: Any = None
+        posterior: Any = None
 
-        def consider(self, outlook: Outlook) -> None:
-            self.outlook = outlook
+        def consider(self, posterior: Posterior) -> None:
+            self.posterior = posterior
 
         def choose(self, shapes: Any, observed: Any, budget: int) -> Any:
-            return shapes[:1] if self.outlook else [] if observed else shapes[:budget]
+            return shapes[:1] if self.posterior else [] if observed else shapes[:budget]
 
     with pytest.raises(PluginError, match="twice"):
         SamplerContract().test_chooses_also_when_told_what_is_asked(Misled(), failing=False)

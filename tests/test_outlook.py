@@ -19,11 +19,14 @@ from shape_dnn.builtin.samplers.active import Active
 from shape_dnn.builtin.samplers.d_optimal import CheapDOptimal, DOptimal, corners
 from shape_dnn.events import ignore
 from shape_dnn.kinds import Strategy
-from shape_dnn.search.algorithm import Answer, Modelling, Query, apply_accuracy_limits, assess, plan, search
+from shape_dnn.search.algorithm import apply_accuracy_limits, predict
 from shape_dnn.search.design import d_optimal
 from shape_dnn.search.durations import assume, estimate
 from shape_dnn.search.guesses import guess
-from shape_dnn.search.posterior import Outlook
+from shape_dnn.search.modes import search
+from shape_dnn.search.planning import plan
+from shape_dnn.search.posterior import AnswerPosterior
+from shape_dnn.search.query import Answer, Modelling, Query
 
 SHAPES = [Shape(depth, Fraction(width, 4)) for width in range(1, 13) for depth in range(10, 58, 6)]
 
@@ -149,10 +152,10 @@ def test_the_order_in_which_trainings_end_changes_nothing(workers: int) -> None:
 def test_several_workers_get_different_shapes() -> None:
     observed = Surface().train(SHAPES[::9])
     for goal, limits in ((goals.Size(), [least(92)]), (goals.Accuracy(), []), (None, [least(92)]), (None, [])):
-        outlook = Outlook(
+        posterior = AnswerPosterior(
             SHAPES, observed, LogLinear(), limits, goal, lambda _metric, shapes: [size(s) for s in shapes]
         )
-        chosen = outlook.choose(5)
+        chosen = posterior.choose(5)
         assert len(set(chosen)) == len(chosen) >= 1
         assert not set(chosen) & {training.shape for training in observed}
 
@@ -172,7 +175,7 @@ def test_shapes_near_the_limit_are_trained_when_all_that_comply_are_asked_for() 
 
 def test_only_what_complies_with_the_wanted_probability_is_listed() -> None:
     trainings = Surface(noise=0.5).train(SHAPES[::9])
-    candidates = assess(SHAPES, trainings, LogLinear())
+    candidates = predict(SHAPES, trainings, LogLinear())
     kept = [apply_accuracy_limits(candidates, Query([least(93)], confidence=c), ignore)[0] for c in (0.5, 0.9, 0.99)]
     paper = apply_accuracy_limits(candidates, Query([least(93)]), ignore)[0]
     assert kept[0] == paper, "the expected accuracy decides"

@@ -14,7 +14,11 @@ from shape_dnn import AccuracyModel, Constraint, Goal, PluginError, Prediction, 
 from shape_dnn.builtin import goals, strategies
 from shape_dnn.builtin.samplers import paper as samplers
 from shape_dnn.events import Event, StageFinished
-from shape_dnn.search.algorithm import Modelling, Query, assess, plan, recall, search
+from shape_dnn.search.algorithm import predict
+from shape_dnn.search.lookup import recall
+from shape_dnn.search.modes import search
+from shape_dnn.search.planning import plan
+from shape_dnn.search.query import Modelling, Query
 
 SHAPES = [Shape(depth, Fraction(width)) for width in range(1, 6) for depth in range(10, 40, 6)]
 COSTS = {"size": 0.0, "latency": 1.0, "energy": 2.0}
@@ -266,7 +270,7 @@ def test_a_question_is_answered_from_what_is_known() -> None:
 
     query = Query([limit("size", 300), limit("accuracy", 85, upper=False)], goals.Size(), COSTS)
     facts = Partly(METRICS, ACCURACY)
-    answer = recall(SHAPES, query, assess(SHAPES, facts.train(SHAPES), Oracle(ACCURACY)), facts)
+    answer = recall(SHAPES, query, predict(SHAPES, facts.train(SHAPES), Oracle(ACCURACY)), facts)
     expected = [s for s in SHAPES if SIZE[s] <= 300 and ACCURACY[s] >= 85]
     assert sorted(c.shape for c in answer.complying) == sorted(expected)
     assert answer.best is not None

@@ -10,12 +10,14 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from shape_dnn.plugins import checked
+from shape_dnn.search import fitting
 from shape_dnn.shape import Shape, by_width_then_depth
 
 if TYPE_CHECKING:
     from shape_dnn.kinds import AccuracyModel
     from shape_dnn.records import Training
-    from shape_dnn.search.algorithm import Candidate, Facts, Query
+    from shape_dnn.search.facts import Facts
+    from shape_dnn.search.query import Candidate, Query
     from shape_dnn.study.known import Memory
 
 OUTCOMES = 32
@@ -71,7 +73,7 @@ def _uncertain(
     """Yield what is not known for sure: metric, place of the shape, and likely values."""
     shapes = [candidate.shape for candidate in situation.candidates]
     unsure = any(c.prediction is not None and c.prediction.std is None for c in situation.candidates)
-    error = checked.left_out_error(model, trainings) if unsure and situation.asks("accuracy") else 0.0
+    error = fitting.left_out_error(model, trainings) if unsure and situation.asks("accuracy") else 0.0
     for place, candidate in enumerate(situation.candidates):
         prediction = candidate.prediction
         if candidate.accuracy is None and prediction is not None and situation.asks("accuracy"):

@@ -17,8 +17,10 @@ from shape_dnn.constraints import KNOWN_METRICS
 from shape_dnn.errors import MeterError, ShapeDnnError, UsageError
 from shape_dnn.kinds import Workload
 from shape_dnn.records import Measurement
-from shape_dnn.search import algorithm
-from shape_dnn.search.algorithm import Answer, Candidate, Facts
+from shape_dnn.search.algorithm import predict
+from shape_dnn.search.facts import Facts
+from shape_dnn.search.lookup import recall
+from shape_dnn.search.query import Answer, Candidate
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 from shape_dnn.store.facts import Run, Store
@@ -169,13 +171,13 @@ class Recollection:
     def candidates(self) -> list[Candidate]:
         """Every shape of the space whose training did not fail, with its prediction."""
         shapes = self.parts.shapes
-        return algorithm.assess(shapes, self.facts.known(shapes), self.parts.model.instance)
+        return predict(shapes, self.facts.known(shapes), self.parts.model.instance)
 
     @cached_property
     def answer(self) -> Answer:
         """The answer to the question; that of the search, if it was searched."""
         parts = self.parts
-        return algorithm.recall(parts.shapes, parts.query, self.candidates, self.facts, verified=self.was_searched)
+        return recall(parts.shapes, parts.query, self.candidates, self.facts, verified=self.was_searched)
 
     @cached_property
     def was_searched(self) -> bool:

@@ -12,7 +12,8 @@ from shape_dnn.constraints import KNOWN_METRICS
 from shape_dnn.errors import MeterError, NothingCompliesError
 from shape_dnn.plugins import checked
 from shape_dnn.records import Measurement, Transferred
-from shape_dnn.search.algorithm import Answer, Candidate, Facts
+from shape_dnn.search.facts import Facts
+from shape_dnn.search.query import Answer, Candidate
 from shape_dnn.shape import Shape
 from shape_dnn.study.known import Memory
 

@@ -15,7 +15,9 @@ from shape_dnn.answers.table import Summary, data_frame, number
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.errors import UsageError
 from shape_dnn.plugins.registry import KINDS, Registry
-from shape_dnn.search import algorithm
+from shape_dnn.search.algorithm import apply_limits, predict
+from shape_dnn.search.modes import sample, search
+from shape_dnn.search.posterior import PosteriorOf
 from shape_dnn.settings import Settings
 
 if TYPE_CHECKING:
@@ -144,7 +146,7 @@ def _compare(
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a poor fit shows in its error, which is what is asked for
-            answer = algorithm.search(parts.shapes, parts.query, parts.modelling, parts.replay)
+            answer = search(parts.shapes, parts.query, parts.modelling, parts.replay)
             errors = _errors(parts)
         trained.append(len(answer.trainings))
         percents.append(100 * len(answer.trainings) / max(1, answer.candidates))
@@ -166,9 +168,10 @@ def _compare(
 
 def _errors(parts: Assembly) -> list[float]:
     """Predict the shapes that the sampler leaves out, and compare with what was recorded."""
-    survivors, _ = algorithm.apply_limits(parts.shapes, parts.query, parts.replay, lambda _event: None)
-    trainings = algorithm.train_sample(survivors, (), parts.query, parts.modelling, parts.replay, {})
-    candidates = algorithm.assess(survivors, trainings, parts.modelling.model)
+    survivors, _ = apply_limits(parts.shapes, parts.query, parts.replay)
+    posterior_of = PosteriorOf(parts.query, parts.modelling, parts.replay)
+    trainings = sample(survivors, (), parts.modelling, parts.replay, posterior_of)
+    candidates = predict(survivors, trainings, parts.modelling.model)
     truth = {t.shape: t.accuracy for t in parts.replay.train(survivors)}
     return [
         abs(candidate.prediction.mean - accuracy)

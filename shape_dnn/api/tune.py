@@ -19,7 +19,8 @@ from shape_dnn.kinds import Executor, Observer, Workload
 from shape_dnn.plugins import checked
 from shape_dnn.records import Measurement
 from shape_dnn.report.overview import Overview, study_path
-from shape_dnn.search import algorithm
+from shape_dnn.search.modes import search
+from shape_dnn.search.planning import plan
 from shape_dnn.settings import INCIDENTAL, Settings
 from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.store.facts import FILE_NAME, Store
@@ -115,7 +116,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
             began = store.begin_search(run, parts.question_record, INCIDENTAL)
             for study in studies:
                 study.began = began
-            answer = algorithm.search(shapes, query, modelling, together(studies), notify)
+            answer = search(shapes, query, modelling, together(studies), notify)
         # The same search another time finds them there, so their order must not tell when they were made.
         in_order = sorted(answer.trainings, key=lambda training: by_width_then_depth(training.shape))
         answer = replace(answer, trainings=tuple(in_order))
@@ -167,9 +168,9 @@ def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
     arch = parts.settings.arch if "arch" in parts.settings.given else None
     facts = together(parts.replays)
     if dry_run:
-        answer = algorithm.plan(parts.shapes, parts.query, parts.modelling, facts)
+        answer = plan(parts.shapes, parts.query, parts.modelling, facts)
     else:
-        answer = algorithm.search(parts.shapes, parts.query, parts.modelling, facts, notify)
+        answer = search(parts.shapes, parts.query, parts.modelling, facts, notify)
     path = None
     if parts.settings.report is not None and not dry_run:
         path = _report(lambda: Overview.of_replay(parts, answer.trainings), Path(parts.settings.report))
@@ -194,7 +195,7 @@ def _plan(parts: Assembly) -> Result:
         found = {family: store.find_context(family.kind, identity) for family, identity in identities.items()}
         contexts = {family: context for family, context in found.items() if context is not None}
         memories = remember(store, problem.workload, parts, contexts, retry_failed=parts.settings.retry_failed)
-        answer = algorithm.plan(parts.shapes, parts.query, parts.modelling, together(memories))
+        answer = plan(parts.shapes, parts.query, parts.modelling, together(memories))
         planned = {training.shape for training in answer.trainings}
         made = sum(memory.is_made(t) for memory in memories for t in memory.train(sorted(planned)))
         new_trainings = len(planned) * len(memories) - made

@@ -34,7 +34,7 @@ from shape_dnn.kinds import (
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.registry import KINDS, Loaded, Registry, parse_option
 from shape_dnn.recipes import WRN_PAPER, Recipe
-from shape_dnn.search.algorithm import Modelling, Query
+from shape_dnn.search.query import Modelling, Query
 from shape_dnn.search.space import DesignSpace, Range
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape, exact

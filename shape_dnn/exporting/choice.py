@@ -11,7 +11,7 @@ from shape_dnn.data import images
 from shape_dnn.errors import ExportError, NothingCompliesError, UsageError
 from shape_dnn.recipes import Recipe
 from shape_dnn.records import Training
-from shape_dnn.search import algorithm
+from shape_dnn.search.ordering import min_by_goal
 from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.training.setup import Protocol, split
 
@@ -80,7 +80,7 @@ def best(known: Recollection) -> Shape:
         raise UsageError("nothing says which shape is the best; give a goal, or name one by --shape", setting="goal")
     known.check()
     trained = [candidate for candidate in known.answer.complying if candidate.accuracy is not None]
-    found = algorithm.min_by_goal(trained, known.parts.query, known.facts)
+    found = min_by_goal(trained, known.parts.query, known.facts)
     if found is None:
         known.result().raise_if_empty()
         raise NothingCompliesError("no shape that meets the limits was trained; shape-dnn tune with them does so")

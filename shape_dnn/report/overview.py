@@ -19,8 +19,10 @@ from shape_dnn.constraints import ACCURACY, KNOWN_METRICS, Constraint
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
 from shape_dnn.records import Measurement, Training
-from shape_dnn.search import algorithm, durations
-from shape_dnn.search.algorithm import Candidate, Facts
+from shape_dnn.search import durations
+from shape_dnn.search.algorithm import predict
+from shape_dnn.search.facts import Facts
+from shape_dnn.search.query import Candidate
 from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.store.facts import canonical
 
@@ -103,7 +105,7 @@ class Overview:
             parts,
             metrics,
             by_shape,
-            algorithm.assess(shapes, trainings, parts.model.instance),
+            predict(shapes, trainings, parts.model.instance),
             {},
             f"shape-dnn --replay {shlex.quote(str(parts.table.path))}",
             [("Table", parts.table.path.name), *_plugins(parts)],

@@ -7,6 +7,7 @@ so the probability of an answer is the part of the draws that give it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import AccuracyModel, Goal
-from shape_dnn.plugins import checked
-from shape_dnn.records import Training
-from shape_dnn.search import design, durations, rounding
+from shape_dnn.records import Noise, Training
+from shape_dnn.search import design, durations, fitting, rounding
 from shape_dnn.search.contest import Column, Contest, complies
-from shape_dnn.shape import Shape
+from shape_dnn.search.facts import Facts, in_order
+from shape_dnn.search.query import Modelling, Query
+from shape_dnn.shape import Shape, by_width_then_depth
 
 DRAWS = 512
 LEAST = 3
@@ -38,7 +40,7 @@ def _nothing(metric: str, _shapes: Sequence[Shape]) -> Sequence[float | None]:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class AnswerPosterior:
     """What a search knows half-way.
 
     A shape that was not trained counts as missed only where it would be better even if its accuracy were worse by one
@@ -54,7 +56,7 @@ class Outlook:
         at_hand: metrics that are asked for of all shapes, since that costs nothing. Of any other metric of the goal
             only what may decide is measured: the shapes that were trained, those to be trained next, and those that
             may still be better than the best so far. The others are guessed from them.
-        asked: the shapes that were measured so far for the sake of each such metric. Given on from one outlook to the
+        asked: the shapes that were measured so far for the sake of each such metric. Given on from one posterior to the
             next, so that a search that goes on decides as one that was never interrupted, whatever else was measured.
         confidence: probability from which an answer stands.
         noise: standard deviation of the accuracies of one shape's trainings, in points; None to have the model tell.
@@ -211,8 +213,8 @@ class Outlook:
 
     @cached_property
     def _fitted(self) -> tuple[NDArray[np.float64], float]:
-        draws = checked.draw(self.model, self.observed, self.shapes, DRAWS)
-        return draws, checked.noise(self.model)
+        draws = fitting.draw(self.model, self.observed, self.shapes, DRAWS)
+        return draws, fitting.noise(self.model)
 
     @property
     def _draws(self) -> NDArray[np.float64]:
@@ -240,3 +242,44 @@ class Outlook:
     def _spread(self) -> NDArray[np.float64]:
         """The standard deviation of the expected accuracy of each open shape."""
         return np.asarray(self._draws[:, self._open].std(0))
+
+
+class PosteriorOf:
+    """Puts together, as often as a search wants, what is known half-way.
+
+    Args:
+        query: limits and goal.
+        modelling: predicts accuracies.
+        facts: what is known; asked for metrics of the goal where they may decide.
+    """
+
+    def __init__(self, query: Query, modelling: Modelling, facts: Facts) -> None:
+        self._query, self._modelling, self._facts = query, modelling, facts
+        self._asked: dict[str, set[Shape]] = {}
+
+    def __call__(self, shapes: Sequence[Shape], trainings: Sequence[Training]) -> AnswerPosterior:
+        """Return what is known of some shapes by some trainings."""
+        query, modelling = self._query, self._modelling
+        limited = {limit.metric for limit in query.constraints}
+        return AnswerPosterior(
+            sorted(shapes, key=by_width_then_depth),
+            in_order(trainings),
+            modelling.model,
+            query.functional,
+            query.goal,
+            self._facts.estimate,
+            limited | {metric for metric, cost in query.costs.items() if cost == 0},
+            self._asked,
+            0.5 if query.confidence is None else query.confidence,
+            _deviation(trainings),
+            together=modelling.together,
+            exact=modelling.strategy.exact,
+        )
+
+
+def _deviation(trainings: Sequence[Training]) -> float | None:
+    """Return the standard deviation of the accuracy of a shape, the mean over its trainings; None if none tells."""
+    noise = Noise.estimate(trainings)
+    if noise is None:
+        return None
+    return noise.points / 2 / math.sqrt(noise.trainings / noise.shapes)

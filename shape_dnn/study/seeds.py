@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,32 +12,7 @@ from shape_dnn.shape import Shape
 
 if TYPE_CHECKING:
     from shape_dnn.constraints import Constraint
-    from shape_dnn.search.algorithm import Facts
-
-
-@dataclass(frozen=True)
-class Noise:
-    """How much the accuracy of one shape varies from training to training.
-
-    Attributes:
-        points: two standard deviations, pooled over the shapes (paper, Section 4.3 and Table 1).
-        shapes: number of shapes that were trained more than once.
-        trainings: number of their trainings.
-    """
-
-    points: float
-    shapes: int
-    trainings: int
-
-    @classmethod
-    def estimate(cls, trainings: Sequence[Training]) -> Noise | None:
-        """Estimate it; None where no shape was trained more than once."""
-        repeated = [training.accuracies for training in trainings if len(training.accuracies) > 1]
-        if not repeated:
-            return None
-        number = sum(map(len, repeated))
-        squares = sum(statistics.variance(accuracies) * (len(accuracies) - 1) for accuracies in repeated)
-        return cls(2 * math.sqrt(squares / (number - len(repeated))), len(repeated), number)
+    from shape_dnn.search.facts import Facts
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from statistics import fmean, median
 import pytest
 
 from shape_dnn.kinds import AccuracyModel
-from shape_dnn.plugins import checked
 from shape_dnn.records import Epoch, Prediction, Stop, Training
+from shape_dnn.search import fitting
 from shape_dnn.shape import Shape
 from shape_dnn.testing.contract import Contract
 from shape_dnn.testing.spaces import GRID, SPACES, accuracy
@@ -44,7 +44,7 @@ class AccuracyModelContract(Contract):
         """Fit and predict; a model may warn of what it cannot do well."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return checked.predict(plugin, [Training(*pair) for pair in trained.items()], shapes)
+            return fitting.predict(plugin, [Training(*pair) for pair in trained.items()], shapes)
 
     @pytest.mark.parametrize("space", SPACES)
     def test_predicts_every_shape(self, plugin: AccuracyModel, space: str) -> None:
@@ -95,7 +95,7 @@ class AccuracyModelContract(Contract):
         once = self.predict(plugin, {shape: accuracy(shape) for shape in self.TRAINED}, GRID)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            several = checked.predict(plugin, trained, GRID)
+            several = fitting.predict(plugin, trained, GRID)
         assert fmean(abs(a.mean - b.mean) for a, b in zip(once, several, strict=True)) < 0.5
 
     def test_takes_trainings_that_were_stopped(self, plugin: AccuracyModel) -> None:
@@ -104,7 +104,7 @@ class AccuracyModelContract(Contract):
         stopped = [Training(s, None, "stopped", _curve(accuracy(s), EPOCHS // 2), stop=Stop("it")) for s in GRID[1::6]]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            without, beside = (checked.predict(plugin, known, GRID) for known in (finished, [*finished, *stopped]))
+            without, beside = (fitting.predict(plugin, known, GRID) for known in (finished, [*finished, *stopped]))
         assert fmean(abs(a.mean - b.mean) for a, b in zip(without, beside, strict=True)) < 1.0
 
     def test_draws_agree_with_predictions(self, plugin: AccuracyModel) -> None:
@@ -119,10 +119,10 @@ class AccuracyModelContract(Contract):
         trainings = [Training(shape, accuracy(shape)) for shape in self.TRAINED]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            predictions = checked.predict(plugin, trainings, GRID)
-            draws, again = (checked.draw(plugin, trainings, GRID, GROUPS * GROUP) for _ in range(2))
+            predictions = fitting.predict(plugin, trainings, GRID)
+            draws, again = (fitting.draw(plugin, trainings, GRID, GROUPS * GROUP) for _ in range(2))
         assert draws.tolist() == again.tolist()
-        assert checked.noise(plugin) >= 0
+        assert fitting.noise(plugin) >= 0
         for column, prediction in zip(draws.T, predictions, strict=True):
             if prediction.std is not None:
                 distances = column - prediction.mean

@@ -11,7 +11,7 @@ from shape_dnn.builtin.goals import Accuracy
 from shape_dnn.kinds import Sampler
 from shape_dnn.plugins import checked
 from shape_dnn.records import Training
-from shape_dnn.search.posterior import Outlook
+from shape_dnn.search.posterior import AnswerPosterior
 from shape_dnn.shape import Shape
 from shape_dnn.testing.contract import Contract
 from shape_dnn.testing.spaces import SPACES, accuracy
@@ -31,7 +31,7 @@ class SamplerContract(Contract):
         asked: set[Shape] = set()
         while True:
             if told:
-                checked.consider(plugin, Outlook(shapes, observed, LogLinear(), goal=Accuracy(), together=2))
+                checked.consider(plugin, AnswerPosterior(shapes, observed, LogLinear(), goal=Accuracy(), together=2))
             batch = checked.choose(plugin, shapes, observed, budget, asked)
             if not batch:
                 return batches

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shape_dnn.kinds import Sampler
+from shape_dnn.kinds import Posterior, Sampler
 from shape_dnn.records import Training
 from shape_dnn.search import durations
 from shape_dnn.search.design import d_optimal
-from shape_dnn.search.posterior import Outlook
 from shape_dnn.shape import Shape
 
 
@@ -26,24 +25,24 @@ class Active(Sampler):
 
     def __init__(self, initial: int = 4) -> None:
         self.initial = initial
-        self._outlook: Outlook | None = None
+        self._posterior: Posterior | None = None
 
-    def consider(self, outlook: Outlook) -> None:
+    def consider(self, posterior: Posterior) -> None:
         """Take note."""
-        self._outlook = outlook
+        self._posterior = posterior
 
     def choose(self, shapes: Sequence[Shape], observed: Sequence[Training], budget: int) -> Sequence[Shape]:
         """Choose as many as are wanted together."""
-        outlook, self._outlook = self._outlook, None
-        known = observed if outlook is None else outlook.observed
+        posterior, self._posterior = self._posterior, None
+        known = observed if posterior is None else posterior.observed
         trained = {training.shape for training in known}
         left = budget - len(trained.intersection(shapes))
         if left <= 0:
             return ()
         if len(known) < self.initial:
             return d_optimal(shapes, min(self.initial - len(known), left), durations.assume(shapes), trained)
-        if outlook is None:
+        if posterior is None:
             return d_optimal(shapes, left, durations.assume(shapes), trained)
         if not any(training.accuracies for training in known):
             return ()  # something is wrong with all of them
-        return () if outlook.settled and not outlook.exact else outlook.choose(min(outlook.together, left))
+        return () if posterior.settled and not posterior.exact else posterior.choose(min(posterior.together, left))

@@ -1,0 +1,107 @@
+"""Accuracy models at work: fitted to trainings, asked for predictions and draws, held to the rules of their kind."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from shape_dnn.errors import PluginError, blame, label
+from shape_dnn.kinds import AccuracyModel
+from shape_dnn.records import Prediction, Training
+from shape_dnn.search.learning_curves import extrapolate
+from shape_dnn.shape import Shape
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DIGITS = 9
+"""Digits after the point of what a model says, in points of accuracy; the rest is rounding noise of a processor."""
+
+
+def fit(model: AccuracyModel, trainings: Sequence[Training]) -> None:
+    """Fit a model to the accuracy of every single training; a shape trained several times weighs accordingly.
+
+    Trainings that were stopped take part with what their curves promise, and how sure that is.
+    """
+    known = [(training.shape, accuracy, 0.0) for training in trainings for accuracy in training.accuracies]
+    epochs = max((len(training.curve) for training in trainings if training.accuracy is not None), default=0)
+    for training in trainings:
+        end = extrapolate(training.curve, epochs, trainings) if training.stopped else None
+        if end is not None and end.std:
+            known.append((training.shape, end.mean, end.std))
+    shapes, accuracies, stds = (list(column) for column in zip(*known, strict=True)) if known else ([], [], [])
+    with blame(model):
+        if any(stds):
+            model.fit_uncertain(shapes, accuracies, stds)
+        else:
+            model.fit(shapes, accuracies)
+
+
+def predict(model: AccuracyModel, trainings: Sequence[Training], shapes: Sequence[Shape]) -> list[Prediction]:
+    """Fit a model and ask it for every shape: a finite mean, and a standard deviation or none."""
+    fit(model, trainings)
+    with blame(model):
+        predictions = [_plain(prediction) for prediction in model.predict(shapes)]
+        if len(predictions) != len(shapes):
+            raise PluginError(f"{label(model)} made {len(predictions)} predictions for {len(shapes)} shapes")
+    return predictions
+
+
+def draw(
+    model: AccuracyModel, trainings: Sequence[Training], shapes: Sequence[Shape], number: int
+) -> NDArray[np.float64]:
+    """Fit a model and draw surfaces of expected accuracy: finite numbers, of shape (number, number of shapes)."""
+    import numpy as np
+
+    predictions = predict(model, trainings, shapes)
+    with blame(model):
+        drawn = model.draw(shapes, number, seed=len(trainings))
+        if drawn is None:
+            normal = np.random.default_rng(len(trainings)).standard_normal((number, len(shapes)))
+            unknown = any(prediction.std is None for prediction in predictions)
+            error = left_out_error(model, trainings) if unknown else 0.0
+            deviations = [error if prediction.std is None else prediction.std for prediction in predictions]
+            drawn = [prediction.mean for prediction in predictions] + np.array(deviations) * normal
+        draws = np.round(np.asarray(drawn, float), DIGITS)
+        if draws.shape != (number, len(shapes)) or not np.isfinite(draws).all():
+            raise PluginError(
+                f"{label(model)} returned draws of shape {draws.shape} instead of {(number, len(shapes))}"
+                " or with values that are not finite"
+            )
+    return draws
+
+
+def left_out_error(model: AccuracyModel, trainings: Sequence[Training]) -> float:
+    """Return the root mean square error of a model on each training when shown the others; fits the model anew."""
+    finished = [training for training in trainings if training.accuracy is not None]
+    squares = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a model has to say of few trainings, it said of all of them
+        for i, training in enumerate(finished):
+            if len(finished) > 1:
+                (prediction,) = predict(model, [*finished[:i], *finished[i + 1 :]], [training.shape])
+                squares.append((prediction.mean - (training.accuracy or 0.0)) ** 2)
+        fit(model, trainings)
+    return math.sqrt(math.fsum(squares) / len(squares)) if squares else 0.0
+
+
+def noise(model: AccuracyModel) -> float:
+    """Ask a model that was fitted for the standard deviation of a training: a number from 0."""
+    with blame(model):
+        value = round(float(model.noise), DIGITS)
+        if not 0 <= value < math.inf:
+            raise PluginError(f"{label(model)} says that trainings vary by {value}, which is no standard deviation")
+    return value
+
+
+def _plain(prediction: Prediction) -> Prediction:
+    """Make plain numbers of a prediction, which may hold those of numpy."""
+    if not isinstance(prediction, Prediction):
+        raise TypeError(f"predict returned {type(prediction).__name__} objects instead of shape_dnn.Prediction")
+    mean, std = float(prediction.mean), None if prediction.std is None else float(prediction.std)
+    if not math.isfinite(mean) or (std is not None and not 0 <= std < math.inf):
+        raise ValueError(f"it predicted {prediction}")
+    return Prediction(round(mean, DIGITS), None if std is None else round(std, DIGITS))

@@ -1,0 +1,32 @@
+"""Step 7 for a trade-off: the shapes that no other beats, each of them trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shape_dnn.records import Training
+from shape_dnn.search.algorithm import apply_accuracy_limits, predict
+from shape_dnn.search.facts import Facts
+from shape_dnn.search.ordering import front, refused
+from shape_dnn.search.query import Candidate, Modelling, Query
+
+
+def verify_front(
+    complying: Sequence[Candidate], trainings: Sequence[Training], query: Query, modelling: Modelling, facts: Facts
+) -> list[Training]:
+    """Train every shape on the front, fit anew, and look again, until all on it are trained.
+
+    Returns:
+        The trainings made.
+    """
+    shapes = [candidate.shape for candidate in complying]
+    made: list[Training] = []
+    while True:
+        candidates, _ = apply_accuracy_limits(predict(shapes, [*trainings, *made], modelling.model), query)
+        untrained = [c.shape for c in front(candidates, query, facts) if c.accuracy is None]
+        if not untrained:
+            return made
+        batch = untrained[: modelling.together]
+        dropped = refused(batch, query, facts)
+        shapes = [shape for shape in shapes if shape not in dropped]
+        made += facts.verify([shape for shape in batch if shape not in dropped])

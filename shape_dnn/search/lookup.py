@@ -1,0 +1,47 @@
+"""An answer from what is known: nothing is trained for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from shape_dnn.events import Event, ignore
+from shape_dnn.search.algorithm import apply_accuracy_limits, apply_limits
+from shape_dnn.search.facts import Facts
+from shape_dnn.search.ordering import closest, front, min_by_goal
+from shape_dnn.search.query import Answer, Candidate, Query
+from shape_dnn.shape import Shape
+
+
+def recall(
+    shapes: Sequence[Shape],
+    query: Query,
+    predicted: Sequence[Candidate],
+    facts: Facts,
+    notify: Callable[[Event], None] = ignore,
+    *,
+    verified: bool = False,
+) -> Answer:
+    """Answer from trainings that were made before, without asking for more.
+
+    Args:
+        shapes: the design space.
+        query: limits and goal.
+        predicted: those of the shapes whose training did not fail, with their predictions.
+        facts: what is known.
+        notify: told after each limit on accuracy.
+        verified: whether the question was searched, so that the best shape is one that was trained if any complies.
+    """
+    survivors, stages = apply_limits(shapes, query, facts)
+    left = set(survivors)
+    candidates = [candidate for candidate in predicted if candidate.shape in left]
+    complying, more_stages = apply_accuracy_limits(candidates, query, notify)
+    nearest = None if complying else closest(candidates, query)
+    trained = [candidate for candidate in complying if candidate.accuracy is not None]
+    best = min_by_goal(trained if verified and trained else complying, query, facts)
+    if query.pareto:
+        complying = front(complying, query, facts)
+    test_accuracy = facts.test(best.shape) if best is not None and best.accuracy is not None else None
+    return Answer(
+        len(shapes), (*stages, *more_stages), len(survivors), (), tuple(complying), best, test_accuracy,
+        closest=nearest,
+    )  # fmt: skip

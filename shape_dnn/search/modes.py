@@ -1,0 +1,86 @@
+"""A whole search: as the paper has it, with a confidence, or for a front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from shape_dnn.errors import PluginError, label
+from shape_dnn.events import Event, ignore
+from shape_dnn.plugins import checked
+from shape_dnn.records import Training
+from shape_dnn.search.algorithm import apply_accuracy_limits, apply_limits, predict, train_sample, verify
+from shape_dnn.search.confident import train_until_sure
+from shape_dnn.search.facts import Facts, with_known
+from shape_dnn.search.front import verify_front
+from shape_dnn.search.lookup import recall
+from shape_dnn.search.posterior import PosteriorOf
+from shape_dnn.search.query import Answer, Modelling, Query
+from shape_dnn.shape import Shape
+
+
+def search(
+    shapes: Sequence[Shape],
+    query: Query,
+    modelling: Modelling,
+    facts: Facts,
+    notify: Callable[[Event], None] = ignore,
+) -> Answer:
+    """Find the shapes that comply and, given a goal, the best of them (Algorithm 1).
+
+    Args:
+        shapes: the design space.
+        query: limits and goal. With a confidence, what is trained after the sample is what matters to the question,
+            until the answer stands; without, the best by prediction is trained until one holds, as in the paper.
+        modelling: which shapes to train, and how to predict the others.
+        facts: measures and trains. What is known from before has a part in the answer; only with a confidence it has
+            one also in what is trained, which otherwise is what the paper would train.
+        notify: told after each stage.
+
+    Raises:
+        PluginError: the sampler, the strategy, the model or the goal breaks the rules of its kind.
+    """
+    survivors, _ = apply_limits(shapes, query, facts, notify)
+    known = facts.known(shapes)
+    posterior_of = PosteriorOf(query, modelling, facts)
+    trainings = sample(survivors, known, modelling, facts, posterior_of)
+    certificate = None
+    if query.confidence is not None and survivors:
+        trainings, certificate = train_until_sure(survivors, with_known(trainings, known), query, facts, posterior_of)
+    if _succeeded(trainings):
+        complying, _ = apply_accuracy_limits(predict(survivors, trainings, modelling.model), query)
+        if query.pareto:
+            trainings += verify_front(complying, trainings, query, modelling, facts)
+        elif query.goal is not None:
+            trained = [candidate for candidate in complying if candidate.accuracy is not None]
+            trainings += verify(trained if query.confidence is not None and trained else complying, query, facts)
+    trainings = with_known(trainings, known)
+    candidates = predict(survivors, trainings, modelling.model) if _succeeded(trainings) else []
+    answer = recall(shapes, query, candidates, facts, notify, verified=True)
+    return replace(answer, trainings=tuple(trainings), certificate=certificate)
+
+
+def sample(
+    shapes: Sequence[Shape],
+    known: Sequence[Training],
+    modelling: Modelling,
+    facts: Facts,
+    posterior_of: PosteriorOf,
+) -> list[Training]:
+    """Train what the sampler chooses, which is told before every choice what is known of the answer.
+
+    Raises:
+        PluginError: the sampler or the strategy breaks the rules of its kind, or nothing was chosen and none is known.
+    """
+
+    def consider(trainings: Sequence[Training]) -> None:
+        checked.consider(modelling.sampler, posterior_of(shapes, with_known(trainings, known)))
+
+    trainings = train_sample(shapes, modelling, facts, consider)
+    if shapes and not trainings and not known:
+        raise PluginError(f"{label(modelling.sampler)} chose none of {len(shapes)} shapes to train")
+    return trainings
+
+
+def _succeeded(trainings: Sequence[Training]) -> bool:
+    return any(training.accuracy is not None for training in trainings)

@@ -1,0 +1,106 @@
+"""Which candidate is better: by a goal, on a front, or by coming closest to the limits."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+
+from shape_dnn.plugins import checked
+from shape_dnn.search.facts import Facts
+from shape_dnn.search.query import Candidate, Query
+from shape_dnn.shape import Shape, by_width_then_depth
+
+Values = Mapping[str, float | None]
+Costs = tuple[float, ...]
+
+
+def values_of(candidates: Sequence[Candidate], metrics: Sequence[str], facts: Facts) -> list[Values]:
+    """Return what is known of each candidate: its metrics by name, and its expected accuracy."""
+    shapes = [candidate.shape for candidate in candidates]
+    columns = {metric: facts.estimate(metric, shapes) for metric in metrics if metric != "accuracy"}
+    columns["accuracy"] = [candidate.expected_accuracy for candidate in candidates]
+    return [{metric: column[i] for metric, column in columns.items()} for i in range(len(shapes))]
+
+
+def min_by_goal(candidates: Sequence[Candidate], query: Query, facts: Facts) -> Candidate | None:
+    """Return the best candidate by the goal, the smaller shape on a tie; None without a goal or a score."""
+    return next(best_first(candidates, query, facts), None)
+
+
+def best_first(candidates: Sequence[Candidate], query: Query, facts: Facts) -> Iterator[Candidate]:
+    """Give the candidates that have a score by the goal in its order, the smaller shape first on a tie.
+
+    What was only estimated of one is measured before it is given, and its place found anew.
+    """
+    goal = query.goal
+    if goal is None or not candidates:
+        return
+
+    def rank(some: Sequence[int]) -> Iterator[tuple[float, tuple[Fraction, int], int]]:
+        for i, values in zip(some, values_of([candidates[i] for i in some], goal.metrics, facts), strict=True):
+            known = {metric: value for metric in goal.metrics if (value := values[metric]) is not None}
+            if len(known) == len(goal.metrics):
+                yield checked.score(goal, known), by_width_then_depth(candidates[i].shape), i
+
+    waiting = list(rank(range(len(candidates))))
+    heapq.heapify(waiting)
+    while waiting:
+        first = heapq.heappop(waiting)
+        place = first[-1]
+        for metric in query.metrics_of_goal:
+            facts.measure(metric, [candidates[place].shape])
+        now = list(rank([place]))
+        if now == [first]:
+            yield candidates[place]
+        elif now:
+            heapq.heappush(waiting, now[0])
+
+
+def front(candidates: Sequence[Candidate], query: Query, facts: Facts) -> list[Candidate]:
+    """Return the candidates that no other beats: one at least as good in every metric, and better in one.
+
+    The lower value is the better one, and for accuracy the higher. A candidate that lacks a metric is left out.
+    """
+    values = values_of(candidates, query.pareto, facts)
+    known = [(costs, i) for i, each in enumerate(values) if (costs := traded_off(each, query)) is not None]
+    optimal: list[tuple[Costs, int]] = []
+    for costs, i in sorted(known):  # whoever beats another comes before it
+        if not any(beats(better, costs) for better, _ in optimal):
+            optimal.append((costs, i))
+    return [candidates[i] for _, i in optimal]
+
+
+def traded_off(values: Values, query: Query) -> Costs | None:
+    """Return what a front trades off, lower being better; None if some of it is not known."""
+    costs = [
+        None if (value := values[metric]) is None else -value if metric == "accuracy" else value
+        for metric in query.pareto
+    ]
+    known = tuple(cost for cost in costs if cost is not None)
+    return known if len(known) == len(costs) else None
+
+
+def beats(one: Costs, other: Costs) -> bool:
+    """Tell whether one shape is at least as good as another in everything, and better in something."""
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+
+def closest(candidates: Sequence[Candidate], query: Query) -> Candidate | None:
+    """Return the candidate that comes closest to the limits on accuracy, the smaller shape on a tie."""
+
+    def shortfall(candidate: Candidate) -> tuple[float, tuple[Fraction, int]]:
+        accuracy = candidate.expected_accuracy or 0.0
+        distances = [accuracy - c.limit if c.upper else c.limit - accuracy for c in query.functional]
+        return max(distances, default=0.0), by_width_then_depth(candidate.shape)
+
+    return min(candidates, key=shortfall, default=None)
+
+
+def refused(shapes: Sequence[Shape], query: Query, facts: Facts) -> set[Shape]:
+    """Measure what was only estimated of some shapes, and return those that do not meet a limit after all."""
+    found: set[Shape] = set()
+    for limit in query.non_functional:
+        values = facts.measure(limit.metric, shapes)
+        found |= {shape for shape, value in zip(shapes, values, strict=True) if not limit.allows(value)}
+    return found

@@ -1,0 +1,168 @@
+"""What a search is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
+
+from shape_dnn.constraints import Constraint
+from shape_dnn.kinds import AccuracyModel, Goal, Sampler, Strategy
+from shape_dnn.records import Noise, Prediction, Training
+from shape_dnn.shape import Shape
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the user wants.
+
+    Attributes:
+        constraints: limits on metrics.
+        goal: orders the shapes that comply; without one, all are returned.
+        costs: declared cost of obtaining each metric; the cheapest limit is applied first, and accuracy last.
+        confidence: probability from which a shape that was not trained counts as complying, and the answer as found;
+            None to go by expected accuracies alone, as the paper does.
+        pareto: metrics whose trade-off is asked for instead of a best shape.
+    """
+
+    constraints: Sequence[Constraint] = ()
+    goal: Goal | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
+    confidence: float | None = None
+    pareto: Sequence[str] = ()
+
+    @property
+    def non_functional(self) -> list[Constraint]:
+        """The limits that need no training, in the order in which they are applied."""
+        limits = [c for c in self.constraints if c.metric != "accuracy"]
+        return sorted(limits, key=lambda c: (self.costs.get(c.metric, 0.0), c.metric != "size", c.metric))
+
+    @property
+    def metrics_of_goal(self) -> list[str]:
+        """The metrics of the goal that are measured rather than trained."""
+        return [] if self.goal is None else [metric for metric in self.goal.metrics if metric != "accuracy"]
+
+    @property
+    def functional(self) -> list[Constraint]:
+        """The limits on accuracy."""
+        return [c for c in self.constraints if c.metric == "accuracy"]
+
+
+@dataclass(frozen=True)
+class Modelling:
+    """How the accuracy of many shapes is found by training few.
+
+    Attributes:
+        strategy: how many shapes to train.
+        sampler: which.
+        model: predicts the others.
+        together: how many are chosen before the first of them has a result.
+    """
+
+    strategy: Strategy
+    sampler: Sampler
+    model: AccuracyModel
+    together: int = 1
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A limit that was applied: ``after`` of ``before`` shapes are left."""
+
+    constraint: Constraint
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A shape that complies.
+
+    Attributes:
+        shape: depth and width.
+        accuracy: percent, of its training; None if it was not trained.
+        prediction: of the accuracy model.
+    """
+
+    shape: Shape
+    accuracy: float | None
+    prediction: Prediction | None
+
+    @property
+    def expected_accuracy(self) -> float | None:
+        """The trained accuracy or else the predicted one."""
+        if self.accuracy is not None:
+            return self.accuracy
+        return None if self.prediction is None else self.prediction.mean
+
+    def complies(self, limit: Constraint, confidence: float | None) -> bool:
+        """Tell whether it meets a limit on accuracy.
+
+        Args:
+            limit: on accuracy.
+            confidence: with which probability a training must meet it if there was none yet; None to go by the
+                expected accuracy.
+        """
+        accuracy, prediction = self.expected_accuracy, self.prediction
+        if self.accuracy is None and prediction is not None and prediction.std and confidence is not None:
+            deviations = NormalDist().inv_cdf(confidence) * prediction.std
+            accuracy = prediction.mean + deviations if limit.upper else prediction.mean - deviations
+        return limit.allows(accuracy)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How sure an answer is.
+
+    Attributes:
+        confidence: what was asked for.
+        doubt: with a goal, the probability that a shape that was not trained is better than the best by more than the
+            tolerance (or complies at all, if none was found). Without one, the largest probability that one of the
+            shapes is on the other side of a limit by more than the tolerance.
+        tolerance: the standard deviation of a training's accuracy, in points: what is within it no search can tell.
+    """
+
+    confidence: float
+    doubt: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The outcome of a search.
+
+    Attributes:
+        space: number of shapes in the design space.
+        stages: what each limit dropped.
+        candidates: number of shapes left after the limits that need no training.
+        trainings: every training the search used, in the order of asking, failed ones included.
+        complying: shapes that meet all limits.
+        best: the best of them by the goal; None without a goal, or if there is none.
+        test_accuracy: of the best on the test set, if it was read.
+        certificate: how sure it is, if a confidence was asked for.
+        closest: if nothing complies for lack of accuracy, the shape that comes closest.
+        budget: of a plan, the most trainings before verification; what is trained may depend on results.
+        unknown: of a plan, the metrics of the goal that are not known yet of every shape.
+    """
+
+    space: int
+    stages: tuple[Stage, ...]
+    candidates: int
+    trainings: tuple[Training, ...]
+    complying: tuple[Candidate, ...]
+    best: Candidate | None
+    test_accuracy: float | None = None
+    certificate: Certificate | None = None
+    closest: Candidate | None = None
+    budget: int | None = None
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def verified(self) -> bool:
+        """Whether the best shape was trained, and so is known to comply."""
+        return self.best is not None and self.best.accuracy is not None
+
+    @property
+    def noise(self) -> Noise | None:
+        """How much accuracies vary from training to training; None if no shape was trained more than once."""
+        return Noise.estimate(self.trainings)
