@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from recorded import Floats, Question, Recorded, Seen
 
-from shape_dnn.assembly.assembly import CONFIDENCE, TrainingCount
+from shape_dnn.assembly.assembly import CONFIDENCE
+from shape_dnn.assembly.modelling import TrainingCount
 from shape_dnn.kinds import AccuracyModel, Strategy
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Training

@@ -32,7 +32,7 @@ def record_study(
         "architecture": problem.architecture.identity, "input_shape": list(problem.input_shape),
         "classes": problem.classes, "batch_size": problem.batch_size, "device": problem.device,
     }  # fmt: skip
-    run = store.begin_run("tune", parts.settings.to_dict(), record)
+    run = store.runs.begin("tune", parts.settings.to_dict(), record)
     trainings = store.context(TRAINING, problem.training_identity)
     contexts = {TRAININGS: trainings}
     for place, shape in enumerate(shapes):
@@ -52,7 +52,7 @@ def record_study(
                 status = "contended" if place % 5 == 2 else "ok"
                 measurement = Measurement(value, 0.95 * value, 1.05 * value, status)
                 store.add_measurement(context, shape, measurement, provenance)
-    store.end_run(run, contexts, "done")
+    store.runs.end(run, contexts, "done")
     finished = [t for t in store.trainings(trainings).values() if t.accuracy is not None]
     if finished:
         best = max(finished, key=lambda training: training.accuracy or 0.0)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from shape_dnn.errors import UsageError
+from shape_dnn.system.spelling import suggest
 
 T = TypeVar("T")
 
@@ -259,9 +260,4 @@ SETTINGS: Mapping[str, Setting] = {
 
 def unknown_setting(name: str) -> str:
     """Say that there is no such setting, and which one may be meant."""
-    import difflib
-
-    known = sorted(SETTINGS)
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-    return f"there is no setting {name!r}; {hint}"
+    return f"there is no setting {name!r}; {suggest(name, SETTINGS)}"

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from shape_dnn import Shape
-from shape_dnn.answers.advice import OUTCOMES, Advice, Situation, most_telling
+from shape_dnn.answers.advice import OUTCOMES, Advice, WhatIf, most_telling
 from shape_dnn.builtin import goals
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.records import Measurement, Prediction, Training
 from shape_dnn.search.lookup import recall
-from shape_dnn.search.ordering import front
+from shape_dnn.search.ordering import front, traded_off
 from shape_dnn.search.query import Candidate, Query
 from shape_dnn.study.known import Memory
 
@@ -121,14 +121,14 @@ def test_a_front_changes_where_the_front_of_all_the_others_says_so(metrics: tupl
             return columns[metric]
 
     query = Query(pareto=metrics)
-    situation = Situation(query, candidates, Table())
+    what_if = WhatIf(query, candidates, Table())
     before = {candidate.shape for candidate in front(candidates, query, Table())}
     for place, candidate in enumerate(candidates):
         for accuracy in (80.0, 85.0, 91.0):
             changed = [*candidates[:place], Candidate(candidate.shape, accuracy, None), *candidates[place + 1 :]]
             after = {candidate.shape for candidate in front(changed, query, Table())}
             is_other = (candidate.shape in after) != (candidate.shape in before)
-            assert situation.changes(place, "accuracy", accuracy) == is_other
+            assert what_if.changes(place, "accuracy", accuracy) == is_other
 
 
 def test_what_would_change_a_front_is_looked_up_in_time_that_grows_with_the_space(
@@ -136,18 +136,17 @@ def test_what_would_change_a_front_is_looked_up_in_time_that_grows_with_the_spac
 ) -> None:
     shapes = [Shape(depth, Fraction(1)) for depth in range(10, 130)]
     looked_up = 0
-    costs = Situation._costs
 
-    def count(self: Situation, values: Any) -> Any:
+    def count(values: Any, query: Query) -> Any:
         nonlocal looked_up
         looked_up += 1
-        return costs(self, values)
+        return traded_off(values, query)
 
     class Table(Known):
         def estimate(self, metric, shapes, limit=None):  # type: ignore[no-untyped-def]
             return [float(shape.depth) for shape in shapes]
 
-    monkeypatch.setattr(Situation, "_costs", count)
+    monkeypatch.setattr("shape_dnn.answers.advice.traded_off", count)
     candidates = [Candidate(shape, None, Prediction(90 - shape.depth / 10, 1.0)) for shape in shapes]
     assert most_telling(Query(pareto=("latency", "accuracy")), candidates, Table(), Table(), NoModel()) is not None
     assert looked_up <= (OUTCOMES + 2) * len(shapes)

@@ -37,7 +37,8 @@ from shape_dnn.cli.config import gather
 from shape_dnn.data import images
 from shape_dnn.errors import StudyError
 from shape_dnn.settings import SETTINGS
-from shape_dnn.store.facts import FILE_NAME, Store
+from shape_dnn.store.database import FILE_NAME
+from shape_dnn.store.facts import Store
 from shape_dnn.study.tables import Table
 
 counter = itertools.count()

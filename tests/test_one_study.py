@@ -95,13 +95,13 @@ def test_another_question_after_an_interrupt_begins_with_everything() -> None:
     settings = {"goal": "size", "workers": 1}
 
     def begin(**changes: object) -> int:
-        run = store.begin_run("tune", {**settings, **changes}, {})
-        began = store.begin_search(run, "question", {"workers"})
-        store._connection.execute(
+        run = store.runs.begin("tune", {**settings, **changes}, {})
+        began = store.runs.begin_search(run, "question", {"workers"})
+        store.database.connection.execute(
             "INSERT INTO training (context, depth, width, attempt, reason, provenance, recorded)"
             " VALUES (1, ?, '1', 1, '', ?, 0)", (10 + run, store._provenance({})),
         )  # fmt: skip
-        store.end_run(run, {TRAININGS: 1}, str(changes.get("state", "interrupted")))
+        store.runs.end(run, {TRAININGS: 1}, str(changes.get("state", "interrupted")))
         return began
 
     assert begin() == 0
@@ -110,8 +110,8 @@ def test_another_question_after_an_interrupt_begins_with_everything() -> None:
     assert begin() == 3, "another was between"
     assert begin(state="done") == 4
     assert begin(state="done") == 5, "the one before came to its end"
-    assert store.was_searched("question")
-    assert not store.was_searched("another")
+    assert store.runs.was_searched("question")
+    assert not store.runs.was_searched("another")
 
 
 def test_a_dry_run_tells_what_the_results_will_decide(shape_dnn: Callable[..., Any]) -> None:
@@ -211,7 +211,7 @@ def test_nothing_is_measured_once_a_search_is_done() -> None:
     result = tune(**search, min_accuracy="99.9%", goal="training-time")
     assert result.answer.closest is not None
     assert not result.shapes
-    (state,) = Store(Path("shape-dnn-study"))._read("SELECT state FROM run")
+    (state,) = Store(Path("shape-dnn-study")).database.read("SELECT state FROM run")
     assert state == ("done",)
 
 

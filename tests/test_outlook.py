@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from shape_dnn import Constraint, Goal, NothingCompliesError, Shape, Training, UsageError, tune
-from shape_dnn.assembly.assembly import TrainingCount
+from shape_dnn.assembly.modelling import TrainingCount
 from shape_dnn.builtin import goals, strategies
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.samplers.active import Active

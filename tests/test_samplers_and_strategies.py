@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shape_dnn import Shape, Strategy, Training
-from shape_dnn.assembly.assembly import _training_count
+from shape_dnn.assembly.modelling import _training_count
 from shape_dnn.builtin.samplers.paper import Interval, Random, Wider
 from shape_dnn.builtin.strategies import Exhaustive, optimistic, standard, thorough
 from shape_dnn.errors import UsageError

@@ -14,7 +14,8 @@ import pytest
 
 from shape_dnn import Epoch, Measurement, Shape, Training, UsageError
 from shape_dnn.errors import StudyError
-from shape_dnn.store.facts import FILE_NAME, Store
+from shape_dnn.store.database import FILE_NAME
+from shape_dnn.store.facts import Store
 from shape_dnn.store.families import TRAININGS, Family
 from shape_dnn.store.schema import MIGRATIONS, SCHEMA_VERSION
 
@@ -69,7 +70,9 @@ def test_nothing_is_overwritten() -> None:
     store.add_measurement(context, SHAPE, Measurement(1.0, status="contended"), {})
     store.add_measurement(context, SHAPE, Measurement(2.0), {})
     assert store.measurements(context)[SHAPE].value == 2.0, "the last one counts"
-    rows = store._connection.execute("SELECT attempt, value, status FROM measurement ORDER BY attempt").fetchall()
+    rows = store.database.connection.execute(
+        "SELECT attempt, value, status FROM measurement ORDER BY attempt"
+    ).fetchall()
     assert rows == [(1, 1.0, "contended"), (2, 2.0, "ok")]
 
 
@@ -84,14 +87,14 @@ def test_a_test_accuracy_is_read_once() -> None:
 
 def test_a_run_that_ends_without_saying_so_is_interrupted() -> None:
     store = Store(Path("study"))
-    run = store.begin_run("tune", {"arch": "wrn"}, {"classes": 10})
+    run = store.runs.begin("tune", {"arch": "wrn"}, {"classes": 10})
     assert store.summary()["state"] == "running"
     assert Store(Path("study")).summary()["state"] == "running"
-    store._lock.release()  # as the system does when the process dies
+    store.database._lock.release()  # as the system does when the process dies
     assert store.summary()["state"] == "interrupted"
-    store.end_run(run, {TRAININGS: 1}, "done")
+    store.runs.end(run, {TRAININGS: 1}, "done")
     assert store.summary()["state"] == "done"
-    last = store.last_run()
+    last = store.runs.last()
     assert last is not None
     assert (last.settings, last.contexts, last.state) == ({"arch": "wrn"}, {TRAININGS: 1}, "done")
 
@@ -146,10 +149,10 @@ def lacks_a_table(path: Path) -> None:
 
 def makes_no_sense(path: Path) -> None:
     store = Store(path.parent)
-    store.begin_run("tune", {}, {})
-    store._connection.execute("UPDATE run SET settings = 'this is not JSON'")
+    store.runs.begin("tune", {}, {})
+    store.database.connection.execute("UPDATE run SET settings = 'this is not JSON'")
     store.add_training(store.context("training", {}), Training(SHAPE, 95.0), {})
-    store._connection.execute("UPDATE training SET width = 'wide'")
+    store.database.connection.execute("UPDATE training SET width = 'wide'")
     store.close()
 
 
@@ -174,7 +177,7 @@ import sys
 from pathlib import Path
 from shape_dnn.store.facts import Store
 store = Store(Path("study"))
-store.begin_run("tune", {}, {})
+store.runs.begin("tune", {}, {})
 print("holding", flush=True)
 sys.stdin.read()
 """
@@ -187,12 +190,12 @@ def test_a_study_in_use_by_another_process_is_refused_and_taken_over_when_that_d
         assert holder.stdout.readline() == "holding\n"
         store = Store(Path("study"))
         with pytest.raises(StudyError, match=f"in use by process {holder.pid} on {socket.gethostname()}; wait for it"):
-            store.begin_run("tune", {}, {})
+            store.runs.begin("tune", {}, {})
         assert store.summary()["state"] == "running"
         holder.kill()
     assert store.summary()["state"] == "interrupted"
-    store.begin_run("tune", {}, {})
-    states = [state for (state,) in store._connection.execute("SELECT state FROM run ORDER BY id")]
+    store.runs.begin("tune", {}, {})
+    states = [state for (state,) in store.database.connection.execute("SELECT state FROM run ORDER BY id")]
     assert states == ["interrupted", "running"]
 
 
@@ -205,7 +208,7 @@ def test_a_study_of_every_former_format_is_brought_up_to_date(version: int) -> N
     directory.mkdir()
     shutil.copy(FROZEN / f"study-format-{version}.sqlite", directory / FILE_NAME)
     store = Store(directory, create=False)
-    run = store.last_run()
+    run = store.runs.last()
     assert run is not None
     latencies = store.measurements(run.contexts[Family("latency")])
     quarter = Fraction(1, 4)
@@ -222,10 +225,10 @@ def test_a_study_of_every_former_format_is_brought_up_to_date(version: int) -> N
         assert connection.execute("PRAGMA user_version").fetchone() == (version,)
     new = Store(Path("new"))
     tables = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'measurement' ORDER BY name"
-    assert store._connection.execute(tables).fetchall() == new._connection.execute(tables).fetchall()
+    assert store.database.connection.execute(tables).fetchall() == new.database.connection.execute(tables).fetchall()
     assert (
-        store._connection.execute("PRAGMA table_info(measurement)").fetchall()
-        == new._connection.execute("PRAGMA table_info(measurement)").fetchall()
+        store.database.connection.execute("PRAGMA table_info(measurement)").fetchall()
+        == new.database.connection.execute("PRAGMA table_info(measurement)").fetchall()
     )
 
 
@@ -256,7 +259,7 @@ def test_a_network_file_system_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_full_disk_is_said_to_be_full(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(Path("study"))
-    store._connection.execute("PRAGMA max_page_count = 1")
+    store.database.connection.execute("PRAGMA max_page_count = 1")
     context = store.context("latency", {})
     with pytest.raises(StudyError, match=r"study\.sqlite.*full"):  # noqa: PT012 - one of many is too many
         for depth in range(2000):

@@ -15,7 +15,8 @@ import pytest
 from shape_dnn import Epoch, Measurement, Shape, Training, UsageError
 from shape_dnn.api import studies
 from shape_dnn.errors import StudyError
-from shape_dnn.store.facts import FILE_NAME, Store
+from shape_dnn.store.database import FILE_NAME
+from shape_dnn.store.facts import Store
 from shape_dnn.store.families import TRAININGS
 
 ONE, TWO, THREE = (Shape(depth, Fraction(1, 3)) for depth in (10, 16, 22))
@@ -24,7 +25,7 @@ CURVE = (Epoch(1, 2.0, 50.0), Epoch(2, 1.0, 90.0))
 
 def study(name: str, accuracies: dict[Shape, float | None], latencies: dict[Shape, float]) -> Store:
     store = Store(Path(name))
-    run = store.begin_run("tune", {"study": name}, {"classes": 10})
+    run = store.runs.begin("tune", {"study": name}, {"classes": 10})
     trained, measured = store.context("training", {"seed": 0}), store.context("latency", {"of": "cpu"})
     for shape, value in latencies.items():
         store.add_measurement(measured, shape, Measurement(value, details={"by": name}), {"study": name})
@@ -32,9 +33,9 @@ def study(name: str, accuracies: dict[Shape, float | None], latencies: dict[Shap
         store.add_training(trained, Training(shape, accuracy, "" if accuracy else "killed", CURVE), {"study": name})
         if accuracy:
             store.add_test(trained, shape, accuracy - 1)
-            store.weights_path(trained, shape).parent.mkdir(exist_ok=True)
-            store.weights_path(trained, shape).write_text(f"{name}: {shape}")
-    store.end_run(run, {"training": trained, "latency": measured}, "done")
+            store.files.weights(trained, shape).parent.mkdir(exist_ok=True)
+            store.files.weights(trained, shape).write_text(f"{name}: {shape}")
+    store.runs.end(run, {"training": trained, "latency": measured}, "done")
     return store
 
 
@@ -60,15 +61,15 @@ def test_a_study_gains_what_another_one_knows_and_keeps_what_it_has() -> None:
         {ONE: (5.0, "into"), TWO: (2.0, "source"), THREE: (3.0, "into")},
     )
     trained = store.context("training", {"seed": 0})
-    assert [store.weights_path(trained, shape).read_text() for shape in (ONE, TWO)] == [
+    assert [store.files.weights(trained, shape).read_text() for shape in (ONE, TWO)] == [
         f"into: {ONE}",
         f"source: {TWO}",
     ]
-    run = store.last_run()
+    run = store.runs.last()
     assert run is not None
     assert run.settings == {"study": "into"}, "questions still refer to its own search"
     attempts = "SELECT attempt, accuracy FROM training WHERE depth = 16 ORDER BY attempt"
-    assert store._connection.execute(attempts).fetchall() == [(1, None), (2, 92.0)], "a failure stays known"
+    assert store.database.connection.execute(attempts).fetchall() == [(1, None), (2, 92.0)], "a failure stays known"
     assert Path("source", FILE_NAME).read_bytes() == before
     store.close()
     assert studies.merge(Path("source"), Path("into")) == (0, 0, 5), "again is not more"
@@ -81,7 +82,7 @@ def test_a_new_study_becomes_like_the_one_that_is_merged_into_it() -> None:
     new, source = Store(Path("new")), Store(Path("source"))
     assert facts(new) == facts(source)
     assert new.summary() == source.summary()
-    one, other = new.last_run(), source.last_run()
+    one, other = new.runs.last(), source.last_run()
     assert one is not None
     assert other is not None
     assert one.settings == other.settings
@@ -91,7 +92,7 @@ def test_a_new_study_becomes_like_the_one_that_is_merged_into_it() -> None:
 def test_a_study_in_use_is_neither_merged_nor_deleted() -> None:
     study("source", {ONE: 91.0}, {}).close()
     busy = study("busy", {TWO: 91.0}, {})
-    busy.begin_run("tune", {}, {})
+    busy.runs.begin("tune", {}, {})
     for attempt in (
         lambda: studies.merge(Path("source"), Path("busy")),
         lambda: studies.merge(Path("busy"), Path("source")),
@@ -208,6 +209,6 @@ def test_of_what_16_processes_write_into_one_study_at_once_nothing_is_lost() -> 
         trainings = store.trainings(store.context("training", {"round": i}))
         assert {shape.depth for shape in trainings} == set(range(1, 17))
         query = "SELECT attempt, value FROM measurement WHERE context = ?"
-        rows = store._connection.execute(query, (store.context("latency", {"round": i}),)).fetchall()
+        rows = store.database.connection.execute(query, (store.context("latency", {"round": i}),)).fetchall()
         assert {attempt for attempt, _ in rows} == set(range(1, 17))
         assert {value for _, value in rows} == set(range(1, 17))

@@ -172,7 +172,7 @@ def test_what_was_stopped_counts_as_made_only_for_the_same_terminator_with_the_s
         return stop_by(registry.load("terminator", name, options), "accuracy >= 90 %")
 
     def made(by: Stop, training: Training) -> bool:
-        store = Store.in_memory()
+        store = Store(None)
         return Memory(store, None, {}, {}, None, by, False).is_made(training)  # type: ignore[arg-type]
 
     stopped = Training(SHAPES[0], None, "stopped by median after epoch 1", stop=stop("median"))

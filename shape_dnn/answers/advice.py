@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from shape_dnn.plugins import checked
 from shape_dnn.search import fitting
+from shape_dnn.search.ordering import Costs, Values, beats, traded_off, values_of
 from shape_dnn.shape import Shape, by_width_then_depth
 
 if TYPE_CHECKING:
@@ -57,29 +58,29 @@ def most_telling(
         memory: measurements with their intervals.
         model: that made the predictions.
     """
-    situation = Situation(query, candidates, facts)
+    what_if = WhatIf(query, candidates, facts)
     trainings = facts.verify([candidate.shape for candidate in candidates])
     best: Advice | None = None
-    for metric, place, values in _uncertain(situation, memory, model, trainings):
-        changes = sum(situation.changes(place, metric, value) for value in values) / len(values)
+    for metric, place, values in _uncertain(what_if, memory, model, trainings):
+        changes = sum(what_if.changes(place, metric, value) for value in values) / len(values)
         if changes > (best.probability if best else 0.0):
             best = Advice(metric, candidates[place].shape, changes)
     return best
 
 
 def _uncertain(
-    situation: Situation, memory: Memory, model: AccuracyModel, trainings: Sequence[Training]
+    what_if: WhatIf, memory: Memory, model: AccuracyModel, trainings: Sequence[Training]
 ) -> Iterator[tuple[str, int, list[float]]]:
     """Yield what is not known for sure: metric, place of the shape, and likely values."""
-    shapes = [candidate.shape for candidate in situation.candidates]
-    unsure = any(c.prediction is not None and c.prediction.std is None for c in situation.candidates)
-    error = fitting.left_out_error(model, trainings) if unsure and situation.asks("accuracy") else 0.0
-    for place, candidate in enumerate(situation.candidates):
+    shapes = [candidate.shape for candidate in what_if.candidates]
+    unsure = any(c.prediction is not None and c.prediction.std is None for c in what_if.candidates)
+    error = fitting.left_out_error(model, trainings) if unsure and what_if.asks("accuracy") else 0.0
+    for place, candidate in enumerate(what_if.candidates):
         prediction = candidate.prediction
-        if candidate.accuracy is None and prediction is not None and situation.asks("accuracy"):
+        if candidate.accuracy is None and prediction is not None and what_if.asks("accuracy"):
             std = error if prediction.std is None else prediction.std
             yield "accuracy", place, [min(value, 100.0) for value in _outcomes(prediction.mean, std)]
-    for metric in situation.metrics:
+    for metric in what_if.metrics:
         estimates = memory.estimates(metric, shapes)
         for place, shape in enumerate(shapes):
             m = estimates.get(shape)
@@ -94,8 +95,8 @@ def _outcomes(mean: float, std: float) -> list[float]:
 
 
 @dataclass
-class Situation:
-    """A question, and what is known of each shape.
+class WhatIf:
+    """A question, and what would be answered if something else were known of a shape.
 
     Attributes:
         query: what is asked.
@@ -109,15 +110,12 @@ class Situation:
 
     def asks(self, metric: str) -> bool:
         """Tell whether the answer depends on a metric."""
-        goal = self.query.goal.metrics if self.query.goal else ()
-        return metric in {*(limit.metric for limit in self.query.constraints), *goal, *self.query.pareto}
+        return metric in self.query.metrics
 
     @cached_property
     def metrics(self) -> list[str]:
         """The metrics but accuracy on which the answer depends."""
-        goal = self.query.goal.metrics if self.query.goal else ()
-        named = {*(limit.metric for limit in self.query.constraints), *goal, *self.query.pareto}
-        return sorted(named - {"accuracy"})
+        return sorted(self.query.metrics - {"accuracy"})
 
     def changes(self, place: int, metric: str, value: float) -> bool:
         """Tell whether the answer would be another one if a shape had this value of a metric."""
@@ -133,13 +131,10 @@ class Situation:
         return wins != (bool(self._ranking) and self._ranking[0][1] == place)
 
     @cached_property
-    def _values(self) -> list[dict[str, float | None]]:
-        shapes = [candidate.shape for candidate in self.candidates]
-        columns = {metric: self.facts.estimate(metric, shapes) for metric in self.metrics}
-        columns["accuracy"] = [candidate.expected_accuracy for candidate in self.candidates]
-        return [{metric: column[i] for metric, column in columns.items()} for i in range(len(shapes))]
+    def _values(self) -> list[Values]:
+        return values_of(self.candidates, self.metrics, self.facts)
 
-    def _complies(self, place: int, values: Mapping[str, float | None], known: bool = False) -> bool:
+    def _complies(self, place: int, values: Values, known: bool = False) -> bool:
         """Tell whether a shape is within the limits; ``known`` if its accuracy counts as trained."""
         for limit in self.query.constraints:
             if limit.metric != "accuracy" or known:
@@ -154,7 +149,7 @@ class Situation:
     def _complying(self) -> list[bool]:
         return [self._complies(place, values) for place, values in enumerate(self._values)]
 
-    def _score(self, place: int, values: Mapping[str, float | None]) -> Score | None:
+    def _score(self, place: int, values: Values) -> Score | None:
         """Return what shapes are ordered by, the smaller one first on a tie; None for a shape without a score."""
         goal = self.query.goal
         score = None if goal is None else checked.score_of(goal, values)
@@ -170,43 +165,34 @@ class Situation:
     def _on_front(self) -> list[bool]:
         return [ok and self._is_on_front(i, self._values[i]) for i, ok in enumerate(self._complying)]
 
-    def _is_on_front(self, place: int, values: Mapping[str, float | None]) -> bool:
-        own = self._costs(values)
+    def _is_on_front(self, place: int, values: Values) -> bool:
+        own = traded_off(values, self.query)
         if own is None:
             return False
-        before = bisect.bisect_right(
-            self._rivals, (own, place)
-        )  # whoever beats another comes before it, mostly just so
-        return not any(_beats(*self._rivals[i], own, place) for i in range(before - 1, -1, -1))
+        # Whoever beats another comes before it, mostly just so.
+        before = bisect.bisect_right(self._rivals, (own, place))
+        others = (costs for costs, other in reversed(self._rivals[:before]) if other != place)
+        return not any(beats(costs, own) for costs in others)
 
     @cached_property
-    def _rivals(self) -> list[tuple[tuple[float, ...], int]]:
+    def _rivals(self) -> list[tuple[Costs, int]]:
         """The shapes that can beat any other, in order: the front, and what would be the front without it.
 
         Whatever beats a shape is beaten by one of the front, and where that is the shape itself, by one of the second.
         """
-        costs = [(self._costs(values), i) for i, values in enumerate(self._values) if self._complying[i]]
-        left = sorted((cost, i) for cost, i in costs if cost is not None)
-        rivals: list[tuple[tuple[float, ...], int]] = []
+        known = [
+            (costs, i)
+            for i, values in enumerate(self._values)
+            if self._complying[i] and (costs := traded_off(values, self.query)) is not None
+        ]
+        left = sorted(known)
+        rivals: list[tuple[Costs, int]] = []
         for _ in range(2):
-            front: list[tuple[tuple[float, ...], int]] = []
-            beaten: list[tuple[tuple[float, ...], int]] = []
-            for cost, i in left:
-                is_beaten = any(_beats(*better, cost, i) for better in reversed(front))
-                (beaten if is_beaten else front).append((cost, i))
+            front: list[tuple[Costs, int]] = []
+            beaten: list[tuple[Costs, int]] = []
+            for costs, i in left:
+                is_beaten = any(beats(better, costs) for better, _ in reversed(front))
+                (beaten if is_beaten else front).append((costs, i))
             rivals += front
             left = beaten
         return sorted(rivals)
-
-    def _costs(self, values: Mapping[str, float | None]) -> tuple[float, ...] | None:
-        """Return what is traded off, lower being better; None if some of it is not known."""
-        costs = [values[metric] for metric in self.query.pareto]
-        if None in costs:
-            return None
-        signs = [-1.0 if metric == "accuracy" else 1.0 for metric in self.query.pareto]
-        return tuple(sign * cost for sign, cost in zip(signs, costs, strict=True) if cost is not None)
-
-
-def _beats(one: Sequence[float], place: int, other: Sequence[float], place_of_other: int) -> bool:
-    """Tell whether a shape is at least as good as another one in everything, and better in something."""
-    return place != place_of_other and one != other and all(a <= b for a, b in zip(one, other, strict=True))

@@ -23,8 +23,9 @@ from shape_dnn.search.lookup import recall
 from shape_dnn.search.query import Answer, Candidate
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
-from shape_dnn.store.facts import Run, Store
+from shape_dnn.store.facts import Store
 from shape_dnn.store.families import Family
+from shape_dnn.store.runs import Run
 from shape_dnn.study.known import Memory, stop_by
 from shape_dnn.study.seeds import together
 
@@ -112,7 +113,7 @@ class Recollection:
             raise UsageError(message, setting="option")
         store = Store(Path(study), create=False)
         try:
-            former = store.last_run()
+            former = store.runs.last()
             if former is None:
                 raise UsageError(f"nothing was searched in the study {str(study)!r} yet", setting="study")
             with store.decoding():
@@ -182,7 +183,7 @@ class Recollection:
     @cached_property
     def was_searched(self) -> bool:
         """Whether a search with this question came to its end."""
-        return self.store.was_searched(self.parts.question_record)
+        return self.store.runs.was_searched(self.parts.question_record)
 
     def result(self) -> Result:
         """Return the answer as users see it."""

@@ -105,7 +105,7 @@ class Result:
                 known = {**values, "accuracy": candidate.expected_accuracy}
                 scores[candidate.shape] = checked.score_of(parts.goal, known)
         return cls(
-            answer, arch, metrics, units, parts.plugins, new_trainings, estimated, len(parts.seeds),
+            answer, arch, metrics, units, parts.selection.plugins, new_trainings, estimated, len(parts.seeds),
             parts.settings.goal, scores, bool(parts.pareto), **more,
         )  # fmt: skip
 

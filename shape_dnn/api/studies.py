@@ -8,8 +8,10 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from shape_dnn.errors import ShapeDnnError, StudyError, UsageError
-from shape_dnn.store import schema
-from shape_dnn.store.facts import FILE_NAME, Merged, Store
+from shape_dnn.store import merging, schema
+from shape_dnn.store.database import FILE_NAME
+from shape_dnn.store.facts import Store
+from shape_dnn.store.merging import Merged
 
 CONTENT = ("weights", "checkpoints", "images", "*.format-*", f"{FILE_NAME}-journal", FILE_NAME, "lock")
 """What belongs to a study, in the order in which it is deleted: the file that makes it one towards the end."""
@@ -53,9 +55,9 @@ def merge(source: Path, into: Path) -> Merged:
     with ExitStack() as stack:
         theirs = stack.enter_context(closing(Store(source, create=False)))
         ours = stack.enter_context(closing(Store(into)))
-        theirs.lock()
-        ours.lock()
-        return ours.merge(theirs)
+        theirs.runs.lock()
+        ours.runs.lock()
+        return merging.merge(ours, theirs)
 
 
 def delete(directory: Path) -> list[Path]:
@@ -70,7 +72,7 @@ def delete(directory: Path) -> list[Path]:
     if not schema.is_ours(directory / FILE_NAME):
         raise UsageError(f"{str(directory / FILE_NAME)!r} is not a study file; delete it yourself if you mean to")
     with closing(Store(directory, create=False)) as store:
-        store.lock()
+        store.runs.lock()
         try:
             for pattern in CONTENT:
                 for path in directory.glob(pattern):

@@ -12,7 +12,8 @@ from typing import Any, cast
 
 from shape_dnn.answers.question import Recollection, remember
 from shape_dnn.answers.result import Result
-from shape_dnn.assembly.assembly import Assembly, is_formula
+from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.assembly.selection import is_formula
 from shape_dnn.errors import PluginError, UsageError, blame, describe
 from shape_dnn.events import Event, SearchFinished, SearchStarted, ignore
 from shape_dnn.kinds import Executor, Observer, Workload
@@ -23,7 +24,8 @@ from shape_dnn.search.modes import search
 from shape_dnn.search.planning import plan
 from shape_dnn.settings import INCIDENTAL, Settings
 from shape_dnn.shape import Shape, by_width_then_depth
-from shape_dnn.store.facts import FILE_NAME, Store
+from shape_dnn.store.database import FILE_NAME
+from shape_dnn.store.facts import Store
 from shape_dnn.store.families import Family
 from shape_dnn.study.known import stop_by
 from shape_dnn.study.seeds import together
@@ -113,7 +115,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
         for study in studies:
             study.prepare()
         with _recorded(store, "tune", parts, studies) as run:
-            began = store.begin_search(run, parts.question_record, INCIDENTAL)
+            began = store.runs.begin_search(run, parts.question_record, INCIDENTAL)
             for study in studies:
                 study.began = began
             answer = search(shapes, query, modelling, together(studies), notify)
@@ -132,7 +134,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
 
 def _recollect(store: Store, parts: Assembly, workload: Workload) -> Recollection:
     """Return what a study knows after a search; nothing is measured or trained any more."""
-    run = store.last_run()
+    run = store.runs.last()
     assert run is not None  # noqa: S101 - it has just ended
     return Recollection(store, run, parts, remember(store, workload, parts, run.contexts), repeats=True)
 
@@ -180,7 +182,7 @@ def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
 def _plan(parts: Assembly) -> Result:
     problem = parts.problem
     directory = Path(parts.settings.study)
-    store = Store(directory, create=False) if (directory / FILE_NAME).is_file() else Store.in_memory()
+    store = Store(directory, create=False) if (directory / FILE_NAME).is_file() else Store(None)
     try:
         # A dataset or a sensor that is missing stops the plan, as it would stop the search.
         problem = problem.going_on_from(store.trained())
@@ -254,7 +256,7 @@ def measure(metrics: Sequence[str], *, notify: Notify = ignore, **settings: Any)
 @contextmanager
 def _recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Study]) -> Iterator[int]:
     """Keep in the study that a command works on it, and how it ended; give the number of the run."""
-    number = store.begin_run(command, parts.settings.to_dict(), _problem_record(parts))
+    number = store.runs.begin(command, parts.settings.to_dict(), _problem_record(parts))
     state = "interrupted"
     try:
         yield number
@@ -264,7 +266,7 @@ def _recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Stu
         for place, study in enumerate(studies):
             families = {family: context for family, context in study.contexts.items() if family.metric is None}
             contexts |= {replace(family, seed=place): context for family, context in families.items()}
-        store.end_run(number, contexts, state)
+        store.runs.end(number, contexts, state)
 
 
 def sized_shapes(parts: Assembly) -> list[tuple[Shape, float]]:

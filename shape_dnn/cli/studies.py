@@ -70,7 +70,7 @@ def delete(directory: str, yes: bool) -> None:
     """Delete the study in DIRECTORY: its facts, weights and checkpoints."""
     from shape_dnn.api import studies
     from shape_dnn.errors import UsageError
-    from shape_dnn.store.facts import FILE_NAME
+    from shape_dnn.store.database import FILE_NAME
 
     path = Path(directory)
     if not yes and (path / FILE_NAME).is_file():

@@ -125,7 +125,7 @@ def training_of(known: Recollection, shape: Shape) -> Trained:
     if training.accuracy is None:
         message = f"the training of {shape} came to no result: {training.reason}; {_trained(known)}"
         raise UsageError(message, setting="shape")
-    weights = store.weights_path(context, shape)
+    weights = store.files.weights(context, shape)
     if not weights.is_file():
         message = f"the weights of {shape} are gone: there is no {str(weights)!r}"
         raise ExportError(f"{message}; a copy of a study needs its folder 'weights', too")
@@ -181,7 +181,7 @@ def _trained(known: Recollection) -> str:
 
 def _images(known: Recollection, fingerprint: str, input_shape: InputShape, classes: int) -> Path:
     """Return where the images lie that the networks were trained on; they are read anew if the study has none."""
-    directory = known.store.images_directory(fingerprint)
+    directory = known.store.files.images(fingerprint)
     if not directory.is_dir():
         images.save(*_read_anew(known, fingerprint, directory), directory)
     try:

@@ -24,7 +24,7 @@ from shape_dnn.search.algorithm import predict
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.query import Candidate
 from shape_dnn.shape import Shape, by_width_then_depth
-from shape_dnn.store.facts import canonical
+from shape_dnn.store.decoding import canonical
 
 if TYPE_CHECKING:
     from shape_dnn.answers.question import Recollection
@@ -250,7 +250,7 @@ def _curve(training: Training) -> list[dict[str, Any]]:
 
 
 def _plugins(parts: Assembly) -> list[tuple[str, str]]:
-    found = [" ".join(f"{value}" for value in plugin.values()) for plugin in parts.plugins]
+    found = [" ".join(f"{value}" for value in plugin.values()) for plugin in parts.selection.plugins]
     return [("Plugins", "; ".join(found))]
 
 

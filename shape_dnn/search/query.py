@@ -38,6 +38,12 @@ class Query:
         return sorted(limits, key=lambda c: (self.costs.get(c.metric, 0.0), c.metric != "size", c.metric))
 
     @property
+    def metrics(self) -> frozenset[str]:
+        """The metrics on which the answer depends."""
+        goal = () if self.goal is None else self.goal.metrics
+        return frozenset({*(limit.metric for limit in self.constraints), *goal, *self.pareto})
+
+    @property
     def metrics_of_goal(self) -> list[str]:
         """The metrics of the goal that are measured rather than trained."""
         return [] if self.goal is None else [metric for metric in self.goal.metrics if metric != "accuracy"]

@@ -12,7 +12,8 @@ from shape_dnn.plugins import checked
 from shape_dnn.plugins.registry import Loaded
 from shape_dnn.records import Measurement, Stop, Training
 from shape_dnn.shape import Shape
-from shape_dnn.store.facts import Store, canonical
+from shape_dnn.store.decoding import canonical
+from shape_dnn.store.facts import Store
 from shape_dnn.store.families import TRAININGS, Family
 
 

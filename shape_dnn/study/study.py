@@ -288,7 +288,7 @@ class Study(Memory):
                 if training.accuracy is not None
                 and training.shape != shape
                 and architecture.can_grow(training.shape, shape)
-                and self.store.weights_path(context, training.shape).is_file()
+                and self.store.files.weights(context, training.shape).is_file()
             ]
         return max(donors, key=lambda donor: (self._work(donor), donor), default=None)
 
@@ -313,7 +313,7 @@ class Study(Memory):
                 return None
             grower = dataclasses.replace(self, problem=problem, contexts={})
             grower.contexts[TRAININGS] = self.store.context(TRAINING, identity)
-            grower.donor = Donor(donor, self.store.weights_path(self.contexts[TRAININGS], donor))
+            grower.donor = Donor(donor, self.store.files.weights(self.contexts[TRAININGS], donor))
             self._growers[donor] = grower
             self.contexts[Family(donor=donor)] = grower.contexts[TRAININGS]
         return self._growers[donor]
@@ -455,7 +455,7 @@ class Study(Memory):
                 else:
                     continue  # interrupted: it goes on from its checkpoint another time
             self.store.add_training(self.contexts[TRAININGS], training, provenance)
-            checkpoints.discard(self.store.checkpoints_path(self.contexts[TRAININGS], shape))
+            checkpoints.discard(self.store.files.checkpoints(self.contexts[TRAININGS], shape))
             known[shape] = finished[shape] = training
             running.pop(shape, None)
             self.new_trainings += 1
@@ -499,7 +499,7 @@ class Study(Memory):
 
     def _publish(self, task: TrainingTask) -> None:
         """Give the weights of a finished training their final name, before the fact that there are any is recorded."""
-        path = self.store.weights_path(self.contexts[TRAININGS], task.shape)
+        path = self.store.files.weights(self.contexts[TRAININGS], task.shape)
         with durable.naming_errors(path):
             durable.rename(task.weights, path)
 
@@ -508,8 +508,8 @@ class Study(Memory):
         context = self.contexts[TRAININGS]
         for shape, training in self.trainings().items():
             if self.is_made(training):
-                checkpoints.discard(self.store.checkpoints_path(context, shape))
-        for partial in self.store.weights_directory(context).glob("*.partial"):
+                checkpoints.discard(self.store.files.checkpoints(context, shape))
+        for partial in self.store.files.weights_of(context).glob("*.partial"):
             partial.unlink(missing_ok=True)
 
     def test(self, shape: Shape) -> float | None:
@@ -520,7 +520,7 @@ class Study(Memory):
         known = super().test(shape)
         if known is not None:
             return known
-        weights = self.store.weights_path(self.contexts[TRAININGS], shape)
+        weights = self.store.files.weights(self.contexts[TRAININGS], shape)
         attempt, needs = secrets.token_hex(8), self._needs_of(shape)
         task = EvaluationTask(self._setup(shape), weights, attempt, self._patience, needs)
         with self._stopping_well():
@@ -541,7 +541,7 @@ class Study(Memory):
             return grower.weights(shape)
         if TRAININGS not in self.contexts:
             return None
-        path = self.store.weights_path(self.contexts[TRAININGS], shape)
+        path = self.store.files.weights(self.contexts[TRAININGS], shape)
         return path if path.is_file() else None
 
     def _grown(self, shape: Shape) -> Study | None:
@@ -556,11 +556,11 @@ class Study(Memory):
 
     def _task(self, shape: Shape) -> TrainingTask:
         context, attempt = self.contexts[TRAININGS], secrets.token_hex(8)
-        checkpoints.keep_last(self.store.checkpoints_path(context, shape))
+        checkpoints.keep_last(self.store.files.checkpoints(context, shape))
         return TrainingTask(
             self._setup(shape),
-            self.store.weights_path(context, shape).with_suffix(f".{attempt}.partial"),
-            self.store.checkpoints_path(context, shape),
+            self.store.files.weights(context, shape).with_suffix(f".{attempt}.partial"),
+            self.store.files.checkpoints(context, shape),
             60 * self.checkpoint_minutes,
             attempt,
             self._patience,
@@ -590,7 +590,7 @@ class Study(Memory):
     @cached_property
     def _images(self) -> Path:
         """Where workers find the images; written the first time something is trained."""
-        directory = self.store.images_directory(self.problem.fingerprint)
+        directory = self.store.files.images(self.problem.fingerprint)
         images.save(*self.problem.images, directory)
         return directory
 

@@ -1,0 +1,71 @@
+"""What is to be solved, put together from the plugins and settings that determine facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shape_dnn.assembly.selection import Selection
+from shape_dnn.errors import PluginError, UsageError, blame
+from shape_dnn.kinds import Architecture, Dataset, Executor
+from shape_dnn.plugins.registry import Loaded
+from shape_dnn.recipes import Recipe
+from shape_dnn.shape import Shape
+from shape_dnn.study.problem import Problem
+
+
+def problem(
+    selection: Selection,
+    architecture: Loaded[Architecture],
+    dataset: Loaded[Dataset],
+    executor: Loaded[Executor],
+    device: str,
+    recipe: Recipe,
+    shapes: Sequence[Shape],
+) -> Problem:
+    """Put the problem together.
+
+    Args:
+        selection: of the plugins, with the settings.
+        architecture: family of networks.
+        dataset: images to classify.
+        executor: says how many threads a training has.
+        device: where shapes are trained and measured.
+        recipe: how they are trained.
+        shapes: the space, sorted by width and then depth.
+
+    Raises:
+        UsageError: the images are too small for the architecture.
+        PluginError: a plugin failed.
+    """
+    settings = selection.settings
+    with blame(dataset.instance):
+        _, height, width = dataset.instance.input_shape
+    with blame(architecture.instance):
+        least = int(architecture.instance.smallest_image)
+    if min(height, width) < least:
+        name = f"{settings.dataset!r} has images of {height}x{width} pixels"
+        message = f"{name}, and {architecture.instance.title} takes those from {least}x{least}"
+        raise UsageError(message, setting="dataset")
+    return Problem(
+        architecture=architecture,
+        dataset=dataset,
+        input_shape=dataset.instance.input_shape,
+        classes=dataset.instance.classes,
+        recipe=recipe,
+        protocol=settings.protocol,
+        device=device,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        largest=shapes[-1],
+        threads=_threads(executor),
+        plugin_files=selection.registry.files,
+    )
+
+
+def _threads(executor: Loaded[Executor]) -> int:
+    """Ask how many threads the executor gives a training."""
+    threads = executor.instance.threads
+    if not isinstance(threads, int) or threads < 1:
+        name = f"executor {executor.choice.name!r} of {executor.source}"
+        raise PluginError(f"{name} has threads {threads!r}, not a whole number from 1")
+    return threads

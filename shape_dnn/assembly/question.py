@@ -1,0 +1,149 @@
+"""What is asked: metrics, limits, goal, front and confidence, from the texts of the settings."""
+
+from __future__ import annotations
+
+import re
+
+from shape_dnn.assembly import goal_expressions
+from shape_dnn.assembly.selection import Selection, split_pair
+from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, check_consistent
+from shape_dnn.errors import PluginError, UsageError
+from shape_dnn.kinds import Goal
+from shape_dnn.plugins import checked
+from shape_dnn.plugins.registry import Loaded
+from shape_dnn.settings import Settings
+from shape_dnn.shape import exact
+from shape_dnn.study.tables import Table
+from shape_dnn.system.spelling import suggest
+
+
+class Metrics:
+    """The metrics that can be asked about.
+
+    Args:
+        selection: knows the meters.
+        table: that is replayed, if one is; its columns are metrics, too.
+    """
+
+    def __init__(self, selection: Selection, table: Table | None) -> None:
+        self._selection, self._table = selection, table
+        columns = table.metrics if table else ()
+        meters = selection.registry.names("meter")
+        self.names = frozenset({*KNOWN_METRICS, *meters, *selection.meters_by_metric, *columns})
+
+    def named(self, setting: str, name: str) -> Metric:
+        """Return a metric with its unit.
+
+        Raises:
+            UsageError: there is none of this name; names the setting that asks for it.
+        """
+        if name in KNOWN_METRICS:
+            return KNOWN_METRICS[name]
+        if self._table is not None and name in self._table.metrics:
+            return Metric(name, "")
+        selection = self._selection
+        if not selection.registry.is_declared("meter", selection.meter_of(name)):
+            message = f"there is no metric {name!r}; known are {', '.join(sorted(self.names))}"
+            raise UsageError(message, setting=setting)
+        try:
+            return Metric(name, selection.load_meter(name).instance.unit)
+        except UsageError as error:
+            chosen = name in selection.meters_by_metric
+            raise UsageError(error.message, error.setting if chosen else setting) from None
+
+
+def constraints(settings: Settings, metrics: Metrics) -> tuple[Constraint, ...]:
+    """Read all limits.
+
+    Raises:
+        UsageError: one cannot be read, or contradicts another.
+    """
+    texts = [
+        ("max_size", "size", settings.max_size),
+        ("max_latency", "latency", settings.max_latency),
+        ("max_energy", "energy", settings.max_energy),
+        ("min_accuracy", "accuracy", settings.min_accuracy),
+        *(("max", *split_pair("max", text)) for text in settings.max),
+        *(("min", *split_pair("min", text)) for text in settings.min),
+    ]
+    found: list[Constraint] = []
+    for setting, name, text in texts:
+        if text is None:
+            continue
+        metric = metrics.named(setting, name)
+        try:
+            found.append(Constraint(name, setting.startswith("max"), metric.parse(text), metric.unit))
+            check_consistent(found)
+        except UsageError as error:
+            raise UsageError(error.message, setting=setting) from None
+    return tuple(found)
+
+
+def is_expression(goal: str, selection: Selection, metrics: Metrics) -> bool:
+    """Tell whether a goal is written out, rather than the name of a plugin. A metric alone is an expression."""
+    if selection.registry.is_declared("goal", goal):
+        return False
+    is_difference = "-" in goal and metrics.names.issuperset(goal.split("-"))
+    return not re.fullmatch(r"[a-z][a-z0-9-]*", goal) or goal in metrics.names or is_difference
+
+
+def goal(settings: Settings, selection: Selection, metrics: Metrics) -> Goal | None:
+    """Read what makes the best shape, if the user said so: a plugin, or an expression over metrics.
+
+    Raises:
+        UsageError: it is neither, or names a metric that there is not.
+        PluginError: the plugin cannot be used.
+    """
+    text = settings.goal
+    if text is None:
+        return None
+    if settings.pareto:
+        raise UsageError("contradicts --goal: a front has no best shape; give one of them", setting="pareto")
+
+    def by_name(name: str) -> Goal | None:
+        return None if is_expression(name, selection, metrics) else _goal_plugin(name, selection, metrics)
+
+    found = goal_expressions.parse(text, by_name, metrics.names)
+    for metric in found.metrics:
+        metrics.named("goal", metric)
+    return found
+
+
+def _goal_plugin(name: str, selection: Selection, metrics: Metrics) -> Goal:
+    loaded: Loaded[Goal] = selection.load("goal", name)
+    for metric in checked.metrics(loaded.instance):
+        if metric not in metrics.names and not selection.registry.is_declared("meter", metric):
+            problem = f"asks for a metric {metric!r}, and there is none"
+            raise PluginError(f"goal {name!r} of {loaded.source} {problem}; {suggest(metric, metrics.names)}")
+    return loaded.instance
+
+
+def pareto(settings: Settings, metrics: Metrics) -> tuple[str, ...]:
+    """Read the metrics whose trade-off is asked for.
+
+    Raises:
+        UsageError: they are one, or one of them twice, or there is no such metric.
+    """
+    named = settings.pareto
+    if len(named) == 1 or len(set(named)) < len(named):
+        raise UsageError(f"{', '.join(named)}: a front has two different metrics or more", setting="pareto")
+    for metric in named:
+        metrics.named("pareto", metric)
+    return named
+
+
+def confidence(text: str) -> float:
+    """Read the probability with which an answer is to stand.
+
+    Raises:
+        UsageError: it cannot be asked for.
+    """
+    try:
+        number = text.strip().removesuffix("%")
+        found = float(exact(number)) / (100 if number != text.strip() else 1)
+    except ValueError:
+        found = 0.0
+    if not 0.5 <= found <= 0.99:
+        message = f"{text!r} is not a probability that can be asked for; accepted are 0.5 to 0.99, or 50% to 99%"
+        raise UsageError(message, setting="confidence")
+    return found

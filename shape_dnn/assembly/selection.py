@@ -1,0 +1,175 @@
+"""The plugins of a search: looked up by name, with the options that are meant for them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from shape_dnn.errors import UsageError
+from shape_dnn.kinds import Formula, Meter, Option
+from shape_dnn.plugins import checked
+from shape_dnn.plugins.registry import KINDS, Loaded, Registry, parse_option
+from shape_dnn.settings import Settings
+
+SHARED_OPTIONS = ("seed", "data_dir", "batch_size")
+"""Plugin options that take the setting of the same name unless they are given themselves."""
+SEVERAL = ("meter", "observer")
+"""Kinds of which a search uses several plugins: an option goes to all that have it, or as NAME.OPTION to one."""
+
+
+class Selection:
+    """Which plugins a search uses, and with which options.
+
+    Args:
+        settings: what the user wants.
+        registry: plugins that were found.
+
+    Raises:
+        UsageError: an option is not of the form KIND.OPTION=VALUE, or of no plugin.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self.settings, self.registry = settings, registry
+        self._options = split_options(settings.option, registry)
+        self.meters_by_metric = dict(split_pair("meter", text) for text in settings.meter)
+        self._loaded: list[Loaded[Any]] = []
+
+    @property
+    def plugins(self) -> list[dict[str, str]]:
+        """Name, distribution and version of every plugin used so far, sorted."""
+        records = {tuple(loaded.provenance.items()) for loaded in self._loaded}
+        return [dict(record) for record in sorted(records)]
+
+    def options(self, flag: str) -> dict[str, str]:
+        """Return the options that were given for a kind, by the flag that selects it, or for the recipe."""
+        return self._options.get(flag, {})
+
+    def check(self, passed_over: Collection[str] = ()) -> None:
+        """Look up every plugin that the settings name and check every option, whether the search needs them or not.
+
+        Args:
+            passed_over: flags whose setting is no name of a plugin.
+
+        Raises:
+            UsageError: a name or an option is not known.
+            PluginError: a plugin cannot be used.
+        """
+        for kind in KINDS.values():
+            if kind.flag in SEVERAL or kind.flag in passed_over:
+                continue
+            name, options = getattr(self.settings, kind.flag), self.options(kind.flag)
+            if name is not None:
+                self.registry.check_options(kind.name, name, options)
+            elif options:
+                message = f"{kind.flag}.{next(iter(options))} is given without --{kind.flag}"
+                raise UsageError(message, setting="option")
+        for name in self.settings.observer:
+            self.registry.declaration("observer", name)
+        for name in self.meters_by_metric.values():
+            self.registry.declaration("meter", name)
+
+    def load(self, kind: str, name: str) -> Loaded[Any]:
+        """Create the plugin of a kind of which a search uses one."""
+        return self._load(kind, name, self.options(KINDS[kind].flag))
+
+    def load_one_of_several(self, kind: str, name: str) -> Loaded[Any]:
+        """Create one of several plugins of a kind with those options that are meant for it."""
+        plugin = self.registry.declaration(kind, name)
+        given = {}
+        for option, text in self.options(KINDS[kind].flag).items():
+            owner, _, rest = option.rpartition(".")
+            if (owner == name) or (not owner and rest in plugin.options):
+                given[rest] = text
+        return self._load(kind, name, given)
+
+    def load_meter(self, metric: str) -> Loaded[Meter]:
+        """Create the meter of a metric: the one that was chosen for it, or else the one of its name.
+
+        Raises:
+            UsageError: it measures another metric.
+            PluginError: there is none, or it breaks the rules of its kind.
+        """
+        name = self.meter_of(metric)
+        meter: Loaded[Meter] = self.load_one_of_several("meter", name)
+        measured = checked.metric(meter.instance)
+        if measured != metric:
+            raise UsageError(f"meter {name!r} measures {measured}, not {metric}", setting="meter")
+        checked.check_unit(meter.instance)
+        return meter
+
+    def meter_of(self, metric: str) -> str:
+        """Return the name of the meter of a metric."""
+        return self.meters_by_metric.get(metric, metric)
+
+    def _load(self, kind: str, name: str, given: Mapping[str, str]) -> Loaded[Any]:
+        declared = self.registry.declaration(kind, name).options
+        shared = {
+            option: value
+            for option in SHARED_OPTIONS
+            if option in declared and (value := getattr(self.settings, option)) is not None
+        }
+        loaded = self.registry.load(kind, name, {**shared, **given})
+        self._loaded.append(loaded)
+        return loaded
+
+
+def is_formula(meter: Loaded[Meter]) -> bool:
+    """Tell whether a meter computes rather than measures."""
+    return isinstance(meter.instance, Formula)
+
+
+def split_pair(setting: str, text: str) -> tuple[str, str]:
+    """Split ``METRIC=VALUE``, or ``METRIC=NAME`` for a meter.
+
+    Raises:
+        UsageError: it is not of this form.
+    """
+    name, equals, value = text.partition("=")
+    if not (name.strip() and equals and value.strip()):
+        form = "METRIC=NAME" if setting == "meter" else "METRIC=VALUE"
+        raise UsageError(f"{text!r} is not of the form {form}", setting=setting)
+    return name.strip(), value.strip()
+
+
+def split_options(texts: Iterable[str], registry: Registry) -> dict[str, dict[str, str]]:
+    """Read ``KIND.OPTION=VALUE`` texts: options by name, for each kind by its flag and for the recipe.
+
+    Raises:
+        UsageError: one is not of this form, or of no kind, or given twice.
+    """
+    flags = [kind.flag for kind in KINDS.values()]
+    options: dict[str, dict[str, str]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        flag, dot, option = name.strip().partition(".")
+        if not (equals and dot and option):
+            raise UsageError(f"{text!r} is not of the form KIND.OPTION=VALUE", setting="option")
+        if flag not in {*flags, "recipe"}:
+            accepted = ", ".join([*flags, "recipe"])
+            raise UsageError(f"{text!r}: {flag!r} is not a kind; known are {accepted}", setting="option")
+        if flag in SEVERAL:
+            _check_declared(registry, flag, option, value)
+        if option in options.setdefault(flag, {}):
+            raise UsageError(f"{flag}.{option} is given twice", setting="option")
+        options[flag][option] = value
+    return options
+
+
+def _check_declared(registry: Registry, kind: str, option: str, value: str) -> None:
+    """Refuse an option that no installed plugin of the kind has or accepts, whether it is in use or not."""
+    accepted: dict[str, list[Option]] = {}
+    for name in registry.names(kind):
+        for own, declared in registry.declaration(kind, name).options.items():
+            accepted.setdefault(own, []).append(declared)
+            accepted[f"{name}.{own}"] = [declared]
+    if option not in accepted:
+        known = ", ".join(f"{kind}.{label}" for label in sorted(accepted)) or "none"
+        raise UsageError(f"{kind}.{option} is not an option of any {kind}; accepted: {known}", setting="option")
+    refusals = []
+    for declared in accepted[option]:
+        try:
+            parse_option(f"{kind}.{option}", declared, value)
+        except UsageError as error:
+            refusals.append(error)
+    if len(refusals) == len(accepted[option]):
+        raise refusals[0]

@@ -1,0 +1,41 @@
+"""Where the files of a study lie that are too large for its database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shape_dnn.shape import Shape
+from shape_dnn.store import decoding
+from shape_dnn.store.database import Database
+
+
+class Files:
+    """Images, weights and checkpoints of a study.
+
+    Args:
+        database: of the study; knows the names of families.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def images(self, fingerprint: str) -> Path:
+        """Return where the images lie that have this name by their content."""
+        with self._database.decoding():
+            return self._database.directory / "images" / decoding.name(fingerprint)
+
+    def weights_of(self, context: int) -> Path:
+        """Return where the weights of a family of trainings lie."""
+        ((digest,),) = self._database.read("SELECT digest FROM context WHERE id = ?", context)
+        with self._database.decoding():
+            return self._database.directory / "weights" / decoding.name(digest)
+
+    def weights(self, context: int, shape: Shape) -> Path:
+        """Return where the weights of a trained shape lie."""
+        width = f"{shape.width.numerator}_{shape.width.denominator}"
+        return self.weights_of(context) / f"{shape.depth}-{width}.safetensors"
+
+    def checkpoints(self, context: int, shape: Shape) -> Path:
+        """Return where the checkpoints of a training lie while it is not finished."""
+        weights = self.weights(context, shape)
+        return self._database.directory / "checkpoints" / weights.parent.name / weights.stem

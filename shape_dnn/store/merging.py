@@ -1,0 +1,102 @@
+"""Taking over what another study knows."""
+
+from __future__ import annotations
+
+import shutil
+from sqlite3 import Connection
+from typing import NamedTuple
+
+from shape_dnn.store import decoding
+from shape_dnn.store.facts import Store
+from shape_dnn.system import durable
+
+
+class Merged(NamedTuple):
+    """What came of merging another study: facts that were added, and facts that were not needed."""
+
+    measurements: int
+    trainings: int
+    known: int
+
+
+def merge(store: Store, other: Store) -> Merged:
+    """Add what another study knows of shapes that have no value here; all of it or nothing."""
+    other.check()
+    connection = store.database.connection
+    with store.database.naming_errors():
+        connection.execute("ATTACH ? AS theirs", (str(other.path),))
+    try:
+        with store.database.transaction():
+            for table in ("context", "provenance"):
+                columns = "kind, digest, identity" if table == "context" else "content"
+                insert = f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM theirs.{table}"  # noqa: S608 - constants
+                connection.execute(insert)
+            measurements = _take(connection, "measurement", "value", "value, low, high, status, details, recorded")
+            trainings = _take(connection, "training", "accuracy", "accuracy, reason, seconds, recorded")
+            for theirs, ours in trainings.items():
+                _take_parts(store, other, theirs, ours)
+            _take_runs(connection)
+            ((all_of_them,),) = connection.execute(
+                "SELECT (SELECT count(*) FROM theirs.measurement) + (SELECT count(*) FROM theirs.training)"
+            )
+    finally:
+        connection.execute("DETACH theirs")
+    return Merged(len(measurements), len(trainings), all_of_them - len(measurements) - len(trainings))
+
+
+def _take(connection: Connection, table: str, value: str, columns: str) -> dict[int, int]:
+    """Copy facts of the attached study that are news here; return their numbers there and here."""
+    same = "old.context = mine.id AND old.depth = new.depth AND old.width = new.width"
+    news = connection.execute(f"""
+        SELECT new.id, mine.id, new.depth, new.width, our_provenance.id,
+            (SELECT count(*) FROM main.{table} AS old WHERE {same})
+            + row_number() OVER (PARTITION BY new.context, new.depth, new.width ORDER BY new.attempt)
+        FROM theirs.{table} AS new
+        JOIN theirs.context AS their_context ON their_context.id = new.context
+        JOIN main.context AS mine ON mine.digest = their_context.digest
+        JOIN theirs.provenance AS their_provenance ON their_provenance.id = new.provenance
+        JOIN main.provenance AS our_provenance ON our_provenance.content = their_provenance.content
+        WHERE NOT EXISTS (SELECT 1 FROM main.{table} AS old
+            WHERE {same} AND (old.{value} IS NOT NULL OR old.recorded = new.recorded))
+        ORDER BY new.id
+    """).fetchall()  # noqa: S608 - constants
+    insert = (
+        f"INSERT INTO main.{table} (context, depth, width, provenance, attempt, {columns})"  # noqa: S608 - constants
+        f" SELECT ?, ?, ?, ?, ?, {columns} FROM theirs.{table} WHERE id = ?"
+    )
+    return {theirs: int(connection.execute(insert, (*key, theirs)).lastrowid or 0) for theirs, *key in news}
+
+
+def _take_parts(store: Store, other: Store, theirs: int, ours: int) -> None:
+    """Copy what belongs to a training: its curve, its test accuracy and its weights."""
+    execute, both = store.database.connection.execute, (ours, theirs)
+    execute("INSERT INTO main.epoch SELECT ?, number, loss, accuracy FROM theirs.epoch WHERE training = ?", both)
+    execute("INSERT INTO main.test SELECT ?, accuracy, recorded FROM theirs.test WHERE training = ?", both)
+    execute("INSERT INTO main.stop SELECT ?, terminator, question FROM theirs.stop WHERE training = ?", both)
+    (context, depth, width) = execute(
+        "SELECT context, depth, width FROM main.training WHERE id = ?", (ours,)
+    ).fetchone()
+    path = store.files.weights(context, decoding.shape(depth, width))
+    source = other.directory / path.relative_to(store.directory)
+    if source.is_file():
+        with durable.naming_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".merged.partial")
+            shutil.copyfile(source, partial)
+            durable.sync(partial)
+            durable.rename(partial, path)
+
+
+def _take_runs(connection: Connection) -> None:
+    """Copy the runs of the attached study if there are none here, so that it can be asked like that one."""
+    execute = connection.execute
+    if execute("SELECT 1 FROM main.run").fetchone():
+        return
+    query = "SELECT theirs.id, mine.id FROM theirs.context AS theirs JOIN main.context AS mine USING (digest)"
+    numbers = dict(execute(query).fetchall())
+    columns = "command, settings, problem, host, pid, started, ended, state"
+    for contexts, *values in execute(f"SELECT contexts, {columns} FROM theirs.run ORDER BY id").fetchall():  # noqa: S608
+        found = decoding.contexts(contexts).items()
+        here = {str(family): numbers[number] for family, number in found if number in numbers}
+        marks = ", ".join("?" * (len(values) + 1))
+        execute(f"INSERT INTO main.run (contexts, {columns}) VALUES ({marks})", (decoding.canonical(here), *values))  # noqa: S608

@@ -1,0 +1,142 @@
+"""Commands that worked on a study: what they asked, which facts answer them, and how they ended."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shape_dnn.errors import StudyError
+from shape_dnn.store import decoding
+from shape_dnn.store.database import Database
+from shape_dnn.store.decoding import canonical
+from shape_dnn.store.families import Family
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command that worked on a study.
+
+    Attributes:
+        settings: what it was called with.
+        problem: what metrics depend on, so that questions need not read the dataset, and the names of the classes.
+        contexts: which facts answer it, each family by its number.
+        state: ``running``, ``done`` or ``interrupted``.
+    """
+
+    settings: Mapping[str, Any]
+    problem: Mapping[str, Any]
+    contexts: Mapping[Family, int]
+    state: str
+
+
+class Runs:
+    """The runs of a study.
+
+    Args:
+        database: of the study.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def lock(self) -> None:
+        """Keep other processes away until the study is closed, or this process ends, however it does.
+
+        Raises:
+            StudyError: another process works on it; names it.
+        """
+        if self._database.lock():
+            return
+        rows = self._database.read("SELECT host, pid FROM run WHERE state = 'running' ORDER BY id DESC LIMIT 1")
+        who = f"process {rows[0][1]} on {rows[0][0]}" if rows else "another process"
+        message = f"study {str(self._database.directory)!r} is in use by {who}"
+        raise StudyError(f"{message}; wait for it, or choose another --study")
+
+    def begin(self, command: str, settings: Mapping[str, object], problem: Mapping[str, object]) -> int:
+        """Record that a command starts working on the study, and keep others away until it ends.
+
+        Raises:
+            StudyError: another process works on it; names it.
+        """
+        self.lock()
+        with self._database.transaction():
+            # Whoever held the lock before is gone, whatever it had still to write.
+            self._database.execute("UPDATE run SET state = 'interrupted' WHERE state = 'running'")
+            cursor = self._database.execute(
+                "INSERT INTO run (command, settings, problem, contexts, host, pid, started, state)"
+                " VALUES (?, ?, ?, '{}', ?, ?, ?, 'running')",
+                (command, canonical(settings), canonical(problem), socket.gethostname(), os.getpid(), time.time()),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def begin_search(self, run: int, question: str, incidental: Collection[str]) -> int:
+        """Record what a run of tune asks; return the last training that there was when its search began.
+
+        If the run before it was the same search, and was interrupted, that search goes on, and what it trained
+        itself was not there when it began.
+
+        Args:
+            run: its number.
+            question: what it asks, so that it is told from other questions.
+            incidental: names of settings that change nothing of an answer.
+        """
+        with self._database.transaction():
+            (last,) = self._database.execute("SELECT coalesce(max(id), 0) FROM training").fetchone()
+            runs = self._database.execute(
+                "SELECT settings, problem, state, began FROM run LEFT JOIN search ON search.run = run.id"
+                " WHERE command = 'tune' AND id <= ? ORDER BY id DESC LIMIT 2",
+                (run,),
+            ).fetchall()
+            with self._database.decoding():
+                asked = [(decoding.mapping(settings), decoding.mapping(problem)) for settings, problem, _, _ in runs]
+            own, *former = [({k: v for k, v in s.items() if k not in incidental}, p) for s, p in asked]
+            goes_on = former == [own] and runs[1][2] == "interrupted" and runs[1][3] is not None
+            began = int(runs[1][3]) if goes_on else int(last)
+            insert = "INSERT INTO search (run, question, began) VALUES (?, ?, ?)"
+            self._database.execute(insert, (run, question, began))
+        return began
+
+    def was_searched(self, question: str) -> bool:
+        """Tell whether a search with this question came to its end."""
+        query = "SELECT 1 FROM search JOIN run ON run.id = search.run WHERE question = ? AND state = 'done' LIMIT 1"
+        return bool(self._database.read(query, question))
+
+    def end(self, run: int, contexts: Mapping[Family, int], state: str) -> None:
+        """Record which facts a command used and how it ended."""
+        with self._database.transaction():
+            self._database.execute(
+                "UPDATE run SET contexts = ?, state = ?, ended = ? WHERE id = ?",
+                (canonical({str(family): number for family, number in contexts.items()}), state, time.time(), run),
+            )
+        self._database.unlock()
+
+    def last(self) -> Run | None:
+        """Return the run to which questions refer: the last one that finished, or else the last one.
+
+        What earlier runs measured for the same problem is counted as its own.
+        """
+        rows = self._database.read(
+            "SELECT settings, problem, contexts, state FROM run WHERE command = 'tune'"
+            " ORDER BY state = 'done' DESC, id DESC LIMIT 1"
+        )
+        if not rows:
+            return None
+        settings, problem, own_contexts, state = rows[0]
+        # No metric depends on these.
+        same = "json_remove(problem, '$.class_names', '$.recipe') = json_remove(?, '$.class_names', '$.recipe')"
+        others = self._database.read(f"SELECT contexts FROM run WHERE {same} ORDER BY id", problem)  # noqa: S608 - constants
+        with self._database.decoding():
+            contexts: dict[Family, int] = {}
+            for text in (*(other for (other,) in others), own_contexts):
+                contexts |= decoding.contexts(text)
+            return Run(decoding.mapping(settings), decoding.mapping(problem), contexts, str(state))
+
+    def state(self) -> str:
+        """Return the state of the last run, ``empty`` if there was none."""
+        last = self._database.read("SELECT state FROM run ORDER BY id DESC LIMIT 1")
+        state = str(last[0][0]) if last else "empty"
+        return "interrupted" if state == "running" and not self._database.is_locked() else state
