@@ -41,7 +41,8 @@ from shape_dnn.data import images
 from shape_dnn.data.splits import Part
 from shape_dnn.kinds import Posterior
 from shape_dnn.plugins import checked
-from shape_dnn.plugins.registry import KINDS, Registry
+from shape_dnn.plugins.registry import Registry
+from shape_dnn.plugins.table_of_kinds import KINDS
 from shape_dnn.testing import (
     AccuracyModelContract,
     ArchitectureContract,

@@ -17,7 +17,8 @@ import yaml
 
 from shape_dnn import tune
 from shape_dnn.api.new_plugin import example
-from shape_dnn.plugins.registry import KINDS, Registry
+from shape_dnn.plugins.registry import Registry
+from shape_dnn.plugins.table_of_kinds import KINDS
 from shape_dnn.settings import Settings
 
 ROOT = Path(__file__).parents[1]

@@ -23,7 +23,7 @@ from shape_dnn.measuring.power import Reading
 from shape_dnn.measuring.rounds import LEAST_VISITS
 from shape_dnn.measuring.sensors import Sensor
 from shape_dnn.measuring.task import MeasuringTask
-from shape_dnn.plugins.registry import Choice
+from shape_dnn.plugins.sources import Choice
 from shape_dnn.study.problem import Bench
 from shape_dnn.training.task import EvaluationTask
 from shape_dnn.work import Pulse, alive, showing_life

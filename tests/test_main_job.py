@@ -16,7 +16,7 @@ import pytest
 from shape_dnn import MeterError, PluginError, Shape, ask, measure, tune
 from shape_dnn.api.new_plugin import example
 from shape_dnn.events import Event, Measured, TrainingFinished
-from shape_dnn.plugins.registry import KINDS
+from shape_dnn.plugins.table_of_kinds import KINDS
 
 SMALL: dict[str, Any] = {
     "depth": "10:17:6",

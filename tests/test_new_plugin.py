@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from shape_dnn.api.new_plugin import files
-from shape_dnn.plugins.registry import KINDS
+from shape_dnn.plugins.table_of_kinds import KINDS
 
 SEARCHED = ("sampler", "accuracy_model", "strategy", "architecture", "dataset", "executor")
 """Kinds of which a search uses one whatever it is asked for; a replay uses the first three."""

@@ -11,7 +11,8 @@ import pytest
 from shape_dnn import PluginError, UsageError
 from shape_dnn.api.new_plugin import example
 from shape_dnn.assembly.assembly import Assembly
-from shape_dnn.plugins.registry import IN_REPOSITORY, KINDS, Registry
+from shape_dnn.plugins.registry import Registry
+from shape_dnn.plugins.table_of_kinds import IN_REPOSITORY, KINDS
 from shape_dnn.settings import Settings
 
 GOOD = """

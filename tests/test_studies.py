@@ -82,7 +82,7 @@ def test_a_new_study_becomes_like_the_one_that_is_merged_into_it() -> None:
     new, source = Store(Path("new")), Store(Path("source"))
     assert facts(new) == facts(source)
     assert new.summary() == source.summary()
-    one, other = new.runs.last(), source.last_run()
+    one, other = new.runs.last(), source.runs.last()
     assert one is not None
     assert other is not None
     assert one.settings == other.settings

@@ -18,7 +18,7 @@ from shape_dnn.builtin.datasets.digits import Digits
 from shape_dnn.data import images
 from shape_dnn.data.splits import Part
 from shape_dnn.errors import MemoryShortageError, PluginError
-from shape_dnn.plugins.registry import Choice
+from shape_dnn.plugins.sources import Choice
 from shape_dnn.recipes import IMAGENET32_PAPER, WRN_PAPER
 from shape_dnn.settings import Settings
 from shape_dnn.training.batches import Batches, augment

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from shape_dnn import __version__, hookspecs
 from shape_dnn.errors import UsageError
-from shape_dnn.plugins.registry import IN_REPOSITORY, KINDS, Registry
+from shape_dnn.plugins.registry import Registry
+from shape_dnn.plugins.table_of_kinds import IN_REPOSITORY, KINDS
 
 PYPROJECT = """\
 [build-system]

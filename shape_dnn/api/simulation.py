@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from shape_dnn.answers.table import Summary, data_frame, number
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.errors import UsageError
-from shape_dnn.plugins.registry import KINDS, Registry
+from shape_dnn.plugins.registry import Registry
+from shape_dnn.plugins.table_of_kinds import KINDS
 from shape_dnn.search.algorithm import apply_limits, predict
 from shape_dnn.search.modes import sample, search
 from shape_dnn.search.posterior import PosteriorOf

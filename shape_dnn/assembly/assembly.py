@@ -28,7 +28,8 @@ from shape_dnn.kinds import (
     Terminator,
     Workload,
 )
-from shape_dnn.plugins.registry import Loaded, Registry
+from shape_dnn.plugins.registry import Registry
+from shape_dnn.plugins.sources import Loaded
 from shape_dnn.recipes import Recipe
 from shape_dnn.search.query import Modelling, Query
 from shape_dnn.search.space import DesignSpace, Range

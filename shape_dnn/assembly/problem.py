@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shape_dnn.assembly.selection import Selection
 from shape_dnn.errors import PluginError, UsageError, blame
 from shape_dnn.kinds import Architecture, Dataset, Executor
-from shape_dnn.plugins.registry import Loaded
+from shape_dnn.plugins.sources import Loaded
 from shape_dnn.recipes import Recipe
 from shape_dnn.shape import Shape
 from shape_dnn.study.problem import Problem

@@ -10,7 +10,7 @@ from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, check_consi
 from shape_dnn.errors import PluginError, UsageError
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
-from shape_dnn.plugins.registry import Loaded
+from shape_dnn.plugins.sources import Loaded
 from shape_dnn.settings import Settings
 from shape_dnn.shape import exact
 from shape_dnn.study.tables import Table

@@ -11,8 +11,7 @@ from shape_dnn import recipes
 from shape_dnn.assembly.selection import Selection
 from shape_dnn.errors import UsageError, blame
 from shape_dnn.kinds import Architecture, Dataset, Option
-from shape_dnn.plugins import checked
-from shape_dnn.plugins.registry import parse_option
+from shape_dnn.plugins import checked, options
 from shape_dnn.recipes import WRN_PAPER, Recipe
 from shape_dnn.shape import Shape, exact
 
@@ -124,7 +123,7 @@ def _changed(recipe: Recipe, name: str, text: str) -> Recipe:
             value: Any = tuple(float(exact(part)) for part in text.split(","))
         else:
             usual = getattr(WRN_PAPER, name)  # of the type that the part has
-            value = parse_option(label, Option(usual, "", recipes.CHOICES.get(name, ())), text)
+            value = options.parse(label, Option(usual, "", recipes.CHOICES.get(name, ())), text)
         return dataclasses.replace(recipe, **{name: value})
     except ValueError:
         message = f"{label}={text}: accepted are {recipes.accepted(name)}"

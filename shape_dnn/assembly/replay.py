@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Architecture, Dataset, Meter, Workload
-from shape_dnn.plugins.registry import Loaded
+from shape_dnn.plugins.sources import Loaded
 from shape_dnn.shape import Shape
 from shape_dnn.study.tables import Replay, Table
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Formula, Meter, Option
-from shape_dnn.plugins import checked
-from shape_dnn.plugins.registry import KINDS, Loaded, Registry, parse_option
+from shape_dnn.plugins import checked, options
+from shape_dnn.plugins.registry import Registry
+from shape_dnn.plugins.sources import Loaded
+from shape_dnn.plugins.table_of_kinds import KINDS
 from shape_dnn.settings import Settings
 
 SHARED_OPTIONS = ("seed", "data_dir", "batch_size")
@@ -168,7 +170,7 @@ def _check_declared(registry: Registry, kind: str, option: str, value: str) -> N
     refusals = []
     for declared in accepted[option]:
         try:
-            parse_option(f"{kind}.{option}", declared, value)
+            options.parse(f"{kind}.{option}", declared, value)
         except UsageError as error:
             refusals.append(error)
     if len(refusals) == len(accepted[option]):

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from shape_dnn.cli.output import DEBUG
-from shape_dnn.plugins.registry import KINDS
+from shape_dnn.plugins.table_of_kinds import KINDS
 
 
 @click.command("new-plugin")

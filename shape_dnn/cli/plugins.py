@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def command(files: tuple[str, ...], kind: str | None, output: str) -> None:
     """List every plugin with kind, distribution, version and state; those of one kind with their options."""
     from shape_dnn.errors import UsageError
-    from shape_dnn.plugins.registry import KINDS, Registry
+    from shape_dnn.plugins.registry import Registry
+    from shape_dnn.plugins.table_of_kinds import KINDS
 
     kind = next((known.name for known in KINDS.values() if kind == known.flag), kind)
     if kind is not None and kind not in KINDS:

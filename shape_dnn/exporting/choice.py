@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shape_dnn.answers.question import Recollection
     from shape_dnn.data.splits import Part
     from shape_dnn.kinds import Architecture, InputShape, LabelledImages
-    from shape_dnn.plugins.registry import Loaded
+    from shape_dnn.plugins.sources import Loaded
 
 MOST_NAMED = 8
 """Trained shapes that a message lists."""

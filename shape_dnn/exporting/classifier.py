@@ -19,7 +19,8 @@ from shape_dnn.exporting import CARD, FORMATS
 from shape_dnn.exporting.card import FORMAT
 from shape_dnn.exporting.choice import check_identity
 from shape_dnn.kinds import Architecture, InputShape
-from shape_dnn.plugins.registry import Loaded, Registry
+from shape_dnn.plugins.registry import Registry
+from shape_dnn.plugins.sources import Loaded
 from shape_dnn.shape import Shape
 from shape_dnn.system.text import visible
 from shape_dnn.training.setup import check_network

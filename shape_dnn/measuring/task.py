@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, cast
 from shape_dnn.errors import MeterError
 from shape_dnn.kinds import Instrument, Workload
 from shape_dnn.plugins import checked
-from shape_dnn.plugins.registry import Choice, Registry
+from shape_dnn.plugins.registry import Registry
+from shape_dnn.plugins.sources import Choice
 from shape_dnn.work import Needs, Task, showing_life
 
 if TYPE_CHECKING:

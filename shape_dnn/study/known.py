@@ -9,7 +9,7 @@ from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Formula, Meter, Terminator, Workload
 from shape_dnn.measuring import depth_line
 from shape_dnn.plugins import checked
-from shape_dnn.plugins.registry import Loaded
+from shape_dnn.plugins.sources import Loaded
 from shape_dnn.records import Measurement, Stop, Training
 from shape_dnn.shape import Shape
 from shape_dnn.store.decoding import canonical

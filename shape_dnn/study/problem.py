@@ -18,7 +18,7 @@ from shape_dnn.events import DatasetRead, Event, ignore
 from shape_dnn.kinds import Architecture, Dataset, InputShape, Instrument, LabelledImages, Meter, Workload
 from shape_dnn.measuring.task import Bench
 from shape_dnn.plugins import checked
-from shape_dnn.plugins.registry import Loaded
+from shape_dnn.plugins.sources import Loaded
 from shape_dnn.recipes import PRECISIONS, Precision, Recipe
 from shape_dnn.shape import Shape
 from shape_dnn.training.setup import Protocol

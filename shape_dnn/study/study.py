@@ -46,7 +46,7 @@ from shape_dnn.measuring import depth_line
 from shape_dnn.measuring.depth_line import PREDICTED
 from shape_dnn.measuring.task import IdentityTask, MeasuringTask
 from shape_dnn.plugins import checked
-from shape_dnn.plugins.registry import Loaded
+from shape_dnn.plugins.sources import Loaded
 from shape_dnn.records import Epoch, Measurement, Training, Transferred
 from shape_dnn.shape import Shape
 from shape_dnn.store.families import TRAINING, TRAININGS, Family

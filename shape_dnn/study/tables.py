@@ -16,7 +16,7 @@ from shape_dnn.constraints import Constraint
 from shape_dnn.errors import MeterError, UsageError
 from shape_dnn.kinds import Formula, Meter, Workload
 from shape_dnn.plugins import checked
-from shape_dnn.plugins.registry import Loaded
+from shape_dnn.plugins.sources import Loaded
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape, by_width_then_depth, exact
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Say which name may be meant, or else which there are."""
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is probably meant; empty if none is like it."""
     import difflib  # only for those who misspell
 
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1)), "")
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Say which name is probably meant, or else which there are."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
+    close = closest(name, names)
+    return f"did you mean {close}?" if close else f"known are {', '.join(names)}"

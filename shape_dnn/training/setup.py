@@ -12,7 +12,8 @@ from shape_dnn.data.splits import Part
 from shape_dnn.errors import PluginError, blame, label
 from shape_dnn.kinds import Architecture, InputShape
 from shape_dnn.plugins import checked
-from shape_dnn.plugins.registry import Choice, Registry
+from shape_dnn.plugins.registry import Registry
+from shape_dnn.plugins.sources import Choice
 from shape_dnn.recipes import Recipe
 from shape_dnn.shape import Shape
 

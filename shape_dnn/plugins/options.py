@@ -1,0 +1,68 @@
+"""Options of plugins: whether they are declared rightly, and their values from text."""
+
+from __future__ import annotations
+
+import math
+import re
+from fractions import Fraction
+from typing import Any
+
+from shape_dnn.errors import UsageError
+from shape_dnn.kinds import Option, OptionValue
+from shape_dnn.shape import exact
+
+
+def parse(label: str, option: Option, value: object) -> OptionValue:
+    """Convert a value, often text, to the type of the option.
+
+    Raises:
+        UsageError: names the option, the value and what is accepted.
+    """
+    wanted = type(option.default)
+    text = str(value).strip()
+    parsed: OptionValue
+    try:
+        if wanted is bool:
+            parsed = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+        elif wanted is str:
+            parsed = str(value)
+        elif wanted is Fraction:
+            parsed = exact(text)
+        elif wanted is int:
+            parsed = int(text)
+        else:
+            parsed = _finite(text)
+    except (KeyError, ValueError):
+        names = {bool: "true or false", int: "a whole number", float: "a number", Fraction: "a number or a fraction"}
+        raise UsageError(f"{label}={value}: expected {names.get(wanted, wanted.__name__)}", setting="option") from None
+    if option.choices and parsed not in option.choices:
+        accepted = ", ".join(str(choice) for choice in option.choices)
+        raise UsageError(f"{label}={value}: accepted are {accepted}", setting="option")
+    if option.minimum is not None and not isinstance(parsed, str) and parsed < option.minimum:
+        raise UsageError(f"{label}={value}: accepted are numbers from {option.minimum:g}", setting="option")
+    return parsed
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not finite")
+    return number
+
+
+def fault_of(name: object, option: object) -> str:
+    """Say what is wrong with the declaration of an option; nothing if it is right."""
+    if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]*", name)):
+        return "has a name that is not made of lower-case letters, digits and underscores, a letter first"
+    if not isinstance(option, Option):
+        return f"is a {type(option).__name__} instead of a shape_dnn.Option"
+    default: Any = option.default
+    if not isinstance(default, str | int | float | Fraction):
+        return f"has the default {default!r:.40}; accepted are text, numbers, fractions, true and false"
+    if isinstance(default, float) and not math.isfinite(default):
+        return f"has the default {default}, which is not finite"
+    if option.choices and default not in option.choices:
+        return f"has the default {default!r}, which is none of its choices"
+    if option.minimum is not None and (isinstance(default, str) or default < option.minimum):
+        return f"has the default {default!r} and the minimum {option.minimum:g}"
+    return ""

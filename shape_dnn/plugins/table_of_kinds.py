@@ -1,0 +1,52 @@
+"""The kinds of plugin: hook, base class and flag of each, and the packages kept beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shape_dnn import kinds
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of plugin: what its objects are, and the flag that selects one."""
+
+    name: str
+    hook: str
+    base: type
+    flag: str
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("architecture", "shape_dnn_architectures", kinds.Architecture, "arch"),
+        Kind("dataset", "shape_dnn_datasets", kinds.Dataset, "dataset"),
+        Kind("meter", "shape_dnn_meters", kinds.Meter, "meter"),
+        Kind("sampler", "shape_dnn_samplers", kinds.Sampler, "sampler"),
+        Kind("strategy", "shape_dnn_strategies", kinds.Strategy, "strategy"),
+        Kind("accuracy_model", "shape_dnn_accuracy_models", kinds.AccuracyModel, "model"),
+        Kind("goal", "shape_dnn_goals", kinds.Goal, "goal"),
+        Kind("executor", "shape_dnn_executors", kinds.Executor, "executor"),
+        Kind("terminator", "shape_dnn_terminators", kinds.Terminator, "terminator"),
+        Kind("observer", "shape_dnn_observers", kinds.Observer, "observer"),
+    )
+}
+
+IN_REPOSITORY: Mapping[tuple[str, str], str] = {
+    ("architecture", "convnext"): "plugins/shape-dnn-timm",
+    ("architecture", "densenet"): "plugins/shape-dnn-densenet",
+    ("architecture", "nasnet"): "plugins/shape-dnn-nasnet",
+    ("architecture", "resnet"): "plugins/shape-dnn-timm",
+    ("sampler", "sobol"): "plugins/shape-dnn-sobol",
+    ("meter", "zeus"): "plugins/shape-dnn-zeus",
+    ("executor", "ray"): "plugins/shape-dnn-ray",
+    ("observer", "mlflow"): "plugins/shape-dnn-mlflow",
+}
+"""Packages kept beside this one but installed on their own: (kind, name) to folder."""
+
+
+def words(kind: str) -> str:
+    """Write the name of a kind as people do."""
+    return kind.replace("_", " ")
