@@ -13,7 +13,7 @@ from typing import Any
 from recorded_study import record_study
 
 from shape_dnn import ask
-from shape_dnn.answers.question import Recollection
+from shape_dnn.answers.question import StudyQuestion
 from shape_dnn.report import page
 from shape_dnn.report.overview import Overview
 
@@ -45,7 +45,7 @@ def main() -> None:
             study = Path(directory) / str(number)
             shapes = record_study(study, depth=depth, width=width, goal="latency", sampler="interval")
             print(f"{len(shapes)} shapes")
-            with Recollection.open(study, {}, as_searched=True) as known:
+            with StudyQuestion.open(study, {}, as_searched=True) as known:
                 clock("predicting every shape", partial(getattr, known, "candidates"))
                 overview = Overview.of_study(known)
                 clock("the rows and scores of the report", overview.to_dict)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from shape_dnn.api.tune import sized_shapes
+from shape_dnn.api.space import sized_shapes
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.settings import Settings
 

@@ -36,11 +36,13 @@ from shape_dnn import Shape, devices, tune
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.builtin.executors.local import Local
 from shape_dnn.data import images
-from shape_dnn.events import Event, TrainingFinished, TrainingsPrepared
+from shape_dnn.events import Event, TrainingFinished, TrainingsPrepared, ignore
 from shape_dnn.kinds import Executor
 from shape_dnn.records import Epoch, Stop, Training
 from shape_dnn.settings import Settings
 from shape_dnn.store.facts import Store
+from shape_dnn.study.known import KnownFacts
+from shape_dnn.study.runner import Conduct
 from shape_dnn.study.study import Study
 from shape_dnn.training.preparing import Preparation, PreparingTask
 from shape_dnn.training.setup import Setup
@@ -289,10 +291,9 @@ def driver(number: int) -> float:
         settings = {"depth": f"10:{10 + 6 * number // 100}:6", "width": "1/16:101/16:1/16", "device": "cpu"}
         parts = Assembly(Settings.create({**settings, "option": ["recipe.precision=float32"], "study": directory}))
         store = Store(Path(directory))
-        study = Study(
-            store, parts.problem.workload, {}, {}, None, Stop(""), False, parts.problem,
-            replace(parts.executor, instance=Instant()), parts.terminator, None, lambda _: None,
-        )  # fmt: skip
+        facts = KnownFacts(store, parts.problem.workload, {}, {}, None, Stop(""), False)
+        executor = replace(parts.executor, instance=Instant())
+        study = Study(facts, parts.problem, executor, parts.terminator, Conduct(ignore))
         study.prepare()
         shapes = parts.shapes
         began = time.perf_counter()

@@ -12,11 +12,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from shape_dnn import Shape, Training
+from shape_dnn.api.studying import study_of
 from shape_dnn.assembly.assembly import Assembly
-from shape_dnn.records import Stop
+from shape_dnn.events import ignore
 from shape_dnn.settings import Settings
 from shape_dnn.store.facts import Store
-from shape_dnn.study.study import Study
 
 DONORS = [Shape(depth, Fraction(width, 4)) for depth in (10, 16) for width in (1, 2)]
 LARGER = [Shape(depth, Fraction(width, 4)) for depth in (16, 22, 28) for width in (3, 4)]
@@ -28,12 +28,9 @@ def measure(directory: Path, seed: int, part: Fraction) -> tuple[list[Training],
     """Return the trainings of the larger shapes from other weights, and from scratch."""
     settings = Settings.create({"study": str(directory), "seed": seed, "device": "cpu"})
     parts = Assembly(settings)
-    problem, store = parts.problem, Store(directory)
+    store = Store(directory)
     try:
-        study = Study(
-            store, problem.workload, parts.meters, {}, None, Stop(""), False, problem, parts.executor, parts.terminator,
-            None, lambda _event: None, transfer=part,
-        )  # fmt: skip
+        study = study_of(parts, store, parts.meters, ignore, transfer=part)
         study.prepare()
         study.train(DONORS)
         return study.verify(LARGER), study.train(LARGER)

@@ -13,8 +13,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from shape_dnn.answers.question import ask as ask
     from shape_dnn.answers.result import Result as Result
+    from shape_dnn.api.measure import measure as measure
     from shape_dnn.api.simulation import simulate as simulate
-    from shape_dnn.api.tune import measure as measure
     from shape_dnn.api.tune import tune as tune
     from shape_dnn.constraints import Constraint as Constraint
     from shape_dnn.display.progress import Progress as Progress
@@ -61,7 +61,8 @@ if TYPE_CHECKING:
     from shape_dnn.work import Task as Task
 
 _HOMES = {
-    "api.tune": ("measure", "tune"),
+    "api.measure": ("measure",),
+    "api.tune": ("tune",),
     "answers.question": ("ask",),
     "constraints": ("Constraint",),
     "errors": (

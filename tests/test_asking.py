@@ -21,12 +21,12 @@ from shape_dnn.records import Measurement, Prediction, Training
 from shape_dnn.search.lookup import recall
 from shape_dnn.search.ordering import front, traded_off
 from shape_dnn.search.query import Candidate, Query
-from shape_dnn.study.known import Memory
+from shape_dnn.study.known import KnownFacts
 
 SHAPES = [Shape(10, Fraction(1)), Shape(16, Fraction(1)), Shape(22, Fraction(1))]
 
 
-class Known(Memory):
+class Known(KnownFacts):
     """Latencies of 1, 2 and 3 ms, the last with an interval, and one training."""
 
     def __init__(self, status: str = "ok") -> None:

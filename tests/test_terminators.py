@@ -21,8 +21,8 @@ from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Stop
 from shape_dnn.search.learning_curves import extrapolate
 from shape_dnn.store.facts import Store
-from shape_dnn.study.known import Memory, stop_by
-from shape_dnn.study.study import Others
+from shape_dnn.study.known import KnownFacts, stop_by
+from shape_dnn.study.trainer import Others
 
 EPOCHS = 12
 STOP = Stop("some terminator")
@@ -173,7 +173,7 @@ def test_what_was_stopped_counts_as_made_only_for_the_same_terminator_with_the_s
 
     def made(by: Stop, training: Training) -> bool:
         store = Store(None)
-        return Memory(store, None, {}, {}, None, by, False).is_made(training)  # type: ignore[arg-type]
+        return KnownFacts(store, None, {}, {}, None, by, False).is_made(training)  # type: ignore[arg-type]
 
     stopped = Training(SHAPES[0], None, "stopped by median after epoch 1", stop=stop("median"))
     assert made(stop("median"), stopped)

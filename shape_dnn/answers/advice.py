@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shape_dnn.records import Training
     from shape_dnn.search.facts import Facts
     from shape_dnn.search.query import Candidate, Query
-    from shape_dnn.study.known import Memory
+    from shape_dnn.study.known import KnownFacts
 
 OUTCOMES = 32
 """Equally likely outcomes of a fact that are looked at."""
@@ -44,7 +44,7 @@ class Advice:
 
 
 def most_telling(
-    query: Query, candidates: Sequence[Candidate], facts: Facts, memory: Memory, model: AccuracyModel
+    query: Query, candidates: Sequence[Candidate], facts: Facts, known: KnownFacts, model: AccuracyModel
 ) -> Advice | None:
     """Return the training or measurement that most likely changes the answer; None if none is likely to.
 
@@ -55,13 +55,13 @@ def most_telling(
         query: what is asked.
         candidates: every shape, with its prediction.
         facts: what is known.
-        memory: measurements with their intervals.
+        known: measurements with their intervals.
         model: that made the predictions.
     """
     what_if = WhatIf(query, candidates, facts)
     trainings = facts.verify([candidate.shape for candidate in candidates])
     best: Advice | None = None
-    for metric, place, values in _uncertain(what_if, memory, model, trainings):
+    for metric, place, values in _uncertain(what_if, known, model, trainings):
         changes = sum(what_if.changes(place, metric, value) for value in values) / len(values)
         if changes > (best.probability if best else 0.0):
             best = Advice(metric, candidates[place].shape, changes)
@@ -69,7 +69,7 @@ def most_telling(
 
 
 def _uncertain(
-    what_if: WhatIf, memory: Memory, model: AccuracyModel, trainings: Sequence[Training]
+    what_if: WhatIf, known: KnownFacts, model: AccuracyModel, trainings: Sequence[Training]
 ) -> Iterator[tuple[str, int, list[float]]]:
     """Yield what is not known for sure: metric, place of the shape, and likely values."""
     shapes = [candidate.shape for candidate in what_if.candidates]
@@ -81,7 +81,7 @@ def _uncertain(
             std = error if prediction.std is None else prediction.std
             yield "accuracy", place, [min(value, 100.0) for value in _outcomes(prediction.mean, std)]
     for metric in what_if.metrics:
-        estimates = memory.estimates(metric, shapes)
+        estimates = known.estimates(metric, shapes)
         for place, shape in enumerate(shapes):
             m = estimates.get(shape)
             if m is not None and m.value is not None and m.low is not None and m.high is not None and m.status != "ok":

@@ -26,8 +26,8 @@ from shape_dnn.shape import Shape
 from shape_dnn.store.facts import Store
 from shape_dnn.store.families import Family
 from shape_dnn.store.runs import Run
-from shape_dnn.study.known import Memory, stop_by
-from shape_dnn.study.seeds import together
+from shape_dnn.study.known import KnownFacts, stop_by
+from shape_dnn.study.seeds import mean_over_seeds
 
 QUESTION = (
     "max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "pareto", "confidence", "model",
@@ -49,7 +49,7 @@ def ask(study: str | Path, **settings: Any) -> Result:
     Raises:
         UsageError: there is no study, or a setting cannot be used.
     """
-    with Recollection.open(study, settings) as known:
+    with StudyQuestion.open(study, settings) as known:
         known.check()
         return known.result()
 
@@ -70,28 +70,28 @@ class Metric:
 
 
 @dataclass
-class Recollection:
+class StudyQuestion:
     """What a study knows, and a question to it.
 
     Attributes:
         store: the study file.
         run: the search whose settings the question takes over.
         parts: the objects of that search, with the limits and the goal of the question.
-        memories: what is known for each seed.
+        of_seeds: what is known for each seed.
         repeats: whether the question is that of the search.
     """
 
     store: Store
     run: Run
     parts: Assembly
-    memories: list[Memory]
+    of_seeds: list[KnownFacts]
     repeats: bool
 
     @classmethod
     @contextmanager
     def open(
         cls, study: str | Path, settings: Mapping[str, Any], *, as_searched: bool = False
-    ) -> Iterator[Recollection]:
+    ) -> Iterator[StudyQuestion]:
         """Open a study for a question.
 
         Args:
@@ -139,23 +139,23 @@ class Recollection:
             store.close()
 
     @property
-    def memory(self) -> Memory:
+    def first_seed(self) -> KnownFacts:
         """What is known for the first seed, measurements included."""
-        return self.memories[0]
+        return self.of_seeds[0]
 
     @property
     def facts(self) -> Facts:
         """What is known for all seeds together."""
-        return together(self.memories)
+        return mean_over_seeds(self.of_seeds)
 
     @cached_property
     def metrics(self) -> list[Metric]:
         """Every metric of which something is known, but for accuracy."""
-        names = in_order({"size", *(family.metric for family in self.memory.contexts if family.metric is not None)})
+        names = in_order({"size", *(family.metric for family in self.first_seed.contexts if family.metric is not None)})
         return [metric for metric in map(self._metric, names) if metric.values]
 
     def _metric(self, name: str) -> Metric:
-        shapes, memory, unit = self.parts.shapes, self.memory, ""
+        shapes, known, unit = self.parts.shapes, self.first_seed, ""
         if name in KNOWN_METRICS:
             unit = KNOWN_METRICS[name].unit
         try:
@@ -163,9 +163,9 @@ class Recollection:
             unit = meter.instance.unit
         except ShapeDnnError:
             pass  # the plugin is gone; what it measured is still there
-        if Family(name) in memory.contexts:
-            return Metric(name, unit, memory.estimates(name, shapes))
-        found = zip(shapes, memory.measure(name, shapes), strict=True)
+        if Family(name) in known.contexts:
+            return Metric(name, unit, known.estimates(name, shapes))
+        found = zip(shapes, known.measure(name, shapes), strict=True)
         return Metric(name, unit, {shape: Measurement(value) for shape, value in found if value is not None})
 
     @cached_property
@@ -187,8 +187,8 @@ class Recollection:
 
     def result(self) -> Result:
         """Return the answer as users see it."""
-        advice = most_telling(self.parts.query, self.candidates, self.facts, self.memory, self.parts.model.instance)
-        return Result.of(self.parts, self.answer, self.memory, self.parts.settings.arch, advice=advice)
+        advice = most_telling(self.parts.query, self.candidates, self.facts, self.first_seed, self.parts.model.instance)
+        return Result.of(self.parts, self.answer, self.first_seed, self.parts.settings.arch, advice=advice)
 
     def check(self) -> None:
         """Refuse a question about a metric of which the study knows nothing; warn if it knows it of some shapes only.
@@ -197,10 +197,10 @@ class Recollection:
             MeterError: nothing is known of a metric.
         """
         shapes, metrics = self.parts.shapes, self.parts.metrics_in_question
-        if "accuracy" in metrics and not any(t.accuracy is not None for t in self.memory.train(shapes)):
+        if "accuracy" in metrics and not any(t.accuracy is not None for t in self.first_seed.train(shapes)):
             raise MeterError("no shape of the study was trained, so nothing is known of accuracies; run shape-dnn tune")
         for metric in sorted(metrics - {"accuracy"}):
-            unknown = sum(value is None for value in self.memory.estimate(metric, shapes))
+            unknown = sum(value is None for value in self.first_seed.estimate(metric, shapes))
             if unknown == len(shapes):
                 raise MeterError(f"the study knows the {metric} of no shape; measure it with shape-dnn measure or tune")
             if unknown:
@@ -215,9 +215,9 @@ def in_order(names: Set[str]) -> list[str]:
 
 def remember(
     store: Store, workload: Workload, parts: Assembly, contexts: Mapping[Family, int], *, retry_failed: bool = False
-) -> list[Memory]:
+) -> list[KnownFacts]:
     """Return what is known for each seed."""
-    memories = []
+    found = []
     stop = stop_by(parts.terminator, parts.question)
     for seed in range(len(parts.seeds)):
         own = {
@@ -226,5 +226,5 @@ def remember(
             if family.metric is not None
             or (family.seed == seed and (family.donor is None or parts.settings.transfer is not None))
         }
-        memories.append(Memory(store, workload, parts.meters, own, parts.settings.fit_depths, stop, retry_failed))
-    return memories
+        found.append(KnownFacts(store, workload, parts.meters, own, parts.settings.fit_depths, stop, retry_failed))
+    return found

@@ -15,7 +15,7 @@ from shape_dnn.records import Measurement, Transferred
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.query import Answer, Candidate
 from shape_dnn.shape import Shape
-from shape_dnn.study.known import Memory
+from shape_dnn.study.known import KnownFacts
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -96,7 +96,7 @@ class Result:
         units = {name: metric.unit for name, metric in KNOWN_METRICS.items()}
         units |= {name: meter.instance.unit for name, meter in parts.meters.items()}
         estimated = None
-        if isinstance(facts, Memory) and facts.fit_depths:
+        if isinstance(facts, KnownFacts) and facts.fit_depths:
             estimated = {metric: facts.predicted(metric, shapes) for metric in metrics}
         scores = {}
         if parts.goal is not None:

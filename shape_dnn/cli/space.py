@@ -23,7 +23,7 @@ def command(config: str | None, output: str, **flags: Any) -> None:
     gathered = gather(flags, config)
     settings = gathered.settings()
 
-    from shape_dnn.api.tune import sized_shapes
+    from shape_dnn.api.space import sized_shapes
     from shape_dnn.assembly.assembly import Assembly
 
     with gathered.named(), results_only():

@@ -55,14 +55,14 @@ def export(
     if unknown:
         raise UsageError(f"{unknown[0]!r} is not a format; accepted are {', '.join(FORMATS)}", setting="formats")
 
-    from shape_dnn.answers.question import QUESTION, Recollection
+    from shape_dnn.answers.question import QUESTION, StudyQuestion
     from shape_dnn.exporting import choice, files
     from shape_dnn.exporting.card import describe
 
     asked = sorted(set(settings) & set(QUESTION))
     if shape is not None and asked:
         raise UsageError("contradicts --shape, which says what to export whatever complies", setting=asked[0])
-    with Recollection.open(study, settings, as_searched=True) as known:
+    with StudyQuestion.open(study, settings, as_searched=True) as known:
         chosen = choice.best(known) if shape is None else choice.named(shape)
         trained = choice.training_of(known, chosen)
         directory = known.store.directory / "export" / trained.weights.stem if output is None else Path(output)

@@ -10,7 +10,7 @@ from shape_dnn.answers.result import ALWAYS_SHOWN
 from shape_dnn.store.families import Family
 
 if TYPE_CHECKING:
-    from shape_dnn.answers.question import Recollection
+    from shape_dnn.answers.question import StudyQuestion
     from shape_dnn.exporting.choice import Trained
     from shape_dnn.shape import Shape
 
@@ -24,7 +24,7 @@ NOTE = "part of model.pt2, of model.onnx and of what shape_dnn.load returns; the
 LIBRARIES = ("shape-dnn", "torch", "onnx", "onnxscript", "onnxruntime")
 
 
-def describe(known: Recollection, trained: Trained) -> dict[str, Any]:
+def describe(known: StudyQuestion, trained: Trained) -> dict[str, Any]:
     """Return the card of a trained network, without what is found out when files are written."""
     shape, training = trained.shape, trained.training
     settings, problem = known.parts.settings, known.run.problem
@@ -33,13 +33,13 @@ def describe(known: Recollection, trained: Trained) -> dict[str, Any]:
     for metric in known.metrics:
         m = metric.values.get(shape)
         metrics[metric.name] = None if m is None else m.value
-        if m is not None and Family(metric.name) in known.memory.contexts:
+        if m is not None and Family(metric.name) in known.first_seed.contexts:
             measurements[metric.name] = {
                 "low": m.low,
                 "high": m.high,
                 "unit": metric.unit,
                 "status": m.status,
-                "conditions": known.store.identity(known.memory.contexts[Family(metric.name)]),
+                "conditions": known.store.identity(known.first_seed.contexts[Family(metric.name)]),
             }
     mean, std = _normalisation(trained)
     return {
@@ -55,7 +55,7 @@ def describe(known: Recollection, trained: Trained) -> dict[str, Any]:
         "output": {"name": OUTPUT, "shape": ["batch", trained.classes], "dtype": "float32"},
         "normalisation": {"mean": mean, "std": std, "note": NOTE},
         "class_names": problem.get("class_names") or None,
-        "metrics": {**metrics, "accuracy": training.accuracy, "test_accuracy": known.memory.test(shape)},
+        "metrics": {**metrics, "accuracy": training.accuracy, "test_accuracy": known.first_seed.test(shape)},
         "measurements": measurements,
         "training": {
             "recipe": asdict(trained.recipe),

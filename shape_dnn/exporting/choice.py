@@ -16,7 +16,7 @@ from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.training.setup import Protocol, split
 
 if TYPE_CHECKING:
-    from shape_dnn.answers.question import Recollection
+    from shape_dnn.answers.question import StudyQuestion
     from shape_dnn.data.splits import Part
     from shape_dnn.kinds import Architecture, InputShape, LabelledImages
     from shape_dnn.plugins.sources import Loaded
@@ -69,7 +69,7 @@ class Trained:
         return split(self.images, self.protocol, self.validation_fraction, self.seed)
 
 
-def best(known: Recollection) -> Shape:
+def best(known: StudyQuestion) -> Shape:
     """Return the best shape by the goal among those that comply and were trained.
 
     Raises:
@@ -87,7 +87,7 @@ def best(known: Recollection) -> Shape:
     return found.shape
 
 
-def untrained_rival(known: Recollection, chosen: Shape) -> Shape | None:
+def untrained_rival(known: StudyQuestion, chosen: Shape) -> Shape | None:
     """Return a shape that was not trained and is predicted to be better; None if the question is that of the search.
 
     The search has decided how good is good enough.
@@ -109,7 +109,7 @@ def named(text: str | tuple[int, Any]) -> Shape:
         raise UsageError(message, setting="shape") from None
 
 
-def training_of(known: Recollection, shape: Shape) -> Trained:
+def training_of(known: StudyQuestion, shape: Shape) -> Trained:
     """Put together what the study knows of a trained shape, for the first seed if there are several.
 
     Raises:
@@ -117,11 +117,11 @@ def training_of(known: Recollection, shape: Shape) -> Trained:
         ExportError: its weights are gone, or the architecture is another one now.
         DatasetError: the images are gone, and cannot be read anew.
     """
-    store, memory = known.store, known.memory
-    found = memory.find(shape)
+    store, facts = known.store, known.first_seed
+    found = facts.find(shape)
     if found is None:
         raise UsageError(f"shape {shape} was not trained; {_trained(known)}", setting="shape")
-    context, training = memory.contexts[found[0]], found[1]
+    context, training = facts.contexts[found[0]], found[1]
     if training.accuracy is None:
         message = f"the training of {shape} came to no result: {training.reason}; {_trained(known)}"
         raise UsageError(message, setting="shape")
@@ -129,7 +129,7 @@ def training_of(known: Recollection, shape: Shape) -> Trained:
     if not weights.is_file():
         message = f"the weights of {shape} are gone: there is no {str(weights)!r}"
         raise ExportError(f"{message}; a copy of a study needs its folder 'weights', too")
-    identity, workload = store.identity(context), memory.workload
+    identity, workload = store.identity(context), facts.workload
     with store.decoding():
         check_identity(known.parts.architecture, identity["architecture"])
         protocols: tuple[Protocol, ...] = get_args(Protocol)
@@ -169,9 +169,9 @@ def check_identity(architecture: Loaded[Architecture], expected: Mapping[str, An
             raise ExportError(f"architecture {here['name']!r} is {here[key]!r} here, and {was}; that one is needed")
 
 
-def _trained(known: Recollection) -> str:
+def _trained(known: StudyQuestion) -> str:
     """List some of the shapes that can be exported."""
-    trained = [t.shape for t in known.memory.verify(known.parts.shapes) if t.accuracy is not None]
+    trained = [t.shape for t in known.first_seed.verify(known.parts.shapes) if t.accuracy is not None]
     if not trained:
         return "no shape of the study is; shape-dnn tune trains some"
     shown = sorted(trained, key=by_width_then_depth)[:MOST_NAMED]
@@ -179,7 +179,7 @@ def _trained(known: Recollection) -> str:
     return f"trained are {', '.join(map(str, shown))}{more}"
 
 
-def _images(known: Recollection, fingerprint: str, input_shape: InputShape, classes: int) -> Path:
+def _images(known: StudyQuestion, fingerprint: str, input_shape: InputShape, classes: int) -> Path:
     """Return where the images lie that the networks were trained on; they are read anew if the study has none."""
     directory = known.store.files.images(fingerprint)
     if not directory.is_dir():
@@ -196,7 +196,7 @@ def _images(known: Recollection, fingerprint: str, input_shape: InputShape, clas
     return directory
 
 
-def _read_anew(known: Recollection, fingerprint: str, directory: Path) -> tuple[LabelledImages, LabelledImages]:
+def _read_anew(known: StudyQuestion, fingerprint: str, directory: Path) -> tuple[LabelledImages, LabelledImages]:
     """Read the images from the dataset as the search did; a study, perhaps a stranger's, has nothing downloaded."""
     name, missing = known.parts.settings.dataset, f"the study has no images in {str(directory)!r}"
     if known.parts.dataset.choice.options.get("download"):

@@ -23,12 +23,12 @@ def write_report(
     Raises:
         UsageError: there is no study, a setting cannot be used, or a file cannot be written.
     """
-    from shape_dnn.answers.question import Recollection
+    from shape_dnn.answers.question import StudyQuestion
     from shape_dnn.report import figures as figures_
     from shape_dnn.report import page
     from shape_dnn.report.overview import Overview, study_path
 
-    with Recollection.open(study, settings, as_searched=True) as known:
+    with StudyQuestion.open(study, settings, as_searched=True) as known:
         overview = Overview.of_study(known)
         path = study_path(Path(study)) if output is None else Path(output)
         page.write(overview, path)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shape_dnn.answers.question import Metric, Recollection
+from shape_dnn.answers.question import Metric, StudyQuestion
 from shape_dnn.errors import UsageError
 from shape_dnn.records import Measurement
 from shape_dnn.report import charts
@@ -32,7 +32,7 @@ RESOLUTION = 4.0
 """Pixels of a PNG for each of the figure's units: about 300 to the inch in a column of a paper."""
 
 
-def write(overview: Overview, known: Recollection, directory: Path) -> list[Path]:
+def write(overview: Overview, known: StudyQuestion, directory: Path) -> list[Path]:
     """Write every figure that the study has the data for, each in three formats; warn of those it has not.
 
     Raises:
@@ -60,7 +60,7 @@ def write(overview: Overview, known: Recollection, directory: Path) -> list[Path
     return written
 
 
-def figures(overview: Overview, known: Recollection) -> Iterator[tuple[str, Spec]]:
+def figures(overview: Overview, known: StudyQuestion) -> Iterator[tuple[str, Spec]]:
     """Yield the name and the specification of each figure that the study has the data for."""
     missing = []
     for name in ("latency", "energy"):
@@ -93,9 +93,9 @@ def figures(overview: Overview, known: Recollection) -> Iterator[tuple[str, Spec
         warnings.warn(f"the study has no figure of {'; of '.join(missing)}", stacklevel=2)
 
 
-def measured_batches(known: Recollection, metric: str) -> dict[int, dict[Shape, Measurement]]:
+def measured_batches(known: StudyQuestion, metric: str) -> dict[int, dict[Shape, Measurement]]:
     """Return what was measured of a metric under the conditions of the search, but for the batch size, by that."""
-    context = known.memory.contexts.get(Family(metric))
+    context = known.first_seed.contexts.get(Family(metric))
     if context is None:
         return {}
     with known.store.decoding():

@@ -27,7 +27,7 @@ from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.store.decoding import canonical
 
 if TYPE_CHECKING:
-    from shape_dnn.answers.question import Recollection
+    from shape_dnn.answers.question import StudyQuestion
     from shape_dnn.assembly.assembly import Assembly
 
 CONFIDENCES = (None, 0.8, 0.9, 0.95, 0.99)
@@ -71,7 +71,7 @@ class Overview:
     verified: bool = True
 
     @classmethod
-    def of_study(cls, known: Recollection) -> Overview:
+    def of_study(cls, known: StudyQuestion) -> Overview:
         """Put together what a study knows."""
         shapes, study = known.parts.shapes, shlex.quote(str(known.store.directory))
         trainings = {training.shape: training for training in known.facts.verify(shapes)}
@@ -254,7 +254,7 @@ def _plugins(parts: Assembly) -> list[tuple[str, str]]:
     return [("Plugins", "; ".join(found))]
 
 
-def _history(known: Recollection) -> list[tuple[str, str]]:
+def _history(known: StudyQuestion) -> list[tuple[str, str]]:
     """Tell what was searched, with which versions, on which device."""
     settings = known.parts.settings.changed()
     asked = ", ".join(f"{name} {value}" for name, value in settings.items() if name != "study")

@@ -23,7 +23,7 @@ def stop_by(terminator: Loaded[Terminator], question: str) -> Stop:
 
 
 @dataclass
-class Memory:
+class KnownFacts:
     """What a study knows already; asked for more, it answers with nothing.
 
     Attributes:
@@ -60,7 +60,7 @@ class Memory:
 
     def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:
         """Return what is known of each shape, or a prediction where ``fit_depths`` asks for it."""
-        if not self._predicts(metric):
+        if not self.predicts(metric):
             return self.measure(metric, shapes)
         estimates = self.estimates(metric, shapes)
         return [estimates[shape].value if shape in estimates else None for shape in shapes]
@@ -68,15 +68,15 @@ class Memory:
     def estimates(self, metric: str, shapes: Sequence[Shape]) -> dict[Shape, Measurement]:
         """Return every measurement with its interval and status, and the predictions of these shapes."""
         known = self.measurements(metric)
-        return {**depth_line.predict(shapes, known), **known} if self._predicts(metric) else known
+        return {**depth_line.predict(shapes, known), **known} if self.predicts(metric) else known
 
     def predicted(self, metric: str, shapes: Sequence[Shape]) -> frozenset[Shape]:
         """Return those of the shapes whose value is a prediction."""
-        if not self._predicts(metric):
+        if not self.predicts(metric):
             return frozenset()
         return frozenset(self.estimates(metric, shapes).keys() - self.measurements(metric).keys())
 
-    def _predicts(self, metric: str) -> bool:
+    def predicts(self, metric: str) -> bool:
         """Tell whether a line in depth may stand for measurements of a metric."""
         meter = self.meters.get(metric)
         return bool(self.fit_depths) and meter is not None and meter.instance.linear_in_depth
@@ -119,6 +119,10 @@ class Memory:
             context = self.contexts.get(family)
             self._trainings[family] = {} if context is None else self.store.trainings(context)
         return self._trainings[family]
+
+    def forget_trainings(self, family: Family = TRAININGS) -> None:
+        """Have the trainings of a family read again, since they are others now."""
+        self._trainings.pop(family, None)
 
     def _families(self) -> list[Family]:
         """Return the families of trainings, those from random weights first."""

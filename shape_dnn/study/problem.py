@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
@@ -190,3 +192,14 @@ class Problem:
 def _but_seed(identity: Mapping[str, object]) -> str:
     """Write down what determines trainings, but for their seed and what they grew from."""
     return json.dumps({key: identity[key] for key in sorted(identity) if key not in ("seed", "donor")}, sort_keys=True)
+
+
+def provenance(problem: Problem, *plugins: Loaded[Any]) -> dict[str, object]:
+    """Return what is kept with a fact but does not determine it: versions of plugins and libraries."""
+    used: tuple[Loaded[Any], ...] = (problem.architecture, problem.dataset, *plugins)
+    return {
+        "plugins": [plugin.provenance for plugin in used],
+        "device": problem.device,
+        "python": platform.python_version(),
+        "libraries": {name: metadata.version(name) for name in ("torch", "torchvision", "numpy")},
+    }

@@ -53,7 +53,7 @@ class Repetitions:
         return statistics.fmean(accuracies) if len(accuracies) == len(self.facts) else None
 
 
-def together(facts: Sequence[Facts]) -> Facts:
+def mean_over_seeds(facts: Sequence[Facts]) -> Facts:
     """Take the facts of several seeds together."""
     return facts[0] if len(facts) == 1 else Repetitions(facts)
 

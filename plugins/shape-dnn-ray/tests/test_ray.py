@@ -293,7 +293,7 @@ def test_a_search_has_the_same_result_as_on_this_machine() -> None:
 
 
 def test_another_device_than_the_one_that_was_measured_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shape_dnn.study.study.ask_elsewhere", lambda *_: {"fingerprint": "of another machine"})
+    monkeypatch.setattr("shape_dnn.study.measurer.ask_elsewhere", lambda *_: {"fingerprint": "of another machine"})
     with pytest.raises(MeterError, match="of another kind than the one that was measured before"):
         tune(**SEARCH, train=2, executor="ray", goal="latency")
 

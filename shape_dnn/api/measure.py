@@ -1,0 +1,63 @@
+"""Measuring every shape of a space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from shape_dnn.api.recording import close, recorded
+from shape_dnn.api.studying import study_of
+from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.assembly.selection import is_formula
+from shape_dnn.errors import UsageError
+from shape_dnn.events import Event, ignore
+from shape_dnn.records import Measurement
+from shape_dnn.settings import Settings
+from shape_dnn.shape import Shape
+from shape_dnn.store.facts import Store
+
+
+def measure(
+    metrics: Sequence[str], *, notify: Callable[[Event], None] = ignore, **settings: Any
+) -> dict[Shape, dict[str, Measurement]]:
+    """Measure metrics of every shape of a space, without training.
+
+    Args:
+        metrics: names of metrics.
+        notify: called with every event.
+        **settings: as for :func:`tune`.
+
+    Returns:
+        For each shape its measurements by metric.
+
+    Raises:
+        UsageError: a setting cannot be used.
+        MeterError: a metric cannot be measured here.
+    """
+    if "accuracy" in metrics or not metrics:
+        message = "accuracy is not measured but trained; use tune" if metrics else "name at least one metric"
+        raise UsageError(message, setting="metrics")
+    twice = next((metric for metric in metrics if list(metrics).count(metric) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is named twice", setting="metrics")
+    parts = Assembly(Settings.create(settings))
+    if parts.settings.replay is not None:
+        raise UsageError("a recorded table is not measured", setting="replay")
+    with ExitStack() as stack:
+        stack.callback(close, parts.executor.instance)
+        meters = parts.meters_of(metrics)
+        shapes = parts.shapes
+        _ = parts.problem  # so that what is wrong with it shows before a study is made
+        store = Store(Path(parts.settings.study))
+        stack.callback(store.close)
+        study = study_of(parts, store, meters, notify)
+        found: dict[Shape, dict[str, Measurement]] = {shape: {} for shape in shapes}
+        with recorded(store, "measure", parts, [study]):
+            for metric in metrics:
+                values = study.estimate(metric, shapes)
+                known = {} if is_formula(meters[metric]) else study.facts.estimates(metric, shapes)
+                for shape, value in zip(shapes, values, strict=True):
+                    found[shape][metric] = known.get(shape, Measurement(value, value, value))
+        return found

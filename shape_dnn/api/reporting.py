@@ -1,0 +1,35 @@
+"""Reports that commands write."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from shape_dnn.errors import UsageError, describe
+from shape_dnn.report.overview import Overview
+
+
+def write_if_possible(overview: Callable[[], Overview], path: Path) -> Path | None:
+    """Write a report; what goes wrong is said, but costs nobody the result."""
+    from shape_dnn.report import page
+
+    try:
+        page.write(overview(), path)
+    except Exception as error:  # noqa: BLE001 - the trainings before it took hours
+        warnings.warn(f"there is no report: {describe(error)}", stacklevel=3)
+        return None
+    return path
+
+
+def check_writable(path: Path) -> None:
+    """See that the report can be written where the user wants it, before hours of training."""
+    is_new = not path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror}", setting="report") from None
+    if is_new:
+        path.unlink()

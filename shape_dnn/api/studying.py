@@ -1,0 +1,46 @@
+"""The memo of a search, from the parts of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+
+from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.events import Event
+from shape_dnn.kinds import Meter
+from shape_dnn.plugins.sources import Loaded
+from shape_dnn.store.facts import Store
+from shape_dnn.study.known import KnownFacts, stop_by
+from shape_dnn.study.runner import Conduct
+from shape_dnn.study.study import Study
+
+
+def study_of(
+    parts: Assembly,
+    store: Store,
+    meters: Mapping[str, Loaded[Meter]],
+    notify: Callable[[Event], None],
+    *,
+    question: str = "",
+    seed: int | None = None,
+    transfer: Fraction | None = None,
+) -> Study:
+    """Make a study that measures and trains what is missing.
+
+    Args:
+        parts: of a search.
+        store: where its facts lie.
+        meters: by metric.
+        notify: told what happens.
+        question: for which trainings may be stopped, in words.
+        seed: of its trainings; that of the settings if not given.
+        transfer: part of the epochs that verification takes from other weights; None to train from scratch.
+    """
+    settings = parts.settings
+    problem = parts.problem if seed is None else parts.problem.with_seed(seed)
+    stop = stop_by(parts.terminator, question)
+    facts = KnownFacts(store, problem.workload, meters, {}, settings.fit_depths, stop, settings.retry_failed)
+    conduct = Conduct(notify, settings.workers, settings.checkpoint_minutes, settings.hang_minutes)
+    return Study(
+        facts, problem, parts.executor, parts.terminator, conduct, remeasure=settings.remeasure, transfer=transfer
+    )

@@ -1,0 +1,316 @@
+"""Trains what is missing, and records each training the moment it ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import cast, overload
+
+from shape_dnn.errors import MachineLostError, MemoryShortageError, ProcessDiedError, ShapeDnnError, describe
+from shape_dnn.events import EpochFinished, Event, Tested, TrainingFinished, TrainingsPlanned
+from shape_dnn.kinds import Terminator
+from shape_dnn.plugins import checked
+from shape_dnn.plugins.sources import Loaded
+from shape_dnn.records import Epoch, Training
+from shape_dnn.shape import Shape
+from shape_dnn.store.families import TRAININGS
+from shape_dnn.study.known import KnownFacts
+from shape_dnn.study.preparer import Preparer
+from shape_dnn.study.problem import Problem, provenance
+from shape_dnn.study.runner import Conduct, Runner, reason
+from shape_dnn.system import durable
+from shape_dnn.training import checkpoints
+from shape_dnn.training.setup import Donor
+from shape_dnn.training.task import EvaluationTask, TrainingTask
+from shape_dnn.work import Outcome, Task
+
+LOSSES = 3
+"""How often trainings are started again together whose machines were lost."""
+
+
+class Trainer:
+    """Has shapes trained that were not.
+
+    Args:
+        facts: what is known; what is trained is added to it.
+        problem: what is to be solved.
+        runner: gives tasks to the executor.
+        terminator: which trainings are stopped early.
+        conduct: how the work is done.
+        donor: weights that trainings start from; None for random ones.
+
+    Attributes:
+        facts: what is known.
+        new_trainings: trainings made so far.
+        asked: shapes that were asked for so far.
+    """
+
+    def __init__(
+        self,
+        facts: KnownFacts,
+        problem: Problem,
+        runner: Runner,
+        terminator: Loaded[Terminator],
+        conduct: Conduct,
+        donor: Donor | None = None,
+    ) -> None:
+        self.facts = facts
+        self.new_trainings = 0
+        self.asked: set[Shape] = set()
+        self._runner, self._terminator, self._conduct = runner, terminator, conduct
+        self._preparer = Preparer(facts, problem, runner, conduct, donor)
+
+    @property
+    def problem(self) -> Problem:
+        """What is to be solved, in a definite precision once that is decided."""
+        return self._preparer.problem
+
+    def prepare(self) -> None:
+        """Take over how trainings were made before, so that it is known which they are.
+
+        Raises:
+            DatasetError: the dataset cannot be read.
+        """
+        self._preparer.go_on()
+
+    def train(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train those shapes that were not trained before; return the trainings of all, in order."""
+        known = self.facts.trainings()
+        self.asked.update(shapes)
+        missing = [shape for shape in shapes if not self.facts.is_made(known.get(shape))]
+        failed = [s for s in shapes if s not in missing and known[s].accuracy is None]
+        self._conduct.notify(TrainingsPlanned(tuple(shapes), len(shapes) - len(missing), len(failed)))
+        if missing:
+            with self._runner.stopping_well():
+                self._run_trainings(missing)
+        return self.facts.train(shapes)
+
+    def _run_trainings(self, shapes: Sequence[Shape]) -> None:
+        if not self._preparer.prepare(shapes):
+            return
+        self._tidy()
+        # The longest first, so that none is left running alone at the end.
+        tasks = sorted(map(self._task, shapes), key=lambda task: (-work(task.shape), task.shape))
+        known = self.facts.trainings()
+        watcher = Watcher(
+            {shape: known[shape] for shape in known.keys() & self.asked},
+            self._terminator.instance,
+            self.problem.recipe.epochs,
+            self._conduct.notify,
+        )
+        origin = provenance(self.problem, self._runner.executor, self._terminator)
+        if self._preparer.reason:
+            origin["precision"] = self._preparer.reason
+        for done, outcome in enumerate(self._run_with_retries(tasks, watcher), start=1):
+            ended = self._training_of(outcome, watcher)
+            if ended is None:
+                continue  # interrupted: it goes on from its checkpoint another time
+            context = self.facts.contexts[TRAININGS]
+            self.facts.store.add_training(context, ended, origin)
+            checkpoints.discard(self.facts.store.files.checkpoints(context, ended.shape))
+            known[ended.shape] = ended
+            watcher.end(ended)
+            self.new_trainings += 1
+            where = "" if outcome.error is None else "".join(traceback.format_exception(outcome.error))
+            self._conduct.notify(TrainingFinished(ended, done, len(tasks), where))
+
+    def _training_of(self, outcome: Outcome, watcher: Watcher) -> Training | None:
+        """Return what came of a training; None if it was interrupted.
+
+        Raises:
+            ShapeDnnError: the dataset or a plugin is gone, so no other training can succeed.
+        """
+        task = cast("TrainingTask", outcome.task)
+        if isinstance(outcome.error, ShapeDnnError) and outcome.error.exit_status != 1:
+            raise outcome.error
+        if outcome.error is not None:
+            return Training(task.shape, None, reason(outcome.error), tuple(watcher.curves.get(task.shape, ())))
+        training = cast("Training", outcome.result)
+        if training.accuracy is not None:
+            self._publish(task)
+            return training
+        if task.shape not in watcher.stopped:
+            return None
+        why = f"stopped by {self._stopper} after epoch {len(training.curve)}"
+        return dataclasses.replace(training, reason=why, stop=self.facts.stop)
+
+    @property
+    def _stopper(self) -> str:
+        """Name the terminator, with the question if it decides by that."""
+        name = self._terminator.choice.name
+        return f"{name} for {self.facts.stop.question!r}" if self.facts.stop.question else name
+
+    def _run_with_retries(self, tasks: Sequence[Task], watcher: Watcher) -> Iterator[Outcome]:
+        """Run trainings, and some of them again.
+
+        Those whose machine was lost are tried with the others that were; one that ran out of memory, or whose process
+        died for any reason, is tried alone.
+        """
+        died: list[Shape] = []
+        for again in range(1 + LOSSES):
+            lost: list[Shape] = []
+            for outcome in self._runner.run(tasks, self._conduct.workers, watcher.watch):
+                shape = cast("TrainingTask", outcome.task).shape
+                if isinstance(outcome.error, MachineLostError) and again < LOSSES:
+                    lost.append(shape)
+                elif isinstance(outcome.error, ProcessDiedError | MemoryShortageError):
+                    died.append(shape)
+                else:
+                    yield outcome
+            if not lost or self._runner.interrupted:
+                break
+            tasks = self._again(lost, watcher)
+        for task in [] if self._runner.interrupted else self._again(sorted(died), watcher):
+            yield from self._runner.run([task], 1, watcher.watch)
+
+    def _again(self, shapes: Sequence[Shape], watcher: Watcher) -> list[TrainingTask]:
+        watcher.forget(shapes)  # they report their epochs again from the last checkpoint
+        return [self._task(shape) for shape in shapes]
+
+    def _publish(self, task: TrainingTask) -> None:
+        """Give the weights of a finished training their final name, before the fact that there are any is recorded."""
+        path = self.facts.store.files.weights(self.facts.contexts[TRAININGS], task.shape)
+        with durable.naming_errors(path):
+            durable.rename(task.weights, path)
+
+    def _tidy(self) -> None:
+        """Remove what attempts that were killed, or given up, have left behind."""
+        context = self.facts.contexts[TRAININGS]
+        for shape, training in self.facts.trainings().items():
+            if self.facts.is_made(training):
+                checkpoints.discard(self.facts.store.files.checkpoints(context, shape))
+        for partial in self.facts.store.files.weights_of(context).glob("*.partial"):
+            partial.unlink(missing_ok=True)
+
+    def test(self, shape: Shape) -> float | None:
+        """Return the accuracy on the test set, reading it now if it was not read for this shape before."""
+        known = self.facts.test(shape)
+        if known is not None:
+            return known
+        weights = self.facts.store.files.weights(self.facts.contexts[TRAININGS], shape)
+        attempt, needs = secrets.token_hex(8), self._preparer.needs_of(shape)
+        task = EvaluationTask(self._preparer.setup(shape), weights, attempt, self._conduct.patience, needs)
+        with self._runner.stopping_well():
+            for outcome in self._runner.run([task], 1, lambda *_: True):
+                if outcome.error is not None:
+                    why = f"{describe(outcome.error)}; its weights are {str(weights)!r}"
+                    warnings.warn(f"the test set could not be read for {shape}: {why}", stacklevel=2)
+                    return None
+                accuracy = cast("float", outcome.result)
+                self.facts.store.add_test(self.facts.contexts[TRAININGS], shape, accuracy)
+                self._conduct.notify(Tested(shape, accuracy))
+        return self.facts.test(shape)
+
+    def weights(self, shape: Shape) -> Path | None:
+        """Return where the weights of a shape lie; None if it was not trained."""
+        if TRAININGS not in self.facts.contexts:
+            return None
+        path = self.facts.store.files.weights(self.facts.contexts[TRAININGS], shape)
+        return path if path.is_file() else None
+
+    def _task(self, shape: Shape) -> TrainingTask:
+        context, attempt = self.facts.contexts[TRAININGS], secrets.token_hex(8)
+        checkpoints.keep_last(self.facts.store.files.checkpoints(context, shape))
+        return TrainingTask(
+            self._preparer.setup(shape),
+            self.facts.store.files.weights(context, shape).with_suffix(f".{attempt}.partial"),
+            self.facts.store.files.checkpoints(context, shape),
+            60 * self._conduct.checkpoint_minutes,
+            attempt,
+            self._conduct.patience,
+            self._preparer.needs_of(shape),
+        )
+
+
+class Watcher:
+    """Follows the trainings that run together, and stops those that the terminator gives up.
+
+    Args:
+        finished: trainings that have come to their end.
+        terminator: asked after every epoch.
+        epochs: of a whole training.
+        notify: told of every epoch.
+
+    Attributes:
+        curves: of each training that has reported an epoch.
+        stopped: shapes whose training is to end early.
+    """
+
+    def __init__(
+        self,
+        finished: dict[Shape, Training],
+        terminator: Terminator,
+        epochs: int,
+        notify: Callable[[Event], None],
+    ) -> None:
+        self.curves: dict[Shape, list[Epoch]] = {}
+        self.stopped: set[Shape] = set()
+        self._finished, self._terminator, self._epochs, self._notify = finished, terminator, epochs, notify
+        self._running: dict[Shape, list[Epoch]] = {}
+
+    def watch(self, task: Task, report: object) -> bool:
+        """Take note of an epoch; tell whether the training is to go on."""
+        shape, epoch = cast("TrainingTask", task).shape, cast("Epoch", report)
+        curve = self.curves.setdefault(shape, [])
+        curve.append(epoch)
+        self._notify(EpochFinished(shape, epoch, self._epochs))
+        others = Others(shape, self._finished, self._running)
+        self._running.setdefault(shape, curve)
+        if checked.should_stop(self._terminator, curve, self._epochs, others):
+            self.stopped.add(shape)
+        return shape not in self.stopped
+
+    def end(self, training: Training) -> None:
+        """Take note that a training has come to its end."""
+        self._finished[training.shape] = training
+        self._running.pop(training.shape, None)
+
+    def forget(self, shapes: Sequence[Shape]) -> None:
+        """Forget the epochs of trainings that are started again."""
+        for shape in shapes:
+            self.curves.setdefault(shape, []).clear()
+
+
+class Others(Sequence[Training]):
+    """The other trainings of a search, put together only if a terminator looks at them.
+
+    With many workers that would otherwise be most of what the driver does.
+
+    Args:
+        shape: whose training is left out.
+        finished: trainings that have come to their end.
+        running: curves of those that have not.
+    """
+
+    def __init__(
+        self, shape: Shape, finished: Mapping[Shape, Training], running: Mapping[Shape, Sequence[Epoch]]
+    ) -> None:
+        self._shape, self._finished, self._running = shape, finished, running
+
+    @cached_property
+    def _all(self) -> list[Training]:
+        done = [training for shape, training in sorted(self._finished.items()) if shape not in self._running]
+        ended = [training for training in done if training.curve]
+        ended += [Training(shape, None, curve=tuple(curve)) for shape, curve in sorted(self._running.items()) if curve]
+        return [training for training in ended if training.shape != self._shape]
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @overload
+    def __getitem__(self, index: int) -> Training: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Training]: ...
+    def __getitem__(self, index: int | slice) -> Training | list[Training]:
+        """Return one of them, or some."""
+        return self._all[index]
+
+
+def work(shape: Shape) -> float:
+    """Estimate the duration of a training, in no particular unit."""
+    return shape.depth * (1 + float(shape.width) ** 2)
