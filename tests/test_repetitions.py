@@ -14,8 +14,8 @@ from test_main_job import SMALL
 
 from shape_dnn import Shape, Training, UsageError, ask, tune
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
-from shape_dnn.plugins.checked import predict
-from shape_dnn.study.seeds import Noise
+from shape_dnn.records import Noise
+from shape_dnn.search.fitting import predict
 
 SHAPES = [Shape(depth, Fraction(width)) for width in (1, 2, 3) for depth in (10, 16, 22, 28)]
 

@@ -16,9 +16,9 @@ from shape_dnn.builtin import goals
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.accuracy_models.power_law import PowerLaw
 from shape_dnn.builtin.terminators import LearningCurve, Median, SuccessiveHalving
-from shape_dnn.plugins.checked import predict
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Stop
+from shape_dnn.search.fitting import predict
 from shape_dnn.search.learning_curves import extrapolate
 from shape_dnn.store.facts import Store
 from shape_dnn.study.known import KnownFacts, stop_by

@@ -150,9 +150,9 @@ class Assembly:
         settings = self.settings
         if settings.replay is None:
             return None
-        for name in ("depth", "width"):
-            if getattr(settings, name) is not None:
-                raise UsageError("contradicts --replay: the shapes of the table are the design space", setting=name)
+        given = next((name for name in ("depth", "width") if getattr(settings, name) is not None), None)
+        if given is not None:
+            raise UsageError("contradicts --replay: the shapes of the table are the design space", setting=given)
         return Table.read(Path(settings.replay))
 
     @cached_property
@@ -254,8 +254,9 @@ class Assembly:
 
     @cached_property
     def _recipe(self) -> SetRecipe:
-        dataset, architecture = self.dataset.instance, self.architecture.instance
-        return recipe.recipe(self.selection, dataset, architecture, self.device, self._origins)
+        return recipe.recipe(
+            self.selection, self.dataset.instance, self.architecture.instance, self.device, self._origins
+        )
 
     @cached_property
     def problem(self) -> Problem:

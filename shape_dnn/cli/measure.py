@@ -38,7 +38,7 @@ def command(metrics: str, config: str | None, output: str, quiet: bool, verbose:
     gathered = gather(flags, config)
     settings = gathered.settings()
 
-    from shape_dnn.answers.result import Measurements
+    from shape_dnn.answers.measurements import Measurements
     from shape_dnn.api.measure import measure
     from shape_dnn.display.progress import Progress
     from shape_dnn.events import ignore

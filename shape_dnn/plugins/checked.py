@@ -330,11 +330,10 @@ def run(
         if not isinstance(outcome, Outcome):
             made = type(outcome).__name__
             raise PluginError(f"{label(executor)} returned a {made} instead of an Outcome with what the task returned")
-        attempt = outcome.task.attempt
-        if attempt in done:
+        if outcome.task.attempt in done:
             raise PluginError(f"{label(executor)} handed over the outcome of a task twice")
-        if attempt in given:
-            done.add(attempt)
+        if outcome.task.attempt in given:
+            done.add(outcome.task.attempt)
             yield outcome
 
 

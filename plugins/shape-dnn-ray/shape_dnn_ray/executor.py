@@ -23,8 +23,8 @@ from shape_dnn.errors import (
 from shape_dnn.kinds import Executor
 from shape_dnn.system import durable
 from shape_dnn.work import Needs, Outcome, Task
-from shape_dnn_ray import amd, luggage, node
-from shape_dnn_ray.luggage import Parcel
+from shape_dnn_ray import amd, file_transfer, node
+from shape_dnn_ray.file_transfer import Parcel
 from shape_dnn_ray.mailbox import Mailbox, Message, Started
 
 if "RAY_AUTH_MODE" not in os.environ and (
@@ -202,7 +202,7 @@ class RayCluster(Executor):
     def _send(self, path: Path) -> tuple[Parcel, Any]:
         """Put a file or directory into the object store, once."""
         if path not in self._sent:
-            parcel, content = luggage.pack(path)
+            parcel, content = file_transfer.pack(path)
             self._sent[path] = (parcel, ray.put(content))
         return self._sent[path]
 
@@ -271,27 +271,13 @@ class RayCluster(Executor):
                 else Outcome(running.task, error=ProcessDiedError(f"it failed on its node: {str(error)[-300:]}"))
             )
         except exceptions.RayError as error:
-            return None if running.taken_back else Outcome(running.task, error=self._death(running, error))
+            return None if running.taken_back else Outcome(running.task, error=_death(running, error))
         if finished.error is not None:
             return None if running.taken_back else Outcome(running.task, error=finished.error)
         if finished.written:
             with durable.naming_errors(running.task.writes[0]):
                 node.write(running.task.writes, finished.written)
         return Outcome(running.task, finished.result)
-
-    def _death(self, running: Running, error: Exception) -> ProcessDiedError:
-        """Tell a lost machine from a process that died on one."""
-        why = " ".join(str(error).split())[:300]
-        end = time.monotonic() + LOSS_SECONDS
-        while running.node is not None and not isinstance(error, exceptions.OutOfMemoryError):
-            if running.node not in {each["NodeID"] for each in _alive()}:
-                return MachineLostError(f"its node is gone: {why}")
-            if isinstance(error, exceptions.WorkerCrashedError) or time.monotonic() > end:
-                break
-            time.sleep(POLL / 4)
-        if running.node is None or isinstance(error, exceptions.NodeDiedError):
-            return MachineLostError(f"its node is gone: {why}")
-        return ProcessDiedError(f"its process ended: {why}")
 
     def _give_up(self) -> Iterator[Outcome]:
         """End tasks that run and show no sign of life for longer than their patience."""
@@ -332,3 +318,18 @@ class RayCluster(Executor):
 def _alive() -> list[Mapping[str, Any]]:
     """Return the nodes that are there."""
     return [each for each in ray.nodes() if each["Alive"]]
+
+
+def _death(running: Running, error: Exception) -> ProcessDiedError:
+    """Tell a lost machine from a process that died on one."""
+    why = " ".join(str(error).split())[:300]
+    end = time.monotonic() + LOSS_SECONDS
+    while running.node is not None and not isinstance(error, exceptions.OutOfMemoryError):
+        if running.node not in {each["NodeID"] for each in _alive()}:
+            return MachineLostError(f"its node is gone: {why}")
+        if isinstance(error, exceptions.WorkerCrashedError) or time.monotonic() > end:
+            break
+        time.sleep(POLL / 4)
+    if running.node is None or isinstance(error, exceptions.NodeDiedError):
+        return MachineLostError(f"its node is gone: {why}")
+    return ProcessDiedError(f"its process ended: {why}")

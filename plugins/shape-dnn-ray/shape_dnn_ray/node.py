@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from shape_dnn.work import Task, sendable
-from shape_dnn_ray import luggage
-from shape_dnn_ray.luggage import Content, Parcel
+from shape_dnn_ray import file_transfer
+from shape_dnn_ray.file_transfer import Content, Parcel
 from shape_dnn_ray.mailbox import Started
 
 
@@ -53,21 +53,23 @@ def run(task: Task, number: int, threads: int, parcels: Mapping[Parcel, Any] | N
     try:
         if parcels is None:
             return Finished(task.run(report))
-        directory = luggage.output()
-        places = {parcel.path: luggage.unpack(parcel, partial(_bring, there)) for parcel, there in parcels.items()}
-        places |= {path: luggage.scratch(path) for path in task.scratch}
+        directory = file_transfer.output()
+        places = {
+            parcel.path: file_transfer.unpack(parcel, partial(_bring, there)) for parcel, there in parcels.items()
+        }
+        places |= {path: file_transfer.scratch(path) for path in task.scratch}
         outputs = [directory / str(i) for i in range(len(task.writes))]
         places |= dict(zip(task.writes, outputs, strict=True))
         result = task.moved(places).run(report)
         for path in task.scratch:
             if any(output.is_file() for output in outputs):  # it is finished, so nothing will go on from there
-                luggage.remove(luggage.scratch(path))
-        return Finished(result, written=luggage.read(outputs))
+                file_transfer.remove(file_transfer.scratch(path))
+        return Finished(result, written=file_transfer.read(outputs))
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises is an outcome
         return Finished(error=sendable(error))
     finally:
         if directory is not None:
-            luggage.remove(directory)
+            file_transfer.remove(directory)
 
 
 def _bring(reference: tuple[Any]) -> Content:

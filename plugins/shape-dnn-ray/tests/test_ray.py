@@ -32,7 +32,7 @@ from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Epoch
 from shape_dnn.testing import ExecutorContract
 from shape_dnn.work import Needs, Task
-from shape_dnn_ray import amd, luggage
+from shape_dnn_ray import amd, file_transfer
 from shape_dnn_ray.mailbox import Message
 
 SEARCH: dict[str, Any] = {
@@ -160,25 +160,25 @@ def test_files_travel_to_the_node_and_back_once_each(executor: RayCluster) -> No
 def test_a_parcel_is_fetched_once_and_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     room = tmp_path / "room"
     room.mkdir()
-    monkeypatch.setattr(luggage, "_room", lambda: room)
+    monkeypatch.setattr(file_transfer, "_room", lambda: room)
     Path("images").mkdir()
     np.arange(9, dtype=np.uint8).tofile("images/some.npy")
-    parcel, content = luggage.pack(Path("images"))
+    parcel, content = file_transfer.pack(Path("images"))
     fetched: list[int] = []
 
-    def fetch() -> luggage.Content:
+    def fetch() -> file_transfer.Content:
         fetched.append(1)
         return content
 
-    places = {luggage.unpack(parcel, fetch) for _ in range(3)}
+    places = {file_transfer.unpack(parcel, fetch) for _ in range(3)}
     assert len(fetched) == len(places) == 1
     assert (places.pop() / "some.npy").read_bytes() == bytes(range(9))
     Path("images/some.npy").write_bytes(b"other")
-    assert luggage.pack(Path("images"))[0].digest != parcel.digest
+    assert file_transfer.pack(Path("images"))[0].digest != parcel.digest
     Path("images/some.npy").write_bytes(bytes(range(9)))
     Path("images").rename("others")
-    other, content = luggage.pack(Path("others"))
-    assert (luggage.unpack(other, lambda: content) / "some.npy").read_bytes() == bytes(range(9))
+    other, content = file_transfer.pack(Path("others"))
+    assert (file_transfer.unpack(other, lambda: content) / "some.npy").read_bytes() == bytes(range(9))
 
 
 def test_with_a_shared_directory_nothing_travels() -> None:

@@ -1,0 +1,80 @@
+"""What obtains a metric without training."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from shape_dnn.kinds.networks import Architecture, InputShape
+    from shape_dnn.records import Measurement
+    from shape_dnn.shape import Shape
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a meter measures shapes under.
+
+    Attributes:
+        architecture: builds the networks.
+        input_shape: channels, height and width of an image.
+        classes: number of outputs.
+        batch_size: images in one forward pass.
+        device: as torch writes it, such as ``cpu`` or ``cuda:0``.
+    """
+
+    architecture: Architecture
+    input_shape: InputShape
+    classes: int
+    batch_size: int
+    device: str
+
+
+class Meter(ABC):
+    """Obtains one metric of a shape without training it. Lower values are better.
+
+    Derive from :class:`Formula` or :class:`Instrument`.
+    """
+
+    metric: str
+    """Name of the metric, used in ``--max METRIC=VALUE`` and in results."""
+    unit: str
+    """Unit of all its values; of ``size`` MB, of ``latency`` ms, of ``energy`` J."""
+    cost: float
+    """Place in the order of the filters, the cheapest first: size 0, memory 0.5, latency 1, energy 2."""
+    linear_in_depth: bool = False
+    """Whether the metric is a straight line in depth at fixed width, so that ``--fit-depths`` may spare some of it."""
+
+
+class Formula(Meter):
+    """A meter that computes: nothing runs, and nothing needs to be remembered."""
+
+    @abstractmethod
+    def compute(self, workload: Workload, shapes: Sequence[Shape]) -> Sequence[float]:
+        """Return the metric of each shape, in order."""
+
+
+class Instrument(Meter):
+    """A meter that runs networks on the device. Every value is recorded in the study."""
+
+    @abstractmethod
+    def identity(self, workload: Workload) -> Mapping[str, object]:
+        """Return what else determines a value, as JSON values: a fingerprint of the device, library versions.
+
+        Architecture, shape, input, classes, batch size, device name, meter and options need not be repeated.
+        Runs in the process of the search, before anything is measured.
+
+        Raises:
+            MeterError: there is nothing to measure with; the message says why and the remedy.
+        """
+
+    @abstractmethod
+    def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
+        """Measure every shape, in any order, handing over each as soon as it is known. Runs in a worker process.
+
+        Raises:
+            MeterError: the sensor failed; the message says why and the remedy.
+        """
