@@ -47,6 +47,21 @@ class Least(Goal):
         return values[self.metrics[0]]
 
 
+class Most(Goal):
+    """The most of one metric.
+
+    Args:
+        metric: its exact name.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self.metrics = (metric,)
+
+    def score(self, values: Mapping[str, float]) -> float:
+        """Return the negated value, since the lowest score wins."""
+        return -values[self.metrics[0]]
+
+
 class Expression(Goal):
     """The least value of an arithmetic expression over metrics. It is parsed and walked, never executed.
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shape_dnn.answers.question import Metric, in_order
 from shape_dnn.answers.table import recipe_lines
-from shape_dnn.assembly.goal_expressions import Least
-from shape_dnn.builtin.goals import Accuracy
+from shape_dnn.assembly.goal_expressions import Least, Most
 from shape_dnn.constraints import ACCURACY, KNOWN_METRICS, Constraint
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
@@ -189,7 +188,7 @@ class Overview:
     def _goals(self) -> list[dict[str, Any]]:
         """The scores of every shape by each goal; none for one that lacks a metric."""
         named: dict[str, Goal] = {metric.name: Least(metric.name) for metric in self.metrics}
-        named["accuracy"] = Accuracy()
+        named["accuracy"] = Most("accuracy")
         own = self.parts.settings.goal
         if own is not None and self.parts.goal is not None:
             named[own] = self.parts.goal
