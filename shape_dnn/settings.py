@@ -106,9 +106,18 @@ def _one_of(*words: str) -> Kind:
 TEXT, TEXTS, NAMES, FLAG = Kind(_text), Kind(_texts), Kind(_names), Kind(_flag, "")
 
 
-def _setting(default: T, description: str, kind: Kind = TEXT) -> T:
-    """Declare a setting, with None for a default if it may be left open."""
-    declared: T = dataclasses.field(default=default, metadata={"description": description, "kind": kind})
+def _setting(default: T, description: str, kind: Kind = TEXT, metavar: str = "", *, asks: bool = False) -> T:
+    """Declare a setting, with None for a default if it may be left open.
+
+    Args:
+        default: value unless the user gives one.
+        description: a line for the help of the command.
+        kind: what values it takes.
+        metavar: what stands for a value in the help; by default that of the kind.
+        asks: whether it is a part of the question, so that a question to a study may change it.
+    """
+    metadata = {"description": description, "kind": kind, "metavar": metavar or kind.metavar, "asks": asks}
+    declared: T = dataclasses.field(default=default, metadata=metadata)
     return declared
 
 
@@ -121,31 +130,48 @@ class Settings:
 
     arch: str = _setting("wrn", "Architecture.")
     dataset: str = _setting("digits", "Dataset.")
-    data_dir: str | None = _setting(None, "Directory with the files of the dataset.")
-    depth: str | None = _setting(None, "Range of depths, MIN:MAX:STEP with MAX excluded.")
-    width: str | None = _setting(None, "Range of widths, MIN:MAX:STEP with MAX excluded; 1/16 is exact.")
-    max_size: str | None = _setting(None, "Largest size, for example 2MB (parameters and batch-norm buffers).")
-    max_latency: str | None = _setting(None, "Longest forward pass of a batch, for example 4ms.")
-    max_energy: str | None = _setting(None, "Most energy of a batch, for example 3J.")
-    min_accuracy: str | None = _setting(None, "Lowest accuracy, for example 95%.")
-    max: tuple[str, ...] = _setting((), "METRIC=VALUE, an upper limit on any metric; repeatable.", TEXTS)
-    min: tuple[str, ...] = _setting((), "METRIC=VALUE, a lower limit on any metric; repeatable.", TEXTS)
+    data_dir: str | None = _setting(None, "Directory with the files of the dataset.", metavar="DIR")
+    depth: str | None = _setting(None, "Range of depths, MIN:MAX:STEP with MAX excluded.", metavar="MIN:MAX:STEP")
+    width: str | None = _setting(
+        None, "Range of widths, MIN:MAX:STEP with MAX excluded; 1/16 is exact.", metavar="MIN:MAX:STEP"
+    )
+    max_size: str | None = _setting(
+        None, "Largest size, for example 2MB (parameters and batch-norm buffers).", metavar="LIMIT", asks=True
+    )
+    max_latency: str | None = _setting(
+        None, "Longest forward pass of a batch, for example 4ms.", metavar="LIMIT", asks=True
+    )
+    max_energy: str | None = _setting(None, "Most energy of a batch, for example 3J.", metavar="LIMIT", asks=True)
+    min_accuracy: str | None = _setting(None, "Lowest accuracy, for example 95%.", metavar="LIMIT", asks=True)
+    max: tuple[str, ...] = _setting(
+        (), "METRIC=VALUE, an upper limit on any metric; repeatable.", TEXTS, metavar="METRIC=VALUE", asks=True
+    )
+    min: tuple[str, ...] = _setting(
+        (), "METRIC=VALUE, a lower limit on any metric; repeatable.", TEXTS, metavar="METRIC=VALUE", asks=True
+    )
     goal: str | None = _setting(
         None,
         "What makes the best shape: a metric, an expression such as 'latency + 0.2*energy', or several in "
         "order, accuracy:0.5,size; without it all that comply are returned.",
+        asks=True,
     )
     pareto: tuple[str, ...] = _setting(
-        (), "METRIC,METRIC, return the shapes that no other beats in all of them.", NAMES
+        (),
+        "METRIC,METRIC, return the shapes that no other beats in all of them.",
+        NAMES,
+        metavar="METRIC,METRIC",
+        asks=True,
     )
     strategy: str = _setting("standard", "How many shapes to train, by the size of the space.")
-    train: str | None = _setting(None, "Number or percentage of shapes to train instead, 12 or 20%.")
+    train: str | None = _setting(None, "Number or percentage of shapes to train instead, 12 or 20%.", metavar="N|P%")
     sampler: str = _setting("active", "Which shapes to train.")
-    model: str = _setting("log-linear", "Accuracy model that predicts the others.")
+    model: str = _setting("log-linear", "Accuracy model that predicts the others.", asks=True)
     confidence: str | None = _setting(
         None,
         "Train until the answer stands with this probability, and list what complies with it; "
         "by default 0.95 with the sampler active, and expected accuracies alone with others.",
+        metavar="P",
+        asks=True,
     )
     batch_size: int = _setting(1, "Images in a measured forward pass.", _whole(1, 2**31 - 1))
     device: str = _setting("auto", "Where to train and measure: cpu, cuda, cuda:1, or auto.")
@@ -165,6 +191,7 @@ class Settings:
         None,
         "Verify by trainings that start from the weights of a smaller shape and take this part of the "
         "epochs, 1/4; by default from scratch.",
+        metavar="PART",
     )
     executor: str = _setting("local", "Where trainings run.")
     workers: int | None = _setting(
@@ -178,17 +205,23 @@ class Settings:
     )
     terminator: str = _setting("none", "Which trainings are stopped early.")
     observer: tuple[str, ...] = _setting((), "Who else is told what happens; repeatable.", TEXTS)
-    meter: tuple[str, ...] = _setting((), "METRIC=NAME, another meter for a metric; repeatable.", TEXTS)
+    meter: tuple[str, ...] = _setting(
+        (), "METRIC=NAME, another meter for a metric; repeatable.", TEXTS, metavar="METRIC=NAME"
+    )
     fit_depths: int | None = _setting(
         None,
         "Measure only this many depths of each width where a line in depth predicts the others within 3 %.",
         _whole(3),
     )
-    option: tuple[str, ...] = _setting((), "KIND.OPTION=VALUE, an option of a plugin or the recipe; repeatable.", TEXTS)
-    plugin: tuple[str, ...] = _setting((), "Python file that declares plugins; repeatable.", TEXTS)
-    study: str = _setting("shape-dnn-study", "Directory that remembers everything measured and trained.")
+    option: tuple[str, ...] = _setting(
+        (), "KIND.OPTION=VALUE, an option of a plugin or the recipe; repeatable.", TEXTS, metavar="KIND.OPTION=VALUE"
+    )
+    plugin: tuple[str, ...] = _setting((), "Python file that declares plugins; repeatable.", TEXTS, metavar="FILE.py")
+    study: str = _setting("shape-dnn-study", "Directory that remembers everything measured and trained.", metavar="DIR")
     report: str | None = _setting(
-        None, "HTML file that shows the outcome; by default report.html in the study, for a replay none."
+        None,
+        "HTML file that shows the outcome; by default report.html in the study, for a replay none.",
+        metavar="FILE.html",
     )
     retry_failed: bool = _setting(False, "Train shapes again whose training failed before.", FLAG)
     checkpoint_minutes: float = _setting(
@@ -200,7 +233,9 @@ class Settings:
         _real(0, or_equal=False),
     )
     remeasure: bool = _setting(False, "Measure again what was disturbed, imprecise or came to no value before.", FLAG)
-    replay: str | None = _setting(None, "CSV table whose accuracies are looked up instead of trained.")
+    replay: str | None = _setting(
+        None, "CSV table whose accuracies are looked up instead of trained.", metavar="TABLE.csv"
+    )
     given: frozenset[str] = dataclasses.field(default=frozenset(), compare=False, repr=False)
 
     @classmethod
@@ -245,17 +280,23 @@ class Setting:
         default: its value unless the user gives one.
         description: a line for the help of the command.
         kind: what values it takes.
+        metavar: what stands for a value in the help.
+        asks: whether it is a part of the question.
     """
 
     default: object
     description: str
     kind: Kind
+    metavar: str
+    asks: bool
 
 
 SETTINGS: Mapping[str, Setting] = {
     field.name: Setting(field.default, **field.metadata) for field in dataclasses.fields(Settings) if field.metadata
 }
 """Every setting by name, in the order of the help."""
+QUESTION = tuple(name for name, setting in SETTINGS.items() if setting.asks)
+"""The settings that a question about a study may change."""
 
 
 def unknown_setting(name: str) -> str:

@@ -21,18 +21,13 @@ from shape_dnn.search.algorithm import predict
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.lookup import recall
 from shape_dnn.search.query import Answer, Candidate
-from shape_dnn.settings import Settings
+from shape_dnn.settings import QUESTION, Settings
 from shape_dnn.shape import Shape
 from shape_dnn.store.facts import Store
 from shape_dnn.store.families import Family
 from shape_dnn.store.runs import Run
 from shape_dnn.study.known import KnownFacts, stop_by
 from shape_dnn.study.seeds import mean_over_seeds
-
-QUESTION = (
-    "max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "pareto", "confidence", "model",
-)  # fmt: skip
-"""The settings that a question about a study may change."""
 
 
 def ask(study: str | Path, **settings: Any) -> Result:

@@ -8,24 +8,12 @@ import click
 
 from shape_dnn.cli.config import gather, options
 from shape_dnn.cli.output import DEBUG, FORMAT, print_result, results_only
+from shape_dnn.settings import QUESTION
 
 
 @click.command("ask")
 @click.argument("study")
-@options(
-    "max_size",
-    "max_latency",
-    "max_energy",
-    "min_accuracy",
-    "max",
-    "min",
-    "goal",
-    "pareto",
-    "confidence",
-    "model",
-    "option",
-    "plugin",
-)
+@options(*QUESTION, "option", "plugin")
 @FORMAT
 @DEBUG
 def command(study: str, output: str, **flags: Any) -> None:

@@ -111,32 +111,7 @@ def _option(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     if isinstance(default, bool):
         return click.option(*flags, name, is_flag=True, default=None, help=help_text)
     multiple = isinstance(default, tuple)
-    return click.option(*flags, name, multiple=multiple, default=None, help=help_text, metavar=_metavar(name))
-
-
-def _metavar(name: str) -> str:
-    special = {
-        "max": "METRIC=VALUE",
-        "min": "METRIC=VALUE",
-        "meter": "METRIC=NAME",
-        "option": "KIND.OPTION=VALUE",
-        "plugin": "FILE.py",
-        "pareto": "METRIC,METRIC",
-        "confidence": "P",
-        "transfer": "PART",
-        "replay": "TABLE.csv",
-        "train": "N|P%",
-        "depth": "MIN:MAX:STEP",
-        "width": "MIN:MAX:STEP",
-        "data_dir": "DIR",
-        "study": "DIR",
-        "report": "FILE.html",
-    }
-    if name in special:
-        return special[name]
-    if name.startswith(("max_", "min_")):
-        return "LIMIT"
-    return SETTINGS[name].kind.metavar
+    return click.option(*flags, name, multiple=multiple, default=None, help=help_text, metavar=declared.metavar)
 
 
 def gather(flags: Mapping[str, Any], config: str | None, environ: Mapping[str, str] | None = None) -> Gathered:

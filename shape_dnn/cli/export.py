@@ -9,6 +9,7 @@ import click
 
 from shape_dnn.cli.config import gather, options
 from shape_dnn.cli.output import DEBUG, results_only
+from shape_dnn.settings import QUESTION
 
 
 @click.command("export")
@@ -16,10 +17,7 @@ from shape_dnn.cli.output import DEBUG, results_only
 @click.option("--shape", metavar="DEPTH,WIDTH", help="Which network, 10,3/4.  [default: the best trained one]")
 @click.option("--output", "-O", metavar="DIR", help="Where to write it.  [default: export/DEPTH-WIDTH in the study]")
 @click.option("--formats", metavar="NAME,NAME", help="Some of safetensors, pt2, onnx.  [default: all]")
-@options(
-    "max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "confidence", "model", "option",
-    "plugin",
-)  # fmt: skip
+@options(*(name for name in QUESTION if name != "pareto"), "option", "plugin")
 @DEBUG
 def command(study: str, shape: str | None, output: str | None, formats: str | None, **flags: Any) -> None:
     """Write the best network of STUDY, or the one of a shape, as safetensors, torch.export and ONNX files.

@@ -9,6 +9,7 @@ import click
 
 from shape_dnn.cli.config import gather, options
 from shape_dnn.cli.output import DEBUG, results_only
+from shape_dnn.settings import QUESTION
 
 
 @click.command("report")
@@ -17,10 +18,7 @@ from shape_dnn.cli.output import DEBUG, results_only
 @click.option(
     "--figures", metavar="DIR", help="Also write the paper's figures 3 to 7 for this study, SVG, PNG and PDF."
 )
-@options(
-    "max_size", "max_latency", "max_energy", "min_accuracy", "max", "min", "goal", "pareto", "confidence", "model",
-    "option", "plugin",
-)  # fmt: skip
+@options(*QUESTION, "option", "plugin")
 @DEBUG
 def command(study: str, output: str | None, figures: str | None, **flags: Any) -> None:
     """Write one HTML file with all that STUDY knows. Nothing is measured or trained.

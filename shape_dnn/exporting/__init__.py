@@ -55,9 +55,10 @@ def export(
     if unknown:
         raise UsageError(f"{unknown[0]!r} is not a format; accepted are {', '.join(FORMATS)}", setting="formats")
 
-    from shape_dnn.answers.question import QUESTION, StudyQuestion
+    from shape_dnn.answers.question import StudyQuestion
     from shape_dnn.exporting import choice, files
     from shape_dnn.exporting.card import describe
+    from shape_dnn.settings import QUESTION
 
     asked = sorted(set(settings) & set(QUESTION))
     if shape is not None and asked:
