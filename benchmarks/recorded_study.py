@@ -13,6 +13,7 @@ from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 from shape_dnn.store.facts import Store
 from shape_dnn.store.families import TRAINING, TRAININGS, Family
+from shape_dnn.store.runs import RunState
 
 
 def record_study(
@@ -52,7 +53,7 @@ def record_study(
                 status = "contended" if place % 5 == 2 else "ok"
                 measurement = Measurement(value, 0.95 * value, 1.05 * value, status)
                 store.add_measurement(context, shape, measurement, provenance)
-    store.runs.end(run, contexts, "done")
+    store.runs.end(run, contexts, RunState.DONE)
     finished = [t for t in store.trainings(trainings).values() if t.accuracy is not None]
     if finished:
         best = max(finished, key=lambda training: training.accuracy or 0.0)

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Kind:
+class ValueKind:
     """What values a setting takes.
 
     Attributes:
@@ -64,7 +64,7 @@ def _flag(value: object) -> bool:
     return words[word]
 
 
-def _whole(least: int, most: float = math.inf) -> Kind:
+def _whole(least: int, most: float = math.inf) -> ValueKind:
     """Accept whole numbers in a range."""
 
     def read(value: object) -> int:
@@ -74,10 +74,10 @@ def _whole(least: int, most: float = math.inf) -> Kind:
             raise ValueError(f"a whole number from {least}" + (f" to {most}" if most < math.inf else ""))
         return number
 
-    return Kind(read, "N")
+    return ValueKind(read, "N")
 
 
-def _real(least: float, *, or_equal: bool) -> Kind:
+def _real(least: float, *, or_equal: bool) -> ValueKind:
     """Accept finite numbers above, or from, a least one."""
 
     def read(value: Any) -> float:
@@ -89,10 +89,10 @@ def _real(least: float, *, or_equal: bool) -> Kind:
             raise ValueError(f"a number {'from' if or_equal else 'above'} {least:g}")
         return number
 
-    return Kind(read, "X")
+    return ValueKind(read, "X")
 
 
-def _one_of(*words: str) -> Kind:
+def _one_of(*words: str) -> ValueKind:
     """Accept one of some words."""
 
     def read(value: object) -> str:
@@ -100,13 +100,13 @@ def _one_of(*words: str) -> Kind:
             raise ValueError(" or ".join(map(repr, words)))
         return str(value)
 
-    return Kind(read, "|".join(words))
+    return ValueKind(read, "|".join(words))
 
 
-TEXT, TEXTS, NAMES, FLAG = Kind(_text), Kind(_texts), Kind(_names), Kind(_flag, "")
+TEXT, TEXTS, NAMES, FLAG = ValueKind(_text), ValueKind(_texts), ValueKind(_names), ValueKind(_flag, "")
 
 
-def _setting(default: T, description: str, kind: Kind = TEXT, metavar: str = "", *, asks: bool = False) -> T:
+def _setting(default: T, description: str, kind: ValueKind = TEXT, metavar: str = "", *, asks: bool = False) -> T:
     """Declare a setting, with None for a default if it may be left open.
 
     Args:
@@ -286,7 +286,7 @@ class Setting:
 
     default: object
     description: str
-    kind: Kind
+    kind: ValueKind
     metavar: str
     asks: bool
 

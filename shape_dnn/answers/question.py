@@ -25,7 +25,7 @@ from shape_dnn.settings import QUESTION, Settings
 from shape_dnn.shape import Shape
 from shape_dnn.store.facts import Store
 from shape_dnn.store.families import Family
-from shape_dnn.store.runs import Run
+from shape_dnn.store.runs import RecordedRun
 from shape_dnn.study.known import KnownFacts, stop_by
 from shape_dnn.study.seeds import mean_over_seeds
 
@@ -50,7 +50,7 @@ def ask(study: str | Path, **settings: Any) -> Result:
 
 
 @dataclass(frozen=True)
-class Metric:
+class KnownMetric:
     """A metric that is known of some shapes.
 
     Attributes:
@@ -77,7 +77,7 @@ class StudyQuestion:
     """
 
     store: Store
-    run: Run
+    run: RecordedRun
     parts: Assembly
     of_seeds: list[KnownFacts]
     repeats: bool
@@ -144,12 +144,12 @@ class StudyQuestion:
         return mean_over_seeds(self.of_seeds)
 
     @cached_property
-    def metrics(self) -> list[Metric]:
+    def metrics(self) -> list[KnownMetric]:
         """Every metric of which something is known, but for accuracy."""
         names = in_order({"size", *(family.metric for family in self.first_seed.contexts if family.metric is not None)})
         return [metric for metric in map(self._metric, names) if metric.values]
 
-    def _metric(self, name: str) -> Metric:
+    def _metric(self, name: str) -> KnownMetric:
         shapes, known, unit = self.parts.shapes, self.first_seed, ""
         if name in KNOWN_METRICS:
             unit = KNOWN_METRICS[name].unit
@@ -159,9 +159,9 @@ class StudyQuestion:
         except ShapeDnnError:
             pass  # the plugin is gone; what it measured is still there
         if Family(name) in known.contexts:
-            return Metric(name, unit, known.estimates(name, shapes))
+            return KnownMetric(name, unit, known.estimates(name, shapes))
         found = zip(shapes, known.measure(name, shapes), strict=True)
-        return Metric(name, unit, {shape: Measurement(value) for shape, value in found if value is not None})
+        return KnownMetric(name, unit, {shape: Measurement(value) for shape, value in found if value is not None})
 
     @cached_property
     def candidates(self) -> list[Candidate]:

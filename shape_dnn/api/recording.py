@@ -11,6 +11,7 @@ from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.errors import PluginError, blame
 from shape_dnn.kinds import Executor, Observer
 from shape_dnn.store.facts import Store
+from shape_dnn.store.runs import RunState
 from shape_dnn.study.study import Study
 
 
@@ -18,10 +19,10 @@ from shape_dnn.study.study import Study
 def recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Study]) -> Iterator[int]:
     """Keep in the study that a command works on it, and how it ended; give the number of the run."""
     number = store.runs.begin(command, parts.settings.to_dict(), _problem_record(parts))
-    state = "interrupted"
+    state = RunState.INTERRUPTED
     try:
         yield number
-        state = "done"
+        state = RunState.DONE
     finally:
         contexts = dict(studies[0].facts.contexts)
         for place, study in enumerate(studies):

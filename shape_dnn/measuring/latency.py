@@ -48,7 +48,7 @@ def measure(
     generator = random.Random(0)
     waiting = generator.sample(shapes, len(shapes))
     with threads(numerics.threads), ExitStack() as stack:
-        watch = Watch(workload.device, numerics.threads, stack)
+        watch = DisturbanceWatch(workload.device, numerics.threads, stack)
         while waiting:
             group: dict[Shape, Timed] = {}
             while waiting and len(group) < GROUP:
@@ -69,7 +69,7 @@ def measure(
 
 
 def _measure_group(
-    group: Mapping[Shape, Timed], watch: Watch, seconds: float, generator: random.Random
+    group: Mapping[Shape, Timed], watch: DisturbanceWatch, seconds: float, generator: random.Random
 ) -> Iterator[tuple[Shape, Measurement]]:
     for timed in group.values():
         alive()
@@ -104,7 +104,7 @@ class Timed:
         watch: looks for signs of other work.
     """
 
-    def __init__(self, forward: ForwardPass, watch: Watch) -> None:
+    def __init__(self, forward: ForwardPass, watch: DisturbanceWatch) -> None:
         self._forward = forward
         self._watch = watch
         self._calls = 1
@@ -166,7 +166,7 @@ class AnchorNetwork:
         return statistics.median(times)
 
 
-class Watch:
+class DisturbanceWatch:
     """Looks for signs of other work and of throttling during visits.
 
     Args:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shape_dnn.shape import Shape
 
 
-class Watch:
+class LiveTensors:
     """Follows how many bytes of tensors live at the same time, while it is active.
 
     Tensors on torch's ``meta`` device have a size and no content, so what is watched there computes nothing and needs
@@ -61,7 +61,7 @@ def computed(workload: Workload, shape: Shape, numerics: Numerics) -> int:
     """Return the bytes of weights, images and intermediate results that live at the worst moment of a forward pass."""
     import torch
 
-    watch = Watch()
+    watch = LiveTensors()
     dtype = getattr(torch, numerics.precision)
     architecture = workload.architecture
     with torch.device("meta"), torch.inference_mode():

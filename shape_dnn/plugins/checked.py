@@ -122,17 +122,8 @@ def choose(
     return batch
 
 
-def score(goal: Goal, values: Mapping[str, float]) -> float:
-    """Ask for the score of a shape: a number."""
-    with blame(goal):
-        result = float(goal.score(values))
-        if math.isnan(result):
-            raise ValueError(f"the score of {dict(values)} is not a number")
-    return result
-
-
-def score_of(goal: Goal, known: Mapping[str, float | None]) -> float | None:
-    """Ask for the score of a shape by what is known of it; None if a metric is not, or if it has no score.
+def score(goal: Goal, known: Mapping[str, float | None]) -> float | None:
+    """Ask for the score of a shape by what is known of it: a number; None if a metric of the goal is not known.
 
     Args:
         goal: orders shapes.
@@ -141,11 +132,20 @@ def score_of(goal: Goal, known: Mapping[str, float | None]) -> float | None:
     values = {metric: value for metric in goal.metrics if (value := known.get(metric)) is not None}
     if len(values) < len(goal.metrics):
         return None
+    with blame(goal):
+        result = float(goal.score(values))
+        if math.isnan(result):
+            raise ValueError(f"the score of {values} is not a number")
+    return result
+
+
+def score_of(goal: Goal, known: Mapping[str, float | None]) -> float | None:
+    """Do the same to show it: None also for a shape that has no finite score."""
     try:
-        result = score(goal, values)
+        result = score(goal, known)
     except ShapeDnnError:
         return None
-    return result if math.isfinite(result) else None
+    return result if result is not None and math.isfinite(result) else None
 
 
 def adapt(architecture: Architecture, recipe: Recipe) -> Recipe:

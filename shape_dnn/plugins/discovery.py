@@ -19,7 +19,7 @@ from shape_dnn import hookspecs
 from shape_dnn.errors import PluginError, UsageError, describe
 from shape_dnn.kinds import Plugin
 from shape_dnn.plugins import options
-from shape_dnn.plugins.sources import Entry, Source
+from shape_dnn.plugins.sources import Entry, EntryState, Source
 from shape_dnn.plugins.table_of_kinds import KINDS, Kind
 from shape_dnn.system.spelling import suggest
 
@@ -64,7 +64,7 @@ def _read_distributions(manager: pluggy.PluginManager, environ: Mapping[str, str
         own = normalise(distribution) == OWN_DISTRIBUTION
         if not own and allow is not None and not names & allow:
             reason = f"{ALLOW_LIST} does not name it"
-            entries.append(Entry(point.name, None, source, "blocked", reason))
+            entries.append(Entry(point.name, None, source, EntryState.BLOCKED, reason))
         else:
             entries += _read(manager, point.name, source, point.load)
     for name in sorted((allow or set()) - known):
@@ -80,7 +80,7 @@ def _read_file(manager: pluggy.PluginManager, path: Path) -> list[Entry]:
     digest = hashlib.sha256(content).hexdigest()[:12]
     source = Source(str(path), digest, is_file=True)
     entries = _read(manager, path.stem, source, lambda: _import_file(path, content, digest))
-    failed = next((entry for entry in entries if entry.state == "failed"), None)
+    failed = next((entry for entry in entries if entry.state == EntryState.FAILED), None)
     if failed is not None:
         raise PluginError(f"plugin file {path} failed to load: {failed.reason}")
     if not entries:
@@ -96,13 +96,13 @@ def _read(manager: pluggy.PluginManager, name: str, source: Source, load: Callab
         module = load()
         manager.register(module, name=f"{source.distribution}:{name}")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's import raises
-        entries.append(Entry(name, None, source, "failed", describe(error)))
+        entries.append(Entry(name, None, source, EntryState.FAILED, describe(error)))
     else:
         try:
             manager.check_pending()
         except pluggy.PluginValidationError as error:
             manager.unregister(module)
-            entries.append(Entry(name, None, source, "failed", _misspelt(error)))
+            entries.append(Entry(name, None, source, EntryState.FAILED, _misspelt(error)))
         else:
             for kind in KINDS.values():
                 entries += _collect(manager, name, kind, source, module)
@@ -123,9 +123,9 @@ def _collect(manager: pluggy.PluginManager, name: str, kind: Kind, source: Sourc
             _refuse_wrapper(implementation)
             plugins = [_check_declaration(record) for record in implementation.function()]
         except (Exception, SystemExit) as error:  # noqa: BLE001
-            entries.append(Entry(name, kind.name, source, "failed", f"{kind.hook}: {describe(error)}"))
+            entries.append(Entry(name, kind.name, source, EntryState.FAILED, f"{kind.hook}: {describe(error)}"))
         else:
-            entries += [Entry(plugin.name, kind.name, source, "ok", plugin=plugin) for plugin in plugins]
+            entries += [Entry(plugin.name, kind.name, source, EntryState.OK, plugin=plugin) for plugin in plugins]
     return entries
 
 
@@ -140,7 +140,7 @@ def _with_collisions(entries: Iterable[Entry]) -> list[Entry]:
         if entry.plugin is not None and len(rivals) > 1:
             both = " and ".join(sorted(str(source) for source in rivals))
             reason = f"{both} both declare {entry.kind} {entry.name!r}"
-            entries[i] = Entry(entry.name, entry.kind, entry.source, "collision", reason, entry.plugin)
+            entries[i] = Entry(entry.name, entry.kind, entry.source, EntryState.COLLISION, reason, entry.plugin)
     return entries
 
 

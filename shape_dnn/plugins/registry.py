@@ -17,7 +17,7 @@ from shape_dnn.errors import PluginError, ShapeDnnError, UsageError, describe
 from shape_dnn.kinds import Plugin
 from shape_dnn.plugins import options
 from shape_dnn.plugins.discovery import ALLOW_LIST, OWN_DISTRIBUTION, discover, normalise
-from shape_dnn.plugins.sources import Choice, Entry, Loaded
+from shape_dnn.plugins.sources import Choice, Entry, EntryState, Loaded
 from shape_dnn.plugins.table_of_kinds import IN_REPOSITORY, KINDS, words
 from shape_dnn.system.spelling import closest
 
@@ -46,7 +46,7 @@ class Registry:
 
     def names(self, kind: str) -> list[str]:
         """List the names of the usable plugins of a kind, sorted."""
-        return sorted({entry.name for entry in self._entries if entry.kind == kind and entry.state == "ok"})
+        return sorted({entry.name for entry in self._entries if entry.kind == kind and entry.state == EntryState.OK})
 
     def is_declared(self, kind: str, name: str) -> bool:
         """Tell whether a plugin of a kind is called so, whether it can be used or not."""
@@ -112,7 +112,7 @@ class Registry:
         if not matches:
             raise self._unknown(kind, name)
         entry = matches[0]
-        if entry.state == "collision":
+        if entry.state == EntryState.COLLISION:
             in_file = any(e.source.is_file for e in matches)
             remedy = "rename the one in the file" if in_file else f"uninstall one, or name the other in {ALLOW_LIST}"
             raise PluginError(f"{entry.reason}; {remedy}")
@@ -124,16 +124,16 @@ class Registry:
         if folder is not None:
             return PluginError(f"{words(kind)} {name!r} is not installed; from a checkout: pip install ./{folder}")
         for entry in self._entries:
-            if entry.state == "blocked" and name in {entry.name, entry.source.distribution}:
+            if entry.state == EntryState.BLOCKED and name in {entry.name, entry.source.distribution}:
                 return PluginError(f"{kind} {name!r} of {entry.source} is blocked: {entry.reason}")
         known = self.names(kind)
         close = closest(name, known)
         hint = f" (did you mean {close}?)" if close else ""
         message = f"no {words(kind)} is called {name!r}{hint}; known are: {', '.join(known) or 'none'}"
-        failed = next((e for e in self._entries if e.state == "failed" and e.kind in {kind, None}), None)
+        failed = next((e for e in self._entries if e.state == EntryState.FAILED and e.kind in {kind, None}), None)
         if failed is not None and not close:
             return PluginError(f"{message}; it may be one of {failed.source}, which failed to load: {failed.reason}")
-        blocked = sorted({str(e.source) for e in self._entries if e.state == "blocked"})
+        blocked = sorted({str(e.source) for e in self._entries if e.state == EntryState.BLOCKED})
         if blocked:
             message += f"; {ALLOW_LIST} blocks {', '.join(blocked)}"
         return UsageError(message, setting=flag)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -30,6 +31,18 @@ class Source:
         return self.distribution if self.is_file else f"{self.distribution} {self.version}"
 
 
+class EntryState(StrEnum):
+    """Whether a plugin can be used, and if not, why."""
+
+    OK = "ok"
+    FAILED = "failed"
+    """Its module could not be imported, or declares it wrongly."""
+    BLOCKED = "blocked"
+    """The allow-list does not name it; it was not imported."""
+    COLLISION = "collision"
+    """Another plugin has its name."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """A line of the list of plugins.
@@ -38,7 +51,7 @@ class Entry:
         name: of the plugin; of the entry point if its plugins could not be read.
         kind: None if it could not be read.
         source: where it comes from.
-        state: ``ok``, ``failed``, ``blocked`` or ``collision``.
+        state: whether it can be used.
         reason: why it is not ok.
         plugin: its declaration, if it could be read.
     """
@@ -46,7 +59,7 @@ class Entry:
     name: str
     kind: str | None
     source: Source
-    state: str
+    state: EntryState
     reason: str = ""
     plugin: Plugin | None = None
 

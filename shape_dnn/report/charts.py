@@ -13,16 +13,18 @@ from typing import Any
 Spec = dict[str, Any]
 Rows = Sequence[Mapping[str, Any]]
 
+from shape_dnn.report.states import ShapeState
+
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 STATES = {
-    "verified": ("#009E73", "diamond"),
-    "trained": ("#0072B2", "circle"),
-    "predicted": ("#767676", "square"),
-    "stopped": ("#CC79A7", "triangle-down"),
-    "failed": ("#D55E00", "cross"),
-    "unknown": ("#767676", "circle"),
+    ShapeState.VERIFIED: ("#009E73", "diamond"),
+    ShapeState.TRAINED: ("#0072B2", "circle"),
+    ShapeState.PREDICTED: ("#767676", "square"),
+    ShapeState.STOPPED: ("#CC79A7", "triangle-down"),
+    ShapeState.FAILED: ("#D55E00", "cross"),
+    ShapeState.UNKNOWN: ("#767676", "circle"),
 }
-"""What is known of the accuracy of a shape: colour and form."""
+"""Colour and form of each state."""
 DEVIATIONS = 1.96
 """Standard deviations on either side that hold 95 % of a normal distribution."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shape_dnn.answers.question import Metric, StudyQuestion
+from shape_dnn.answers.question import KnownMetric, StudyQuestion
 from shape_dnn.errors import UsageError
 from shape_dnn.records import Measurement
 from shape_dnn.report import charts
@@ -141,7 +141,7 @@ def _lines(rows: Rows, x: str, title: str, color: Spec, **scale: Any) -> Spec:
     }
 
 
-def _by(metric: Metric, x: str, color: str) -> Spec:
+def _by(metric: KnownMetric, x: str, color: str) -> Spec:
     rows = _values(metric.values)
     return _lines(rows, x, charts.titled(metric.name, metric.unit), _shade(color, rows))
 
@@ -157,7 +157,7 @@ def _shade(name: str, rows: Rows) -> Spec:
     return {"field": name, "type": "ordinal", "scale": scale}
 
 
-def _by_batch(metric: Metric, batches: Mapping[int, Mapping[Shape, Measurement]]) -> Spec:
+def _by_batch(metric: KnownMetric, batches: Mapping[int, Mapping[Shape, Measurement]]) -> Spec:
     """Show the shapes that were measured at every batch size: the smallest, the largest, and some between."""
     common = sorted(set.intersection(*(set(measurements) for measurements in batches.values())))
     chosen = {common[round(i * (len(common) - 1) / 5)] for i in range(6)} if common else set()
@@ -195,7 +195,7 @@ def _by_parameters(rows: Rows) -> Spec:
     }
 
 
-def _tuned(overview: Overview, metric: Metric, base: Any) -> Spec:
+def _tuned(overview: Overview, metric: KnownMetric, base: Any) -> Spec:
     """Show the best accuracy up to each value of a metric, of all shapes and of those that differ in depth alone."""
     rows: Rows = []
     for name, chosen in (("tuned in depth and width", None), (f"scaled by depth, width {base}", base)):

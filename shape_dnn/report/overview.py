@@ -11,13 +11,14 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn.answers.question import Metric, in_order
+from shape_dnn.answers.question import KnownMetric, in_order
 from shape_dnn.answers.table import recipe_lines
 from shape_dnn.assembly.goal_expressions import Least, Most
 from shape_dnn.constraints import ACCURACY, KNOWN_METRICS, Constraint
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
 from shape_dnn.records import Measurement, Training
+from shape_dnn.report.states import ShapeState
 from shape_dnn.search import durations
 from shape_dnn.search.algorithm import predict
 from shape_dnn.search.facts import Facts
@@ -60,7 +61,7 @@ class Overview:
 
     title: str
     parts: Assembly
-    metrics: Sequence[Metric]
+    metrics: Sequence[KnownMetric]
     trainings: Mapping[Shape, Training]
     candidates: Sequence[Candidate]
     tested: Mapping[Shape, float]
@@ -97,7 +98,7 @@ class Overview:
                 values = dict(zip(shapes, parts.replay.measure(name, shapes), strict=True))
                 found = {shape: Measurement(value) for shape, value in values.items() if value is not None}
                 unit = KNOWN_METRICS[name].unit if name in KNOWN_METRICS else ""
-                metrics.append(Metric(name, unit, found))
+                metrics.append(KnownMetric(name, unit, found))
         by_shape = {training.shape: training for training in trainings}
         return cls(
             parts.table.path.stem,
@@ -176,14 +177,14 @@ class Overview:
     def _candidates(self) -> dict[Shape, Candidate]:
         return {candidate.shape: candidate for candidate in self.candidates}
 
-    def _state(self, shape: Shape) -> str:
+    def _state(self, shape: Shape) -> ShapeState:
         training = self.trainings.get(shape)
         if training is None:
             candidate = self._candidates.get(shape)
-            return "predicted" if candidate and candidate.prediction else "unknown"
+            return ShapeState.PREDICTED if candidate and candidate.prediction else ShapeState.UNKNOWN
         if training.accuracy is None:
-            return "stopped" if training.stopped else "failed"
-        return "verified" if shape in self.tested else "trained"
+            return ShapeState.STOPPED if training.stopped else ShapeState.FAILED
+        return ShapeState.VERIFIED if shape in self.tested else ShapeState.TRAINED
 
     def _goals(self) -> list[dict[str, Any]]:
         """The scores of every shape by each goal; none for one that lacks a metric."""

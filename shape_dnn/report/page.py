@@ -16,6 +16,7 @@ from shape_dnn.errors import UsageError
 from shape_dnn.report import charts
 from shape_dnn.report.charts import Spec
 from shape_dnn.report.overview import Overview
+from shape_dnn.report.states import ShapeState
 from shape_dnn.system import durable
 
 
@@ -207,7 +208,9 @@ def _fronts(overview: Overview) -> dict[str, Spec]:
 
 
 def _failures(rows: list[dict[str, Any]]) -> str:
-    failed = [f"{row['name']}: {row['reason']}" for row in rows if row["state"] in ("failed", "stopped")]
+    failed = [
+        f"{row['name']}: {row['reason']}" for row in rows if row["state"] in (ShapeState.FAILED, ShapeState.STOPPED)
+    ]
     return f"Without an accuracy, and why: {'; '.join(failed)}." if failed else "No training failed."
 
 

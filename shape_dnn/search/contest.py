@@ -191,10 +191,9 @@ class Contest:
 
     def _score(self, metrics: Mapping[str, Floats], place: int, accuracy: float) -> float:
         """Return the score of a shape if it had this accuracy; infinite if it lacks a metric."""
-        values = {name: float(column[place]) for name, column in metrics.items()}
-        if any(map(math.isnan, values.values())):
-            return math.inf
-        return checked.score(self.goal, {**values, "accuracy": accuracy} if self._by_accuracy else values)
+        values = {name: float(column[place]) for name, column in metrics.items() if not math.isnan(column[place])}
+        score = checked.score(self.goal, {**values, "accuracy": accuracy})
+        return math.inf if score is None else score
 
     def _interpolate(self, accuracies: Floats, scores: Floats) -> Floats:
         levels = self._levels

@@ -39,9 +39,9 @@ def best_first(candidates: Sequence[Candidate], query: Query, facts: Facts) -> I
 
     def rank(some: Sequence[int]) -> Iterator[tuple[float, tuple[Fraction, int], int]]:
         for i, values in zip(some, values_of([candidates[i] for i in some], goal.metrics, facts), strict=True):
-            known = {metric: value for metric in goal.metrics if (value := values[metric]) is not None}
-            if len(known) == len(goal.metrics):
-                yield checked.score(goal, known), by_width_then_depth(candidates[i].shape), i
+            score = checked.score(goal, values)
+            if score is not None:
+                yield score, by_width_then_depth(candidates[i].shape), i
 
     waiting = list(rank(range(len(candidates))))
     heapq.heapify(waiting)

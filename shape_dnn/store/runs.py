@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from shape_dnn.errors import StudyError
@@ -16,21 +17,31 @@ from shape_dnn.store.decoding import canonical
 from shape_dnn.store.families import Family
 
 
+class RunState(StrEnum):
+    """How a run ended, if it did."""
+
+    RUNNING = "running"
+    DONE = "done"
+    INTERRUPTED = "interrupted"
+    NONE = "empty"
+    """There was no run yet."""
+
+
 @dataclass(frozen=True)
-class Run:
+class RecordedRun:
     """A command that worked on a study.
 
     Attributes:
         settings: what it was called with.
         problem: what metrics depend on, so that questions need not read the dataset, and the names of the classes.
         contexts: which facts answer it, each family by its number.
-        state: ``running``, ``done`` or ``interrupted``.
+        state: how it ended.
     """
 
     settings: Mapping[str, Any]
     problem: Mapping[str, Any]
     contexts: Mapping[Family, int]
-    state: str
+    state: RunState
 
 
 class Runs:
@@ -94,7 +105,7 @@ class Runs:
             with self._database.decoding():
                 asked = [(decoding.mapping(settings), decoding.mapping(problem)) for settings, problem, _, _ in runs]
             own, *former = [({k: v for k, v in s.items() if k not in incidental}, p) for s, p in asked]
-            goes_on = former == [own] and runs[1][2] == "interrupted" and runs[1][3] is not None
+            goes_on = former == [own] and runs[1][2] == RunState.INTERRUPTED and runs[1][3] is not None
             began = int(runs[1][3]) if goes_on else int(last)
             insert = "INSERT INTO search (run, question, began) VALUES (?, ?, ?)"
             self._database.execute(insert, (run, question, began))
@@ -105,7 +116,7 @@ class Runs:
         query = "SELECT 1 FROM search JOIN run ON run.id = search.run WHERE question = ? AND state = 'done' LIMIT 1"
         return bool(self._database.read(query, question))
 
-    def end(self, run: int, contexts: Mapping[Family, int], state: str) -> None:
+    def end(self, run: int, contexts: Mapping[Family, int], state: RunState) -> None:
         """Record which facts a command used and how it ended."""
         with self._database.transaction():
             self._database.execute(
@@ -114,7 +125,7 @@ class Runs:
             )
         self._database.unlock()
 
-    def last(self) -> Run | None:
+    def last(self) -> RecordedRun | None:
         """Return the run to which questions refer: the last one that finished, or else the last one.
 
         What earlier runs measured for the same problem is counted as its own.
@@ -133,10 +144,12 @@ class Runs:
             contexts: dict[Family, int] = {}
             for text in (*(other for (other,) in others), own_contexts):
                 contexts |= decoding.contexts(text)
-            return Run(decoding.mapping(settings), decoding.mapping(problem), contexts, str(state))
+            return RecordedRun(decoding.mapping(settings), decoding.mapping(problem), contexts, RunState(state))
 
-    def state(self) -> str:
-        """Return the state of the last run, ``empty`` if there was none."""
+    def state(self) -> RunState:
+        """Return the state of the last run."""
         last = self._database.read("SELECT state FROM run ORDER BY id DESC LIMIT 1")
-        state = str(last[0][0]) if last else "empty"
-        return "interrupted" if state == "running" and not self._database.is_locked() else state
+        with self._database.decoding():
+            state = RunState(last[0][0]) if last else RunState.NONE
+        gone = state == RunState.RUNNING and not self._database.is_locked()
+        return RunState.INTERRUPTED if gone else state

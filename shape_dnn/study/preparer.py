@@ -47,9 +47,9 @@ class Preparer:
 
     def go_on(self) -> None:
         """Take over the precision of trainings that were made before."""
-        self._settle(self.problem.going_on_from(self._facts.store.trained()))
+        self._take_over(self.problem.going_on_from(self._facts.store.trained()))
 
-    def _settle(self, problem: Problem) -> None:
+    def _take_over(self, problem: Problem) -> None:
         """Take over, once, how the problem is trained, if that is definite; only then do its trainings have a name."""
         if problem.recipe.precision != "auto" and TRAININGS not in self._facts.contexts:
             self.problem = problem
@@ -68,7 +68,7 @@ class Preparer:
             return False
         self._needs |= found.needs
         if found.decision is not None:
-            self._settle(self.problem.in_precision(found.decision.precision))
+            self._take_over(self.problem.in_precision(found.decision.precision))
             self.reason = str(found.decision)
         memory = max((needs.memory for needs in found.needs.values()), default=0)
         reason = "" if found.decision is None else self.reason

@@ -82,9 +82,9 @@ def peak_memory(setup: Setup) -> int:
     import psutil
     import torch
 
-    from shape_dnn.measuring.peak_memory import Watch
+    from shape_dnn.measuring.peak_memory import LiveTensors
 
-    watch = Watch()
+    live = LiveTensors()
     batch = setup.recipe.batch_size
     try:
         architecture = setup.load_architecture()
@@ -93,14 +93,14 @@ def peak_memory(setup: Setup) -> int:
             kept = [*network.parameters(), *network.buffers()]
             pixels, labels = torch.empty(batch, *setup.input_shape), torch.empty(batch, dtype=torch.int64)
             velocities = [torch.empty_like(value) for value in network.parameters()]
-            watch.note([kept, velocities, pixels, labels])
-            with watch.active():
+            live.note([kept, velocities, pixels, labels])
+            with live.active():
                 torch.nn.functional.cross_entropy(network(pixels), labels).backward()  # type: ignore[no-untyped-call]
     except Exception:  # noqa: BLE001 - what is wrong with the network shows when it is trained
         return 0
     state = sum(value.nbytes for value in kept)
     if setup.device.startswith("cuda"):
         data = sum(part.images.nbytes + part.labels.nbytes for part in images.load(setup.images))
-        return int(watch.peak * SCRATCH) + data + CUDA_CONTEXT
+        return int(live.peak * SCRATCH) + data + CUDA_CONTEXT
     # The best weights so far, and two copies on their way into files.
-    return int(watch.peak * SCRATCH) + 3 * state + int(psutil.Process().memory_info().rss)
+    return int(live.peak * SCRATCH) + 3 * state + int(psutil.Process().memory_info().rss)
