@@ -1,8 +1,12 @@
 """Configuration of the documentation."""
 
+import sys
 from pathlib import Path
 
 from shape_dnn import __version__, tune
+
+sys.path.insert(0, str(Path(__file__).parent))
+import rooms
 
 project = "shape_dnn"
 author = "The shape_dnn authors"
@@ -39,5 +43,6 @@ def write_gallery(app, exception):
 
 
 def setup(app):
-    """Have the gallery written at the end."""
+    """Have the picture of the rooms drawn first, and the gallery written at the end."""
+    (Path(app.srcdir) / "rooms.svg").write_text(rooms.draw(), encoding="utf-8")
     app.connect("build-finished", write_gallery)

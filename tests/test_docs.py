@@ -177,8 +177,11 @@ def test_the_sampler_of_the_guide_works_as_a_file(shape_dnn: Callable[..., Any],
 
 def test_the_table_of_rooms_is_true() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
-    named = set(re.findall(r"`(\w+\.py)`", text)) | set(re.findall(r"`\w+/(\w+\.py)`", text))
-    there = {path.name for path in (ROOT / "shape_dnn").rglob("*.py")}
-    assert named <= there
-    top = {path.name for path in (ROOT / "shape_dnn").glob("[a-z]*.py")}
-    assert top <= named, "every file of the package has its line"
+    package = ROOT / "shape_dnn"
+    named = set(re.findall(r"`(?:\w+/)*(\w+\.py)`", text))
+    assert named <= {path.name for path in package.rglob("*.py")}
+    for path in re.findall(r"`((?:\w+/)+\w+\.py)`", text):
+        assert (package / path).is_file(), path
+    assert {path.name for path in package.glob("[a-z]*.py")} <= named, "every file on top has its line"
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert rooms == set(re.findall(r"^\| `(\w+)/`", text, re.MULTILINE)), "every room has its line"

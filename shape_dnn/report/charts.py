@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shape_dnn.report.states import ShapeState
+
 Spec = dict[str, Any]
 Rows = Sequence[Mapping[str, Any]]
 
-from shape_dnn.report.states import ShapeState
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 STATES = {
