@@ -16,6 +16,7 @@ from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.meters.latency import Latency
 from shape_dnn.builtin.meters.memory import Memory
 from shape_dnn.events import Event, TrainingFinished
+from shape_dnn.kinds import Conditions
 from shape_dnn.measuring import energy
 from shape_dnn.measuring.energy import EnergyMeter
 from shape_dnn.measuring.forward_pass import Numerics
@@ -214,7 +215,7 @@ def test_a_meter_shows_signs_of_life_while_it_works_on_a_shape(name: str, monkey
         monkeypatch.setattr(energy, constant, 0.1)
     make, least = METERS[name]
     workload = Workload(WideResNet(), (1, 8, 8), 10, 2, "cpu")
-    bench = Bench(Choice("meter", name), Choice("architecture", "wrn"), (), (1, 8, 8), 10, 2, "cpu")
+    bench = Bench(Choice("meter", name), Choice("architecture", "wrn"), (), Conditions((1, 8, 8), 10, 2, "cpu"))
     monkeypatch.setattr(Bench, "set_up", lambda _: (make(), workload))
     monkeypatch.setattr(Pulse, "SECONDS", 0.0)
     said: list[object] = []

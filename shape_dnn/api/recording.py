@@ -35,10 +35,7 @@ def _problem_record(parts: Assembly) -> dict[str, object]:
     problem = parts.problem
     return {
         "architecture": problem.architecture.identity,
-        "input_shape": list(problem.input_shape),
-        "classes": problem.classes,
-        "batch_size": problem.batch_size,
-        "device": problem.device,
+        **problem.conditions.record,
         "class_names": list(problem.class_names),
         "recipe": parts.recipe_record,
     }

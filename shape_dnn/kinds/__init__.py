@@ -16,6 +16,7 @@ from shape_dnn.kinds.data import LabelledImages as LabelledImages
 from shape_dnn.kinds.declarations import Option as Option
 from shape_dnn.kinds.declarations import OptionValue as OptionValue
 from shape_dnn.kinds.declarations import Plugin as Plugin
+from shape_dnn.kinds.meters import Conditions as Conditions
 from shape_dnn.kinds.meters import Formula as Formula
 from shape_dnn.kinds.meters import Instrument as Instrument
 from shape_dnn.kinds.meters import Meter as Meter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +31,32 @@ class Workload:
     classes: int
     batch_size: int
     device: str
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """A workload without its architecture: plain values, which can be sent and recorded.
+
+    Attributes:
+        input_shape: channels, height and width of an image.
+        classes: number of outputs.
+        batch_size: images in one forward pass.
+        device: as torch writes it, such as ``cpu`` or ``cuda:0``.
+    """
+
+    input_shape: InputShape
+    classes: int
+    batch_size: int
+    device: str
+
+    def of(self, architecture: Architecture) -> Workload:
+        """Return the workload with an architecture."""
+        return Workload(architecture, self.input_shape, self.classes, self.batch_size, self.device)
+
+    @property
+    def record(self) -> dict[str, object]:
+        """The same as JSON values."""
+        return {**asdict(self), "input_shape": list(self.input_shape)}
 
 
 class Meter(ABC):

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from shape_dnn.errors import MeterError
-from shape_dnn.kinds import Instrument, Workload
+from shape_dnn.kinds import Conditions, Instrument, Workload
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Choice
 from shape_dnn.work import Needs, Task, showing_life
 
 if TYPE_CHECKING:
-    from shape_dnn.kinds import Architecture, InputShape
+    from shape_dnn.kinds import Architecture
     from shape_dnn.shape import Shape
 
 
@@ -27,26 +27,20 @@ class Bench:
         meter: which instrument.
         architecture: which plugin builds the networks.
         plugin_files: files that may declare them.
-        input_shape: channels, height and width of an image.
-        classes: number of outputs.
-        batch_size: images in a forward pass.
-        device: where, as torch writes it.
+        conditions: under which shapes are measured.
     """
 
     meter: Choice
     architecture: Choice
     plugin_files: tuple[Path, ...]
-    input_shape: InputShape
-    classes: int
-    batch_size: int
-    device: str
+    conditions: Conditions
 
     def set_up(self) -> tuple[Instrument, Workload]:
         """Create both."""
         registry = Registry(self.plugin_files)
         meter = cast("Instrument", registry.load_again(self.meter))
         architecture = cast("Architecture", registry.load_again(self.architecture))
-        return meter, Workload(architecture, self.input_shape, self.classes, self.batch_size, self.device)
+        return meter, self.conditions.of(architecture)
 
 
 class BenchTask(Task):
@@ -61,7 +55,7 @@ class BenchTask(Task):
     @property
     def needs(self) -> Needs:
         """The device for itself."""
-        return Needs(self.bench.device, exclusive=True)
+        return Needs(self.bench.conditions.device, exclusive=True)
 
     @property
     def reads(self) -> tuple[Path, ...]:

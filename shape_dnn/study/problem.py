@@ -17,7 +17,7 @@ from typing import Any, cast
 from shape_dnn.data import images
 from shape_dnn.errors import DatasetError
 from shape_dnn.events import DatasetRead, Event, ignore
-from shape_dnn.kinds import Architecture, Dataset, InputShape, Instrument, LabelledImages, Meter, Workload
+from shape_dnn.kinds import Architecture, Conditions, Dataset, InputShape, Instrument, LabelledImages, Meter, Workload
 from shape_dnn.measuring.task import Bench
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.sources import Loaded
@@ -101,7 +101,12 @@ class Problem:
     @property
     def workload(self) -> Workload:
         """What meters need to know."""
-        return Workload(self.architecture.instance, self.input_shape, self.classes, self.batch_size, self.device)
+        return self.conditions.of(self.architecture.instance)
+
+    @property
+    def conditions(self) -> Conditions:
+        """Under which shapes are measured."""
+        return Conditions(self.input_shape, self.classes, self.batch_size, self.device)
 
     @cached_property
     def images(self) -> tuple[LabelledImages, LabelledImages]:
@@ -157,15 +162,7 @@ class Problem:
 
     def bench(self, meter: Loaded[Meter]) -> Bench:
         """What a task needs to know to measure."""
-        return Bench(
-            meter.choice,
-            self.architecture.choice,
-            self.plugin_files,
-            self.input_shape,
-            self.classes,
-            self.batch_size,
-            self.device,
-        )
+        return Bench(meter.choice, self.architecture.choice, self.plugin_files, self.conditions)
 
     def measurement_identity(
         self, meter: Loaded[Meter], elsewhere: Mapping[str, object] | None = None, patience: float | None = None
@@ -182,10 +179,7 @@ class Problem:
             **(checked.identity(instrument, self.workload, patience) if elsewhere is None else elsewhere),
             "meter": {**meter.identity, "version": meter.source.version},
             "architecture": self.architecture.identity,
-            "input_shape": list(self.input_shape),
-            "classes": self.classes,
-            "batch_size": self.batch_size,
-            "device": self.device,
+            **self.conditions.record,
         }
 
 
