@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -188,6 +189,25 @@ def test_options_of_the_wrong_type_are_refused(option: str, value: str, expected
         registry.load("sampler", "middle", {option: value})
 
 
+def test_an_option_has_the_default_of_the_constructor_unless_it_has_its_own(shape_dnn: Callable[..., Any]) -> None:
+    derived = GOOD.replace('Option(0, "where to start")', 'Option(help="where to start", minimum=0)')
+    Path("mine.py").write_text(derived.replace("offset=0", "offset=7"))
+    registry = Registry([Path("mine.py")])
+    assert registry.load("sampler", "middle").choice.options == {"offset": 7}
+    assert registry.load("sampler", "middle", {"offset": "8"}).choice.options == {"offset": 8}
+    assert "sampler.offset=7" in shape_dnn("plugins", "--kind", "sampler", "--plugin", "mine.py").out
+    for constructor, complaint in (
+        ("offset", "option 'offset' has no default, and no parameter of the factory has one for it"),
+        ("offset=[]", r"option 'offset' has the default \[\]; accepted are text, numbers"),
+        ("offset=-1", "option 'offset' has the default -1 and the minimum 0"),
+    ):
+        Path("mine.py").write_text(derived.replace("offset=0", constructor))
+        registry = Registry([Path("mine.py")])
+        with pytest.raises(PluginError, match=complaint):
+            registry.load("sampler", "middle")
+        assert "middle" in shape_dnn("plugins", "--kind", "sampler", "--plugin", "mine.py").out
+
+
 def test_a_plugin_file_works_without_packaging() -> None:
     Path("mine.py").write_text(GOOD)
     loaded = Registry([Path("mine.py")]).load("sampler", "middle")
@@ -218,7 +238,7 @@ def test_a_package_that_is_installed_for_editing_is_known_by_its_content(install
         ('Option(9, "", (1, 2))', "has the default 9, which is none of its choices"),
         ('Option("a", "", minimum=1)', "has the default 'a' and the minimum 1"),
         ('Option(float("nan"), "")', "which is not finite"),
-        ("Option(None, '')", "accepted are text, numbers, fractions, true and false"),
+        ("Option([], '')", "accepted are text, numbers, fractions, true and false"),
         ("7", "is a int instead of a shape_dnn.Option"),
     ],
 )

@@ -161,7 +161,7 @@ def _check_declared(registry: Registry, kind: str, option: str, value: str) -> N
     """Refuse an option that no installed plugin of the kind has or accepts, whether it is in use or not."""
     accepted: dict[str, list[Option]] = {}
     for name in registry.names(kind):
-        for own, declared in registry.declaration(kind, name).options.items():
+        for own, declared in registry.options(kind, name).items():
             accepted.setdefault(own, []).append(declared)
             accepted[f"{name}.{own}"] = [declared]
     if option not in accepted:

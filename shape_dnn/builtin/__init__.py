@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from shape_dnn.hookspecs import hookimpl
@@ -22,18 +21,17 @@ def shape_dnn_architectures() -> Iterable[Plugin]:
         "shape_dnn.builtin.architectures.wrn:WideResNet",
         {
             "stem": Option(
-                "scaled",
-                "channels of the first convolution: scaled with the width (the paper), or 16 (the original network)",
-                ("scaled", "16"),
+                help="channels of the first convolution: scaled with the width (the paper), or 16 (the original)",
+                choices=("scaled", "16"),
             )
         },
     )
 
 
-_LIMIT = Option(0, "keep at most this many training images, the same share of each class; 0 keeps all", minimum=0)
-_DATA_DIR = Option("", "directory with the files")
-_DOWNLOAD = Option(default=False, help="fetch missing files from the internet by torchvision into data_dir")
-_SEED = Option(0, "which random choice")
+_LIMIT = Option(help="keep at most this many training images, the same share of each class; 0 keeps all", minimum=0)
+_DATA_DIR = Option(help="directory with the files")
+_DOWNLOAD = Option(help="fetch missing files from the internet by torchvision into data_dir")
+_SEED = Option(help="which random choice")
 
 
 @hookimpl
@@ -49,7 +47,7 @@ def shape_dnn_datasets() -> Iterable[Plugin]:
     downloadable = {**files, "download": _DOWNLOAD}
     package = "shape_dnn.builtin.datasets"
     mnist = "60,000 images, 28x28x1, 10 classes"
-    reducible = {**downloadable, "size": Option(28, "height and width to which images are reduced")}
+    reducible = {**downloadable, "size": Option(help="height and width to which images are reduced")}
     yield Plugin("mnist", f"handwritten digits: {mnist}", f"{package}.mnist:Mnist", reducible)
     yield Plugin("fashion-mnist", f"articles of clothing: {mnist}", f"{package}.mnist:FashionMnist", reducible)
     cifar = "photographs: 50,000 images, 32x32x3"
@@ -67,10 +65,10 @@ def shape_dnn_datasets() -> Iterable[Plugin]:
         f"{package}.folder:Folder",
         {
             **files,
-            "size": Option(32, "height and width to which the images are resized", minimum=1),
-            "channels": Option(3, "3 for colour, 1 for grey", (1, 3)),
-            "test": Option(Fraction(1, 5), "part of the images held out for the test where there is no folder test/"),
-            "flip": Option(default=True, help="whether training mirrors images left to right at random"),
+            "size": Option(help="height and width to which the images are resized", minimum=1),
+            "channels": Option(help="3 for colour, 1 for grey", choices=(1, 3)),
+            "test": Option(help="part of the images held out for the test where there is no folder test/"),
+            "flip": Option(help="whether training mirrors images left to right at random"),
         },
     )
 
@@ -92,15 +90,15 @@ def shape_dnn_meters() -> Iterable[Plugin]:
         "latency",
         "time of one forward pass of a batch in ms",
         f"{package}.latency:Latency",
-        {"seconds": Option(0.8, "most time spent on each shape after warm-up", minimum=0), **options},
+        {"seconds": Option(help="most time spent on each shape after warm-up", minimum=0), **options},
     )
     yield Plugin(
         "energy",
         "energy of one forward pass of a batch in J, by the sensors of an NVIDIA GPU",
         f"{package}.energy:NvmlEnergy",
         {
-            "seconds": Option(10.0, "longest window of each shape, after the power has settled", minimum=3),
-            "interval": Option(0.025, "seconds between two readings of the sensors", minimum=0.01),
+            "seconds": Option(help="longest window of each shape, after the power has settled", minimum=3),
+            "interval": Option(help="seconds between two readings of the sensors", minimum=0.01),
             **gpu_options,
         },
     )
@@ -123,7 +121,7 @@ def shape_dnn_samplers() -> Iterable[Plugin]:
         "active",
         "a few cheap ones, then those that matter to the question, until it is settled",
         f"{package}.active:Active",
-        {"initial": Option(4, "trainings before the accuracy model is asked", minimum=1)},
+        {"initial": Option(help="trainings before the accuracy model is asked", minimum=1)},
     )
 
 
@@ -169,7 +167,7 @@ def shape_dnn_executors() -> Iterable[Plugin]:
         "local",
         "worker processes on this machine",
         "shape_dnn.builtin.executors.local:Local",
-        {"threads": Option(1, "threads of each worker", minimum=1)},
+        {"threads": Option(help="threads of each worker", minimum=1)},
     )
 
 
@@ -177,25 +175,25 @@ def shape_dnn_executors() -> Iterable[Plugin]:
 def shape_dnn_terminators() -> Iterable[Plugin]:
     """Declare the built-in terminators."""
     module = "shape_dnn.builtin.terminators"
-    grace = Option(2, "epochs that every training gets", minimum=1)
+    grace = Option(help="epochs that every training gets", minimum=1)
     yield Plugin("none", "every training runs to its end", f"{module}:Never")
     yield Plugin(
         "median",
         "stops what is worse than half of the others were",
         f"{module}:Median",
-        {"grace": grace, "least": Option(3, "other trainings from which there is a median", minimum=1)},
+        {"grace": grace, "least": Option(help="other trainings from which there is a median", minimum=1)},
     )
     yield Plugin(
         "asha",
         "asynchronous successive halving: one of three goes on, and of these one of three",
         f"{module}:SuccessiveHalving",
-        {"grace": grace, "reduction": Option(3, "one of how many goes on", minimum=2)},
+        {"grace": grace, "reduction": Option(help="one of how many goes on", minimum=2)},
     )
     yield Plugin(
         "curve",
         "extrapolates learning curves, and stops what cannot matter to the question",
         f"{module}:LearningCurve",
-        {"grace": grace, "risk": Option(0.05, "probability of mattering below which one is stopped", minimum=0.0)},
+        {"grace": grace, "risk": Option(help="probability of mattering below which one is stopped", minimum=0.0)},
     )
 
 

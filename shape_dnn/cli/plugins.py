@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,9 @@ import click
 from shape_dnn.cli.output import DEBUG, FORMAT, print_csv, print_json, print_table, results_only
 
 if TYPE_CHECKING:
-    from shape_dnn.kinds import Plugin
+    from collections.abc import Iterator
+
+    from shape_dnn.plugins.registry import Registry
 
 
 @click.command("plugins")
@@ -23,6 +24,7 @@ def command(files: tuple[str, ...], kind: str | None, output: str) -> None:
     """List every plugin with kind, distribution, version and state; those of one kind with their options."""
     from shape_dnn.errors import UsageError
     from shape_dnn.plugins.registry import Registry
+    from shape_dnn.plugins.sources import EntryState
     from shape_dnn.plugins.table_of_kinds import KINDS
 
     kind = next((known.name for known in KINDS.values() if kind == known.flag), kind)
@@ -48,12 +50,20 @@ def command(files: tuple[str, ...], kind: str | None, output: str) -> None:
         for entry in entries:
             what = entry.reason or (entry.plugin.summary if entry.plugin else "")
             cells.append([entry.name, entry.kind or "-", str(entry.source), entry.state, what])
-            if kind is not None and entry.plugin is not None:
-                cells += [["", "", "", "", line] for line in _options(KINDS[kind].flag, entry.plugin)]
+            if kind is not None and entry.state == EntryState.OK:
+                cells += [["", "", "", "", line] for line in _options(registry, kind, entry.name)]
         print_table(cells, ["name", "kind", "source", "state", "what it is, or why it cannot be used"])
 
 
-def _options(flag: str, plugin: Plugin) -> Iterator[str]:
-    for name, option in sorted(plugin.options.items()):
-        accepted = f" ({', '.join(map(str, option.choices))})" if option.choices else ""
-        yield f"-o {flag}.{name}={option.default}  {option.help}{accepted}"
+def _options(registry: Registry, kind: str, name: str) -> Iterator[str]:
+    from shape_dnn.errors import PluginError
+    from shape_dnn.plugins.table_of_kinds import KINDS
+
+    try:
+        options = registry.options(kind, name)
+    except PluginError as error:  # its code is imported only now
+        yield str(error)
+        return
+    for option, declared in sorted(options.items()):
+        accepted = f" ({', '.join(map(str, declared.choices))})" if declared.choices else ""
+        yield f"-o {KINDS[kind].flag}.{option}={declared.default}  {declared.help}{accepted}"

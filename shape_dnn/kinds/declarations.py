@@ -21,14 +21,15 @@ class Option:
     given itself.
 
     Attributes:
-        default: value if it is not given; its type is the type of the option.
+        default: value if it is not given; its type is the type of the option. None for the one that the factory has for
+            its parameter of this name, so that it is said once.
         help: one line.
         choices: the accepted values, if they are few.
         minimum: the least accepted value of a number.
     """
 
-    default: OptionValue
-    help: str
+    default: OptionValue | None = None
+    help: str = ""
     choices: tuple[OptionValue, ...] = ()
     minimum: float | None = None
 

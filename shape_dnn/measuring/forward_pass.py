@@ -38,10 +38,10 @@ class Numerics:
     threads: int = 1
 
     OPTIONS: ClassVar[Mapping[str, Option]] = {
-        "precision": Option("float32", "numeric format of weights and images", ("float32", "bfloat16", "float16")),
-        "channels_last": Option(default=False, help="memory format"),
-        "mode": Option("eager", "eager, or graph for CUDA graphs", ("eager", "graph")),
-        "threads": Option(1, "threads of a measurement on the CPU", minimum=1),
+        "precision": Option(help="numeric format of weights and images", choices=("float32", "bfloat16", "float16")),
+        "channels_last": Option(help="memory format"),
+        "mode": Option(help="eager, or graph for CUDA graphs", choices=("eager", "graph")),
+        "threads": Option(help="threads of a measurement on the CPU", minimum=1),
     }
     """The options of a meter that has these settings."""
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import math
 import re
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -50,13 +53,35 @@ def _finite(text: str) -> float:
     return number
 
 
+def complete(declared: Mapping[str, Option], factory: Callable[..., object]) -> dict[str, Option]:
+    """Return options with those defaults that the factory has for its parameters.
+
+    Raises:
+        TypeError: it has none, or one that an option cannot have.
+    """
+    found = dict(declared)
+    for name, option in declared.items():
+        if option.default is None:
+            parameter = inspect.signature(factory).parameters.get(name)
+            if parameter is None or parameter.default is parameter.empty:
+                raise TypeError(f"option {name!r} has no default, and no parameter of the factory has one for it")
+            wrong = _fault_of_default(option, parameter.default)
+            if wrong:
+                raise TypeError(f"option {name!r} {wrong}")
+            found[name] = dataclasses.replace(option, default=parameter.default)
+    return found
+
+
 def fault_of(name: object, option: object) -> str:
     """Say what is wrong with the declaration of an option; nothing if it is right."""
     if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]*", name)):
         return "has a name that is not made of lower-case letters, digits and underscores, a letter first"
     if not isinstance(option, Option):
         return f"is a {type(option).__name__} instead of a shape_dnn.Option"
-    default: Any = option.default
+    return "" if option.default is None else _fault_of_default(option, option.default)
+
+
+def _fault_of_default(option: Option, default: Any) -> str:
     if not isinstance(default, str | int | float | Fraction):
         return f"has the default {default!r:.40}; accepted are text, numbers, fractions, true and false"
     if isinstance(default, float) and not math.isfinite(default):

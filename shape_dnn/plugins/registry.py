@@ -8,7 +8,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from shape_dnn.plugins.table_of_kinds import IN_REPOSITORY, KINDS, words
 from shape_dnn.system.spelling import closest
 
 if TYPE_CHECKING:
-    from shape_dnn.kinds import OptionValue
+    from shape_dnn.kinds import Option, OptionValue
 
 
 class Registry:
@@ -64,14 +64,10 @@ class Registry:
             UsageError: no such plugin or option, or not a value of the option.
             PluginError: the plugin failed to load, collides with another, or is not installed.
         """
-        entry, plugin = self._find(kind, name), self.declaration(kind, name)
+        entry = self._find(kind, name)
         values = self.check_options(kind, name, given or {})
-        try:
-            instance = _resolve(plugin.factory)(**values)
-        except ShapeDnnError:
-            raise
-        except Exception as error:
-            raise PluginError(f"{kind} {name!r} of {entry.source} failed to start: {describe(error)}") from error
+        with self._starting(entry):
+            instance = _resolve(self.declaration(kind, name).factory)(**values)
         if not isinstance(instance, KINDS[kind].base):
             made, wanted = type(instance).__name__, KINDS[kind].base.__name__
             raise PluginError(f"{kind} {name!r} of {entry.source} made a {made}, which is not a shape_dnn.{wanted}")
@@ -79,6 +75,30 @@ class Registry:
             object.__setattr__(instance, "_plugin_label", f"{words(kind)} {name!r} of {entry.source}")
         content = "" if entry.source.is_file else _edited(entry.source.distribution, type(instance).__module__)
         return Loaded(Choice(kind, name, values, entry.source.version), entry.source, instance, content)
+
+    def options(self, kind: str, name: str) -> Mapping[str, Option]:
+        """Return the options of a plugin, each with its default.
+
+        Raises:
+            UsageError: no such plugin.
+            PluginError: the plugin cannot be used.
+        """
+        plugin = self.declaration(kind, name)
+        if all(option.default is not None for option in plugin.options.values()):
+            return plugin.options
+        with self._starting(self._find(kind, name)):
+            return options.complete(plugin.options, _resolve(plugin.factory))
+
+    @contextlib.contextmanager
+    def _starting(self, entry: Entry) -> Iterator[None]:
+        """Lay what goes wrong at the door of a plugin."""
+        try:
+            yield
+        except ShapeDnnError:
+            raise
+        except Exception as error:
+            who = f"{entry.kind} {entry.name!r} of {entry.source}"
+            raise PluginError(f"{who} failed to start: {describe(error)}") from error
 
     def load_again(self, choice: Choice) -> Any:
         """Create the object of a plugin that was chosen in another process.
@@ -145,14 +165,14 @@ class Registry:
             UsageError: no such plugin or option, or not a value of the option.
             PluginError: the plugin cannot be used.
         """
-        plugin, flag = self.declaration(kind, name), KINDS[kind].flag
-        values = {option: declared.default for option, declared in plugin.options.items()}
+        declared, flag = self.options(kind, name), KINDS[kind].flag
+        values = {option: each.default for option, each in declared.items() if each.default is not None}
         for option, value in given.items():
-            if option not in plugin.options:
-                accepted = ", ".join(f"{flag}.{known}" for known in sorted(plugin.options)) or "none"
+            if option not in declared:
+                accepted = ", ".join(f"{flag}.{known}" for known in sorted(declared)) or "none"
                 message = f"{flag}.{option} is not an option of {words(kind)} {name!r}; its options: {accepted}"
                 raise UsageError(message, setting="option")
-            values[option] = options.parse(f"{flag}.{option}", plugin.options[option], value)
+            values[option] = options.parse(f"{flag}.{option}", declared[option], value)
         return values
 
 

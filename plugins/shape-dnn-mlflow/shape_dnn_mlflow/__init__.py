@@ -15,7 +15,7 @@ def shape_dnn_observers() -> Iterable[Plugin]:
         "records searches and their trainings in MLflow",
         "shape_dnn_mlflow.observer:MLflow",
         {
-            "tracking_uri": Option("sqlite:///mlflow.db", "server or file; empty for that of MLFLOW_TRACKING_URI"),
-            "experiment": Option("shape_dnn", "name of the experiment, made if there is none"),
+            "tracking_uri": Option(help="server or file; empty for that of MLFLOW_TRACKING_URI"),
+            "experiment": Option(help="name of the experiment, made if there is none"),
         },
     )

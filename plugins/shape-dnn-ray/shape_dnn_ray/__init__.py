@@ -15,9 +15,9 @@ def shape_dnn_executors() -> Iterable[Plugin]:
         "a Ray cluster, from this machine alone to many nodes",
         "shape_dnn_ray.executor:RayCluster",
         {
-            "address": Option("", "HOST:PORT of the cluster; by default one that this machine is part of, or its own"),
-            "threads": Option(1, "threads, and processors, of each training on a processor", minimum=1),
-            "shared": Option(default=False, help="whether all nodes see the directory of the study under its path"),
-            "measure_on": Option("", "name of the resource of the node whose device is measured"),
+            "address": Option(help="HOST:PORT of the cluster; by default one that this machine is part of, or its own"),
+            "threads": Option(help="threads, and processors, of each training on a processor", minimum=1),
+            "shared": Option(help="whether all nodes see the directory of the study under its path"),
+            "measure_on": Option(help="name of the resource of the node whose device is measured"),
         },
     )

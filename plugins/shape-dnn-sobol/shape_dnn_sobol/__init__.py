@@ -15,7 +15,7 @@ def shape_dnn_samplers() -> Iterable[Plugin]:
         "next to the points of a Sobol sequence",
         "shape_dnn_sobol.sampler:Sobol",
         {
-            "scramble": Option(default=True, help="randomise the sequence by the seed"),
-            "seed": Option(0, "which randomisation"),
+            "scramble": Option(help="randomise the sequence by the seed"),
+            "seed": Option(help="which randomisation"),
         },
     )

@@ -16,9 +16,8 @@ def shape_dnn_architectures() -> Iterable[Plugin]:
         "shape_dnn_timm.resnet:ResNet",
         {
             "block": Option(
-                "bottleneck",
-                "bottleneck (ResNet-50 and deeper), or basic (ResNet-18, 34), where the width scales all channels",
-                ("bottleneck", "basic"),
+                help="bottleneck (ResNet-50 and deeper), or basic (ResNet-18, 34), where the width scales all channels",
+                choices=("bottleneck", "basic"),
             )
         },
     )

@@ -16,9 +16,9 @@ def shape_dnn_meters() -> Iterable[Plugin]:
         "energy of one forward pass of a batch in J, by zeus: processors (RAPL), AMD, Apple silicon, Jetson",
         "shape_dnn_zeus.meter:Zeus",
         {
-            "sensor": Option("auto", "which sensor", ("auto", "cpu", "gpu", "soc")),
-            "seconds": Option(10.0, "longest window of each shape, after the power has settled", minimum=3),
-            "interval": Option(0.05, "seconds between two readings of the sensor", minimum=0.01),
+            "sensor": Option(help="which sensor", choices=("auto", "cpu", "gpu", "soc")),
+            "seconds": Option(help="longest window of each shape, after the power has settled", minimum=3),
+            "interval": Option(help="seconds between two readings of the sensor", minimum=0.01),
             **Numerics.OPTIONS,
         },
     )
