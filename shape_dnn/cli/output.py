@@ -8,19 +8,19 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from shape_dnn.answers.result import Result
-from shape_dnn.answers.table import summarize
 from shape_dnn.errors import UsageError
 from shape_dnn.system.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from shape_dnn.answers.result import Result
 
 FORMAT = click.option(
     "--format",
@@ -85,11 +85,15 @@ def results_only() -> Iterator[None]:
 
 def plain(text: str) -> Text:
     """Prepare a text in which nothing is markup and nothing steers the terminal."""
+    from rich.text import Text
+
     return Text(visible(text))
 
 
 def console() -> Console:
     """Return a console for standard output that does not fold tables when nobody looks at it."""
+    from rich.console import Console
+
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=False)
 
 
@@ -107,6 +111,9 @@ def print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None
 
 def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str], title: str = "") -> None:
     """Print cells in aligned columns. Text is shown as it is: nothing in it is markup."""
+    from rich import box
+    from rich.table import Table
+
     table = Table(box=box.SIMPLE_HEAD, title=plain(title) if title else None, title_justify="left", pad_edge=False)
     for column in columns:
         table.add_column(plain(column), justify="right" if column not in LEFT else "left")
@@ -142,6 +149,8 @@ def print_result(result: Result, output: str) -> None:
         rows = [{**row, "estimated": " ".join(row.get("estimated", ()))} for row in result.rows()]
         print_csv(rows, result.columns)
     else:
+        from shape_dnn.answers.table import summarize
+
         summary = summarize(result)
         for line in summary.before:
             console().print(plain(line))
