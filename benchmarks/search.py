@@ -41,9 +41,11 @@ SLOW: Mapping[str, int] = {"optuna-gp": 100}
 
 
 def make(name: str) -> Contender:
-    """Return a contender by its name in the results."""
+    """Return a contender by its name in the results: ``ours``, with a confidence or a model, or another one."""
     kind, _, setting = name.partition(" ")
     if kind == "ours":
+        if setting[:1].isalpha():
+            return contenders.ours(model=setting)
         return contenders.ours(confidence=float(setting) if setting else CONFIDENCE)
     if kind == "paper":
         return contenders.paper(setting)

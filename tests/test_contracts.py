@@ -182,6 +182,10 @@ class TestLogLinear(AccuracyModelContract):
     name = "log-linear"
 
 
+class TestLogError(AccuracyModelContract):
+    name = "log-error"
+
+
 class TestPowerLaw(AccuracyModelContract):
     name = "power-law"
 
