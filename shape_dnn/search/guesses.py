@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shape_dnn.search import rounding
+from shape_dnn.search.kernel import distances, logarithms, matern
 from shape_dnn.shape import Shape
 
 LEAST = 3
@@ -30,18 +31,18 @@ def guess(known: Mapping[Shape, float], shapes: Sequence[Shape]) -> tuple[NDArra
     plane cannot follow (Rasmussen and Williams 2006, Sections 2.7 and 4.2). Amplitude and length of the process are
     averaged over a grid, each pair weighted by its marginal likelihood.
     """
-    places = np.log([(shape.depth, float(shape.width)) for shape in [*known, *shapes]])
+    places = logarithms([*known, *shapes])
     spread = places.std(0)
     places = (places - places.mean(0)) / np.where(spread > 0, spread, 1.0)
     target = np.log(list(known.values()))
     level = target.mean()
     target = target - level
     plane = LEVEL**2 + SLOPES**2 * places @ places.T
-    distances = np.sqrt(((places[:, None] - places[None]) ** 2).sum(-1))
+    apart = distances(places, places)
     number = len(known)
     evidences, means, variances = [], [], []
     for amplitude, length in itertools.product(AMPLITUDES, LENGTHS):
-        covariance = plane + amplitude**2 * _matern(distances / length)
+        covariance = plane + amplitude**2 * matern(apart / length)
         factor = np.linalg.cholesky(covariance[:number, :number] + NOISE**2 * np.eye(number))
         whitened = np.linalg.solve(factor, np.column_stack([target, covariance[:number, number:]]))
         explained, others = whitened[:, 0], whitened[:, 1:]
@@ -53,8 +54,3 @@ def guess(known: Mapping[Shape, float], shapes: Sequence[Shape]) -> tuple[NDArra
     mean = weights @ np.array(means)
     variance = weights @ (np.array(variances) + (np.array(means) - mean) ** 2)
     return level + rounding.rounded(mean), rounding.rounded(np.sqrt(variance))
-
-
-def _matern(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    scaled = np.sqrt(5.0) * distances
-    return np.asarray((1 + scaled + scaled**2 / 3) * np.exp(-scaled))

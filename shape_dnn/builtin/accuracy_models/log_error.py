@@ -6,13 +6,11 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.records import Prediction
+from shape_dnn.search.kernel import Floats, distances, logarithms, matern
 from shape_dnn.shape import Shape
-
-Floats = NDArray[np.float64]
 
 FLOOR = 0.05
 """Least error in percent: what is below cannot be told from no error at all."""
@@ -49,7 +47,7 @@ class LogError(AccuracyModel):
 
     def _fit(self, shapes: Sequence[Shape], accuracies: Sequence[float], stds: Floats) -> None:
         order = sorted(range(len(shapes)), key=lambda i: (shapes[i], accuracies[i]))
-        logs = _logs([shapes[i] for i in order])
+        logs = logarithms([shapes[i] for i in order])
         errors = np.maximum(100.0 - np.array([accuracies[i] for i in order], float), FLOOR)
         self._centre, spread = logs.mean(0), logs.std(0)
         self._scale = np.where(spread > 0, spread, 1.0)
@@ -60,11 +58,11 @@ class LogError(AccuracyModel):
         self._per_point = 1.0 / np.maximum(errors, 1.0)  # a point of accuracy, in logarithms of the error
         self._stds = stds[order]
         self._grid = list(itertools.product(AMPLITUDES, LENGTHS, NOISES))
-        distances = _distances(self._places, self._places)
+        apart = distances(self._places, self._places)
         self._plane = _plane(self._places, self._places)
         evidences, self._factors = [], []
         for amplitude, length, noise in self._grid:
-            covariance = self._plane + amplitude**2 * _matern(distances / length)
+            covariance = self._plane + amplitude**2 * matern(apart / length)
             variance = (noise**2 + self._stds**2) * self._per_point**2
             factor = np.linalg.cholesky(covariance + np.diag(variance + 1e-8))
             explained = np.linalg.solve(factor, self._target)
@@ -76,8 +74,8 @@ class LogError(AccuracyModel):
 
     def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
         """Predict mean and the standard deviation of a new training."""
-        places = (_logs(shapes) - self._centre) / self._scale
-        distances, plane = _distances(places, self._places), _plane(places, self._places)
+        places = (logarithms(shapes) - self._centre) / self._scale
+        apart, plane = distances(places, self._places), _plane(places, self._places)
         own = np.array([_plane(place[None], place[None])[0, 0] for place in places])
         means, squares = np.zeros(len(places)), np.zeros(len(places))
         for weight, (amplitude, length, noise), (factor, coefficients) in zip(
@@ -85,7 +83,7 @@ class LogError(AccuracyModel):
         ):
             if weight < 1e-4:
                 continue
-            covariance = plane + amplitude**2 * _matern(distances / length)
+            covariance = plane + amplitude**2 * matern(apart / length)
             log_mean = covariance @ coefficients
             reduced = np.linalg.solve(factor, covariance.T)
             variance = np.minimum(np.maximum(own + amplitude**2 - (reduced**2).sum(0), 0.0), 4.0)
@@ -108,7 +106,7 @@ class LogError(AccuracyModel):
         A surface of the prior is a sum of waves, so that the time grows with the number of shapes and no faster.
         """
         rng = np.random.default_rng(seed)
-        places = (_logs(shapes) - self._centre) / self._scale
+        places = (logarithms(shapes) - self._centre) / self._scale
         chosen = rng.choice(len(self._grid), number, p=self._weights)
         directions = rng.standard_normal((FEATURES, 2)) / np.sqrt(rng.chisquare(5.0, (FEATURES, 1)) / 5.0)
         phases = rng.uniform(0, 2 * np.pi, FEATURES)
@@ -118,7 +116,7 @@ class LogError(AccuracyModel):
         both = np.concatenate([places, self._places])
         plane = tilt @ np.column_stack([np.ones(len(both)), both]).T
         drawn = np.empty((number, len(places)))
-        distances, with_plane = _distances(places, self._places), _plane(places, self._places)
+        apart, with_plane = distances(places, self._places), _plane(places, self._places)
         for point in np.unique(chosen):
             amplitude, length, noise = self._grid[point]
             rows = np.flatnonzero(chosen == point)
@@ -128,23 +126,10 @@ class LogError(AccuracyModel):
             surprise = self._target - prior[:, len(places) :] - deviation * scatter[rows]
             factor, _ = self._factors[point]
             solved = np.linalg.solve(factor.T, np.linalg.solve(factor, surprise.T))
-            covariance = with_plane + amplitude**2 * _matern(distances / length)
+            covariance = with_plane + amplitude**2 * matern(apart / length)
             drawn[rows] = prior[:, : len(places)] + (covariance @ solved).T
         return np.asarray(100.0 - np.minimum(np.exp(self._level + drawn), 100.0))
 
 
-def _logs(shapes: Sequence[Shape]) -> Floats:
-    return np.asarray(np.log(np.array([(shape.depth, float(shape.width)) for shape in shapes], float)))
-
-
-def _distances(one: Floats, other: Floats) -> Floats:
-    return np.asarray(np.sqrt(((one[:, None] - other[None]) ** 2).sum(-1)))
-
-
 def _plane(one: Floats, other: Floats) -> Floats:
     return np.asarray(LEVEL**2 + SLOPES**2 * one @ other.T)
-
-
-def _matern(distances: Floats) -> Floats:
-    scaled = np.sqrt(5.0) * distances
-    return np.asarray((1 + scaled + scaled**2 / 3) * np.exp(-scaled))
