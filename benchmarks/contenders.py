@@ -97,7 +97,7 @@ def _covered(table: Recorded, question: Question, trained: Sequence[int], model:
 
 
 def ours(
-    model: str = "log-linear", confidence: float = CONFIDENCE, together: int = 1, measures_all: bool = False
+    model: str = "log-error", confidence: float = CONFIDENCE, together: int = 1, measures_all: bool = False
 ) -> Contender:
     """Search with the sampler ``active``."""
     return search("active", model, "standard", confidence, together=together, measures_all=measures_all)

@@ -263,7 +263,7 @@ def main() -> None:
             if arguments.only and name not in arguments.only:
                 continue
             table = _load(name, source)
-            names = ["ours", *(f"ours {setting}" for setting in (0.5, 0.8, 0.9, 0.99, "log-error"))]
+            names = ["ours", *(f"ours {setting}" for setting in (0.5, 0.8, 0.9, 0.99, "log-linear"))]
             names += [f"paper {strategy}" for strategy in ("optimistic", "standard", "thorough")]
             names += [f"top-k {k}" for k in (1, 3, 5, 10)] if table.curves is not None else []
             names += [*ANYTIME, "exhaustive"]

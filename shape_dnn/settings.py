@@ -165,7 +165,7 @@ class Settings:
     strategy: str = _setting("standard", "How many shapes to train, by the size of the space.")
     train: str | None = _setting(None, "Number or percentage of shapes to train instead, 12 or 20%.", metavar="N|P%")
     sampler: str = _setting("active", "Which shapes to train.")
-    model: str = _setting("log-linear", "Accuracy model that predicts the others.", asks=True)
+    model: str = _setting("log-error", "Accuracy model that predicts the others.", asks=True)
     confidence: str | None = _setting(
         None,
         "Train until the answer stands with this probability, and list what complies with it; "

@@ -35,7 +35,11 @@ def recall(
     left = set(survivors)
     candidates = [candidate for candidate in predicted if candidate.shape in left]
     complying, more_stages = apply_accuracy_limits(candidates, query, notify)
-    nearest = None if complying else closest(candidates, query)
+    nearest = None
+    if not complying:
+        known = [candidate for candidate in candidates if candidate.accuracy is not None]
+        # A search with a confidence has trained the most promising shape before it says that nothing complies.
+        nearest = closest(known if verified and query.confidence is not None and known else candidates, query)
     trained = [candidate for candidate in complying if candidate.accuracy is not None]
     best = min_by_goal(trained if verified and trained else complying, query, facts)
     if query.pareto:

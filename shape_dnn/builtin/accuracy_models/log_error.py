@@ -14,11 +14,13 @@ from shape_dnn.shape import Shape
 
 FLOOR = 0.05
 """Least error in percent: what is below cannot be told from no error at all."""
+WORST = float(np.log(100.0))
+"""Logarithm of the largest error there is."""
 LEVEL, SLOPES = 3.0, 1.0
 """Prior standard deviations of the plane: at the middle of the trained shapes, and of its slopes over the spread."""
 AMPLITUDES = (0.03, 0.1, 0.3, 0.9)
 """Standard deviations of what the plane cannot follow."""
-LENGTHS = (0.4, 0.8, 1.6)
+LENGTHS = (1.0, 2.0, 4.0)
 """Distances, in spreads of the trained shapes, over which that is alike."""
 NOISES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Standard deviations of one training, in points."""
@@ -87,7 +89,7 @@ class LogError(AccuracyModel):
             log_mean = covariance @ coefficients
             reduced = np.linalg.solve(factor, covariance.T)
             variance = np.minimum(np.maximum(own + amplitude**2 - (reduced**2).sum(0), 0.0), 4.0)
-            mean = np.minimum(np.exp(self._level + log_mean + variance / 2), 100.0)
+            mean = np.exp(np.minimum(self._level + log_mean + variance / 2, WORST))
             means += weight * mean
             squares += weight * (mean**2 * np.exp(variance) + noise**2)
         total = self._weights[self._weights >= 1e-4].sum()
@@ -128,7 +130,7 @@ class LogError(AccuracyModel):
             solved = np.linalg.solve(factor.T, np.linalg.solve(factor, surprise.T))
             covariance = with_plane + amplitude**2 * matern(apart / length)
             drawn[rows] = prior[:, : len(places)] + (covariance @ solved).T
-        return np.asarray(100.0 - np.minimum(np.exp(self._level + drawn), 100.0))
+        return np.asarray(100.0 - np.exp(np.minimum(self._level + drawn, WORST)))
 
 
 def _plane(one: Floats, other: Floats) -> Floats:
