@@ -91,12 +91,10 @@ class Assembly:
     @cached_property
     def dataset(self) -> Loaded[Dataset]:
         """The images to classify."""
-        settings = self.settings
-        if settings.data_dir is not None:
-            plugin = self.selection.registry.declaration("dataset", settings.dataset)
-            if "data_dir" not in plugin.options:
-                raise UsageError(f"dataset {settings.dataset!r} reads no files; leave it out", setting="data_dir")
-        return self.selection.load("dataset", settings.dataset)
+        name, registry = self.settings.dataset, self.selection.registry
+        if self.settings.data_dir is not None and "data_dir" not in registry.declaration("dataset", name).options:
+            raise UsageError(f"dataset {name!r} reads no files; leave it out", setting="data_dir")
+        return self.selection.load("dataset", name)
 
     @cached_property
     def meters(self) -> dict[str, Loaded[Meter]]:
@@ -254,18 +252,16 @@ class Assembly:
 
     @cached_property
     def _recipe(self) -> SetRecipe:
-        return recipe.recipe(
-            self.selection, self.dataset.instance, self.architecture.instance, self.device, self._origins
-        )
+        parts = self.dataset.instance, self.architecture.instance, self.device
+        return recipe.recipe(self.selection, *parts, self._origins)
 
     @cached_property
     def problem(self) -> Problem:
         """What determines the facts of a study."""
         from shape_dnn.assembly.problem import problem
 
-        return problem(
-            self.selection, self.architecture, self.dataset, self.executor, self.device, self.recipe, self.shapes
-        )
+        plugins = self.architecture, self.dataset, self.executor
+        return problem(self.selection, *plugins, self.device, self.recipe, self.shapes)
 
     @property
     def seeds(self) -> range:
