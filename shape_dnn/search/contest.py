@@ -16,14 +16,13 @@ from shape_dnn.errors import ShapeDnnError
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
 from shape_dnn.search import guesses
+from shape_dnn.search.kernel import Floats
 from shape_dnn.shape import Shape
 
 LEVELS = 9
 """Accuracies at which the score of a shape is computed; between them it is interpolated."""
 DEVIATIONS = 3.0
 """Standard deviations by which a metric may be lower or higher than guessed."""
-
-Floats = NDArray[np.float64]
 
 
 def complies(limits: Sequence[Constraint], accuracies: Floats, worse_by: float = 0.0) -> NDArray[np.bool_]:
