@@ -120,6 +120,21 @@ class TrainingFinished(Event):
 
 
 @dataclass(frozen=True)
+class Judged(Event):
+    """A search with a confidence considered what it knows after so many trainings.
+
+    Attributes:
+        trained: number of trainings that it went by.
+        doubt: the probability that training more would change the answer by more than the noise.
+        best: the best of the shapes that were trained; None if none complies, or without a goal.
+    """
+
+    trained: int
+    doubt: float
+    best: Shape | None
+
+
+@dataclass(frozen=True)
 class Tested(Event):
     """The test set was read for the shape that is returned; accuracy in percent."""
 

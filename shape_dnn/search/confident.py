@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from shape_dnn.events import Event, ignore
 from shape_dnn.records import Training
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.ordering import refused
@@ -13,7 +14,12 @@ from shape_dnn.shape import Shape
 
 
 def train_until_sure(
-    shapes: Sequence[Shape], trainings: Sequence[Training], query: Query, facts: Facts, posterior_of: PosteriorOf
+    shapes: Sequence[Shape],
+    trainings: Sequence[Training],
+    query: Query,
+    facts: Facts,
+    posterior_of: PosteriorOf,
+    notify: Callable[[Event], None] = ignore,
 ) -> tuple[list[Training], Certificate | None]:
     """Train what matters to the question until the answer stands with the wanted confidence.
 
@@ -25,6 +31,7 @@ def train_until_sure(
         query: limits, goal and confidence.
         facts: measures and trains.
         posterior_of: tells what is known of the answer, and which shapes to train next.
+        notify: told what is known after every training.
 
     Returns:
         All trainings, and how sure the answer is; None if no training succeeded.
@@ -34,6 +41,7 @@ def train_until_sure(
     left -= refused([training.shape for training in trainings if training.shape in left], query, facts)
     while any(training.accuracies for training in trainings):
         posterior = posterior_of([shape for shape in shapes if shape in left], trainings)
+        notify(posterior.judgement)
         if posterior.settled or query.goal is None:  # without a goal there is nothing to verify
             return trainings, Certificate(query.confidence, posterior.doubt, posterior.tolerance)
         batch = posterior.choose(posterior.together)

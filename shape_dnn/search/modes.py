@@ -43,10 +43,11 @@ def search(
     survivors, _ = apply_limits(shapes, query, facts, notify)
     known = facts.known(shapes)
     posterior_of = PosteriorOf(query, modelling, facts)
-    trainings = sample(survivors, known, modelling, facts, posterior_of)
+    trainings = sample(survivors, known, modelling, facts, posterior_of, query.confidence is not None, notify)
     certificate = None
     if query.confidence is not None and survivors:
-        trainings, certificate = train_until_sure(survivors, with_known(trainings, known), query, facts, posterior_of)
+        trainings = with_known(trainings, known)
+        trainings, certificate = train_until_sure(survivors, trainings, query, facts, posterior_of, notify)
     if _succeeded(trainings):
         complying, _ = apply_accuracy_limits(predict(survivors, trainings, modelling.model), query)
         if query.pareto:
@@ -66,15 +67,22 @@ def sample(
     modelling: Modelling,
     facts: Facts,
     posterior_of: PosteriorOf,
+    confident: bool = False,
+    notify: Callable[[Event], None] = ignore,
 ) -> list[Training]:
     """Train what the sampler chooses, which is told before every choice what is known of the answer.
+
+    With a confidence, whoever listens is told as well.
 
     Raises:
         PluginError: the sampler or the strategy breaks the rules of its kind, or nothing was chosen and none is known.
     """
 
     def consider(trainings: Sequence[Training]) -> None:
-        checked.consider(modelling.sampler, posterior_of(shapes, with_known(trainings, known)))
+        posterior = posterior_of(shapes, with_known(trainings, known))
+        if confident and posterior.observed:
+            notify(posterior.judgement)
+        checked.consider(modelling.sampler, posterior)
 
     trainings = train_sample(shapes, modelling, facts, consider)
     if shapes and not trainings and not known:

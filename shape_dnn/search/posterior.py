@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shape_dnn.constraints import Constraint
+from shape_dnn.events import Judged
 from shape_dnn.kinds import AccuracyModel, Goal
 from shape_dnn.records import Noise, Training
 from shape_dnn.search import design, durations, fitting, rounding
@@ -104,6 +105,19 @@ class AnswerPosterior:
         if self.limits:
             return float(self._misjudged.max())
         return float(self._spread.mean() > self.tolerance)
+
+    @property
+    def best(self) -> Shape | None:
+        """The best of the shapes that were trained; None if none complies, or without a goal."""
+        if self.goal is None or not self._is_known:
+            return None
+        incumbent = self._contest.incumbent
+        return None if incumbent is None else self.shapes[incumbent]
+
+    @property
+    def judgement(self) -> Judged:
+        """What is known, in short."""
+        return Judged(len(self._accuracies), self.doubt, self.best)
 
     @property
     def tolerance(self) -> float:
