@@ -94,7 +94,8 @@ def test_the_json_of_a_search_has_the_form_of_the_contract(shape_dnn: Run, table
     assert answer["stages"][1]["limit"] == ">= 90"
     assert all({"depth", "width", "accuracy"} == set(row) for row in answer["trained"])
     columns = {"depth", "width", "size", "latency", "energy", "accuracy", "predicted_accuracy", "predicted_std"}
-    assert all({*columns, "score"} == set(row) for row in answer["shapes"])
+    assert all({*columns, "score", "probability"} == set(row) for row in answer["shapes"])
+    assert all(0.5 <= row["probability"] <= 1 for row in answer["shapes"])
     assert all(row["score"] == row["size"] for row in answer["shapes"])
     assert all(row["energy"] is None for row in answer["shapes"]), "what nobody measured is null"
     assert answer["verified"] is True

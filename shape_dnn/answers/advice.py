@@ -120,13 +120,14 @@ class WhatIf:
     def changes(self, place: int, metric: str, value: float) -> bool:
         """Tell whether the answer would be another one if a shape had this value of a metric."""
         values = {**self._values[place], metric: value}
-        complies = self._complies(place, values, known=metric == "accuracy")
+        complies = self._complies(values)
         if self.query.pareto:
             return (complies and self._is_on_front(place, values)) != self._on_front[place]
         if self.query.goal is None:
             return complies != self._complying[place]
         score = self._score(place, values) if complies else None
-        rival = next((score for score, other in self._ranking if other != place), None)
+        surely = metric == "accuracy" and not self._any_sure  # then it is the only one
+        rival = None if surely else next((score for score, other in self._ranking if other != place), None)
         wins = score is not None and (rival is None or score < rival)
         return wins != (bool(self._ranking) and self._ranking[0][1] == place)
 
@@ -134,20 +135,17 @@ class WhatIf:
     def _values(self) -> list[Values]:
         return values_of(self.candidates, self.metrics, self.facts)
 
-    def _complies(self, place: int, values: Values, known: bool = False) -> bool:
-        """Tell whether a shape is within the limits; ``known`` if its accuracy counts as trained."""
-        for limit in self.query.constraints:
-            if limit.metric != "accuracy" or known:
-                complies = limit.allows(values[limit.metric])
-            else:
-                complies = self.candidates[place].complies(limit, self.query.confidence)
-            if not complies:
-                return False
-        return True
+    def _complies(self, values: Values) -> bool:
+        """Tell whether a shape with these values is within the limits."""
+        return all(limit.allows(values[limit.metric]) for limit in self.query.constraints)
+
+    @cached_property
+    def _any_sure(self) -> bool:
+        return any(ok and self.query.is_sure(each) for ok, each in zip(self._complying, self.candidates, strict=True))
 
     @cached_property
     def _complying(self) -> list[bool]:
-        return [self._complies(place, values) for place, values in enumerate(self._values)]
+        return [self._complies(values) for values in self._values]
 
     def _score(self, place: int, values: Values) -> Score | None:
         """Return what shapes are ordered by, the smaller one first on a tie; None for a shape without a score."""
@@ -157,8 +155,10 @@ class WhatIf:
 
     @cached_property
     def _ranking(self) -> list[tuple[Score, int]]:
-        """The shapes that comply, the best first."""
-        scored = [(self._score(i, values), i) for i, values in enumerate(self._values) if self._complying[i]]
+        """The shapes of which one may be called the best, the best first."""
+        places = [i for i, complies in enumerate(self._complying) if complies]
+        places = [i for i in places if not self._any_sure or self.query.is_sure(self.candidates[i])]
+        scored = [(self._score(i, self._values[i]), i) for i in places]
         return sorted((score, place) for score, place in scored if score is not None)
 
     @cached_property

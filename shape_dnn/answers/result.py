@@ -42,6 +42,7 @@ class Result:
         seeds: trainings of each shape.
         goal: what makes the best shape, as the user wrote it, if anything does.
         scores: by the goal, the lowest being the best; None for a shape whose score nobody can compute.
+        confidence: probability from which a shape that was not trained surely complies; None if that was not asked.
         is_front: whether the shapes are the front of a trade-off.
         transferred: what came of trainings that started from the weights of a smaller shape, if there were any.
         recipe: how shapes are trained: of each part its ``value`` and who set it, ``from``; None where nothing is.
@@ -59,6 +60,7 @@ class Result:
     seeds: int = 1
     goal: str | None = None
     scores: Mapping[Shape, float | None] = field(default_factory=dict)
+    confidence: float | None = None
     is_front: bool = False
     transferred: Transferred | None = None
     recipe: Mapping[str, Mapping[str, object]] | None = None
@@ -106,7 +108,7 @@ class Result:
                 scores[candidate.shape] = checked.score_of(parts.goal, known)
         return cls(
             answer, arch, metrics, units, parts.selection.plugins, new_trainings, estimated, len(parts.seeds),
-            parts.settings.goal, scores, bool(parts.pareto), **more,
+            parts.settings.goal, scores, parts.query.confidence, bool(parts.pareto), **more,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -143,6 +145,11 @@ class Result:
         known = any(score is not None for score in self.scores.values())
         return known and (self.goal or "").strip() not in {*self.metrics, "accuracy"}
 
+    @property
+    def shows_probability(self) -> bool:
+        """Whether accuracy is limited, so that those shapes that were not trained comply with a probability."""
+        return any(stage.constraint.metric == "accuracy" for stage in self.answer.stages)
+
     def is_estimated(self, metric: str, shape: Shape) -> bool:
         """Tell whether a value was predicted instead of measured."""
         return self.estimated is not None and shape in self.estimated.get(metric, ())
@@ -154,7 +161,8 @@ class Result:
     @property
     def columns(self) -> list[str]:
         """Names of the entries of :meth:`rows`."""
-        more = [*([] if self.goal is None else ["score"]), *([] if self.estimated is None else ["estimated"])]
+        more = [*(["probability"] if self.shows_probability else []), *([] if self.goal is None else ["score"]),
+                *([] if self.estimated is None else ["estimated"])]  # fmt: skip
         return ["depth", "width", *self.metric_names, "accuracy", "predicted_accuracy", "predicted_std", *more]
 
     def to_pandas(self) -> DataFrame:
@@ -239,6 +247,11 @@ class Result:
             + self._closest()
         )
 
+    def probability(self, candidate: Candidate) -> float | None:
+        """Return the probability that a training of a shape meets the limits on accuracy."""
+        stages = self.answer.stages
+        return candidate.probability([stage.constraint for stage in stages if stage.constraint.metric == "accuracy"])
+
     def _closest(self) -> str:
         """Tell which shape comes closest to the limits on accuracy, if that is why nothing complies."""
         closest = self.answer.closest
@@ -256,6 +269,7 @@ class Result:
             "accuracy": candidate.accuracy,
             "predicted_accuracy": None if prediction is None else prediction.mean,
             "predicted_std": None if prediction is None else prediction.std,
+            **({"probability": self.probability(candidate)} if self.shows_probability else {}),
             **({} if self.goal is None else {"score": self.scores.get(candidate.shape)}),
             **({} if self.estimated is None else {"estimated": estimated}),
         }

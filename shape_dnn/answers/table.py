@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from shape_dnn.answers.result import Result
+    from shape_dnn.search.query import Candidate
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def summarize(result: Result) -> Summary:
     metrics = [
         name for name in result.metric_names if any(v is not None for v in result.metrics.get(name, {}).values())
     ]
-    scored = result.shows_score
+    scored, limited = result.shows_score, result.shows_probability
     headers = [f"{name} [{result.units[name]}]" if result.units.get(name) else name for name in metrics]
     rows = []
     for candidate in answer.complying:
@@ -98,12 +99,22 @@ def summarize(result: Result) -> Summary:
                 "-" if prediction is None else f"{prediction.mean:.2f}",
                 "-" if prediction is None or prediction.std is None else f"{prediction.std:.2f}",
                 percent(candidate.accuracy),
+                *([_complies(result, candidate)] if limited else []),
                 *([number(result.scores[candidate.shape])] if scored else []),
             ]
         )
     return Summary(
-        f"{len(rows)} of {answer.space} shapes comply",
-        ["depth", "width", *headers, "predicted [%]", "+/-", "trained [%]", *(["score"] if scored else [])],
+        f"{len(rows)} of {answer.space} shapes comply{_how_surely(result)}",
+        [
+            "depth",
+            "width",
+            *headers,
+            "predicted [%]",
+            "+/-",
+            "trained [%]",
+            *(["complies"] if limited else []),
+            *(["score"] if scored else []),
+        ],
         rows,
         tuple(_stages(result)),
         (*_best(result), *_notes(result), *_predictions(result), *_cost(result)),
@@ -128,14 +139,31 @@ def _value(result: Result, metric: str, shape: Shape) -> str:
     return ("~" if result.is_estimated(metric, shape) else "") + number(result.metrics[metric][shape])
 
 
+def _complies(result: Result, candidate: Candidate) -> str:
+    """Say how sure it is that a shape meets the limits on accuracy."""
+    probability = result.probability(candidate)
+    if candidate.accuracy is not None:
+        return "yes"
+    if probability is None:
+        return "as predicted"
+    sure = result.confidence is not None and probability >= result.confidence
+    return f"{'surely' if sure else 'likely'}, {min(100 * probability, 99.9):.3g} %"
+
+
+def _how_surely(result: Result) -> str:
+    """Count the shapes that comply by how sure that is; empty if there is nothing to tell."""
+    sure = [_complies(result, candidate).partition(",")[0] for candidate in result.answer.complying]
+    if not result.shows_probability or "likely" not in sure:
+        return ""
+    counts = {"trained": sure.count("yes"), "surely": sure.count("surely"), "likely": sure.count("likely")}
+    return ": " + ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+
+
 def _stages(result: Result) -> Iterator[str]:
     answer = result.answer
     yield f"space: {answer.space} shapes" + (f" of {result.arch}" if result.arch else "")
     for stage in answer.stages:
-        dropped = stage.before - stage.after
-        certificate = answer.certificate if stage.constraint.metric == "accuracy" else None
-        sure = "" if certificate is None else f" with a probability of {100 * certificate.confidence:g} %"
-        yield f"{stage.constraint}{sure}: {stage.before} -> {stage.after} shapes, {dropped} dropped"
+        yield f"{stage.constraint}: {stage.before} -> {stage.after} shapes, {stage.before - stage.after} dropped"
 
 
 def _best(result: Result) -> Iterator[str]:

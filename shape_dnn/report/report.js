@@ -28,20 +28,23 @@
 
   // The answer.
 
-  function valueFor(row, limit) {
-    if (limit.metric !== "accuracy") return row[column[limit.metric]];
-    if (row.accuracy !== null || row.mean === null || !row.std) return row.expected;
-    const deviations = overview.levels.find((level) => level.confidence === question.confidence).deviations * row.std;
-    return limit.upper ? row.mean + deviations : row.mean - deviations;
+  function allows(limit, value) {
+    if (limit.value === null) return true;
+    return value !== null && (limit.upper ? value <= limit.value : value >= limit.value);
   }
 
   function complies(row) {
     if (row.state === "failed" || row.state === "stopped") return false;
-    return question.limits.every((limit) => {
-      if (limit.value === null) return true;
-      const value = valueFor(row, limit);
-      return value !== null && (limit.upper ? value <= limit.value : value >= limit.value);
-    });
+    const value = (limit) => (limit.metric === "accuracy" ? row.expected : row[column[limit.metric]]);
+    return question.limits.every((limit) => allows(limit, value(limit)));
+  }
+
+  // Whether it was trained, or complies with the wanted probability as well as by expectation.
+  function isSure(row) {
+    if (row.accuracy !== null || row.mean === null || !row.std) return true;
+    const deviations = overview.levels.find((level) => level.confidence === question.confidence).deviations * row.std;
+    return question.limits.every((limit) =>
+      limit.metric !== "accuracy" || allows(limit, limit.upper ? row.mean + deviations : row.mean - deviations));
   }
 
   function costs(row) {
@@ -65,9 +68,10 @@
       // Rows are in order of width and depth, so that the smaller shape wins a tie.
       // The answer to the question that was searched was verified; to another one it may be a prediction.
       const trained = isSearched() && complying.some((row) => row.accuracy !== null);
+      const sure = complying.some(isSure);
       rows.forEach((row, i) => {
         const score = goal.scores[i];
-        if (trained && row.accuracy === null) return;
+        if (trained ? row.accuracy === null : sure && !isSure(row)) return;
         if (row.complies && score !== null && (best === null || score < best.score)) best = { row, score };
       });
       if (best) best.row.best = true;
@@ -118,9 +122,11 @@
   }
 
   function showAnswer({ complying, best }) {
-    const predicted = complying.filter((row) => row.accuracy === null).length;
+    const predicted = complying.filter((row) => row.accuracy === null);
     const count = `${complying.length} of ${rows.length} shapes comply`;
-    const sure = predicted ? `; the accuracy of ${predicted} of them is only predicted` : "";
+    const likely = predicted.filter((row) => !isSure(row)).length;
+    const sure = predicted.length ? `; the accuracy of ${predicted.length} of them is only predicted` +
+      (likely ? `, and ${likely} comply likely, but not surely` : "") : "";
     const lines = [element("p", {}, `${count}${sure}.`)];
     if (best) {
       const name = element("strong", { id: "best" }, `depth ${best.depth}, width ${best.fraction}`);
@@ -143,7 +149,7 @@
     const verdicts = document.querySelectorAll("td.verdict");
     const scores = document.querySelectorAll("td.score");
     rows.forEach((row, i) => {
-      verdicts[i].textContent = row.best ? "★" : row.complies ? "✓" : "";
+      verdicts[i].textContent = row.best ? "★" : !row.complies ? "" : isSure(row) ? "✓" : "likely";
       scores[i].textContent = number(goal ? goal.scores[i] : null);
     });
   }

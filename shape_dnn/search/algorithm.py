@@ -82,15 +82,12 @@ def predict(shapes: Sequence[Shape], trainings: Sequence[Training], model: Accur
 def apply_accuracy_limits(
     candidates: Sequence[Candidate], query: Query, notify: Callable[[Event], None] = ignore
 ) -> tuple[list[Candidate], list[Stage]]:
-    """Step 6: drop the shapes whose trained, or else predicted, accuracy is beyond a limit.
-
-    With a confidence, those that were not trained and comply with less than that probability.
-    """
+    """Step 6: drop the shapes whose trained, or else predicted, accuracy is beyond a limit."""
     complying = list(candidates)
     stages = []
     for constraint in query.functional:
         before = len(complying)
-        complying = [candidate for candidate in complying if candidate.complies(constraint, query.confidence)]
+        complying = [candidate for candidate in complying if constraint.allows(candidate.expected_accuracy)]
         stages.append(_finish_stage(constraint, before, len(complying), notify))
     return complying, stages
 

@@ -42,7 +42,7 @@ def train_until_sure(
     while any(training.accuracies for training in trainings):
         posterior = posterior_of([shape for shape in shapes if shape in left], trainings)
         notify(posterior.judgement)
-        if posterior.settled or query.goal is None:  # without a goal there is nothing to verify
+        if posterior.settled or (query.goal is None and (posterior.exact or query.pareto or not query.functional)):
             return trainings, Certificate(query.confidence, posterior.doubt, posterior.tolerance)
         batch = posterior.choose(posterior.together)
         dropped = refused(batch, query, facts)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from shape_dnn.events import Event, ignore
 from shape_dnn.search.algorithm import apply_accuracy_limits, apply_limits
 from shape_dnn.search.facts import Facts
-from shape_dnn.search.ordering import closest, front, min_by_goal
+from shape_dnn.search.ordering import closest, eligible, front, min_by_goal
 from shape_dnn.search.query import Answer, Candidate, Query
 from shape_dnn.shape import Shape
 
@@ -40,8 +40,7 @@ def recall(
         known = [candidate for candidate in candidates if candidate.accuracy is not None]
         # A search with a confidence has trained the most promising shape before it says that nothing complies.
         nearest = closest(known if verified and query.confidence is not None and known else candidates, query)
-    trained = [candidate for candidate in complying if candidate.accuracy is not None]
-    best = min_by_goal(trained if verified and trained else complying, query, facts)
+    best = min_by_goal(eligible(complying, query, verified=verified), query, facts)
     if query.pareto:
         complying = front(complying, query, facts)
     test_accuracy = facts.test(best.shape) if best is not None and best.accuracy is not None else None

@@ -14,6 +14,7 @@ from shape_dnn.search.confident import train_until_sure
 from shape_dnn.search.facts import Facts, with_known
 from shape_dnn.search.front import verify_front
 from shape_dnn.search.lookup import recall
+from shape_dnn.search.ordering import eligible
 from shape_dnn.search.posterior import PosteriorOf
 from shape_dnn.search.query import Answer, Modelling, Query
 from shape_dnn.shape import Shape
@@ -53,8 +54,7 @@ def search(
         if query.pareto:
             trainings += verify_front(complying, trainings, query, modelling, facts)
         elif query.goal is not None:
-            trained = [candidate for candidate in complying if candidate.accuracy is not None]
-            trainings += verify(trained if query.confidence is not None and trained else complying, query, facts)
+            trainings += verify(eligible(complying, query, verified=query.confidence is not None), query, facts)
     trainings = with_known(trainings, known)
     candidates = predict(survivors, trainings, modelling.model) if _succeeded(trainings) else []
     answer = recall(shapes, query, candidates, facts, notify, verified=True)

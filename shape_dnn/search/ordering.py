@@ -28,6 +28,18 @@ def min_by_goal(candidates: Sequence[Candidate], query: Query, facts: Facts) -> 
     return next(best_first(candidates, query, facts), None)
 
 
+def eligible(complying: Sequence[Candidate], query: Query, *, verified: bool) -> list[Candidate]:
+    """Return those of the shapes that comply of which one may be called the best.
+
+    After a search that verified its answer these are the ones that were trained, if any complies; otherwise those that
+    surely comply; and where none is sure, all that are likely to.
+    """
+    trained = [candidate for candidate in complying if candidate.accuracy is not None]
+    if verified and trained:
+        return trained
+    return [candidate for candidate in complying if query.is_sure(candidate)] or list(complying)
+
+
 def best_first(candidates: Sequence[Candidate], query: Query, facts: Facts) -> Iterator[Candidate]:
     """Give the candidates that have a score by the goal in its order, the smaller shape first on a tie.
 

@@ -20,8 +20,8 @@ class Query:
         constraints: limits on metrics.
         goal: orders the shapes that comply; without one, all are returned.
         costs: declared cost of obtaining each metric; the cheapest limit is applied first, and accuracy last.
-        confidence: probability from which a shape that was not trained counts as complying, and the answer as found;
-            None to go by expected accuracies alone, as the paper does.
+        confidence: probability from which a shape that was not trained surely complies, and the answer is found; None
+            to go by expected accuracies alone, as the paper does.
         pareto: metrics whose trade-off is asked for instead of a best shape.
     """
 
@@ -52,6 +52,10 @@ class Query:
     def functional(self) -> list[Constraint]:
         """The limits on accuracy."""
         return [c for c in self.constraints if c.metric == "accuracy"]
+
+    def is_sure(self, candidate: Candidate) -> bool:
+        """Tell whether a candidate was trained, or complies with the wanted probability as well as by expectation."""
+        return all(candidate.complies(limit, self.confidence) for limit in self.functional)
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,20 @@ class Candidate:
             deviations = NormalDist().inv_cdf(confidence) * prediction.std
             accuracy = prediction.mean + deviations if limit.upper else prediction.mean - deviations
         return limit.allows(accuracy)
+
+    def probability(self, limits: Sequence[Constraint]) -> float | None:
+        """Return the probability that a training meets the limits on accuracy, 0 or 1 if there was one.
+
+        None if the model does not say how sure it is.
+        """
+        if self.accuracy is not None:
+            return float(all(limit.allows(self.accuracy) for limit in limits))
+        if self.prediction is None or not self.prediction.std:
+            return None
+        trained = NormalDist(self.prediction.mean, self.prediction.std)
+        above = max((trained.cdf(limit.limit) for limit in limits if not limit.upper), default=0.0)
+        below = min((trained.cdf(limit.limit) for limit in limits if limit.upper), default=1.0)
+        return max(0.0, below - above)
 
 
 @dataclass(frozen=True)
