@@ -44,10 +44,7 @@ def predict(model: AccuracyModel, trainings: Sequence[Training], shapes: Sequenc
     """Fit a model and ask it for every shape: a finite mean, and a standard deviation or none."""
     fit(model, trainings)
     with blame(model):
-        predictions = [_plain(prediction) for prediction in model.predict(shapes)]
-        if len(predictions) != len(shapes):
-            raise PluginError(f"{label(model)} made {len(predictions)} predictions for {len(shapes)} shapes")
-    return predictions
+        return _predictions(model, shapes)
 
 
 def draw(
@@ -56,10 +53,11 @@ def draw(
     """Fit a model and draw surfaces of expected accuracy: finite numbers, of shape (number, number of shapes)."""
     import numpy as np
 
-    predictions = predict(model, trainings, shapes)
+    fit(model, trainings)
     with blame(model):
         drawn = model.draw(shapes, number, seed=len(trainings))
         if drawn is None:
+            predictions = _predictions(model, shapes)
             normal = np.random.default_rng(len(trainings)).standard_normal((number, len(shapes)))
             unknown = any(prediction.std is None for prediction in predictions)
             error = left_out_error(model, trainings) if unknown else 0.0
@@ -95,6 +93,13 @@ def noise(model: AccuracyModel) -> float:
         if not 0 <= value < math.inf:
             raise PluginError(f"{label(model)} says that trainings vary by {value}, which is no standard deviation")
     return value
+
+
+def _predictions(model: AccuracyModel, shapes: Sequence[Shape]) -> list[Prediction]:
+    predictions = [_plain(prediction) for prediction in model.predict(shapes)]
+    if len(predictions) != len(shapes):
+        raise PluginError(f"{label(model)} made {len(predictions)} predictions for {len(shapes)} shapes")
+    return predictions
 
 
 def _plain(prediction: Prediction) -> Prediction:
