@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 from shape_dnn.errors import UsageError
@@ -9,6 +10,14 @@ from shape_dnn.kinds import Architecture, Dataset, Meter, Workload
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.shape import Shape
 from shape_dnn.study.tables import Replay, Table
+
+
+def tell_ignored(table: Table) -> None:
+    """Warn of columns that are not looked at."""
+    if table.ignored:
+        columns = f"column{'s' if len(table.ignored) > 1 else ''} {', '.join(map(repr, table.ignored))}"
+        verb = "hold text and are" if len(table.ignored) > 1 else "holds text and is"
+        warnings.warn(f"{columns} of {str(table.path)!r} {verb} ignored", stacklevel=3)
 
 
 def replays(table: Table, seeds: range, meters: Mapping[str, Loaded[Meter]], workload: Workload | None) -> list[Replay]:
