@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from shape_dnn.kinds import Plugin as Plugin
     from shape_dnn.kinds import Sampler as Sampler
     from shape_dnn.kinds import Strategy as Strategy
+    from shape_dnn.kinds import TableFile as TableFile
     from shape_dnn.kinds import Terminator as Terminator
     from shape_dnn.kinds import Workload as Workload
     from shape_dnn.recipes import Recipe as Recipe
@@ -95,6 +96,7 @@ _HOMES = {
         "Plugin",
         "Sampler",
         "Strategy",
+        "TableFile",
         "Terminator",
         "Workload",
     ),

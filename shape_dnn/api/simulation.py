@@ -92,7 +92,7 @@ def simulate(
     """Run the search on a table with every combination of strategy, sampler and model.
 
     Args:
-        table: CSV file (:mod:`shape_dnn.study.tables`).
+        table: CSV file (:mod:`shape_dnn.study.tables`), or the name of a table of a plugin.
         strategies: names; by default the one of the settings.
         samplers: names; by default every one that is installed.
         models: names; by default every one that is installed.
