@@ -2,7 +2,7 @@
 
 ``python benchmarks/record.py NAME --seeds 3 FLAGS`` trains every shape of a space with every seed; FLAGS are those of a
 search, such as ``--dataset digits --depth 10:47:6 --width 1/8:5/4:1/8``. Interrupted, it goes on from its study.
-The tables are written to ``benchmarks/tables/NAME.csv`` and ``NAME-curves.csv``.
+The tables are written to the package ``shape-dnn-tables`` as ``NAME.csv`` and ``NAME-curves.csv``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shape_dnn.display.progress import Progress
 from shape_dnn.records import Training
 from shape_dnn.settings import Settings
 
-TABLES = Path(__file__).parent / "tables"
+TABLES = Path(__file__).parents[1] / "plugins/shape-dnn-tables/shape_dnn_tables"
 
 
 def record(name: str, seeds: int, settings: Mapping[str, str | list[str]]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from shape_dnn import simulate, tune
 from shape_dnn.api.new_plugin import example
+from shape_dnn.plugins.table_of_kinds import IN_REPOSITORY
 
 ROWS = "depth,width,accuracy,size\n10,1,90,1\n16,1,92,2\n22,1,93,3\n"
 
@@ -48,6 +49,20 @@ def test_a_name_that_is_neither_is_told_the_known_ones(package: Path, shape_dnn:
         assert ran.status == 2
         problem = f"{where}: there is no file '{name}', and no table is called '{name}'"
         assert f"{problem} (did you mean perceptrons?); known are: perceptrons" in ran.error
+
+
+def test_a_table_of_this_repository_that_is_not_installed_names_its_install_command(
+    monkeypatch: pytest.MonkeyPatch, shape_dnn: Callable[..., Any]
+) -> None:
+    monkeypatch.setenv("SHAPE_DNN_PLUGINS", "")
+    install = "is not installed; from a checkout: pip install ./plugins/shape-dnn-tables"
+    for name in [name for kind, name in IN_REPOSITORY if kind == "table"]:
+        ran = shape_dnn("--replay", name)
+        assert ran.status == 4
+        assert f"there is no file '{name}', and table '{name}' {install}" in ran.error
+    ran = shape_dnn("--replay", "wrn-digit")
+    assert ran.status == 2
+    assert f"no table is called 'wrn-digit' (did you mean wrn-digits? That {install}); known are: none" in ran.error
 
 
 def test_a_missing_file_is_not_laid_at_the_door_of_a_broken_package(

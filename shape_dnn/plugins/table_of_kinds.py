@@ -44,6 +44,10 @@ IN_REPOSITORY: Mapping[tuple[str, str], str] = {
     ("meter", "zeus"): "plugins/shape-dnn-zeus",
     ("executor", "ray"): "plugins/shape-dnn-ray",
     ("observer", "mlflow"): "plugins/shape-dnn-mlflow",
+    ("table", "wrn-digits"): "plugins/shape-dnn-tables",
+    ("table", "wrn-digits-paper-recipe"): "plugins/shape-dnn-tables",
+    ("table", "wrn-digits-thin"): "plugins/shape-dnn-tables",
+    ("table", "wrn-fashion-mnist"): "plugins/shape-dnn-tables",
 }
 """Packages kept beside this one but installed on their own: (kind, name) to folder."""
 
