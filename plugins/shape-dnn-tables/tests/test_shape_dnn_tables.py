@@ -1,10 +1,15 @@
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.table_of_kinds import IN_REPOSITORY
 from shape_dnn.study.tables import Table, read_curves
 from shape_dnn.testing import TableContract
 from shape_dnn_tables import SUMMARIES
+
+SIDES = {name: 14 if "fashion" in name else 8 for name in SUMMARIES}
 
 
 class TestDigits(TableContract):
@@ -39,3 +44,14 @@ def test_every_training_has_its_curve_and_the_accuracy_of_its_best_epoch(name: s
     assert curves.keys() == trainings.keys()
     for training, accuracy in trainings.items():
         assert max(curves[training]) == pytest.approx(accuracy, abs=1e-2)
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_sizes_and_multiply_adds_are_those_of_the_networks(name: str) -> None:
+    table, input_shape = Table.read(Registry().load("table", name).instance.path), (1, SIDES[name], SIDES[name])
+    for shape in table.shapes[:: len(table.shapes) // 6]:
+        with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
+            WideResNet().build(shape, input_shape, 10).eval()(torch.zeros(1, *input_shape))
+        for row in table.rows[shape]:
+            assert row["multiply-adds"] == counter.get_total_flops() / 2
+            assert row["size"] == pytest.approx(4e-6 * WideResNet().count_values(shape, input_shape, 10), rel=1e-5)
