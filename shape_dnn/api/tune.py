@@ -56,7 +56,7 @@ def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> R
     """Do what :func:`tune` does with parts that were put together before."""
     parts.check()
     if parts.settings.report is not None:
-        check_writable(Path(parts.settings.report))
+        check_writable(Path(parts.settings.report), setting="report")
     if dry_run:
         return _plan(parts) if parts.table is None else _replay(parts, notify, dry_run=True)
     with ExitStack() as stack:
