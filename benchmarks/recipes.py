@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from shape_dnn.study.tables import Table
 
-TABLES = Path(__file__).parent / "tables"
+TABLES = Path(__file__).parents[1] / "plugins/shape-dnn-tables/shape_dnn_tables"
 PAIRS = (("wrn-digits", "wrn-digits-paper-recipe"),)
 """A table of a short recipe with several seeds, and one of the long recipe."""
 

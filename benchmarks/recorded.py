@@ -18,7 +18,7 @@ from shape_dnn.records import Training
 from shape_dnn.shape import Shape
 from shape_dnn.study.tables import Table
 
-HERE = Path(__file__).parent / "tables"
+HERE = Path(__file__).parents[1] / "plugins/shape-dnn-tables/shape_dnn_tables"
 Floats = NDArray[np.float64]
 
 

@@ -1,7 +1,7 @@
 """Regret against cost of this project, the paper's method and general tuners, on recorded tables.
 
-``python benchmarks/search.py --tables DIRECTORY`` asks random questions about every table in ``benchmarks/tables`` and
-in the directory; ``--plot FILE.svg`` draws what it finds. The truth of a shape is its mean accuracy over repeated
+``python benchmarks/search.py --tables DIRECTORY`` asks random questions about the tables of ``shape-dnn-tables`` and
+those in the directory; ``--plot FILE.svg`` draws what it finds. The truth of a shape is its mean accuracy over repeated
 trainings; a search sees one training of each. An answer is *within the noise* if no shape is better that meets the
 limit on accuracy, or exceeds the accuracy of the answer, by one standard deviation of a training. It *violates* if its
 true accuracy falls short of the limit by more than the noise of the dataset, two such deviations (paper, Table 1).

@@ -26,7 +26,7 @@ napoleon_google_docstring = True
 napoleon_use_ivar = True
 nitpicky = False
 
-TABLES = Path(__file__).parents[1] / "benchmarks" / "tables"
+TABLES = Path(__file__).parents[1] / "plugins" / "shape-dnn-tables" / "shape_dnn_tables"
 GALLERY = {
     "wrn-digits": {"min_accuracy": "98%", "goal": "size"},
     "wrn-digits-thin": {"max_size": "0.1MB", "goal": "accuracy"},

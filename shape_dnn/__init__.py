@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shape_dnn.answers.question import ask as ask
     from shape_dnn.answers.result import Result as Result
     from shape_dnn.api.measure import measure as measure
+    from shape_dnn.api.record import record as record
     from shape_dnn.api.simulation import simulate as simulate
     from shape_dnn.api.tune import tune as tune
     from shape_dnn.constraints import Constraint as Constraint
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from shape_dnn.kinds import Plugin as Plugin
     from shape_dnn.kinds import Sampler as Sampler
     from shape_dnn.kinds import Strategy as Strategy
+    from shape_dnn.kinds import TableFile as TableFile
     from shape_dnn.kinds import Terminator as Terminator
     from shape_dnn.kinds import Workload as Workload
     from shape_dnn.recipes import Recipe as Recipe
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "api.measure": ("measure",),
+    "api.record": ("record",),
     "api.tune": ("tune",),
     "answers.question": ("ask",),
     "constraints": ("Constraint",),
@@ -95,6 +98,7 @@ _HOMES = {
         "Plugin",
         "Sampler",
         "Strategy",
+        "TableFile",
         "Terminator",
         "Workload",
     ),

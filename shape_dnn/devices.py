@@ -95,13 +95,20 @@ def fingerprint(device: str) -> dict[str, str]:
     import torch
 
     if device == "cpu":
-        hardware = _processor()
         backend = torch.backends.cpu.get_cpu_capability()
     else:
-        properties = torch.cuda.get_device_properties(device)
-        hardware = f"{properties.name}, {properties.total_memory // 2**20} MiB"
         backend = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"  # type: ignore[no-untyped-call]
-    return {"hardware": hardware, "backend": backend, "torch": torch.__version__, "system": platform.platform()}
+    return {"hardware": hardware(device), "backend": backend, "torch": torch.__version__, "system": platform.platform()}
+
+
+def hardware(device: str) -> str:
+    """Name the processor, or a GPU with its memory."""
+    if device == "cpu":
+        return _processor()
+    import torch
+
+    properties = torch.cuda.get_device_properties(device)
+    return f"{properties.name}, {properties.total_memory // 2**20} MiB"
 
 
 def _processor() -> str:

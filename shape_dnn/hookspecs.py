@@ -265,3 +265,22 @@ def shape_dnn_observers() -> Iterable[Plugin]:
         def shape_dnn_observers():
             yield Plugin("count", "counts what happens", Count)
     """
+
+
+@hookspec
+def shape_dnn_tables() -> Iterable[Plugin]:
+    """Declare recorded tables (``--replay``). This one lies beside the file that declares it, and is called like it.
+
+    Example::
+
+        from pathlib import Path
+        from shape_dnn import Plugin, TableFile, hookimpl
+
+        class Perceptrons(TableFile):
+            def __init__(self):
+                super().__init__(Path(__file__).with_suffix(".csv"))
+
+        @hookimpl
+        def shape_dnn_tables():
+            yield Plugin("perceptrons", "fully connected layers on stripes in noise", Perceptrons)
+    """

@@ -234,7 +234,9 @@ class Settings:
     )
     remeasure: bool = _setting(False, "Measure again what was disturbed, imprecise or came to no value before.", FLAG)
     replay: str | None = _setting(
-        None, "CSV table whose accuracies are looked up instead of trained.", metavar="TABLE.csv"
+        None,
+        "Recorded table whose accuracies are looked up instead of trained: a CSV file, or the name of one of a plugin.",
+        metavar="TABLE",
     )
     given: frozenset[str] = dataclasses.field(default=frozenset(), compare=False, repr=False)
 

@@ -276,8 +276,10 @@ def test_an_exception_names_a_check_and_a_reason() -> None:
 WRONG = """
 import random
 from fractions import Fraction
+from pathlib import Path
 import pytest
 from shape_dnn import AccuracyModel, Dataset, Executor, Goal, Observer, Outcome, Prediction, Sampler, Strategy, Terminator
+from shape_dnn import TableFile
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.testing import *
 
@@ -388,6 +390,13 @@ class TestPolite(TerminatorContract):
     def plugin(self):
         return Polite()
 
+class TestLonely(TableContract):
+    @pytest.fixture
+    def plugin(self):
+        Path("lonely.csv").write_text("depth,width,seed,accuracy\\n10,1,0,90\\n")
+        Path("others.csv").write_text("depth,width,seed,epoch,accuracy\\n10,1,7,1,90\\n")
+        return TableFile(Path("lonely.csv"), Path("others.csv"))
+
 class TestNameless(StrategyContract):
     pass
 """
@@ -430,11 +439,13 @@ def test_contracts_find_plugins_that_break_the_rules(run_pytest: Callable[..., A
         "TestTwice::test_starts_nothing_more_when_told_to_stop",
         "TestPolite::test_answers_after_every_epoch",
         "TestPolite::test_answers_the_same_every_time",
+        "TestLonely::test_has_shapes_to_choose_from",
+        "TestLonely::test_curves_are_those_of_its_trainings",
         "TestNameless::test_trains_at_least_one_shape_and_at_most_all",
         "TestNameless::test_answers_the_same_every_time",
     }  # fmt: skip
     assert "contracts of shape_dnn" in ran.out
-    assert " checks of 12 plugins ran" in ran.out
+    assert " checks of 13 plugins ran" in ran.out
 
 
 class Known(AccuracyModel):

@@ -116,6 +116,7 @@ def test_the_example_of_every_kind_keeps_to_its_contract() -> None:
         for file, code in examples_of(page).items():
             Path(file).write_text(code)
             assert f"`test_{file}`" in page.read_text()
+    write_the_table_of_the_guide()
     for code in tests:
         file = re.findall(r"^from (\w+) import", code, re.MULTILINE)[0]
         Path(f"test_{file}.py").write_text(code)
@@ -154,7 +155,7 @@ def test_the_examples_of_all_kinds_work_together() -> None:
         Path(f"{kind}.py").write_text(the_code_of(page))
         (entry,) = [e for e in Registry([Path(f"{kind}.py")]).entries() if e.source.is_file]
         names[KINDS[kind].flag] = entry.name
-    metric = names.pop("meter")
+    metric, _ = names.pop("meter"), names.pop("replay")
     result = tune(
         **names, plugin=[f"{kind}.py" for kind in KIND_PAGES], max={metric: 1000}, depth="2:4:1", width="1/8:3/8:1/8",
         epochs=1, device="cpu",
@@ -173,6 +174,24 @@ def test_the_sampler_of_the_guide_works_as_a_file(shape_dnn: Callable[..., Any],
     shapes = [(row["depth"], row["width"]) for row in ran.json["trained"]]
     assert shapes[:3] == [(10, 1), (16, 1), (22, 1)]
     assert shapes[-1] == (58, 5) or (58, 5) in shapes
+
+
+def write_the_table_of_the_guide() -> None:
+    (text,) = [text for page, text in blocks("text") if page == KIND_PAGES["table"].name]
+    assert "`perceptrons.csv`" in KIND_PAGES["table"].read_text()
+    Path("perceptrons.csv").write_text(text)
+
+
+def test_the_table_of_the_guide_is_replayed_by_its_name(shape_dnn: Callable[..., Any]) -> None:
+    page = KIND_PAGES["table"]
+    Path("perceptrons.py").write_text(the_code_of(page))
+    write_the_table_of_the_guide()
+    lines = [line for line in COMMANDS if "perceptrons.py" in line]
+    assert len(lines) == 2
+    for line in lines:
+        ran = shape_dnn(*shlex.split(line)[1:])
+        assert ran.status == 0, ran.err
+        assert "trained" in ran.out
 
 
 def test_the_table_of_rooms_is_true() -> None:

@@ -39,7 +39,7 @@ from shape_dnn.errors import StudyError
 from shape_dnn.settings import SETTINGS
 from shape_dnn.store.database import FILE_NAME
 from shape_dnn.store.facts import Store
-from shape_dnn.study.tables import Table
+from shape_dnn.study.tables import NUMBERS, Table, read_curves
 
 counter = itertools.count()
 
@@ -141,14 +141,29 @@ COLUMNS = st.lists(
 )  # fmt: skip
 
 
-@given(COLUMNS, st.lists(st.lists(CELLS, max_size=9), max_size=6), st.sampled_from(["\n", "\r\n", "\r"]))
-def test_any_table_is_understood_or_refused(columns: list[str], rows: list[list[str]], end: str) -> None:
+COMMENTS = st.lists(
+    st.one_of(st.text(max_size=5), st.builds("# noise:{}{}".format, st.sampled_from(["", " ", "\t"]), CELLS)),
+    max_size=2,
+)
+
+
+@given(COLUMNS, st.lists(st.lists(CELLS, max_size=9), max_size=6), st.sampled_from(["\n", "\r\n", "\r"]), COMMENTS)
+def test_any_table_is_understood_or_refused(
+    columns: list[str], rows: list[list[str]], end: str, comments: list[str]
+) -> None:
     path = Path("table.csv")
-    text = end.join(",".join(cells) for cells in [columns, *rows])
+    text = end.join([*comments, *(",".join(cells) for cells in [columns, *rows])])
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with refusal_allowed():
+        read_curves(path)
+    with refusal_allowed():
         table = Table.read(path)
-        assert 0 < len(table.shapes) <= len(rows)
+        assert 0 < len(table.shapes) < len(text.splitlines())
+        assert table.noise is None or 0 <= table.noise < math.inf
+        assert not set(table.ignored) & set(NUMBERS)
+        assert all(
+            row.keys() == set(table.columns) - {"depth", "width"} for each in table.rows.values() for row in each
+        )
         result = tune(replay=str(path), goal="accuracy", train=1, sampler="random").to_dict()
         assert json.loads(json.dumps(result, allow_nan=False)) == result
         assert all(0 <= row["accuracy"] <= 100 for row in result["trained"])
@@ -172,6 +187,33 @@ def test_a_table_that_is_right_is_read_as_it_was_written(rows: dict[tuple[int, F
         (depth, float(width)): accuracy for (depth, width), (accuracy, _) in rows.items()
     }
     assert all(row["size"] in {size for _, size in rows.values()} for row in result["shapes"])
+
+
+WORDS = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters='",#'), max_size=6)
+
+
+@given(ROWS, st.data())
+def test_columns_of_text_change_nothing_else(
+    rows: dict[tuple[int, Fraction], tuple[float, float]], data: st.DataObject
+) -> None:
+    number = len(rows)
+    texts = data.draw(st.lists(WORDS, min_size=number, max_size=number))
+    texts[data.draw(st.integers(0, number - 1))] = "a laptop"
+    lines = [f"{depth},{width},{accuracy!r},{size!r}" for (depth, width), (accuracy, size) in rows.items()]
+    plain, noted = Path("plain.csv"), Path("noted.csv")
+    plain.write_text("\n".join(["depth,width,accuracy,size", *lines]) + "\n")
+    described = [f"{text},{line}" for text, line in zip(texts, lines, strict=True)]
+    noted.write_text("\n".join(["machine,depth,width,accuracy,size", *described]) + "\n", encoding="utf-8")
+    one, other = Table.read(plain), Table.read(noted)
+    assert other.ignored == ("machine",)
+    assert (one.columns, one.rows, one.noise) == (other.columns, other.rows, other.noise)
+
+
+@given(st.floats(0, 100), st.text(st.characters(exclude_categories=["C", "Z"]), max_size=20))
+def test_the_noise_is_read_as_it_was_written_whatever_follows(noise: float, text: str) -> None:
+    path = Path("table.csv")
+    path.write_text(f"# noise: {noise!r} points {text}\ndepth,width,accuracy\n10,1,90\n", encoding="utf-8")
+    assert Table.read(path).noise == noise
 
 
 # Datasets

@@ -294,7 +294,7 @@ def test_a_factory_that_fails_or_makes_something_else_is_reported() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_built_in_plugin_starts_with_its_defaults(kind: str) -> None:
     registry = Registry(environ={"SHAPE_DNN_PLUGINS": ""})
-    assert registry.names(kind)
+    assert bool(registry.names(kind)) == (kind != "table"), "recorded tables lie in a package of their own"
     for name in registry.names(kind):
         loaded = registry.load(kind, name)
         assert isinstance(loaded.instance, KINDS[kind].base)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shape_dnn import MeterError, Shape, UsageError, simulate, tune
-from shape_dnn.study.tables import Replay, Table
+from shape_dnn.study.tables import Replay, Table, read_curves
 
 
 def write(text: str) -> Path:
@@ -48,11 +48,103 @@ def test_a_table_with_comments_seeds_and_gaps() -> None:
         ("depth,width,accuracy\n1e99999999,1,90\n", "t.csv:2: depth '1e99999999'"),
         ('depth,width,accuracy\n10,1,"9\n0"\n', "t.csv:2: not a line of CSV"),
         ("depth,width,accuracy\n10,1,101\n", "t.csv:2: accuracy '101' is not a percentage"),
+        *(
+            (f"depth,width,accuracy,{name}\n10,1,90,3\n16,1,90,much\n", f"t.csv:3: {name} 'much' is not a number")
+            for name in ("seed", "size", "latency", "energy", "memory", "seconds")
+        ),
+        ("depth,width,accuracy,heat\n10,1,90,nan\n", "t.csv:2: heat 'nan' is not finite"),
+        *(
+            (f"depth,width,accuracy\n#\n# noise: {text}\n10,1,90\n", "t.csv:3: noise '.*' is not understood")
+            for text in ("", "low", "-1", "nan points", "inf", "0.12points", "points 0.12")
+        ),
+        ("# noise: 1\n# noise: 1\ndepth,width,accuracy\n10,1,90\n", "t.csv:2: the noise is told twice"),
     ],
 )
 def test_faults_are_named_with_file_and_line(text: str, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         Table.read(write(text))
+
+
+@pytest.mark.parametrize(
+    ("comment", "noise"),
+    [
+        ("# noise: 0.12 points", 0.12),
+        ("# noise: 0", 0.0),
+        ("# noise:1e-1, by a shape that was trained twice", 0.1),
+        ("# noise: 0.5 from the last epochs", 0.5),
+        ("# the noise: 0.12 points", None),
+        ("#noise: 0.12 points", None),
+    ],
+)
+def test_a_comment_tells_the_noise(comment: str, noise: float | None) -> None:
+    assert Table.read(write(f"depth,width,accuracy\n{comment}\n10,1,90\n")).noise == noise
+
+
+TEXT = "depth,width,accuracy,machine,heat,notes\n10,1,90,7,5,\n16,1,92,laptop,6,a b\n22,1,93,7,7,-1\n"
+
+
+def test_a_column_that_holds_text_is_ignored_with_a_note(shape_dnn: Callable[..., Any]) -> None:
+    table = Table.read(write(TEXT))
+    assert table.ignored == ("machine", "notes")
+    assert table.metrics == ("accuracy", "heat")
+    assert not {"machine", "notes"} & set(table.rows[table.shapes[0]][0])
+    note = "warning: columns 'machine', 'notes' of 't.csv' hold text and are ignored"
+    for arguments in (
+        ["--replay"],
+        ["--dry-run", "--replay"],
+        ["simulate", "--model", "ridge", "--sampler", "interval"],
+    ):
+        ran = shape_dnn(*arguments, "t.csv")
+        assert ran.status == 0
+        assert ran.err.count(note) == 1
+    write(TEXT.replace("a b", "1").replace("-1", "2"))
+    assert "warning: column 'machine' of 't.csv' holds text and is ignored" in shape_dnn("--replay", "t.csv").err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--max", "notes=3"),
+        ("--min", "notes=3"),
+        ("--goal", "notes"),
+        ("--goal", "heat + notes"),
+        ("--pareto", "notes,heat"),
+    ],
+)
+def test_nothing_is_asked_of_a_column_that_holds_text(shape_dnn: Callable[..., Any], flag: str, value: str) -> None:
+    ran = shape_dnn("--replay", write(TEXT), flag, value)
+    assert ran.status == 2
+    assert ran.error == f"shape-dnn: error: {flag}: column 'notes' of 't.csv' holds text"
+
+
+def test_a_metric_that_there_is_not_is_told_from_text(shape_dnn: Callable[..., Any]) -> None:
+    known = "known are accuracy, energy, heat, latency, memory, size"
+    assert known in shape_dnn("--replay", write(TEXT), "--max", "weight=1").error
+
+
+def test_learning_curves_are_read_by_shape_and_seed() -> None:
+    path = write(
+        "# made here\ndepth,width,seed,epoch,loss,accuracy\n10,1/2,0,1,2,50\n10,0.5,1,1,2,40\n10,1/2,0,2,1,60\n"
+    )
+    half = Shape(10, Fraction(1, 2))
+    assert read_curves(path) == {(half, 0): (50.0, 60.0), (half, 1): (40.0,)}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("depth,width,accuracy\n10,1,90\n", "t.csv:1: no column 'epoch'"),
+        (
+            "depth,width,epoch,accuracy\n10,1,1,90\n10,1,3,91\n",
+            r"t.csv:3: not the accuracy of \(10, 1\) .* after epoch 2",
+        ),
+        ("depth,width,epoch,accuracy\n10,1,1,\n", "t.csv:2: not the accuracy of"),
+        ("depth,width,epoch,accuracy\n10,1,1,high\n", "t.csv:2: accuracy 'high' is not a number"),
+    ],
+)
+def test_faults_of_learning_curves_are_named_with_file_and_line(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        read_curves(write(text))
 
 
 def test_files_that_are_no_text_are_refused() -> None:

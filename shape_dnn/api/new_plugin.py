@@ -69,7 +69,7 @@ def {hook}() -> Iterable[Plugin]:
 CODE = '''\
 """The {words} ``{name}``."""
 
-from shape_dnn import {imports}
+{further}from shape_dnn import {imports}
 
 
 {code}
@@ -88,6 +88,19 @@ EXCEPTIONS: Mapping[str, Mapping[str, str]] = {
     }
 }
 """What the contract of a kind asks and its example does not do, with the reason."""
+DATA: Mapping[str, str] = {
+    "table": """\
+# validation accuracy in percent, size in MB; put your own rows in place of these
+depth,width,seed,accuracy,size
+1,1/4,0,50,0.00108
+2,1/4,0,50,0.00116
+1,1/2,0,100,0.002152
+2,1/2,0,75,0.00244
+1,3/4,0,100,0.003224
+2,3/4,0,85,0.003848
+"""
+}
+"""What lies beside the code of a kind, in a file called like that of the code, but ``.csv``."""
 
 
 class Example(NamedTuple):
@@ -95,12 +108,14 @@ class Example(NamedTuple):
 
     Attributes:
         imports: names from the package that the class needs.
+        further: other lines that import something.
         code: of the class.
         class_name: its name.
         summary: as it is declared.
     """
 
     imports: tuple[str, ...]
+    further: tuple[str, ...]
     code: str
     class_name: str
     summary: str
@@ -116,12 +131,14 @@ def parts_of(hook: str) -> Example:
     """Take the example of a hook apart."""
     source = example(hook)
     tree = ast.parse(source)
-    (imported,) = (node for node in tree.body if isinstance(node, ast.ImportFrom))
+    lines = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    (imported,) = (node for node in lines if node.module == "shape_dnn")
     (defined,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
     (declared,) = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Plugin")
     names = sorted({alias.name for alias in imported.names} - {"Plugin", "hookimpl"})
     code = ast.get_source_segment(source, defined) or ""
-    return Example(tuple(names), code, defined.name, ast.literal_eval(declared.args[1]))
+    further = tuple(ast.unparse(node) for node in lines if node is not imported)
+    return Example(tuple(names), further, code, defined.name, ast.literal_eval(declared.args[1]))
 
 
 def files(name: str, kind: str) -> dict[str, str]:
@@ -146,6 +163,7 @@ def files(name: str, kind: str) -> dict[str, str]:
         "version": __version__,
         "summary": parts.summary,
         "imports": ", ".join(parts.imports),
+        "further": "".join(f"{line}\n" for line in parts.further) + "\n" * bool(parts.further),
         "code": re.sub(rf"\b{parts.class_name}\b", class_name, parts.code),
         "class_name": class_name,
         "contract": f"{''.join(word.capitalize() for word in kind.split('_'))}Contract",
@@ -160,6 +178,7 @@ def files(name: str, kind: str) -> dict[str, str]:
         f"{package}/__init__.py": DECLARATION.format(**values),
         f"{package}/{kind}.py": CODE.format(**values),
         f"tests/test_{name.replace('-', '_')}.py": tests,
+        **({f"{package}/{kind}.csv": DATA[kind]} if kind in DATA else {}),
     }
 
 

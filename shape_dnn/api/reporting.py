@@ -22,14 +22,14 @@ def write_if_possible(overview: Callable[[], Overview], path: Path) -> Path | No
     return path
 
 
-def check_writable(path: Path) -> None:
-    """See that the report can be written where the user wants it, before hours of training."""
+def check_writable(path: Path, setting: str) -> None:
+    """See that a file can be written where a setting wants it, before hours of training."""
     is_new = not path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a"):
             pass
     except OSError as error:
-        raise UsageError(f"cannot write {str(path)!r}: {error.strerror}", setting="report") from None
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror}", setting=setting) from None
     if is_new:
         path.unlink()

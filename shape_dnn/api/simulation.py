@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shape_dnn.answers.table import Summary, data_frame, number
 from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.assembly.replay import tell_ignored
 from shape_dnn.errors import UsageError
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.table_of_kinds import KINDS
@@ -91,7 +92,7 @@ def simulate(
     """Run the search on a table with every combination of strategy, sampler and model.
 
     Args:
-        table: CSV file (:mod:`shape_dnn.study.tables`).
+        table: CSV file (:mod:`shape_dnn.study.tables`), or the name of a table of a plugin.
         strategies: names; by default the one of the settings.
         samplers: names; by default every one that is installed.
         models: names; by default every one that is installed.
@@ -110,6 +111,9 @@ def simulate(
         "model": list(models) or registry.names("accuracy_model"),
     }
     _check_options(base, registry, compared)
+    recorded = Assembly(base, registry).table
+    assert recorded is not None  # noqa: S101 - the settings name one
+    tell_ignored(recorded)
     return Comparisons(
         _compare(base, registry, strategy, sampler, model, range(seeds))
         for strategy, sampler, model in itertools.product(*compared.values())

@@ -14,6 +14,7 @@ from shape_dnn.api.recording import close, recorded
 from shape_dnn.api.reporting import check_writable, write_if_possible
 from shape_dnn.api.studying import study_of
 from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.assembly.replay import tell_ignored
 from shape_dnn.assembly.selection import is_formula
 from shape_dnn.errors import blame
 from shape_dnn.events import Event, SearchFinished, SearchStarted, ignore
@@ -55,7 +56,7 @@ def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> R
     """Do what :func:`tune` does with parts that were put together before."""
     parts.check()
     if parts.settings.report is not None:
-        check_writable(Path(parts.settings.report))
+        check_writable(Path(parts.settings.report), setting="report")
     if dry_run:
         return _plan(parts) if parts.table is None else _replay(parts, notify, dry_run=True)
     with ExitStack() as stack:
@@ -122,6 +123,8 @@ def _recollect(store: Store, parts: Assembly, workload: Workload) -> StudyQuesti
 
 
 def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
+    assert parts.table is not None  # noqa: S101 - called only then
+    tell_ignored(parts.table)
     for metric in sorted(parts.metrics_in_question - {"accuracy"}):
         parts.replay.measure(metric, parts.shapes)  # so that a column the goal lacks shows at once
     arch = parts.settings.arch if "arch" in parts.settings.given else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from shape_dnn.assembly import modelling, question, recipe
 from shape_dnn.assembly.question import Metrics
 from shape_dnn.assembly.recipe import SetRecipe, transfer
-from shape_dnn.assembly.replay import replays, workload_of_table
+from shape_dnn.assembly.replay import find_table, replays, workload_of_table
 from shape_dnn.assembly.selection import Selection
 from shape_dnn.constraints import Constraint
 from shape_dnn.errors import UsageError, blame
@@ -76,8 +76,9 @@ class Assembly:
         """
         goal = self.settings.goal
         written_out = goal is not None and question.is_expression(goal, self.selection, self._metrics)
-        self.selection.check({"goal"} if written_out else ())
-        _ = self.transfer, self.confidence
+        replayed = {"replay"} if self.settings.replay is not None else set()  # a file, perhaps
+        self.selection.check(replayed | ({"goal"} if written_out else set()))
+        _ = self.transfer, self.confidence, self.table
         if self.settings.replay is not None and self.settings.terminator != "none":
             raise UsageError("a recorded table trains nothing that could be stopped", setting="terminator")
 
@@ -151,7 +152,7 @@ class Assembly:
         given = next((name for name in ("depth", "width") if getattr(settings, name) is not None), None)
         if given is not None:
             raise UsageError("contradicts --replay: the shapes of the table are the design space", setting=given)
-        return Table.read(Path(settings.replay))
+        return Table.read(find_table(settings.replay, self.selection).path)
 
     @cached_property
     def space(self) -> DesignSpace:

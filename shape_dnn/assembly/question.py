@@ -23,11 +23,15 @@ class Metrics:
     Args:
         selection: knows the meters.
         table: that is replayed, if one is; its columns are metrics, too.
+
+    Attributes:
+        names: of all that a limit or a goal may mean, be it a column of text, so that it is said why it cannot be used.
     """
 
     def __init__(self, selection: Selection, table: Table | None) -> None:
         self._selection, self._table = selection, table
-        columns = table.metrics if table else ()
+        self._text = frozenset(table.ignored if table else ())
+        columns = {*table.metrics, *self._text} if table else set()
         meters = selection.registry.names("meter")
         self.names = frozenset({*KNOWN_METRICS, *meters, *selection.meters_by_metric, *columns})
 
@@ -39,11 +43,13 @@ class Metrics:
         """
         if name in KNOWN_METRICS:
             return KNOWN_METRICS[name]
+        if self._table is not None and name in self._text:
+            raise UsageError(f"column {name!r} of {str(self._table.path)!r} holds text", setting=setting)
         if self._table is not None and name in self._table.metrics:
             return Metric(name, "")
         selection = self._selection
         if not selection.registry.is_declared("meter", selection.meter_of(name)):
-            message = f"there is no metric {name!r}; known are {', '.join(sorted(self.names))}"
+            message = f"there is no metric {name!r}; known are {', '.join(sorted(self.names - self._text))}"
             raise UsageError(message, setting=setting)
         try:
             return Metric(name, selection.load_meter(name).instance.unit)

@@ -2,13 +2,64 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from shape_dnn.errors import UsageError
-from shape_dnn.kinds import Architecture, Dataset, Meter, Workload
+from shape_dnn.assembly.selection import Selection
+from shape_dnn.errors import PluginError, UsageError, blame, label
+from shape_dnn.kinds import Architecture, Dataset, Meter, TableFile, Workload
 from shape_dnn.plugins.sources import Loaded
+from shape_dnn.plugins.table_of_kinds import KINDS
 from shape_dnn.shape import Shape
 from shape_dnn.study.tables import Replay, Table
+
+
+def find_table(name: str, selection: Selection) -> TableFile:
+    """Return the table that is meant: a file that is there, or else the table of a plugin.
+
+    Args:
+        name: path of the file, or name of the plugin.
+        selection: knows the plugins, and has the options that are meant for them.
+
+    Raises:
+        UsageError: there is neither.
+        PluginError: the plugin is not installed, or has no such file.
+    """
+    if _is_there(Path(name)):
+        flag = KINDS["table"].flag
+        option = next(iter(selection.options(flag)), None)
+        if option is not None:
+            raise UsageError(f"{flag}.{option} is an option of a plugin, and {name!r} is a file", setting="option")
+        return TableFile(Path(name))
+    neither = "" if selection.registry.is_declared("table", name) else f"there is no file {name!r}, and "
+    try:
+        found: TableFile = selection.load("table", name).instance
+    except UsageError as error:
+        raise UsageError(f"{neither}{error.message}", error.setting) from None
+    except PluginError as error:
+        raise PluginError(f"{neither}{error}") from error
+    with blame(found):
+        for path in (found.path, found.curves):
+            if path is not None and not path.is_file():
+                raise PluginError(f"{label(found)} lies in {str(path)!r}, and there is no such file")
+    return found
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether a path is that of a file of any sort; one that cannot be looked at is, and reading it says why."""
+    try:
+        return path.exists() and not path.is_dir()
+    except OSError:
+        return True
+
+
+def tell_ignored(table: Table) -> None:
+    """Warn of columns that are not looked at."""
+    if table.ignored:
+        columns = f"column{'s' if len(table.ignored) > 1 else ''} {', '.join(map(repr, table.ignored))}"
+        verb = "hold text and are" if len(table.ignored) > 1 else "holds text and is"
+        warnings.warn(f"{columns} of {str(table.path)!r} {verb} ignored", stacklevel=3)
 
 
 def replays(table: Table, seeds: range, meters: Mapping[str, Loaded[Meter]], workload: Workload | None) -> list[Replay]:

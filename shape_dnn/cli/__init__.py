@@ -26,6 +26,7 @@ COMMANDS = {
     "ask": "Ask a study another question: nothing is measured or trained.",
     "report": "Write what a study knows as one HTML file, and figures of it.",
     "export": "Write a trained network as safetensors, torch.export and ONNX files.",
+    "record": "Train every shape of a space, and write a table to replay.",
     "simulate": "Compare samplers, strategies and models on a recorded table.",
     "doctor": "Say what this machine can measure, and why not the rest.",
     "new-plugin": "Write a package with a plugin of your own, to start from.",

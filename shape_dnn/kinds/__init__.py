@@ -1,4 +1,4 @@
-"""The kinds of plugin: one small abstract class each. Standard library only.
+"""The kinds of plugin: one small class each. Standard library only.
 
 To write a plugin, derive from one of these classes and declare it with the hook of its kind
 (:mod:`shape_dnn.hookspecs`).
@@ -26,3 +26,4 @@ from shape_dnn.kinds.networks import InputShape as InputShape
 from shape_dnn.kinds.running import Executor as Executor
 from shape_dnn.kinds.running import Observer as Observer
 from shape_dnn.kinds.running import Terminator as Terminator
+from shape_dnn.kinds.tables import TableFile as TableFile

@@ -152,7 +152,7 @@ def _refuse_wrapper(implementation: pluggy.HookImpl) -> None:
 def _check_declaration(record: object) -> Plugin:
     if not isinstance(record, Plugin):
         raise TypeError(f"yielded {record!r:.60}, which is not a shape_dnn.Plugin")
-    if not (isinstance(record.name, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", record.name)):
+    if not (isinstance(record.name, str) and is_name(record.name)):
         raise ValueError(f"plugin name {record.name!r} is not made of lower-case letters, digits and hyphens")
     if not (callable(record.factory) or isinstance(record.factory, str)):
         raise TypeError(f"the factory of {record.name!r} is neither callable nor an import path")
@@ -190,6 +190,11 @@ def _misspelt(error: pluggy.PluginValidationError) -> str:
         return describe(error)
     hooks = [kind.hook for kind in KINDS.values()]
     return f"unknown hook {match[1]!r} ({suggest(match[1], hooks)})"
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a plugin can be called so."""
+    return re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", text) is not None
 
 
 def normalise(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from shape_dnn.errors import PluginError, ShapeDnnError, UsageError, describe
 from shape_dnn.kinds import Plugin
 from shape_dnn.plugins import options
-from shape_dnn.plugins.discovery import ALLOW_LIST, OWN_DISTRIBUTION, discover, normalise
+from shape_dnn.plugins.discovery import ALLOW_LIST, OWN_DISTRIBUTION, discover, is_name, normalise
 from shape_dnn.plugins.sources import Choice, Entry, EntryState, Loaded
 from shape_dnn.plugins.table_of_kinds import IN_REPOSITORY, KINDS, words
 from shape_dnn.system.spelling import closest
@@ -140,18 +140,19 @@ class Registry:
 
     def _unknown(self, kind: str, name: str) -> ShapeDnnError:
         flag = KINDS[kind].flag
-        folder = IN_REPOSITORY.get((kind, name))
-        if folder is not None:
-            return PluginError(f"{words(kind)} {name!r} is not installed; from a checkout: pip install ./{folder}")
+        in_repository = {known: folder for (of_kind, known), folder in IN_REPOSITORY.items() if of_kind == kind}
+        if name in in_repository:
+            return PluginError(f"{words(kind)} {name!r} {_remedy(in_repository[name])}")
         for entry in self._entries:
             if entry.state == EntryState.BLOCKED and name in {entry.name, entry.source.distribution}:
                 return PluginError(f"{kind} {name!r} of {entry.source} is blocked: {entry.reason}")
         known = self.names(kind)
-        close = closest(name, known)
-        hint = f" (did you mean {close}?)" if close else ""
+        close = closest(name, {*known, *in_repository})
+        remedy = "" if close in {*known, ""} else f" That {_remedy(in_repository[close])}"
+        hint = f" (did you mean {close}?{remedy})" if close else ""
         message = f"no {words(kind)} is called {name!r}{hint}; known are: {', '.join(known) or 'none'}"
         failed = next((e for e in self._entries if e.state == EntryState.FAILED and e.kind in {kind, None}), None)
-        if failed is not None and not close:
+        if failed is not None and not close and is_name(name):
             return PluginError(f"{message}; it may be one of {failed.source}, which failed to load: {failed.reason}")
         blocked = sorted({str(e.source) for e in self._entries if e.state == EntryState.BLOCKED})
         if blocked:
@@ -174,6 +175,10 @@ class Registry:
                 raise UsageError(message, setting="option")
             values[option] = options.parse(f"{flag}.{option}", declared[option], value)
         return values
+
+
+def _remedy(folder: str) -> str:
+    return f"is not installed; from a checkout: pip install ./{folder}"
 
 
 def _resolve(factory: Any) -> Any:

@@ -10,7 +10,7 @@ from shape_dnn import kinds
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of plugin: what its objects are, and the flag that selects one."""
+    """A kind of plugin: what its objects are, and the flag that names one."""
 
     name: str
     hook: str
@@ -31,6 +31,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("executor", "shape_dnn_executors", kinds.Executor, "executor"),
         Kind("terminator", "shape_dnn_terminators", kinds.Terminator, "terminator"),
         Kind("observer", "shape_dnn_observers", kinds.Observer, "observer"),
+        Kind("table", "shape_dnn_tables", kinds.TableFile, "replay"),
     )
 }
 
@@ -43,6 +44,10 @@ IN_REPOSITORY: Mapping[tuple[str, str], str] = {
     ("meter", "zeus"): "plugins/shape-dnn-zeus",
     ("executor", "ray"): "plugins/shape-dnn-ray",
     ("observer", "mlflow"): "plugins/shape-dnn-mlflow",
+    ("table", "wrn-digits"): "plugins/shape-dnn-tables",
+    ("table", "wrn-digits-paper-recipe"): "plugins/shape-dnn-tables",
+    ("table", "wrn-digits-thin"): "plugins/shape-dnn-tables",
+    ("table", "wrn-fashion-mnist"): "plugins/shape-dnn-tables",
 }
 """Packages kept beside this one but installed on their own: (kind, name) to folder."""
 

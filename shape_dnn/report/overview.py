@@ -107,7 +107,7 @@ class Overview:
             by_shape,
             predict(shapes, trainings, parts.model.instance),
             {},
-            f"shape-dnn --replay {shlex.quote(str(parts.table.path))}",
+            f"shape-dnn --replay {shlex.quote(str(parts.settings.replay))}",
             [("Table", parts.table.path.name), *_plugins(parts)],
         )
 

@@ -1,14 +1,16 @@
 """Recorded tables of shapes and accuracies, and searches that look facts up in them instead of training.
 
 A table is CSV with ``#`` comment lines and the columns ``depth,width,accuracy``; optional are ``seed`` (for repeated
-trainings of a shape), ``size``, ``latency``, ``energy``, ``seconds``, and columns of any other metric.
+trainings of a shape), ``size``, ``latency``, ``energy``, ``memory``, ``seconds``, and columns of any other metric.
+Columns that hold text are ignored. A comment ``# noise: 0.12 points`` gives the standard deviation of the accuracies of
+one shape's trainings, where repeated trainings cannot tell it.
 """
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,9 @@ from shape_dnn.records import Training
 from shape_dnn.shape import Shape, by_width_then_depth, exact
 
 REQUIRED = ("depth", "width", "accuracy")
+NUMBERS = (*REQUIRED, "seed", "size", "latency", "energy", "memory", "seconds")
+"""Columns in which text is a mistake; in any other it is ignored."""
+NOISE = "# noise:"
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,17 @@ class Table:
 
     Attributes:
         path: where it was read.
-        columns: their names.
+        columns: names of those that hold numbers.
         rows: for each shape its recorded repetitions in the order of their seeds, a row by column.
+        ignored: names of the columns that hold text.
+        noise: standard deviation of the accuracies of one shape's trainings, in points, if the file tells it.
     """
 
     path: Path
     columns: tuple[str, ...]
     rows: Mapping[Shape, Sequence[Mapping[str, float | None]]]
+    ignored: tuple[str, ...] = ()
+    noise: float | None = None
 
     @property
     def shapes(self) -> list[Shape]:
@@ -54,29 +63,11 @@ class Table:
         Raises:
             UsageError: names file, line and column of what cannot be used.
         """
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except OSError as error:
-            raise UsageError(f"cannot read {str(path)!r}: {error.strerror}", setting="replay") from None
-        except UnicodeDecodeError:
-            raise UsageError(f"{str(path)!r} is not a text file in UTF-8", setting="replay") from None
-        lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
-        if not lines:
-            raise UsageError(f"{str(path)!r} holds no table", setting="replay")
-        cells = [_cells(f"{path}:{number}", line) for number, line in lines]
-        columns = tuple(cells[0])
-        where = f"{path}:{lines[0][0]}"
-        missing = [name for name in REQUIRED if name not in columns]
-        if missing or len(set(columns)) < len(columns):
-            problem = f"no column {missing[0]!r}" if missing else "a column name occurs twice"
-            message = f"{where}: {problem}; a table has the columns {','.join(REQUIRED)} and any others"
-            raise UsageError(message, setting="replay")
+        lines = _Lines.read(path)
+        ignored = tuple(name for name in lines.columns if name not in NUMBERS and lines.holds_text(name))
+        columns = tuple(name for name in lines.columns if name not in ignored)
         found: dict[Shape, dict[float, dict[str, float | None]]] = {}
-        for (number, _), record in zip(lines[1:], cells[1:], strict=True):
-            where = f"{path}:{number}"
-            if len(record) != len(columns):
-                raise UsageError(f"{where}: {len(record)} values for {len(columns)} columns", setting="replay")
-            raw = dict(zip(columns, record, strict=True))
+        for where, raw in lines.records:
             shape = _shape(where, raw)
             row = {name: _number(where, name, raw[name]) for name in columns if name not in ("depth", "width")}
             repetitions = found.setdefault(shape, {})
@@ -86,9 +77,30 @@ class Table:
                 raise UsageError(message, setting="replay")
             repetitions[seed] = row
         rows = {shape: [rows[seed] for seed in sorted(rows)] for shape, rows in found.items()}
-        if not rows:
-            raise UsageError(f"{str(path)!r} has no rows", setting="replay")
-        return cls(path, columns, rows)
+        return cls(path, columns, rows, ignored, _noise(lines.comments))
+
+
+def read_curves(path: Path) -> dict[tuple[Shape, int], tuple[float, ...]]:
+    """Read the learning curves of the trainings of a table.
+
+    They are CSV like a table, with a column ``epoch`` and a row for every epoch of a training, from 1 on and in order.
+
+    Returns:
+        By shape and seed, the accuracy after each epoch in percent.
+
+    Raises:
+        UsageError: names file, line and column of what cannot be used.
+    """
+    found: dict[tuple[Shape, int], list[float]] = {}
+    for where, raw in _Lines.read(path, (*REQUIRED, "epoch")).records:
+        shape, seed = _shape(where, raw), _number(where, "seed", raw.get("seed", "")) or 0.0
+        curve = found.setdefault((shape, int(seed)), [])
+        accuracy = _number(where, "accuracy", raw["accuracy"])
+        if accuracy is None or _number(where, "epoch", raw["epoch"]) != len(curve) + 1:
+            message = f"{where}: not the accuracy of {shape} with seed {seed:g} after epoch {len(curve) + 1}"
+            raise UsageError(f"{message}; the epochs of a training follow each other", setting="replay")
+        curve.append(accuracy)
+    return {training: tuple(curve) for training, curve in found.items()}
 
 
 class Replay:
@@ -157,6 +169,54 @@ class Replay:
         return None
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """The lines of a file of CSV, each with file and line number.
+
+    Attributes:
+        comments: as they stand.
+        columns: names.
+        records: cells by column; at least one.
+    """
+
+    comments: Sequence[tuple[str, str]]
+    columns: Sequence[str]
+    records: Sequence[tuple[str, Mapping[str, str]]]
+
+    @classmethod
+    def read(cls, path: Path, required: Sequence[str] = REQUIRED) -> _Lines:
+        lines = [(f"{path}:{i}", line) for i, line in enumerate(_text(path).splitlines(), 1) if line.strip()]
+        comments = [(where, line) for where, line in lines if line.startswith("#")]
+        cells = [(where, _cells(where, line)) for where, line in lines if not line.startswith("#")]
+        if not cells:
+            raise UsageError(f"{str(path)!r} holds no table", setting="replay")
+        (where, columns), *rows = cells
+        missing = [name for name in required if name not in columns]
+        if missing or len(set(columns)) < len(columns):
+            problem = f"no column {missing[0]!r}" if missing else "a column name occurs twice"
+            message = f"{where}: {problem}; a table has the columns {','.join(required)} and any others"
+            raise UsageError(message, setting="replay")
+        for where, row in rows:
+            if len(row) != len(columns):
+                raise UsageError(f"{where}: {len(row)} values for {len(columns)} columns", setting="replay")
+        if not rows:
+            raise UsageError(f"{str(path)!r} has no rows", setting="replay")
+        return cls(comments, columns, [(where, dict(zip(columns, row, strict=True))) for where, row in rows])
+
+    def holds_text(self, column: str) -> bool:
+        """Tell whether any cell of a column that is not empty is no number."""
+        return any(raw[column] and not _is_number(raw[column]) for _, raw in self.records)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read {str(path)!r}: {error.strerror}", setting="replay") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{str(path)!r} is not a text file in UTF-8", setting="replay") from None
+
+
 def _cells(where: str, line: str) -> list[str]:
     """Split one line; a quoted cell cannot run into the next."""
     try:
@@ -164,6 +224,21 @@ def _cells(where: str, line: str) -> list[str]:
     except csv.Error as error:
         raise UsageError(f"{where}: not a line of CSV: {error}", setting="replay") from None
     return [cell.strip() for cell in record]
+
+
+def _noise(comments: Iterable[tuple[str, str]]) -> float | None:
+    """Read the comment that tells the noise, if there is one; whatever follows the number is free."""
+    told = [(where, text.removeprefix(NOISE)) for where, text in comments if text.startswith(NOISE)]
+    if not told:
+        return None
+    where, text = told[-1]
+    if len(told) > 1:
+        raise UsageError(f"{where}: the noise is told twice", setting="replay")
+    number = (text.split() or [""])[0].rstrip(",;")
+    if not (_is_number(number) and 0 <= float(number) < math.inf):
+        form = f"expected a number from 0, as in '{NOISE} 0.12 points'"
+        raise UsageError(f"{where}: noise {number!r} is not understood; {form}", setting="replay")
+    return float(number)
 
 
 def _shape(where: str, raw: Mapping[str, str]) -> Shape:
@@ -183,10 +258,9 @@ def _shape(where: str, raw: Mapping[str, str]) -> Shape:
 def _number(where: str, column: str, text: str) -> float | None:
     if not text:
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        raise UsageError(f"{where}: {column} {text!r} is not a number", setting="replay") from None
+    if not _is_number(text):
+        raise UsageError(f"{where}: {column} {text!r} is not a number", setting="replay")
+    value = float(text)
     if not math.isfinite(value):
         raise UsageError(f"{where}: {column} {text!r} is not finite", setting="replay")
     if column == "accuracy" and not 0 <= value <= 100:
@@ -194,3 +268,11 @@ def _number(where: str, column: str, text: str) -> float | None:
     if value < 0:
         raise UsageError(f"{where}: {column} {text!r} is below 0", setting="replay")
     return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -17,6 +17,7 @@ from shape_dnn.testing.meters import MeterContract
 from shape_dnn.testing.observers import ObserverContract
 from shape_dnn.testing.samplers import SamplerContract
 from shape_dnn.testing.strategies import StrategyContract
+from shape_dnn.testing.tables import TableContract
 from shape_dnn.testing.terminators import TerminatorContract
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "ObserverContract",
     "SamplerContract",
     "StrategyContract",
+    "TableContract",
     "TerminatorContract",
 ]

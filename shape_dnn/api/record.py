@@ -1,0 +1,228 @@
+"""Recording a table: every shape of a space is trained, with several seeds."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from shape_dnn import devices
+from shape_dnn.api.recording import close, recorded
+from shape_dnn.api.reporting import check_writable
+from shape_dnn.api.studying import study_of
+from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.errors import NothingCompliesError, UsageError
+from shape_dnn.events import Event, ignore
+from shape_dnn.kinds import TableFile
+from shape_dnn.records import Training
+from shape_dnn.search.algorithm import apply_limits
+from shape_dnn.search.query import Query
+from shape_dnn.settings import SETTINGS, Settings
+from shape_dnn.shape import Shape
+from shape_dnn.store.facts import Store
+from shape_dnn.store.families import TRAININGS
+from shape_dnn.system import durable
+from shape_dnn.system.text import one_line
+
+SEEDS = 3
+"""Trainings of each shape unless the user says how many."""
+REFUSED: Mapping[str, str] = {
+    "min_accuracy": "accuracy is what is recorded",
+    "replay": "a recorded table trains nothing",
+    "terminator": "a table holds whole trainings",
+    "transfer": "the trainings of a table start from scratch",
+    "fit_depths": "a table holds what was measured",
+}
+"""Settings that contradict a recording, and why."""
+TELLING = (
+    "max_size", "max_latency", "max_energy", "max", "min", "batch_size", "recipe", "epochs", "lr", "seed", "protocol",
+    "meter", "option", "plugin",
+)  # fmt: skip
+"""Settings that determine what a table holds, and are named in it unless they are as by default."""
+TAKEN = frozenset({"depth", "width", "seed", "accuracy", "seconds"})
+"""Columns that are no metrics to be measured."""
+
+
+def record(
+    path: str | Path,
+    *,
+    seeds: int = SEEDS,
+    metrics: Sequence[str] = (),
+    overwrite: bool = False,
+    notify: Callable[[Event], None] = ignore,
+    **settings: Any,
+) -> TableFile:
+    """Train every shape of a space with several seeds, and write a table that can be replayed.
+
+    The study remembers each training, so a recording that was interrupted goes on when it is called again. The table
+    is written at the end, and the learning curves beside it as ``…-curves.csv``, each whole or not at all. The first
+    lines of both say how they came about.
+
+    Args:
+        path: the CSV file.
+        seeds: trainings of each shape, with seeds from the setting ``seed`` on.
+        metrics: names of metrics to be measured, beside the size.
+        overwrite: whether files that are there are replaced.
+        notify: called with every event.
+        **settings: as for :func:`tune`; limits say which shapes are recorded, and there can be none on accuracy. What
+            chooses among shapes, such as a sampler or a goal, has no part in it, and neither have observers.
+
+    Returns:
+        Where the table and the learning curves lie.
+
+    Raises:
+        UsageError: a setting cannot be used, or a file is there already.
+        NothingCompliesError: no shape is within the limits.
+        MeterError: a metric cannot be measured here.
+    """
+    parts = Assembly(Settings.create({**settings, "seeds": seeds}))
+    parts.check()
+    _check(parts)
+    columns, place = _columns(metrics), Path(path)
+    _check_place(place, overwrite)
+    curves = place.with_name(f"{place.stem}-curves{place.suffix}")
+    _check_place(curves, overwrite)
+    recording = _record(parts, columns, notify)
+    for file, rows in ((curves, recording.epochs()), (place, recording.rows())):
+        with durable.naming_errors(file):
+            durable.write_text(file, _csv(recording.origin, rows))
+    return TableFile(place, curves)
+
+
+def _check(parts: Assembly) -> None:
+    """Refuse settings that contradict a recording."""
+    for name, why in REFUSED.items():
+        if getattr(parts.settings, name) != SETTINGS[name].default:
+            raise UsageError(f"{why}; leave it out", setting=name)
+    for limit in parts.constraints:
+        if limit.metric == "accuracy":
+            raise UsageError(f"{REFUSED['min_accuracy']}; leave it out", setting="max" if limit.upper else "min")
+
+
+def _columns(metrics: Sequence[str]) -> list[str]:
+    """Return the metrics that are recorded, the size first."""
+    for place, name in enumerate(metrics):
+        if name in TAKEN or name in metrics[:place]:
+            problem = "is no metric that is measured" if name in TAKEN else "is named twice"
+            raise UsageError(f"{name} {problem}", setting="metrics")
+    return ["size", *(name for name in metrics if name != "size")]
+
+
+def _check_place(path: Path, overwrite: bool) -> None:
+    """See that a file can be written, before hours of training."""
+    if path.exists() and not (overwrite and path.is_file()):
+        remedy = "; --overwrite replaces it" if path.is_file() else ", and is no file"
+        raise UsageError(f"{str(path)!r} is there already{remedy}", setting="path")
+    check_writable(path, setting="path")
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """What is written.
+
+    Attributes:
+        origin: how it came about, in lines.
+        metrics: values of each shape, by metric.
+        trainings: each with its seed.
+    """
+
+    origin: Sequence[str]
+    metrics: Mapping[str, Mapping[Shape, float | None]]
+    trainings: Sequence[tuple[int, Training]]
+
+    def rows(self) -> Iterator[tuple[object, ...]]:
+        """Give the lines of the table."""
+        yield "depth", "width", "seed", "accuracy", *self.metrics, "seconds"
+        for seed, training in self.trainings:
+            seconds = "" if training.seconds is None else f"{training.seconds:.3f}"
+            metrics = [_text(values[training.shape]) for values in self.metrics.values()]
+            yield *training.shape, seed, _text(training.accuracy), *metrics, seconds
+
+    def epochs(self) -> Iterator[tuple[object, ...]]:
+        """Give the lines of the learning curves."""
+        yield "depth", "width", "seed", "epoch", "loss", "accuracy"
+        for seed, training in self.trainings:
+            for epoch in training.curve:
+                yield *training.shape, seed, epoch.number, _text(epoch.loss), _text(epoch.accuracy)
+
+
+def _record(parts: Assembly, columns: Sequence[str], notify: Callable[[Event], None]) -> _Recording:
+    """Measure and train what the study lacks."""
+    with ExitStack() as stack:
+        stack.callback(close, parts.executor.instance)
+        meters = parts.meters_of({*columns, *(limit.metric for limit in parts.constraints)})
+        parts.problem.read(notify)  # so that a missing file shows before anything is measured
+        store = Store(Path(parts.settings.study))
+        stack.callback(store.close)
+        studies = [study_of(parts, store, meters, notify, seed=seed) for seed in parts.seeds]
+        for study in studies:
+            study.prepare()
+        with recorded(store, "record", parts, studies):
+            query = Query(parts.constraints, costs={name: meter.instance.cost for name, meter in meters.items()})
+            shapes, _ = apply_limits(parts.shapes, query, studies[0], notify)
+            if not shapes:
+                raise NothingCompliesError("nothing complies: no shape of the space is within the limits")
+            values = {name: dict(zip(shapes, studies[0].measure(name, shapes), strict=True)) for name in columns}
+            trained = [(seed, t) for seed, study in zip(parts.seeds, studies, strict=True) for t in study.train(shapes)]
+        units = [f"{name} in {meters[name].instance.unit}" for name in columns]
+        families = [study.facts.contexts[TRAININGS] for study in studies]
+        return _Recording(list(_origin(parts, store, units, families, shapes)), values, trained)
+
+
+def _origin(
+    parts: Assembly, store: Store, units: Sequence[str], families: Sequence[int], shapes: Sequence[Shape]
+) -> Iterator[str]:
+    """Say what the columns are, and with which flags, recipe, hardware and versions they were obtained, and when."""
+    judged = "validation" if parts.settings.protocol == "validation" else "test"
+    yield f"{judged} accuracy in percent, {', '.join(units)}, seconds of a training; {' '.join(_flags(parts))}"
+    with store.decoding():
+        precision = store.identity(families[0])["recipe"].get("precision", "float32")
+        versions = dict.fromkeys(_versions(store.provenance(family, shape)) for family in families for shape in shapes)
+    recipe = dataclasses.asdict(dataclasses.replace(parts.recipe, precision=precision))
+    yield "recipe: " + ", ".join(f"{name} {value}" for name, value in recipe.items())
+    day = datetime.fromtimestamp(cast("float", store.summary()["updated"]), UTC)
+    yield f"{day:%Y-%m-%d}, {_hardware(parts)}, {'; '.join(versions)}"
+
+
+def _flags(parts: Assembly) -> Iterator[str]:
+    """Write what determines a table as flags of a command."""
+    settings, space = parts.settings, parts.space
+    named = {"arch": settings.arch, "dataset": settings.dataset, "depth": space.depths, "width": space.widths}
+    others = {name: value for name, value in settings.changed().items() if name in TELLING}
+    for name, value in {**named, **others, "device": parts.device, "seeds": settings.seeds}.items():
+        flag = "-o" if name == "option" else f"--{name.replace('_', '-')}"
+        for each in value if isinstance(value, list) else [value]:
+            yield f"{flag} {shlex.quote(str(each))}"
+
+
+def _hardware(parts: Assembly) -> str:
+    """Name what trained."""
+    if parts.executor.instance.elsewhere:
+        return f"executor {parts.settings.executor}"
+    threads = parts.problem.threads
+    counted = "one thread of " if threads == 1 else f"{threads} threads of "
+    return (counted if parts.device == "cpu" else "") + devices.hardware(parts.device)
+
+
+def _versions(provenance: Mapping[str, Any]) -> str:
+    """Say with which versions of Python, torch and the distributions of its plugins a shape was trained."""
+    plugins = sorted({f"{plugin['distribution']} {plugin['version']}" for plugin in provenance["plugins"]})
+    return ", ".join([f"Python {provenance['python']}", f"torch {provenance['libraries']['torch']}", *plugins])
+
+
+def _csv(origin: Sequence[str], rows: Iterator[tuple[object, ...]]) -> str:
+    text = io.StringIO()
+    text.writelines(f"# {one_line(line)}\n" for line in origin)
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
