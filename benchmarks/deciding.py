@@ -12,7 +12,7 @@ from shape_dnn.plugins.registry import Registry
 from shape_dnn.search.posterior import AnswerPosterior
 from shape_dnn.shape import by_width_then_depth
 
-MODELS = ("log-error", "log-linear", "ridge", "power-law", "gp", "auto")
+MODELS = ("log-error", "log-linear", "ridge", "power-law")
 GOALS = ("size", "-accuracy", "size*(100-accuracy)", "none")
 RUNS = 5
 

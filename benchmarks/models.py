@@ -8,7 +8,7 @@ from pathlib import Path
 from shape_dnn import simulate
 from shape_dnn.study.tables import Table
 
-MODELS = ("paper", "ridge", "log-error", "log-linear", "power-law", "gp", "auto")
+MODELS = ("paper", "ridge", "log-error", "log-linear", "power-law")
 COUNTS = (5, 8, 10, 12, 15, 20)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from shape_dnn import ShapeDnnError, tune
 from shape_dnn.study.tables import Table
 
-OTHERS = ("ridge", "paper", "gp", "auto", "power-law", "log-error")
+OTHERS = ("ridge", "paper", "log-linear", "power-law")
 """Accuracy models beside the default one; every third question is put to one of them."""
 
 

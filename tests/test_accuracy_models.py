@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from shape_dnn import AccuracyModel, Shape
-from shape_dnn.builtin.accuracy_models.auto import Auto
 from shape_dnn.builtin.accuracy_models.equation2 import features
-from shape_dnn.builtin.accuracy_models.gaussian_process import GaussianProcess
+from shape_dnn.builtin.accuracy_models.log_error import LogError
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.accuracy_models.paper import LeastSquares
 from shape_dnn.builtin.accuracy_models.power_law import PowerLaw
@@ -33,7 +32,7 @@ def test_the_features_are_those_of_equation_2() -> None:
 
 @pytest.mark.parametrize(
     ("model", "points"),
-    [(Ridge(), 0.2), (LogLinear(), 0.2), (PowerLaw(), 0.2), (GaussianProcess(), 0.3), (Auto(), 0.2)],
+    [(Ridge(), 0.2), (LogLinear(), 0.2), (PowerLaw(), 0.2), (LogError(), 0.2)],
 )
 def test_eight_trainings_suffice_for_most_of_a_plausible_surface(model: AccuracyModel, points: float) -> None:
     trained = [SPACE[i] for i in (0, 8, 40, 85, 95, 130, 171, 179)]
@@ -42,7 +41,7 @@ def test_eight_trainings_suffice_for_most_of_a_plausible_surface(model: Accuracy
     assert np.mean(errors) < points
 
 
-@pytest.mark.parametrize("model", [Ridge(), LogLinear(), PowerLaw(), GaussianProcess(), Auto()])
+@pytest.mark.parametrize("model", [Ridge(), LogLinear(), PowerLaw(), LogError()])
 def test_intervals_hold_about_as_many_new_trainings_as_they_say(model: AccuracyModel) -> None:
     inside = []
     for seed in range(12):
@@ -66,14 +65,41 @@ def test_a_power_law_is_found_by_the_model_of_that_name() -> None:
     assert max(errors) < 0.1
 
 
-def test_auto_trusts_the_model_that_predicts_what_it_was_not_shown() -> None:
-    waves = {s: 90 + 3 * np.sin(2.5 * np.log(s.depth) * 2) * np.cos(3 * np.log(float(s.width))) for s in SPACE}
-    trained = SPACE[::2]
-    model = Auto()
-    model.fit(trained, [waves[s] for s in trained])
-    assert model.weights[1] > 0.9, "no law describes this, and the process does"
-    model.fit(trained[:3], [waves[s] for s in trained[:3]])
-    assert list(model.weights) == [0.5, 0.5]
+def test_the_model_of_the_error_does_not_believe_an_accident() -> None:
+    trained = SPACE[::20]
+    honest = [accuracy(s) for s in trained]
+    misled = [*honest[:4], honest[4] - 15, *honest[5:]]
+    errors = []
+    for accuracies in (honest, misled):
+        model = LogError()
+        model.fit(trained, accuracies)
+        errors.append(np.mean([abs(p.mean - accuracy(s)) for p, s in zip(model.predict(SPACE), SPACE, strict=True)]))
+    assert errors[1] < errors[0] + 0.3, "of 15 points"
+
+
+def test_the_model_of_the_error_knows_that_thin_networks_vary_more() -> None:
+    rng = np.random.default_rng(0)
+    noise = {s: 0.05 * (100 - accuracy(s)) for s in SPACE}
+    trained = SPACE[::6]
+    model = LogError()
+    model.fit(trained, [accuracy(s) + rng.normal(0, noise[s]) for s in trained])
+    thin, wide = min(SPACE, key=accuracy), max(SPACE, key=accuracy)
+    predictions = model.predict([thin, wide])
+    ratio = (predictions[0].std or 0) / (predictions[1].std or 1)
+    assert 0.5 < ratio / (noise[thin] / noise[wide]) < 2
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_the_model_of_the_error_draws_what_it_predicts(number: int) -> None:
+    trained = SPACE[:: len(SPACE) // number][:number]
+    model = LogError()
+    model.fit(trained, [accuracy(s) for s in trained])
+    draws = model.draw(SPACE, 2000, seed=0)
+    assert draws.shape == (2000, len(SPACE))
+    assert draws.max() <= 100
+    means = np.array([p.mean for p in model.predict(SPACE)])
+    near = [SPACE.index(s) for s in trained]
+    assert np.abs(np.median(draws, 0) - means)[near].max() < 1.5
 
 
 @pytest.mark.parametrize("model", [LeastSquares(), Ridge()])

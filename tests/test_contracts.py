@@ -190,14 +190,6 @@ class TestPowerLaw(AccuracyModelContract):
     name = "power-law"
 
 
-class TestGaussianProcess(AccuracyModelContract):
-    name = "gp"
-
-
-class TestAuto(AccuracyModelContract):
-    name = "auto"
-
-
 class TestSizeGoal(GoalContract):
     name = "size"
 

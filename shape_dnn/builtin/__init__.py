@@ -144,8 +144,6 @@ def shape_dnn_accuracy_models() -> Iterable[Plugin]:
     yield Plugin("log-linear", "quadratic in the logarithms of depth and width", f"{package}.log_linear:LogLinear")
     yield Plugin("log-error", "a trend and a Gaussian process over the log error", f"{package}.log_error:LogError")
     yield Plugin("power-law", "a saturating power law in depth and width", f"{package}.power_law:PowerLaw")
-    yield Plugin("gp", "a Gaussian process over depth and width", f"{package}.gaussian_process:GaussianProcess")
-    yield Plugin("auto", "a blend of log-linear and gp by their leave-one-out errors", f"{package}.auto:Auto")
 
 
 @hookimpl

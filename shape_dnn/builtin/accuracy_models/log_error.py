@@ -27,14 +27,17 @@ NOISES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 """Standard deviations of one training of the typical error, in points."""
 GROWTHS = (0.0, 1.0)
 """Powers of the error with which the noise grows: not at all, or in proportion."""
-NOISE_PRIOR, NOISE_SPREAD = 0.2, 0.8
-"""Noise that is expected before any was seen, the middle of the paper's Table 1, and how far that may be off (log)."""
+NOISE_PRIOR, NOISE_SPREAD = 0.3, 1.2
+"""Noise that is expected before any was seen, and the standard deviation of its logarithm: from 0.1 points, as in the
+paper's Table 1, to one of small data is within one such deviation."""
 ACCIDENTS, ACCIDENT = 0.03, 1.0
 """Part of the trainings that come out otherwise than the shape is, and the standard deviation of by how much (log)."""
 LEAST_FOR_ACCIDENTS = 4
 """Trainings from which one of them can be told to be an accident."""
 FEATURES = 256
 """Waves of which a draw of the process consists (Rahimi and Recht 2007)."""
+LEAST_FREEDOM = 2.4
+"""Degrees of freedom of a prediction by very few trainings: it has a standard deviation only above two."""
 NEGLIGIBLE = 1e-4
 """Weight below which a point of the grid has no part in a prediction."""
 
@@ -132,7 +135,10 @@ class LogError(AccuracyModel):
             means += mean @ weights
             squares += (mean**2 * np.exp(variance) + noise**2) @ weights
         means, squares = means / total, squares / total
-        stds = np.minimum(np.sqrt(np.maximum(squares - means**2, 0.0)), 50.0)
+        # Few trainings know their own spread badly: that of Student's t with a degree of freedom less than they are.
+        freedom = max(len(self._places) - 1.0, LEAST_FREEDOM)
+        stds = np.sqrt(np.maximum(squares - means**2, 0.0) * freedom / (freedom - 2))
+        stds = np.minimum(stds, 50.0)
         return [Prediction(100.0 - float(mean), float(std)) for mean, std in zip(means, stds, strict=True)]
 
     @property
