@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from shape_dnn.answers.question import ask as ask
     from shape_dnn.answers.result import Result as Result
+    from shape_dnn.api.bench import bench as bench
     from shape_dnn.api.measure import measure as measure
     from shape_dnn.api.simulation import simulate as simulate
     from shape_dnn.api.tune import tune as tune
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from shape_dnn.work import Task as Task
 
 _HOMES = {
+    "api.bench": ("bench",),
     "api.measure": ("measure",),
     "api.tune": ("tune",),
     "answers.question": ("ask",),

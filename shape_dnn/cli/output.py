@@ -137,6 +137,8 @@ LEFT = frozenset(
         "strategy",
         "sampler",
         "model",
+        "method",
+        "table",
     }
 )
 

@@ -1,13 +1,15 @@
 """Recorded tables of shapes and accuracies, and searches that look facts up in them instead of training.
 
 A table is CSV with ``#`` comment lines and the columns ``depth,width,accuracy``; optional are ``seed`` (for repeated
-trainings of a shape), ``size``, ``latency``, ``energy``, ``seconds``, and columns of any other metric.
+trainings of a shape), ``size``, ``latency``, ``energy``, ``seconds``, and columns of any other metric. A comment such as
+``# noise: 0.12 points`` says how much the accuracies of one shape's trainings vary where each was trained once.
 """
 
 from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +33,13 @@ class Table:
         path: where it was read.
         columns: their names.
         rows: for each shape its recorded repetitions in the order of their seeds, a row by column.
+        noise: standard deviation of the accuracies of one shape's trainings in points, if a comment says so.
     """
 
     path: Path
     columns: tuple[str, ...]
     rows: Mapping[Shape, Sequence[Mapping[str, float | None]]]
+    noise: float | None = None
 
     @property
     def shapes(self) -> list[Shape]:
@@ -88,7 +92,7 @@ class Table:
         rows = {shape: [rows[seed] for seed in sorted(rows)] for shape, rows in found.items()}
         if not rows:
             raise UsageError(f"{str(path)!r} has no rows", setting="replay")
-        return cls(path, columns, rows)
+        return cls(path, columns, rows, _noise(path, text))
 
 
 class Replay:
@@ -155,6 +159,20 @@ class Replay:
     def test(self, shape: Shape) -> float | None:
         """Tables hold no second accuracy."""
         return None
+
+
+def _noise(path: Path, text: str) -> float | None:
+    """Read the comment that tells the noise, if there is one."""
+    for number, line in enumerate(text.splitlines(), 1):
+        told = re.match(r"#\s*noise:(.*)", line)
+        if told is None:
+            continue
+        value = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*points\s*", told[1])
+        if value is None or not float(value[1]):
+            message = f"{path}:{number}: {line.strip()!r} is not of the form '# noise: 0.12 points'"
+            raise UsageError(message, setting="replay")
+        return float(value[1])
+    return None
 
 
 def _cells(where: str, line: str) -> list[str]:
