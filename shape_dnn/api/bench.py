@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from shape_dnn.answers.table import Summary, data_frame, number
 from shape_dnn.benchmarking import comparison
-from shape_dnn.benchmarking.comparison import Judged, Row
+from shape_dnn.benchmarking.comparison import Performance, Row
 from shape_dnn.benchmarking.methods import DEFAULTS, installed
 from shape_dnn.benchmarking.problems import RecordedTable
 from shape_dnn.benchmarking.questions import Ask
@@ -34,7 +34,7 @@ class Benchmark(list[Row]):
 
     columns = tuple(field.name for field in dataclasses.fields(Row))
 
-    def __init__(self, judged: Sequence[Judged]) -> None:
+    def __init__(self, judged: Sequence[Performance]) -> None:
         super().__init__(comparison.rows(judged))
         self.judged = judged
 
@@ -117,9 +117,7 @@ def bench(
             else:
                 pairs.append((i, spec))
     runs = run(task, pairs, workers, None if results is None else Path(results), notify)
-    judged = [
-        comparison.judge_all(read[i], task.questions[i], task.methods[spec], runs[i, spec]) for i, spec in pairs
-    ]
+    judged = [comparison.judge_all(read[i], task.questions[i], task.methods[spec], runs[i, spec]) for i, spec in pairs]
     found = Benchmark(judged)
     if report is not None:
         from shape_dnn.benchmarking import page

@@ -73,7 +73,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Performance:
     """How one method did on one table.
 
     Attributes:
@@ -87,60 +87,64 @@ class Judged:
     steps: Sequence[Sequence[Outcome]]
 
     def after(self, number: int) -> Sequence[Outcome]:
-        """Return the outcomes after so many trainings, the most there were if these are fewer; the only ones if it stops."""
+        """Return the outcomes after so many trainings, or after the most that there were; the only ones if it stops."""
         return self.steps[min(max(number, 1), len(self.steps)) - 1] if self.method.never_stops else self.steps[0]
 
 
-def judge_all(table: RecordedTable, asked: Sequence[Question], method: Method, runs: Sequence[Run]) -> Judged:
+def judge_all(table: RecordedTable, asked: Sequence[Question], method: Method, runs: Sequence[Run]) -> Performance:
     """Judge the runs of a method on a table."""
     if not method.never_stops:
-        return Judged(method, table, [[judge(table, q, r) for q, r in zip(asked, runs, strict=True)]])
+        return Performance(method, table, [[judge(table, q, r) for q, r in zip(asked, runs, strict=True)]])
     longest = max(len(run.trained) for run in runs)
     by_question = [
         [judge(table, q, run.after(number, table, q)) for number in range(1, len(run.trained) + 1)]
         for q, run in zip(asked, runs, strict=True)
     ]
-    return Judged(method, table, [[own[min(n, len(own) - 1)] for own in by_question] for n in range(longest)])
+    return Performance(method, table, [[own[min(n, len(own) - 1)] for own in by_question] for n in range(longest)])
 
 
-def rows(found: Sequence[Judged]) -> list[Row]:
-    """Make the figures, table by table and method by method."""
-    by_table: dict[str, list[Judged]] = {}
+def by_table(found: Sequence[Performance]) -> dict[str, list[Performance]]:
+    """Group by table."""
+    groups: dict[str, list[Performance]] = {}
     for each in found:
-        by_table.setdefault(each.table.name, []).append(each)
-    return [row for own in by_table.values() for row in _rows_of_table(own)]
+        groups.setdefault(each.table.name, []).append(each)
+    return groups
 
 
-def reported(found: Sequence[Judged]) -> list[tuple[Judged, Sequence[Outcome]]]:
+def rows(found: Sequence[Performance]) -> list[Row]:
+    """Make the figures, table by table and method by method."""
+    return [row for own in by_table(found).values() for row in _rows_of_table(own)]
+
+
+def reported(found: Sequence[Performance]) -> list[tuple[Performance, Sequence[Outcome]]]:
     """Return the outcomes of each method on one table that its figures are of."""
     number = budget(found)
     return [(each, each.after(number)) for each in found]
 
 
-def budget(found: Sequence[Judged]) -> int:
+def budget(found: Sequence[Performance]) -> int:
     """Return the number of trainings of the methods that never stop on one table: that of the reference."""
-    reference = _reference(found)
+    reference = reference_of(found)
     if reference is None:
         return max(len(each.steps) for each in found)
     return max(1, round(fmean(outcome.trainings for outcome in reference.steps[0])))
 
 
-def _reference(found: Sequence[Judged]) -> Judged | None:
+def reference_of(found: Sequence[Performance]) -> Performance | None:
+    """Return what others are held against on one table; None if every method goes on and on."""
     stopping = [each for each in found if not each.method.never_stops]
     return next((each for each in stopping if each.method.spec == REFERENCE), stopping[0] if stopping else None)
 
 
-def _rows_of_table(found: Sequence[Judged]) -> list[Row]:
-    reference = _reference(found)
+def _rows_of_table(found: Sequence[Performance]) -> list[Row]:
+    reference = reference_of(found)
     goal = None if reference is None else part_within(reference.steps[0])
     everything = reported(found)
     first = everything[0][1]
-    return [
-        _row(each, outcomes, None if outcomes is first else first, goal) for each, outcomes in everything
-    ]
+    return [_row(each, outcomes, None if outcomes is first else first, goal) for each, outcomes in everything]
 
 
-def _row(each: Judged, outcomes: Sequence[Outcome], first: Sequence[Outcome] | None, goal: float | None) -> Row:
+def _row(each: Performance, outcomes: Sequence[Outcome], first: Sequence[Outcome] | None, goal: float | None) -> Row:
     trainings, within = [o.trainings for o in outcomes], [o.within for o in outcomes]
     trainings_low, trainings_high = statistics.interval(trainings)
     within_low, within_high = statistics.interval([100.0 * right for right in within])
@@ -170,7 +174,7 @@ def _row(each: Judged, outcomes: Sequence[Outcome], first: Sequence[Outcome] | N
     )
 
 
-def as_good_after(each: Judged, goal: float | None) -> int | None:
+def as_good_after(each: Performance, goal: float | None) -> int | None:
     """Return the number of trainings from which a method that never stops is as often within the noise as wanted."""
     if goal is None or not each.method.never_stops:
         return None

@@ -62,7 +62,7 @@ class Seen:
     def scores(self) -> Floats:
         """Return the score of all shapes, where the goal is not accuracy; the lowest is the best."""
         assert self.goal is not None  # noqa: S101 - asked for only then
-        return np.sum([weight * self.metric(name) for name, weight in self.goal.weights.items()], axis=0, dtype=float)
+        return np.asarray(sum(weight * self.metric(name) for name, weight in self.goal.weights.items()))
 
     def complies(self, accuracy: float | None) -> bool:
         """Tell whether an accuracy meets the limit."""

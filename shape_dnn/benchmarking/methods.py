@@ -1,4 +1,4 @@
-"""Ways of searching, and how they are named: ``default``, ``paper:thorough``, ``top-k:5``, ``model=gp,confidence=0.9``."""
+"""Ways of searching, and how they are named: ``default``, ``paper:thorough``, ``top-k:5``, ``model=gp,train=12``."""
 
 from __future__ import annotations
 

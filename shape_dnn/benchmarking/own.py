@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.benchmarking.facts import Seen, whole_curve
@@ -15,6 +16,7 @@ from shape_dnn.events import Event, Judged
 from shape_dnn.kinds import AccuracyModel, Terminator
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.registry import Registry
+from shape_dnn.plugins.sources import Loaded
 from shape_dnn.records import Epoch, Prediction, Stop, Training
 from shape_dnn.search import fitting, modes
 from shape_dnn.search.query import Answer, Query
@@ -54,7 +56,7 @@ class Own(Method):
         parts.check()
         _ = parts.modelling
         self.needs_curves = self._settings.terminator != "none"
-        chosen = [parts.sampler, parts.model, *([parts.terminator] if self.needs_curves else [])]
+        chosen: list[Loaded[Any]] = [parts.sampler, parts.model, *([parts.terminator] if self.needs_curves else [])]
         if self._settings.train is None:
             chosen.append(parts.selection.load("strategy", self._settings.strategy))
         self._identities: list[object] = [[each.identity, each.provenance] for each in chosen]

@@ -79,7 +79,9 @@ class RecordedTable:
         """
         table = Table.read(path)
         trained = {
-            shape: kept for shape in table.shapes if (kept := [r for r in table.rows[shape] if r["accuracy"] is not None])
+            shape: kept
+            for shape in table.shapes
+            if (kept := [r for r in table.rows[shape] if r["accuracy"] is not None])
         }
         if len(trained) < LEAST:
             message = f"{path}: {len(trained)} shapes with an accuracy; a question takes at least {LEAST}"
@@ -94,7 +96,9 @@ class RecordedTable:
             path.stem,
             list(trained),
             accuracies,
-            curves_beside(path, {s: [int(r.get("seed") or 0) for r in rows] for s, rows in trained.items()}, repetitions),
+            curves_beside(
+                path, {s: [int(r.get("seed") or 0) for r in rows] for s, rows in trained.items()}, repetitions
+            ),
             read.metrics(metrics),
             read.seconds(),
             read.noise(noise),

@@ -67,7 +67,7 @@ class Question:
         """Score every shape of the table, given accuracies for them."""
         assert self.goal is not None  # noqa: S101 - asked for only then
         columns = {**table.metrics, "accuracy": accuracies}
-        return np.sum([weight * columns[name] for name, weight in self.goal.weights.items()], axis=0, dtype=float)
+        return np.asarray(sum(weight * columns[name] for name, weight in self.goal.weights.items()))
 
 
 def draw(table: RecordedTable, number: int, seed: int, ask: Ask = "best") -> list[Question]:

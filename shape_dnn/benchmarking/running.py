@@ -27,7 +27,7 @@ from shape_dnn.plugins.registry import Registry
 
 CHUNK = 4
 """Questions that a process is given at once."""
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """Read by numerical libraries when they are imported."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,7 +72,7 @@ def reliability(doubts: Sequence[tuple[float, bool]]) -> list[Bin]:
     """Sort decisions into bins of stated doubt; bins without decisions are left out."""
     edges = [i / BINS for i in range(BINS + 1)]
     bins = []
-    for i, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+    for i, (low, high) in enumerate(itertools.pairwise(edges)):
         inside = [(doubt, missed) for doubt, missed in doubts if min(int(doubt * BINS), BINS - 1) == i]
         if inside:
             mean = float(np.mean([doubt for doubt, _ in inside]))

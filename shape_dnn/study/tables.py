@@ -1,8 +1,8 @@
 """Recorded tables of shapes and accuracies, and searches that look facts up in them instead of training.
 
 A table is CSV with ``#`` comment lines and the columns ``depth,width,accuracy``; optional are ``seed`` (for repeated
-trainings of a shape), ``size``, ``latency``, ``energy``, ``seconds``, and columns of any other metric. A comment such as
-``# noise: 0.12 points`` says how much the accuracies of one shape's trainings vary where each was trained once.
+trainings of a shape), ``size``, ``latency``, ``energy``, ``seconds``, and columns of any other metric. A comment
+such as ``# noise: 0.12 points`` says how much the accuracies of one shape's trainings vary where each was trained once.
 """
 
 from __future__ import annotations

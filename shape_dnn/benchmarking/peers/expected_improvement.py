@@ -41,7 +41,7 @@ class ExpectedImprovement(Method):
         while True:
             accuracies = np.array([seen.accuracy(seen.shapes[i]) for i in trained])
             mean, std, noise = _fit(places, trained, accuracies, seed)
-            worth = _worth(seen, accuracies, mean, std, noise)
+            worth = _worth(seen, mean, std, noise)
             worth[trained] = 0.0
             if worth.max() <= 0:
                 break
@@ -85,7 +85,7 @@ def _fit(places: Floats, trained: list[int], accuracies: Floats, seed: int) -> t
     return np.asarray(mean), np.sqrt(np.maximum(np.asarray(std) ** 2 - noise**2, 1e-12)), noise
 
 
-def _worth(seen: Seen, accuracies: Floats, mean: Floats, std: Floats, noise: float) -> Floats:
+def _worth(seen: Seen, mean: Floats, std: Floats, noise: float) -> Floats:
     """Return the expected improvement of every shape, 0 where it is not worth a training."""
     likely = np.ones(len(mean))
     for limit in seen.limits:

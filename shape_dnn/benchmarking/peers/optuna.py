@@ -108,6 +108,4 @@ class GaussianProcess(_Optuna):
         """Return the sampler."""
         from optuna.samplers import GPSampler
 
-        return GPSampler(
-            seed=seed, n_startup_trials=5, deterministic_objective=True, constraints_func=constraints
-        )
+        return GPSampler(seed=seed, n_startup_trials=5, deterministic_objective=True, constraints_func=constraints)
