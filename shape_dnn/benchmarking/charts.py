@@ -19,16 +19,21 @@ def _by_method(methods: Sequence[str]) -> Spec:
     """Return the channels that say by colour and form which method it is; no two methods have the same of both."""
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(methods))]
     forms = [FORMS[i % len(FORMS)] for i in range(len(methods))]
-    names = list(methods)
+    names, legend = list(methods), {"orient": "bottom", "columns": 2, "title": None}
     return {
-        "color": {"field": "method", "type": "nominal", "scale": {"domain": names, "range": colours}},
-        "shape": {"field": "method", "type": "nominal", "scale": {"domain": names, "range": forms}},
+        "color": {"field": "method", "type": "nominal", "scale": {"domain": names, "range": colours}, "legend": legend},
+        "shape": {"field": "method", "type": "nominal", "scale": {"domain": names, "range": forms}, "legend": legend},
     }
 
 
 def cost(values: Rows, methods: Sequence[str]) -> Spec:
     """Show the part of wrong answers against training time, a line for a method with a point after every training."""
-    x = {"field": "cost", "type": "quantitative", "title": "training seconds, % of all candidates"}
+    x = {
+        "field": "cost",
+        "type": "quantitative",
+        "title": "training seconds, % of all candidates",
+        "axis": {"tickCount": 5},
+    }
     y = {"field": "wrong", "type": "quantitative", "title": "answers worse than the noise, %"}
     channels = _by_method(methods)
     return {
@@ -87,7 +92,8 @@ def reliability(values: Rows) -> Spec:
 
 def coverage(values: Rows, methods: Sequence[str]) -> Spec:
     """Show the coverage of each method on each table."""
-    x = {"field": "coverage", "type": "quantitative", "title": "coverage", "scale": {"domain": [0, 1]}}
+    x = {"field": "coverage", "type": "quantitative", "title": "coverage", "scale": {"domain": [0, 1]},
+         "axis": {"tickCount": 5}}  # fmt: skip
     tables = list(dict.fromkeys(row["table"] for row in values))
     return {
         "layer": [
@@ -107,5 +113,5 @@ def coverage(values: Rows, methods: Sequence[str]) -> Spec:
             },
         ],
         "width": "container",
-        "height": 30 + 26 * len(tables),
+        "height": 30 * len(tables),
     }

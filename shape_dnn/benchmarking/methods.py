@@ -115,8 +115,7 @@ PEERS: Mapping[str, Peer] = {
     "optuna-tpe": _peer("optuna:Tpe", "the most trainings, 25", "optuna"),
     "optuna-gp": _peer("optuna:GaussianProcess", "the most trainings, 18", "optuna"),
     "botorch": _peer("botorch:BoTorch", "the most trainings, 18", "botorch"),
-    "syne-tune-cqr": _peer("syne_tune:ConformalQuantiles", "the most trainings, 25", "syne-tune"),
-    "syne-tune-bore": _peer("syne_tune:DensityRatio", "the most trainings, 25", "syne-tune"),
+    "syne-tune": _peer("syne_tune:Bore", "the most trainings, 15", "syne-tune"),
 }
 """By name."""
 DEFAULTS = ("default", "paper", "random")

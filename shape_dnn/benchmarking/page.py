@@ -106,9 +106,9 @@ def _number(value: Any) -> str:
 
 def _about(each: Performance) -> str:
     table = each.table
-    parts = [f"{len(table.shapes)} shapes with {table.accuracies.shape[1]} trainings each",
-             f"a training varies by {table.noise:.2g} points", f"metrics: {', '.join(table.metrics)}", *table.notes]  # fmt: skip
-    return f"{table.name}: {'; '.join(parts)}."
+    number, repetitions = table.accuracies.shape
+    about = f"{number} shapes with {repetitions} trainings each, which vary by {table.noise:.2g} points"
+    return "; ".join([f"{table.name}: {about}", f"questions are about {', '.join(table.metrics)}", *table.notes]) + "."
 
 
 def _costs(found: Sequence[Performance]) -> list[Chart]:
@@ -167,5 +167,5 @@ def _coverage(rows: Sequence[Row]) -> list[Chart]:
     if not values:
         return []
     about = "Part of the trainings within the 90 % intervals of their predictions, for every table and method."
-    methods = list(dict.fromkeys(row.method for row in rows))
+    methods = list(dict.fromkeys(row["method"] for row in values))
     return [Chart("coverage-0", "coverage", about, charts.coverage(values, methods))]

@@ -88,7 +88,7 @@ class RecordedTable:
             raise UsageError(message, setting="table")
         notes = []
         if len(trained) < len(table.shapes):
-            notes.append(f"{path}: {len(table.shapes) - len(trained)} shapes without an accuracy are left out")
+            notes.append(f"{path.stem}: {len(table.shapes) - len(trained)} shapes without an accuracy are left out")
         read = _Reader(path, table, trained, notes)
         repetitions = min(map(len, trained.values()))
         accuracies = np.array([[row["accuracy"] for row in rows[:repetitions]] for rows in trained.values()], float)
@@ -127,7 +127,7 @@ class _Reader:
         named = list(dict.fromkeys(wanted)) or usual or [name for name in ("params", "seconds") if name in there][:1]
         if named:
             return {name: self._column(name) for name in named}
-        self.notes.append(f"{self.path} has no metric; depth times the square of the width stands for the size")
+        self.notes.append(f"{self.path.stem} has no metric; depth times the square of the width stands for the size")
         return {"size": self._closed_form()}
 
     def seconds(self) -> Floats:
@@ -138,7 +138,9 @@ class _Reader:
         for name in ("multiply-adds", "latency"):
             if name in self.table.columns:
                 return self._column(name)
-        self.notes.append(f"{self.path} has no seconds; trainings are taken to last as depth times the square of width")
+        self.notes.append(
+            f"{self.path.stem} has no seconds; trainings are taken to last as depth times the square of width"
+        )
         return self._closed_form()
 
     def noise(self, given: float | None) -> float:
@@ -152,7 +154,7 @@ class _Reader:
             return self.table.noise
         if given is None:
             self.notes.append(
-                f"{self.path} does not tell the noise: {ASSUMED_NOISE} points are assumed, the middle of the paper's "
+                f"{self.path.stem} does not tell the noise: {ASSUMED_NOISE} points are assumed, the middle of the paper's "
                 "Table 1; --noise tells it"
             )
         return ASSUMED_NOISE if given is None else given

@@ -16,8 +16,9 @@ from shape_dnn.benchmarking.questions import Ask
 from shape_dnn.errors import UsageError
 from shape_dnn.store.decoding import canonical
 
-DECIDING = ("benchmarking", "builtin", "search")
-"""Rooms of this package whose code determines runs."""
+DECIDING = ("builtin/**/*.py", "search/*.py", "benchmarking/peers/*.py",
+            *(f"benchmarking/{name}.py" for name in ("asking", "facts", "own", "questions")))  # fmt: skip
+"""Files of this package whose code determines runs."""
 
 
 class Kept:
@@ -94,8 +95,8 @@ def _code() -> str:
     """Digest the code that determines runs, which changes while someone works on it and its version does not."""
     package = Path(shape_dnn.__file__).parent
     digest = hashlib.sha256()
-    for room in DECIDING:
-        for path in sorted((package / room).rglob("*.py")):
+    for pattern in DECIDING:
+        for path in sorted(package.glob(pattern)):
             digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
 

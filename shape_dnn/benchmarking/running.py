@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -151,7 +152,16 @@ _task: Task | None = None
 def _begin(task: Task) -> None:
     global _task  # noqa: PLW0603 - one for the life of the process
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _task = task
+
+
+def _end_with_parent() -> None:
+    """End this process if the one that started it was killed, which could not say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _answer(chunk: Chunk) -> dict[int, Run]:
