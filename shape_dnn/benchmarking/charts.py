@@ -15,11 +15,12 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 FORMS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "triangle-left", "triangle-right")
 
 
-def _by_method(methods: Sequence[str]) -> Spec:
-    """Return the channels that say by colour and form which method it is; no two methods have the same of both."""
+def _by_method(methods: Sequence[str], shown: Rows) -> Spec:
+    """Return the channels that say by colour and form which of all methods it is; no two have the same of both."""
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(methods))]
     forms = [FORMS[i % len(FORMS)] for i in range(len(methods))]
-    names, legend = list(methods), {"orient": "bottom", "columns": 2, "title": None}
+    names, legend = list(methods), {"orient": "bottom", "columns": 2, "title": None,
+                            "values": [name for name in methods if any(row["method"] == name for row in shown)]}  # fmt: skip
     return {
         "color": {"field": "method", "type": "nominal", "scale": {"domain": names, "range": colours}, "legend": legend},
         "shape": {"field": "method", "type": "nominal", "scale": {"domain": names, "range": forms}, "legend": legend},
@@ -35,7 +36,7 @@ def cost(values: Rows, methods: Sequence[str]) -> Spec:
         "axis": {"tickCount": 5},
     }
     y = {"field": "wrong", "type": "quantitative", "title": "answers worse than the noise, %"}
-    channels = _by_method(methods)
+    channels = _by_method(methods, values)
     return {
         "data": {"values": list(values)},
         "encoding": {"x": x, "y": y, "color": channels["color"]},
@@ -108,7 +109,7 @@ def coverage(values: Rows, methods: Sequence[str]) -> Spec:
                 "encoding": {
                     "x": x,
                     "y": {"field": "table", "type": "nominal", "title": None, "sort": tables},
-                    **_by_method(methods),
+                    **_by_method(methods, values),
                 },
             },
         ],

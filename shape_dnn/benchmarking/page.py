@@ -167,5 +167,5 @@ def _coverage(rows: Sequence[Row]) -> list[Chart]:
     if not values:
         return []
     about = "Part of the trainings within the 90 % intervals of their predictions, for every table and method."
-    methods = list(dict.fromkeys(row["method"] for row in values))
+    methods = list(dict.fromkeys(row.method for row in rows))
     return [Chart("coverage-0", "coverage", about, charts.coverage(values, methods))]

@@ -138,9 +138,7 @@ class _Reader:
         for name in ("multiply-adds", "latency"):
             if name in self.table.columns:
                 return self._column(name)
-        self.notes.append(
-            f"{self.path.stem} has no seconds; trainings are taken to last as depth times the square of width"
-        )
+        self.notes.append(f"{self.path.stem} has no seconds; depth times the square of the width stands for them")
         return self._closed_form()
 
     def noise(self, given: float | None) -> float:

@@ -75,4 +75,4 @@ def _acquisition(seen: Seen, places: Floats, trained: list[int]) -> Floats:
         return likely
     scores = seen.scores()
     improvement = np.maximum(scores[seen.shapes.index(best)] - scores, 0.0)
-    return likely + np.log(improvement + 1e-300)
+    return np.asarray(likely + np.log(improvement + 1e-300))
