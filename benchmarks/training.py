@@ -30,10 +30,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recorded import Recorded, sources
 
 from shape_dnn import Shape, devices, tune
 from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.benchmarking.problems import RecordedTable
 from shape_dnn.builtin.executors.local import Local
 from shape_dnn.data import images
 from shape_dnn.events import Event, TrainingFinished, TrainingsPrepared, ignore
@@ -324,7 +324,7 @@ def makespan(durations: Sequence[float], workers: int, overhead: float) -> float
 
 def scaling(overhead: float) -> None:
     """Print how far from the lower bound many workers would be, by durations drawn from a recorded table."""
-    table = Recorded.load("wrn-fashion-mnist", sources(Path())["wrn-fashion-mnist"])
+    table = RecordedTable.read(Path(__file__).parent / "tables" / "wrn-fashion-mnist.csv")
     generator = random.Random(0)
     shortest, longest = table.seconds.min(), table.seconds.max()
     print(f"\nSimulated with durations drawn from {table.name}, {shortest:.0f} to {longest:.0f} s, "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from shape_dnn.answers.table import Summary, data_frame, number
 from shape_dnn.benchmarking import comparison
 from shape_dnn.benchmarking.comparison import Performance, Row
+from shape_dnn.benchmarking.curves import is_curves_of
 from shape_dnn.benchmarking.methods import DEFAULTS, installed
 from shape_dnn.benchmarking.problems import RecordedTable
 from shape_dnn.benchmarking.questions import Ask
@@ -20,9 +21,13 @@ from shape_dnn.errors import UsageError
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SHOWN = ("method", "table", "trainings", "seconds_percent", "within_percent", "violations_percent", "regret_points",
-         "regret_percent", "recall", "precision", "coverage", "doubt_error", "as_good_after")  # fmt: skip
-"""Figures that a table for people shows, if any method has them."""
+SHOWN = {
+    "method": "method", "table": "table", "trainings": "trainings", "seconds_percent": "seconds %",
+    "within_percent": "right %", "violations_percent": "violate %", "regret_points": "regret pt",
+    "regret_percent": "regret %", "recall": "recall", "precision": "precision", "coverage": "coverage",
+    "doubt_error": "doubt err", "as_good_after": "as good at",
+}  # fmt: skip
+"""Figures that a table for people shows, if any method has them, with their headings."""
 
 
 class Benchmark(list[Row]):
@@ -56,7 +61,7 @@ class Benchmark(list[Row]):
         records = self.rows()
         shown = [name for name in SHOWN if any(record[name] is not None for record in records)]
         cells = [[v if isinstance(v := record[name], str) else number(v, 3) for name in shown] for record in records]
-        return Summary("", [name.replace("_", " ").replace("percent", "[%]") for name in shown], cells)
+        return Summary("", [SHOWN[name] for name in shown], cells)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
@@ -82,7 +87,8 @@ def bench(
     """Ask every method the same random questions about tables, and compare its answers with the truth.
 
     Args:
-        tables: CSV files (:mod:`shape_dnn.study.tables`); learning curves lie in ``STEM-curves.csv`` beside them.
+        tables: CSV files (:mod:`shape_dnn.study.tables`); learning curves lie in ``STEM-curves.csv`` beside them, and
+            may be among the files.
         methods: names such as ``default``, ``paper:thorough``, ``top-k:5`` and ``optuna-tpe``, or settings of a search
             such as ``model=gp,confidence=0.9``; by default ``default``, ``paper`` and ``random``.
         peers: whether to add every other method that is installed.
@@ -128,7 +134,10 @@ def bench(
 
 def _read(paths: Iterable[str | Path], noise: float | None, metrics: tuple[str, ...]) -> list[RecordedTable]:
     tables: dict[str, RecordedTable] = {}
-    for path in map(Path, paths):
+    given = list(map(Path, paths))
+    for path in given:
+        if is_curves_of(path, given):
+            continue
         try:
             table = RecordedTable.read(path, noise, metrics)
         except UsageError as error:

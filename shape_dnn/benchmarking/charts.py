@@ -19,8 +19,9 @@ def _by_method(methods: Sequence[str], shown: Rows) -> Spec:
     """Return the channels that say by colour and form which of all methods it is; no two have the same of both."""
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(methods))]
     forms = [FORMS[i % len(FORMS)] for i in range(len(methods))]
-    names, legend = list(methods), {"orient": "bottom", "columns": 2, "title": None,
-                            "values": [name for name in methods if any(row["method"] == name for row in shown)]}  # fmt: skip
+    there = {row["method"] for row in shown}
+    values = [name for name in methods if name in there]
+    names, legend = list(methods), {"orient": "bottom", "columns": 2, "title": None, "values": values}
     return {
         "color": {"field": "method", "type": "nominal", "scale": {"domain": names, "range": colours}, "legend": legend},
         "shape": {"field": "method", "type": "nominal", "scale": {"domain": names, "range": forms}, "legend": legend},

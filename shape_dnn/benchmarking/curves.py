@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,11 @@ from shape_dnn.search.kernel import Floats
 from shape_dnn.shape import Shape, exact
 
 NAMES = ("{}-curves.csv", "{}_curves.csv")
+
+
+def is_curves_of(path: Path, tables: Collection[Path]) -> bool:
+    """Tell whether a file has the name of the learning curves of one of some tables."""
+    return any(path == table.with_name(name.format(table.stem)) for table in tables for name in NAMES)
 
 
 def curves_beside(path: Path, seeds: Mapping[Shape, Sequence[int]], repetitions: int) -> Floats | None:

@@ -82,8 +82,8 @@ class Outcome:
         trainings: whole trainings made; parts count as such.
         seconds: of training, as a part of those of all candidates.
         within: whether the answer is as good as the noise allows: no shape is better that meets the limit, or exceeds
-            the accuracy of the answer, by one standard deviation of a training. A set is if its recall and precision
-            are.
+            the accuracy of the answer, by one standard deviation of a training, and it does not violate the limit. A
+            set is if its recall and precision are.
         answered: whether a shape was returned, or rightly none.
         points: regret in points, where accuracy is the goal.
         percent: regret in percent of the goal, elsewhere.
@@ -140,10 +140,10 @@ def _judge_best(table: RecordedTable, question: Question, answer: int | None, co
     assert question.goal is not None  # noqa: S101 - otherwise a set is judged
     if question.goal.metrics == ("accuracy",):
         points = max(0.0, float(truth[left].max() - truth[answer]))
-        return replace(cost, within=points <= table.noise, points=points, violates=violates)
+        return replace(cost, within=points <= table.noise and not violates, points=points, violates=violates)
     scores = question.scores(table, truth)
     best = float(scores[complying].min()) if len(complying) else np.inf
-    within = bool(scores[answer] <= scores[clearly].min(initial=np.inf) * (1 + 1e-9))
+    within = bool(scores[answer] <= scores[clearly].min(initial=np.inf) * (1 + 1e-9)) and not violates
     percent = 100 * max(0.0, float(scores[answer]) / best - 1)
     return replace(cost, within=within, percent=percent, violates=violates)
 

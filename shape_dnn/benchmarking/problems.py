@@ -152,8 +152,8 @@ class _Reader:
             return self.table.noise
         if given is None:
             self.notes.append(
-                f"{self.path.stem} does not tell the noise: {ASSUMED_NOISE} points are assumed, the middle of the paper's "
-                "Table 1; --noise tells it"
+                f"{self.path.stem} does not tell the noise: {ASSUMED_NOISE} points are assumed, the middle of the "
+                "paper's Table 1; --noise tells it"
             )
         return ASSUMED_NOISE if given is None else given
 
