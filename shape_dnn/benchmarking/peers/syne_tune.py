@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from shape_dnn.benchmarking.facts import Seen
 from shape_dnn.benchmarking.peers.tuners import Conversation, Tuner
 
@@ -58,5 +60,6 @@ class Bore(Tuner):
             from syne_tune.config_space import uniform
             from syne_tune.optimizer.baselines import BORE
 
+            np.random.seed(seed)  # noqa: NPY002 - it draws from numpy's common generator as well as from its own
             space = {"depth": uniform(-0.499, depths - 0.501), "width": uniform(-0.499, widths - 0.501)}
             return _Scheduler(BORE(space, metric=METRIC, do_minimize=True, random_seed=seed))
