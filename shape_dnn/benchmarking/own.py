@@ -49,8 +49,8 @@ class Own(Method):
         self, spec: str, values: Mapping[str, object], registry: Registry, *, measures_all: bool = False
     ) -> None:
         self.spec, self._registry, self._measures_all = spec, registry, measures_all
-        self._unsure = values.get("confidence") == "none"
-        kept = {name: value for name, value in values.items() if not (name == "confidence" and self._unsure)}
+        self._by_expectation = values.get("confidence") == "none"
+        kept = {name: value for name, value in values.items() if not (name == "confidence" and self._by_expectation)}
         self._settings = Settings.create({"together": 1, **kept})
         parts = self._assemble(seed=0)
         parts.check()
@@ -59,7 +59,13 @@ class Own(Method):
         chosen: list[Loaded[Any]] = [parts.sampler, parts.model, *([parts.terminator] if self.needs_curves else [])]
         if self._settings.train is None:
             chosen.append(parts.selection.load("strategy", self._settings.strategy))
-        self._identities: list[object] = [[each.identity, each.provenance] for each in chosen]
+        self._identity: dict[str, object] = {
+            "confidence": None if self._by_expectation else parts.confidence,
+            "train": self._settings.train,
+            "together": self._settings.together,
+            "plugins": [[each.identity, each.provenance] for each in chosen],
+            "measures all": measures_all,
+        }
 
     @classmethod
     def parse(cls, text: str, registry: Registry, spec: str = "") -> Own:
@@ -92,8 +98,8 @@ class Own(Method):
 
     @property
     def identity(self) -> dict[str, object]:
-        """The settings, and the plugins with their versions."""
-        return {"settings": self._settings.changed(), "unsure": self._unsure, "plugins": self._identities}
+        """The settings that matter, and the plugins with their options and versions."""
+        return self._identity
 
     def refuses(self, table: RecordedTable, ask: Ask) -> str:
         """Name the terminator where there are no curves."""
@@ -106,7 +112,7 @@ class Own(Method):
         parts = self._assemble(seed)
         facts = Interrupted(seen, parts.terminator.instance) if self.needs_curves else seen
         metrics = dict.fromkeys(seen.metrics, 0.0) if self._measures_all else {"size": 0.0, "params": 0.0}
-        query = Query(seen.limits, seen.goal, metrics, None if self._unsure else parts.confidence)
+        query = Query(seen.limits, seen.goal, metrics, None if self._by_expectation else parts.confidence)
         decisions: dict[int, Judged] = {}
 
         def listen(event: Event) -> None:
