@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SHOWN = {
-    "method": "method", "table": "table", "trainings": "trainings", "seconds_percent": "seconds %",
+    "method": "method", "trainings": "trainings", "seconds_percent": "seconds %",
     "within_percent": "right %", "violations_percent": "violate %", "regret_points": "regret pt",
     "regret_percent": "regret %", "recall": "recall", "precision": "precision", "coverage": "coverage",
     "doubt_error": "doubt err", "as_good_after": "as good at",
@@ -56,16 +56,20 @@ class Benchmark(list[Row]):
         return data_frame(self.rows(), self.columns)
 
     @property
-    def summary(self) -> Summary:
-        """The table for people: the figures that any of the methods has."""
+    def summaries(self) -> list[Summary]:
+        """A table for people for each recorded table: the figures that any of the methods has."""
         records = self.rows()
         shown = [name for name in SHOWN if any(record[name] is not None for record in records)]
-        cells = [[v if isinstance(v := record[name], str) else number(v, 3) for name in shown] for record in records]
-        return Summary("", [SHOWN[name] for name in shown], cells)
+        found = []
+        for table in dict.fromkeys(record["table"] for record in records):
+            own = [record for record in records if record["table"] == table]
+            cells = [[v if isinstance(v := each[name], str) else number(v, 3) for name in shown] for each in own]
+            found.append(Summary(table, [SHOWN[name] for name in shown], cells))
+        return found
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
-        return self.summary.html
+        return "".join(summary.html for summary in self.summaries)
 
 
 def bench(

@@ -57,7 +57,8 @@ def command(output: str, quiet: bool, metrics: str | None, plugin: tuple[str, ..
     elif output == "csv":
         print_csv(found.rows(), found.columns)
     else:
-        print_table(found.summary.rows, found.summary.columns)
+        for summary in found.summaries:
+            print_table(summary.rows, summary.columns, title=summary.title)
 
 
 def _say(line: str) -> None:

@@ -138,7 +138,6 @@ LEFT = frozenset(
         "sampler",
         "model",
         "method",
-        "table",
     }
 )
 
