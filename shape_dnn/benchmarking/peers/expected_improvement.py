@@ -24,11 +24,13 @@ class ExpectedImprovement(Method):
 
     It models accuracy alone and knows metrics for what they are: where the goal is another metric, the improvement of a
     shape is certain and is weighted by the probability that it meets the limit (Gardner et al. 2014). That is more than
-    a general tuner knows, and so the fairest comparison of models. Settings: a Matern 5/2 kernel with a length for each
-    of depth and width, a scale and noise, fitted by marginal likelihood from 3 starts. Without a least length, of 0.3 of the range, and a most noise, of a
-    tenth of the variance, 5 trainings are often taken for noise alone, and it ends with a wrong answer. 5 trainings spread by a Sobol
-    sequence at first, fewer leave the lengths open; no shape twice. It ends when no expected improvement exceeds a
-    tenth of the standard deviation of a training, or 1 % of the goal where that is another metric.
+    a general tuner knows, and so the fairest comparison of models.
+
+    Settings: a Matern 5/2 kernel with a length for each of depth and width, a scale and noise, fitted by marginal
+    likelihood from 3 starts. Lengths are at least 0.3 of the range, and noise at most a tenth of the variance: without
+    that, 5 trainings are often taken for noise alone, and it ends with a wrong answer. At first there are 5 trainings
+    spread by a Sobol sequence, since fewer leave the lengths open. It ends when no expected improvement exceeds a tenth
+    of the standard deviation of a training, or 1 % of the goal where that is another metric.
     """
 
     made_by = ("scikit-learn",)
