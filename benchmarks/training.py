@@ -30,14 +30,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recorded import Recorded, sources
 
 from shape_dnn import Shape, devices, tune
 from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.benchmarking.problems import RecordedTable
 from shape_dnn.builtin.executors.local import Local
 from shape_dnn.data import images
 from shape_dnn.events import Event, TrainingFinished, TrainingsPrepared, ignore
-from shape_dnn.kinds import Executor
+from shape_dnn.kinds import Executor, TableFile
 from shape_dnn.records import Epoch, Stop, Training
 from shape_dnn.settings import Settings
 from shape_dnn.store.facts import Store
@@ -50,6 +50,8 @@ from shape_dnn.training.task import TrainingTask
 from shape_dnn.work import Needs, Outcome, Task
 
 SHAPES = [Shape(10, Fraction(1)), Shape(16, Fraction(1)), Shape(16, Fraction(2))]
+TABLE = TableFile(Path(__file__).parents[1] / "plugins/shape-dnn-tables/shape_dnn_tables/wrn-fashion-mnist.csv")
+"""Whose durations are drawn."""
 GRID = {"depth": "10:29:6", "width": "1/2:2:1/2"}
 """Space of the whole search."""
 
@@ -324,7 +326,7 @@ def makespan(durations: Sequence[float], workers: int, overhead: float) -> float
 
 def scaling(overhead: float) -> None:
     """Print how far from the lower bound many workers would be, by durations drawn from a recorded table."""
-    table = Recorded.load("wrn-fashion-mnist", sources(Path())["wrn-fashion-mnist"])
+    table = RecordedTable.read(TABLE)
     generator = random.Random(0)
     shortest, longest = table.seconds.min(), table.seconds.max()
     print(f"\nSimulated with durations drawn from {table.name}, {shortest:.0f} to {longest:.0f} s, "

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from shape_dnn.answers.question import ask as ask
     from shape_dnn.answers.result import Result as Result
+    from shape_dnn.api.bench import bench as bench
     from shape_dnn.api.measure import measure as measure
     from shape_dnn.api.record import record as record
     from shape_dnn.api.simulation import simulate as simulate
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from shape_dnn.work import Task as Task
 
 _HOMES = {
+    "api.bench": ("bench",),
     "api.measure": ("measure",),
     "api.record": ("record",),
     "api.tune": ("tune",),

@@ -28,6 +28,7 @@ COMMANDS = {
     "export": "Write a trained network as safetensors, torch.export and ONNX files.",
     "record": "Train every shape of a space, and write a table to replay.",
     "simulate": "Compare samplers, strategies and models on a recorded table.",
+    "bench": "Compare ways of searching on recorded tables, where the truth is known.",
     "doctor": "Say what this machine can measure, and why not the rest.",
     "new-plugin": "Write a package with a plugin of your own, to start from.",
     "plugins": "List the plugins, and why those that cannot be used cannot.",

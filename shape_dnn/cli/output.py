@@ -137,6 +137,7 @@ LEFT = frozenset(
         "strategy",
         "sampler",
         "model",
+        "method",
     }
 )
 

@@ -56,7 +56,15 @@ def write(overview: Overview, path: Path) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    page = render(overview)
+    save(render(overview), path)
+
+
+def save(page: str, path: Path) -> None:
+    """Write a page.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         durable.write_text(path, page)
@@ -66,12 +74,6 @@ def write(overview: Overview, path: Path) -> None:
 
 def render(overview: Overview) -> str:
     """Return the page as HTML."""
-    import jinja2
-
-    own = resources.files(shape_dnn) / "report"
-    style = (own / "report.css").read_text(encoding="utf-8")
-    program = (own / "report.js").read_text(encoding="utf-8")
-    library = vega()
     content = overview.to_dict()
     sections = _sections(overview, content)
     everything = {
@@ -79,20 +81,10 @@ def render(overview: Overview) -> str:
         "charts": [{"id": c.id, "spec": c.spec, "live": c.live} for s in sections for c in s.charts],
         "fronts": _fronts(overview),
     }
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string((own / "template.html").read_text(encoding="utf-8"))
-    # Nothing runs or styles the page but these three texts; whatever strangers named stays text.
-    policy = (
-        f"default-src 'none'; script-src '{_hash(library)}' '{_hash(program)}'; style-src '{_hash(style)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-    return template.render(
+    return complete(
+        "report",
+        everything,
         overview=overview,
-        policy=policy,
-        style=_trusted(style),
-        library=_trusted(library),
-        program=_trusted(program),
-        data=_trusted(_escaped_json(everything)),
         summary=_summary(content),
         cost=_cost(content["cost"]),
         sections=sections,
@@ -100,8 +92,39 @@ def render(overview: Overview) -> str:
                  "trained [%]", "predicted [%]", "+/-", "test [%]", "accuracy is", "reason"],
         rows=[_cells(overview, row) for row in content["shapes"]],
         scores=[_number(score, "–") for score in _scores(content)],
-        version=shape_dnn.__version__,
     )  # fmt: skip
+
+
+def complete(room: str, data: object, **values: object) -> str:
+    """Return a page of a room as HTML: its template, with its own program, the charts' libraries and the common style.
+
+    Args:
+        room: of the package, in which ``template.html`` and ``ROOM.js`` lie.
+        data: JSON values for the program.
+        **values: for the template.
+    """
+    import jinja2
+
+    package = resources.files(shape_dnn)
+    style = (package / "report" / "report.css").read_text(encoding="utf-8")
+    program = (package / room / f"{room}.js").read_text(encoding="utf-8")
+    library = vega()
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string((package / room / "template.html").read_text(encoding="utf-8"))
+    # Nothing runs or styles the page but these three texts; whatever strangers named stays text.
+    policy = (
+        f"default-src 'none'; script-src '{_hash(library)}' '{_hash(program)}'; style-src '{_hash(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return template.render(
+        policy=policy,
+        style=_trusted(style),
+        library=_trusted(library),
+        program=_trusted(program),
+        data=_trusted(_escaped_json(data)),
+        version=shape_dnn.__version__,
+        **values,
+    )
 
 
 SNIPPET = "window.vegaEmbed = vegaEmbed;"

@@ -83,7 +83,8 @@ class Table:
 def read_curves(path: Path) -> dict[tuple[Shape, int], tuple[float, ...]]:
     """Read the learning curves of the trainings of a table.
 
-    They are CSV like a table, with a column ``epoch`` and a row for every epoch of a training, from 1 on and in order.
+    They are CSV like a table, with a row for every epoch of a training in order; a column ``epoch``, if there is one,
+    counts them from 1.
 
     Returns:
         By shape and seed, the accuracy after each epoch in percent.
@@ -92,11 +93,12 @@ def read_curves(path: Path) -> dict[tuple[Shape, int], tuple[float, ...]]:
         UsageError: names file, line and column of what cannot be used.
     """
     found: dict[tuple[Shape, int], list[float]] = {}
-    for where, raw in _Lines.read(path, (*REQUIRED, "epoch")).records:
+    for where, raw in _Lines.read(path).records:
         shape, seed = _shape(where, raw), _number(where, "seed", raw.get("seed", "")) or 0.0
         curve = found.setdefault((shape, int(seed)), [])
         accuracy = _number(where, "accuracy", raw["accuracy"])
-        if accuracy is None or _number(where, "epoch", raw["epoch"]) != len(curve) + 1:
+        epoch = len(curve) + 1 if "epoch" not in raw else _number(where, "epoch", raw["epoch"])
+        if accuracy is None or epoch != len(curve) + 1:
             message = f"{where}: not the accuracy of {shape} with seed {seed:g} after epoch {len(curve) + 1}"
             raise UsageError(f"{message}; the epochs of a training follow each other", setting="replay")
         curve.append(accuracy)

@@ -1,0 +1,1 @@
+"""Compares ways of searching on recorded tables, where the truth is known."""

@@ -1,0 +1,138 @@
+"""What a way of searching sees of one question, and what it pays for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from shape_dnn.benchmarking.problems import CLOSED_FORMS, RecordedTable
+from shape_dnn.benchmarking.questions import Question
+from shape_dnn.constraints import Constraint
+from shape_dnn.records import Epoch, Training
+from shape_dnn.search.kernel import Floats
+from shape_dnn.shape import Shape
+
+
+class Seen:
+    """The facts of one question: metrics for nothing, and one training of each shape, of which every part is counted.
+
+    It answers a search of this project as a study would (:class:`shape_dnn.search.facts.Facts`).
+
+    Args:
+        table: what was recorded.
+        question: what is asked, and which of the repeated trainings is seen.
+
+    Attributes:
+        shapes: those that meet the limits that need no training, sorted by width and depth.
+        limits: on accuracy.
+        goal: what makes the best shape; None if all that comply are asked for.
+        noise: standard deviation of the accuracies of one shape's trainings, in points.
+        epochs: of a whole training; None if only its end was recorded.
+        parts: what was trained, in the order in which it was begun, and which part of a whole training.
+        measured: shapes of which a metric was asked that is no closed form.
+    """
+
+    def __init__(self, table: RecordedTable, question: Question) -> None:
+        self.shapes = [table.shapes[i] for i in question.candidates]
+        self.limits, self.goal = question.limits, question.goal
+        self.noise = table.noise
+        self.epochs = None if table.curves is None else table.curves.shape[2]
+        self.parts: dict[Shape, float] = {}
+        self.measured: set[Shape] = set()
+        self.__table, self.__question = table, question
+        self.__position = {shape: i for i, shape in enumerate(table.shapes)}
+
+    # What costs nothing
+
+    def metric(self, name: str) -> Floats:
+        """Return a metric of all shapes."""
+        return self.__table.metrics[name][self.__question.candidates]
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that there are."""
+        return list(self.__table.metrics)
+
+    @property
+    def goal_is_accuracy(self) -> bool:
+        """Whether the most accurate shape is asked for; any other goal is known of every shape without training."""
+        return self.goal is not None and self.goal.metrics == ("accuracy",)
+
+    def scores(self) -> Floats:
+        """Return the score of all shapes, where the goal is not accuracy; the lowest is the best."""
+        assert self.goal is not None  # noqa: S101 - asked for only then
+        return np.asarray(sum(weight * self.metric(name) for name, weight in self.goal.weights.items()))
+
+    def complies(self, accuracy: float | None) -> bool:
+        """Tell whether an accuracy meets the limit."""
+        return all(limit.allows(accuracy) for limit in self.limits)
+
+    # What is counted
+
+    def accuracy(self, shape: Shape) -> float:
+        """Train a shape to the end, or look up what came of it if that was done; return its accuracy in percent."""
+        self.parts[shape] = 1.0
+        return float(self.__table.accuracies[self.__position[shape], self.__question.repetition])
+
+    def curve(self, shape: Shape, epochs: int) -> list[float]:
+        """Train a shape for so many epochs, going on where an earlier call ended; return the accuracy after each."""
+        curves, place = self.__table.curves, self.__position[shape]
+        assert curves is not None  # noqa: S101 - whoever needs curves says so before
+        self.parts[shape] = max(self.parts.get(shape, 0.0), epochs / curves.shape[2])
+        return [float(accuracy) for accuracy in curves[place, self.__question.repetition, :epochs]]
+
+    # What came of it
+
+    @property
+    def finished(self) -> list[Shape]:
+        """What was trained to the end."""
+        return [shape for shape, part in self.parts.items() if part == 1.0]
+
+    @property
+    def complying(self) -> list[Shape]:
+        """What was trained to the end and met the limit."""
+        return [shape for shape in self.finished if self.complies(self.accuracy(shape))]
+
+    @property
+    def best(self) -> Shape | None:
+        """The best by the goal of what was trained to the end and met the limit."""
+        if self.goal_is_accuracy:
+            return max(self.complying, key=self.accuracy, default=None)
+        score = dict(zip(self.shapes, self.scores(), strict=True))
+        return min(self.complying, key=score.__getitem__, default=None)
+
+    # As a study answers
+
+    def known(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Begin with nothing."""
+        return []
+
+    def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
+        """Look a metric up."""
+        if metric not in CLOSED_FORMS:
+            self.measured.update(shapes)
+        column = self.__table.metrics[metric]
+        return [float(column[self.__position[shape]]) for shape in shapes]
+
+    def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:
+        """Look a metric up."""
+        return self.measure(metric, shapes)
+
+    def train(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train shapes to the end."""
+        seconds = self.__table.seconds
+        return [Training(s, self.accuracy(s), seconds=float(seconds[self.__position[s]])) for s in shapes]
+
+    def verify(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train shapes to the end."""
+        return self.train(shapes)
+
+    def test(self, shape: Shape) -> float | None:
+        """There is no second accuracy."""
+        return None
+
+
+def whole_curve(accuracies: Sequence[float]) -> tuple[Epoch, ...]:
+    """Write accuracies as epochs, whose losses nobody knows."""
+    return tuple(Epoch(number, 0.0, accuracy) for number, accuracy in enumerate(accuracies, 1))

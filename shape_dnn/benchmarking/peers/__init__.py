@@ -1,0 +1,1 @@
+"""Other ways of searching, a file for each package that they come from."""

@@ -1,0 +1,81 @@
+"""Optuna's samplers."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from shape_dnn.benchmarking.facts import Seen
+from shape_dnn.benchmarking.peers.tuners import Conversation, Tuner
+
+START_UP = 5
+"""Random trials at first: the 10 of Optuna's default are too many for so few trainings."""
+Constraints = Callable[[Any], Sequence[float]]
+
+
+class _Study:
+    """A study of Optuna, asked and told."""
+
+    def __init__(self, sampler: Any, ranges: dict[str, int]) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._study, self._ranges = optuna.create_study(sampler=sampler), ranges
+        self._trial: Any = None
+
+    def ask(self) -> Sequence[int]:
+        self._trial = self._study.ask()
+        return [self._trial.suggest_int(name, 0, number - 1) for name, number in self._ranges.items()]
+
+    def tell(self, objective: float, shortfall: float | None) -> None:
+        self._trial.set_user_attr("shortfall", shortfall)
+        self._study.tell(self._trial, objective)
+
+
+class _Optuna(Tuner):
+    made_by = ("optuna",)
+
+    @abstractmethod
+    def sampler(self, seed: int, constraints: Constraints | None) -> Any:
+        """Return the sampler; the limit on accuracy is a constraint as Optuna supports it."""
+
+    def begin(self, seen: Seen, depths: int, widths: int, seed: int) -> Conversation:
+        """Make a study."""
+        constraints = (lambda trial: (trial.user_attrs["shortfall"],)) if seen.limits else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is experimental
+            return _Study(self.sampler(seed, constraints), {"depth": depths, "width": widths})
+
+
+class Tpe(_Optuna):
+    """Optuna's tree-structured Parzen estimator: multivariate, since depth and width trade off; 5 random trials."""
+
+    def __init__(self, most: int = 25) -> None:
+        super().__init__(most)
+
+    def sampler(self, seed: int, constraints: Constraints | None) -> Any:
+        """Return the sampler."""
+        from optuna.samplers import TPESampler
+
+        return TPESampler(seed=seed, n_startup_trials=START_UP, multivariate=True, constraints_func=constraints)
+
+
+class GaussianProcess(_Optuna):
+    """Optuna's Gaussian process: 5 random trials, and a deterministic objective.
+
+    The noise of a training is small beside the differences between shapes, and of few trainings a model of it learns
+    less than it costs.
+    """
+
+    def __init__(self, most: int = 18) -> None:
+        super().__init__(most)
+
+    def sampler(self, seed: int, constraints: Constraints | None) -> Any:
+        """Return the sampler."""
+        from optuna.samplers import GPSampler
+
+        return GPSampler(
+            seed=seed, n_startup_trials=START_UP, deterministic_objective=True, constraints_func=constraints
+        )

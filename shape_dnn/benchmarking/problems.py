@@ -1,0 +1,170 @@
+"""A recorded table as a problem for searches: the truth, and what questions can be asked about it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from shape_dnn.benchmarking.curves import curves_of
+from shape_dnn.errors import UsageError
+from shape_dnn.kinds import TableFile
+from shape_dnn.search.kernel import Floats
+from shape_dnn.shape import Shape
+from shape_dnn.study.tables import Table
+
+ASKED_ABOUT = ("size", "multiply-adds", "latency", "energy", "memory")
+"""Metrics that questions are about where a table has them."""
+CLOSED_FORMS = frozenset({"size", "params"})
+"""Metrics that cost nothing to know."""
+ASSUMED_NOISE = 0.2
+"""Standard deviation of a training in points where nothing tells it: the middle of the paper's Table 1."""
+LEAST = 8
+"""Shapes that a question leaves at least."""
+
+
+@dataclass(frozen=True)
+class RecordedTable:
+    """What is known of every shape of a table.
+
+    Attributes:
+        name: the stem of its file.
+        shapes: sorted by width and depth; every array has one row for each.
+        accuracies: of repeated trainings in percent, of shape (number of shapes, repetitions).
+        curves: accuracy after each epoch, of shape (number of shapes, repetitions, epochs); None if not recorded.
+        metrics: what questions are about, by name, known without training.
+        seconds: of a training; only ratios matter.
+        noise: standard deviation of the accuracies of one shape's trainings, in points.
+        notes: what was assumed, a sentence each.
+    """
+
+    name: str
+    shapes: Sequence[Shape]
+    accuracies: Floats
+    curves: Floats | None
+    metrics: Mapping[str, Floats]
+    seconds: Floats
+    noise: float
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def truth(self) -> Floats:
+        """The mean accuracy of each shape."""
+        return np.asarray(self.accuracies.mean(1))
+
+    @cached_property
+    def digest(self) -> str:
+        """A name for all that determines questions and answers."""
+        parts = [self.accuracies, self.seconds, *self.metrics.values(), *([] if self.curves is None else [self.curves])]
+        whole = hashlib.sha256(repr(([str(shape) for shape in self.shapes], list(self.metrics), self.noise)).encode())
+        for part in parts:
+            whole.update(repr(part.shape).encode() + np.ascontiguousarray(part).tobytes())
+        return whole.hexdigest()[:16]
+
+    @classmethod
+    def read(cls, file: TableFile, noise: float | None = None, metrics: Collection[str] = ()) -> RecordedTable:
+        """Read a table, and its learning curves if it names some, or ``STEM-curves.csv`` lies beside it.
+
+        Args:
+            file: where the table lies.
+            noise: standard deviation of a training in points, for a table that does not tell it.
+            metrics: columns that questions are about; by default those of ``ASKED_ABOUT`` that there are.
+
+        Raises:
+            UsageError: something in the files cannot be used; names it.
+        """
+        path, table = file.path, Table.read(file.path)
+        trained = {
+            shape: kept
+            for shape in table.shapes
+            if (kept := [r for r in table.rows[shape] if r["accuracy"] is not None])
+        }
+        if len(trained) < LEAST:
+            message = f"{path}: {len(trained)} shapes with an accuracy; a question takes at least {LEAST}"
+            raise UsageError(message, setting="table")
+        notes = [f"column {name!r} of {path.stem} holds text and is ignored" for name in table.ignored]
+        if len(trained) < len(table.shapes):
+            notes.append(f"{path.stem}: {len(table.shapes) - len(trained)} shapes without an accuracy are left out")
+        read = _Reader(path, table, trained, notes)
+        repetitions = min(map(len, trained.values()))
+        accuracies = np.array([[row["accuracy"] for row in rows[:repetitions]] for rows in trained.values()], float)
+        return cls(
+            path.stem,
+            list(trained),
+            accuracies,
+            curves_of(file, {s: [int(r.get("seed") or 0) for r in rows] for s, rows in trained.items()}, repetitions),
+            read.metrics(metrics),
+            read.seconds(),
+            read.noise(noise),
+            tuple(notes),
+        )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads columns of a table, and notes what it had to assume."""
+
+    path: Path
+    table: Table
+    trained: Mapping[Shape, Sequence[Mapping[str, float | None]]]
+    notes: list[str]
+
+    def metrics(self, wanted: Collection[str]) -> dict[str, Floats]:
+        """Return what questions are about."""
+        there = [name for name in self.table.metrics if name != "accuracy"]
+        for name in wanted:
+            if name not in there:
+                known = ", ".join(there) or "none"
+                message = f"{self.path} has no metric {name!r}; its metrics are: {known}"
+                raise UsageError(message, setting="metrics")
+        usual = [name for name in ASKED_ABOUT if name in there]
+        named = list(dict.fromkeys(wanted)) or usual or [name for name in ("params", "seconds") if name in there][:1]
+        if named:
+            return {name: self._column(name) for name in named}
+        self.notes.append(f"{self.path.stem} has no metric; depth times the square of the width stands for the size")
+        return {"size": self._closed_form()}
+
+    def seconds(self) -> Floats:
+        """Return the durations of trainings, or what grows as they do."""
+        if "seconds" in self.table.columns:
+            # Other work on the machine can only add to a duration.
+            return self._column("seconds", least=True)
+        for name in ("multiply-adds", "latency"):
+            if name in self.table.columns:
+                return self._column(name)
+        self.notes.append(f"{self.path.stem} has no seconds; depth times the square of the width stands for them")
+        return self._closed_form()
+
+    def noise(self, given: float | None) -> float:
+        """Return the noise from repeated trainings, or else from the table, or else as given, or else as assumed."""
+        groups = [[row["accuracy"] or 0.0 for row in rows] for rows in self.trained.values()]
+        free = sum(len(group) - 1 for group in groups)
+        squares = sum(float(np.var(group)) * len(group) for group in groups)
+        if free and squares:
+            return math.sqrt(squares / free)
+        if self.table.noise is not None:
+            return self.table.noise
+        if given is None:
+            self.notes.append(
+                f"{self.path.stem} does not tell the noise: {ASSUMED_NOISE} points are assumed, the middle of the "
+                "paper's Table 1; --noise tells it"
+            )
+        return ASSUMED_NOISE if given is None else given
+
+    def _column(self, name: str, *, least: bool = False) -> Floats:
+        values = []
+        for shape, rows in self.trained.items():
+            known = [value for row in rows if (value := row[name]) is not None]
+            if not known:
+                message = f"{self.path} has no {name} of shape {shape}; choose other metrics"
+                raise UsageError(message, setting="metrics")
+            values.append(min(known) if least else math.fsum(known) / len(known))
+        return np.array(values)
+
+    def _closed_form(self) -> Floats:
+        return np.array([float(shape.depth * shape.width**2) for shape in self.trained])

@@ -1,0 +1,88 @@
+"""How sure figures are, and differences between methods that were asked the same questions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+RESAMPLES = 2000
+BINS = 10
+"""Bins of stated doubt, of equal width."""
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of a mean by the bootstrap, always with the same resamples (Efron 1979)."""
+    given = np.asarray(values, float)
+    chosen = np.random.default_rng(0).integers(0, len(given), (RESAMPLES, len(given)))
+    low, high = np.percentile(given[chosen].mean(1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def p_of_parts(ours: Sequence[bool], theirs: Sequence[bool]) -> float:
+    """Return the probability of such a difference in right answers to the same questions by chance alone.
+
+    That is the exact test of McNemar (1947): of the questions that one of the two got right, either is as likely.
+    """
+    one = sum(a and not b for a, b in zip(ours, theirs, strict=True))
+    other = sum(b and not a for a, b in zip(ours, theirs, strict=True))
+    return float(stats.binomtest(one, one + other).pvalue) if one + other else 1.0
+
+
+def p_of_costs(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Return the same for trainings made for the same questions, by the signed ranks of Wilcoxon (1945)."""
+    differences = np.asarray(ours, float) - np.asarray(theirs, float)
+    return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Decisions whose stated doubt was alike.
+
+    Attributes:
+        low: least doubt of the bin.
+        high: the most.
+        doubt: the mean of what was stated.
+        decisions: how many there were.
+        missed: how many missed a better shape.
+    """
+
+    low: float
+    high: float
+    doubt: float
+    decisions: int
+    missed: int
+
+    @property
+    def part(self) -> float:
+        """The part of the decisions that missed a better shape."""
+        return self.missed / self.decisions
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of that part by the counts (Wilson 1927)."""
+        found = stats.binomtest(self.missed, self.decisions).proportion_ci(method="wilson")
+        return float(found.low), float(found.high)
+
+
+def reliability(doubts: Sequence[tuple[float, bool]]) -> list[Bin]:
+    """Sort decisions into bins of stated doubt; bins without decisions are left out."""
+    edges = [i / BINS for i in range(BINS + 1)]
+    bins = []
+    for i, (low, high) in enumerate(itertools.pairwise(edges)):
+        inside = [(doubt, missed) for doubt, missed in doubts if min(int(doubt * BINS), BINS - 1) == i]
+        if inside:
+            mean = float(np.mean([doubt for doubt, _ in inside]))
+            bins.append(Bin(low, high, mean, len(inside), sum(missed for _, missed in inside)))
+    return bins
+
+
+def doubt_error(bins: Sequence[Bin]) -> float | None:
+    """Return the expected calibration error (Naeini et al. 2015): how far doubt is from what came of it, on average."""
+    decisions = sum(each.decisions for each in bins)
+    if not decisions:
+        return None
+    return sum(abs(each.doubt - each.part) * each.decisions for each in bins) / decisions

@@ -1,0 +1,65 @@
+"""``shape-dnn bench``: compare ways of searching on recorded tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from shape_dnn.cli.config import gather, options
+from shape_dnn.cli.output import DEBUG, FORMAT, QUIET, print_csv, print_json, print_table, results_only
+
+
+@click.command("bench")
+@click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    metavar="SPEC",
+    help="Repeatable: a name such as default, paper:thorough, top-k:5 or optuna-tpe, or settings of a search such as "
+    "model=ridge,confidence=0.9.  [default: default, paper and random]",
+)
+@click.option("--peers", is_flag=True, help="Also every other method that is installed.")
+@click.option("--questions", type=click.IntRange(1), default=200, show_default=True, help="Asked about each table.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the questions.")
+@click.option(
+    "--ask",
+    type=click.Choice(["best", "sets"]),
+    default="best",
+    show_default=True,
+    help="For the best shape by a goal, or for all shapes that comply.",
+)
+@click.option("--noise", type=float, metavar="POINTS", help="Standard deviation of a training, for tables without it.")
+@click.option("--metrics", metavar="A,B", help="Columns that questions are about.  [default: size, latency, …]")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes.  [default: the cores]")
+@click.option("--results", metavar="DIR", help="Keeps what was answered; the same command goes on from there.")
+@click.option("--report", metavar="FILE.html", help="Also write a page with charts.")
+@options("plugin")
+@FORMAT
+@QUIET
+@DEBUG
+def command(output: str, quiet: bool, metrics: str | None, plugin: tuple[str, ...], **given: Any) -> None:
+    """Ask ways of searching the same random questions about each TABLE, and compare the answers with the truth.
+
+    A table is CSV with the columns depth, width, accuracy and any metrics; learning curves lie in STEM-curves.csv.
+    """
+    gathered = gather({"plugin": plugin}, None, environ={})
+    gathered.origins["table"] = "TABLE"
+
+    from shape_dnn.api.bench import bench
+
+    columns = [name.strip() for name in metrics.split(",")] if metrics else []
+    with gathered.named(), results_only():
+        found = bench(**given, metrics=columns, plugin=plugin, notify=(lambda _line: None) if quiet else _say)
+    if output == "json":
+        print_json(found.rows())
+    elif output == "csv":
+        print_csv(found.rows(), found.columns)
+    else:
+        for summary in found.summaries:
+            print_table(summary.rows, summary.columns, title=summary.title)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
