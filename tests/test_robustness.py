@@ -42,41 +42,42 @@ def ripple(depth: int, width: float) -> float:
 
 def write(path: Path, surface: Surface, noise: float, accidents: float = 0.0) -> Path:
     rng = np.random.default_rng(0)
-    lines = ["depth,width,seed,accuracy,size"]
+    lines = ["depth,width,seed,accuracy,size,seconds"]
     for shape in SHAPES:
         true = surface(shape.depth, float(shape.width))
         for seed in range(SEEDS):
             accident = rng.uniform(5, 20) if rng.random() < accidents else 0.0
             accuracy = min(max(true + rng.normal(0, noise) - accident, 0.0), 100.0)
-            lines.append(
-                f"{shape.depth},{shape.width},{seed},{accuracy:.3f},{shape.depth * float(shape.width) ** 2:.4g}"
-            )
+            size = shape.depth * float(shape.width) ** 2
+            lines.append(f"{shape.depth},{shape.width},{seed},{accuracy:.3f},{size:.4g},{size:.4g}")
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
-TABLES: Mapping[str, tuple[Surface, float, float]] = {
-    "noise of half a point": (smooth, 0.5, 0.0),
-    "noise of one and a half points": (smooth, 1.5, 0.0),
-    "a cliff": (cliff, 0.3, 0.0),
-    "an accident in twelve": (smooth, 0.3, 1 / 12),
-    "a bump": (bump, 0.2, 0.0),
-    "a ripple": (ripple, 0.2, 0.0),
+TABLES: Mapping[str, tuple[Surface, float, float, float]] = {
+    "noise of half a point": (smooth, 0.5, 0.0, 90),
+    "noise of one and a half points": (smooth, 1.5, 0.0, 80),
+    "a cliff": (cliff, 0.3, 0.0, 80),
+    "an accident in twelve": (smooth, 0.3, 1 / 12, 90),
+    "a bump": (bump, 0.2, 0.0, 80),
+    "a ripple": (ripple, 0.2, 0.0, 40),  # few trainings cannot tell it from noise
 }
+"""By what is the matter: surface, noise in points, part of accidents, and the least part of right answers in percent."""
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_search_is_right_on_surfaces_that_its_model_cannot_follow(name: str, tmp_path: Path) -> None:
-    table = write(tmp_path / "table.csv", *TABLES[name])
-    ours, paper = bench(table, methods=["default", "paper"], questions=25, workers=1)
-    assert ours.within_percent >= 80
+    surface, noise, accidents, least = TABLES[name]
+    table = write(tmp_path / "table.csv", surface, noise, accidents)
+    ours, paper = bench(table, methods=["default", "paper"], questions=16, workers=1)
+    assert ours.within_percent >= max(least, paper.within_percent)
     assert ours.trainings <= 0.6 * paper.trainings
 
 
 @pytest.mark.parametrize("workers", [2, 4, 16])
 def test_as_many_as_are_trained_together_cost_no_right_answers(workers: int, tmp_path: Path) -> None:
     table = write(tmp_path / "table.csv", smooth, 0.3)
-    alone, together = bench(table, methods=["default", f"together={workers}"], questions=20, workers=1)
+    alone, together = bench(table, methods=["default", f"together={workers}"], questions=12, workers=1)
     assert together.within_percent >= alone.within_percent - 5
     assert together.trainings <= alone.trainings + workers
 
