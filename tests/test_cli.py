@@ -80,6 +80,21 @@ def test_space_in_csv_and_as_a_table(shape_dnn: Run) -> None:
     assert "1/4" in shape_dnn("space").out
 
 
+def test_without_a_goal_it_is_said_how_surely_each_shape_complies(shape_dnn: Run, table: Path) -> None:
+    ran = shape_dnn("--replay", table, "--min-accuracy", "92%", "--format", "json")
+    listed = ran.json["shapes"]
+    probabilities = [row["probability"] for row in listed]
+    assert 0 < sum(probability < 1 for probability in probabilities) < len(listed)
+    assert all((row["accuracy"] is None) or row["probability"] == 1 for row in listed)
+    ran = shape_dnn("--replay", table, "--min-accuracy", "92%")
+    sure = sum(0.95 <= row["probability"] and row["accuracy"] is None for row in listed)
+    likely = sum(probability < 0.95 for probability in probabilities)
+    trained = len(listed) - sure - likely
+    counts = ", ".join(f"{n} {name}" for n, name in ((trained, "trained"), (sure, "surely"), (likely, "likely")) if n)
+    assert f"{len(listed)} of 45 shapes comply" + (f": {counts}" if likely else "") in ran.out
+    assert "the least certain shape is on the other side of the limit with a probability of" in ran.out
+
+
 def test_the_json_of_a_search_has_the_form_of_the_contract(shape_dnn: Run, table: Path) -> None:
     ran = shape_dnn("--replay", table, "--max-size", "2", "--goal", "size", "--min-accuracy", "90%", "--format", "json")
     assert ran.status == 0

@@ -179,9 +179,12 @@ def _notes(result: Result) -> Iterator[str]:
     """Say how sure the answer is, and what that rests on."""
     answer, transferred = result.answer, result.transferred
     certificate, noise = answer.certificate, answer.noise
+    equal = "" if certificate is None else f"what is within {certificate.tolerance:.2f} points counts as equal"
     if certificate is not None and answer.best is not None:
-        missed = f"the probability that a better shape was missed is {_probability(certificate.doubt)}"
-        yield f"{missed}; what is within {certificate.tolerance:.2f} points counts as equal"
+        yield f"the probability that a better shape was missed is {_probability(certificate.doubt)}; {equal}"
+    elif certificate is not None and result.shows_probability and result.goal is None:
+        wrong = _probability(certificate.doubt)
+        yield f"the least certain shape is on the other side of the limit with a probability of {wrong}; {equal}"
     if noise is not None:
         yield f"noise: {noise.points:.2f} points, by {noise.trainings} trainings of {noise.shapes} shapes"
     if transferred is not None:
