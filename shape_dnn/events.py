@@ -127,11 +127,13 @@ class Judged(Event):
         trained: number of trainings that it went by.
         doubt: the probability that training more would change the answer by more than the noise.
         best: the best of the shapes that were trained; None if none complies, or without a goal.
+        tolerance: the noise, in points: the standard deviation of a training as far as it is known.
     """
 
     trained: int
     doubt: float
     best: Shape | None
+    tolerance: float
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,9 @@ from shape_dnn.plugins.registry import Registry
 KEYS = ["method", "table", "questions", "trainings", "seconds_percent", "within_percent", "violations_percent",
         "regret_points", "regret_percent", "coverage", "doubt_error"]  # fmt: skip
 DEPTHS, WIDTHS, EPOCHS = (10, 16, 22, 28), (1, 2, 3), 9
+# A plugin in a file that imports a library may take a while to load beside other work, and its user is told so.
+pytestmark = pytest.mark.filterwarnings("ignore:loading .* of every start")
+
 PAGE = (Path(__file__).parents[1] / "docs" / "benchmarking.md").read_text()
 
 

@@ -87,7 +87,7 @@ def test_without_a_goal_it_is_said_how_surely_each_shape_complies(shape_dnn: Run
     assert 0 < sum(probability < 1 for probability in probabilities) < len(listed)
     assert all((row["accuracy"] is None) or row["probability"] == 1 for row in listed)
     ran = shape_dnn("--replay", table, "--min-accuracy", "92%")
-    sure = sum(0.95 <= row["probability"] and row["accuracy"] is None for row in listed)
+    sure = sum(row["probability"] >= 0.95 and row["accuracy"] is None for row in listed)
     likely = sum(probability < 0.95 for probability in probabilities)
     trained = len(listed) - sure - likely
     counts = ", ".join(f"{n} {name}" for n, name in ((trained, "trained"), (sure, "surely"), (likely, "likely")) if n)

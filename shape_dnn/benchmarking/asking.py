@@ -54,7 +54,7 @@ def record(table: RecordedTable, question: Question, seen: Seen, found: Found) -
         [place[shape] for shape in found.complying] if question.goal is None else None,
         _covered(table, question, {place[shape]: p for shape, p in found.predictions.items()}),
         len(seen.measured),
-        [Decision(d.doubt, None if d.best is None else place[d.best]) for d in found.decisions],
+        [Decision(d.doubt, None if d.best is None else place[d.best], d.tolerance) for d in found.decisions],
     )
 
 

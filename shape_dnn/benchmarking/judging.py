@@ -22,10 +22,12 @@ class Decision:
     Attributes:
         doubt: the probability, by what it knew, that a better shape was missed.
         best: position of the best shape so far; None if none complied.
+        tolerance: what counts as equal to it, in points.
     """
 
     doubt: float
     best: int | None
+    tolerance: float
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        decisions = [[each.doubt, each.best] for each in self.decisions]
+        decisions = [[each.doubt, each.best, each.tolerance] for each in self.decisions]
         return {**{name: getattr(self, name) for name in self.__dataclass_fields__}, "decisions": decisions}
 
     @classmethod
@@ -93,7 +95,8 @@ class Outcome:
         precision: part of those returned that comply; what lies within the noise of the limit counts neither way.
         covered: part of the trainings not made within the 90 % interval of their prediction.
         measured: part of the candidates of which a metric was asked that is no closed form.
-        doubts: of every decision the stated doubt, and whether it missed a better shape.
+        doubts: of every decision the stated doubt, and whether it missed a shape that is better by more than what it
+            said counts as equal.
     """
 
     candidates: int
@@ -126,8 +129,17 @@ def judge(table: RecordedTable, question: Question, run: Run) -> Outcome:
     if question.goal is None:
         return _judge_set(table, question, run, cost)
     judged = _judge_best(table, question, run.answer, cost)
-    doubts = [(d.doubt, not _judge_best(table, question, d.best, cost).within) for d in run.decisions]
-    return replace(judged, doubts=doubts)
+    return replace(judged, doubts=[(d.doubt, _misses(table, question, d.best, d.tolerance)) for d in run.decisions])
+
+
+def _misses(table: RecordedTable, question: Question, answer: int | None, tolerance: float) -> bool:
+    """Tell whether a shape is better than the answer even if its accuracy were worse by the tolerance."""
+    left, truth = question.candidates, table.truth
+    clearly = left[question.complies(truth[left], tolerance)]
+    if answer is None or not len(clearly):
+        return answer is None and len(clearly) > 0
+    scores = question.scores(table, truth)
+    return bool(question.scores(table, truth - tolerance)[clearly].min() < scores[answer] * (1 - 1e-9))
 
 
 def _judge_best(table: RecordedTable, question: Question, answer: int | None, cost: Outcome) -> Outcome:

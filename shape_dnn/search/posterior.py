@@ -117,12 +117,14 @@ class AnswerPosterior:
     @property
     def judgement(self) -> Judged:
         """What is known, in short."""
-        return Judged(len(self._accuracies), self.doubt, self.best)
+        return Judged(len(self._accuracies), self.doubt, self.best, self.tolerance)
 
     @property
     def tolerance(self) -> float:
         """The standard deviation of a training's accuracy about what is expected of its shape, in points."""
-        return self._fitted[1] if self.noise is None else self.noise
+        if self.noise is not None:
+            return self.noise
+        return self._fitted[1] if self._is_known else 0.0
 
     def choose(self, number: int) -> list[Shape]:
         """Return the untrained shapes whose training improves the answer most for its cost, at most ``number``.

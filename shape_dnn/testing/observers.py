@@ -38,7 +38,7 @@ EVENTS: tuple[events.Event, ...] = (
     events.EpochFinished(SHAPE, Epoch(1, 2.0, 50.0), 2),
     events.TrainingFinished(Training(SHAPE, accuracy(SHAPE), "", (Epoch(1, 2.0, 50.0),), 1.0), 1, 2),
     events.TrainingFinished(Training(GRID[1], None, "the loss became nan"), 2, 2),
-    events.Judged(2, 0.125, SHAPE),
+    events.Judged(2, 0.125, SHAPE, 0.3),
     events.Tested(SHAPE, 90.0),
     events.SearchFinished(RESULT, ()),
 )
