@@ -23,7 +23,7 @@ class Run:
     """What came of one search.
 
     Attributes:
-        trained: positions in the order of training.
+        trained: positions in the order of training; those that were trained again twice.
         answer: position of the shape that was returned; None if none complied.
         epochs: part of a training that each of ``trained`` took; None for whole ones.
         covered: part of the candidates that were not trained whose training lies within the 90 % interval of its
@@ -76,7 +76,8 @@ def search(
         trained = [places[training.shape] for training in answer.trainings]
         best = None if answer.best is None else places[answer.best.shape]
         covered = _covered(table, question, trained, modelling.model)
-        return Run(trained, best, covered=covered, measured=len(facts.measured))
+        again = [places[shape] for shape in facts.repeated]
+        return Run([*trained, *again], best, covered=covered, measured=len(facts.measured))
 
     return run
 

@@ -237,7 +237,9 @@ class Seen:
         self._table = table
         self._position = {shape: i for i, shape in enumerate(table.shapes)}
         self._accuracies = table.accuracies[:, question.repetition]
+        self._next = table.accuracies[:, (question.repetition + 1) % table.accuracies.shape[1]]
         self.measured: set[Shape] = set()
+        self.repeated: list[Shape] = []
 
     def known(self, shapes: Sequence[Shape]) -> list[Training]:
         """Begin with nothing."""
@@ -255,16 +257,26 @@ class Seen:
 
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         """Look accuracies up."""
-        places = [self._position[shape] for shape in shapes]
-        return [
-            Training(shape, float(self._accuracies[i]), seconds=float(self._table.seconds[i]))
-            for shape, i in zip(shapes, places, strict=True)
-        ]
+        return self._trainings(shapes, self._accuracies)
 
     def verify(self, shapes: Sequence[Shape]) -> list[Training]:
         """Look accuracies up."""
         return self.train(shapes)
 
-    def test(self, shape: Shape) -> float | None:
+    def again(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Look the next repetitions up, if there are any."""
+        if self._table.accuracies.shape[1] < 2:
+            return []
+        self.repeated += shapes
+        return self._trainings(shapes, self._next)
+
+    def test(self, shape: Shape, *, again: bool = False) -> float | None:
         """There is none."""
         return None
+
+    def _trainings(self, shapes: Sequence[Shape], accuracies: Floats) -> list[Training]:
+        places = [self._position[shape] for shape in shapes]
+        return [
+            Training(shape, float(accuracies[i]), seconds=float(self._table.seconds[i]))
+            for shape, i in zip(shapes, places, strict=True)
+        ]
