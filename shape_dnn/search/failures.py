@@ -84,7 +84,7 @@ def count(first: Sequence[Training], second: Mapping[Shape, Training] | None = N
     does not fail.
 
     Args:
-        first: one training of each shape.
+        first: one training of each shape; of several the last counts.
         second: trainings with another seed, by shape.
     """
     counted: dict[Shape, Training] = {}
@@ -92,8 +92,8 @@ def count(first: Sequence[Training], second: Mapping[Shape, Training] | None = N
     failures: list[Failing] = []
     accidents: list[Accident] = []
     repeated = 0
-    for training in in_order(first):  # so that whatever is smaller was counted before
-        shape, counts = training.shape, training
+    for shape, training in {each.shape: each for each in in_order(first)}.items():  # whatever is smaller comes before
+        counts = training
         smaller = max((best[d] for d in sorted(best) if d <= shape.depth), key=_accuracy, default=None)
         if smaller is not None and _fails(training, smaller):
             again = (second or {}).get(shape)
