@@ -57,9 +57,9 @@ class Overview:
         command: what to call for an answer to another question, such as ``shape-dnn ask STUDY``.
         provenance: how all this came about, as names and texts.
         export: what to call for the network of a trained shape; empty where there are no weights.
-        remarks: on trainings of which some shapes failed, though they came to an accuracy.
-        repeated: number of shapes that were trained again.
         verified: whether the question was searched, so that the best shape is one that was trained if any complies.
+        remarks: on shapes that came to an accuracy though their training failed, be it the first one alone.
+        repeated: number of shapes that were trained again.
     """
 
     title: str
@@ -97,7 +97,7 @@ class Overview:
         )
 
     @classmethod
-    def of_replay(cls, parts: Assembly, answer: Answer) -> Overview:
+    def of_replay(cls, parts: Assembly, counted: Answer | Counted) -> Overview:
         """Put together what a search on a recorded table looked up."""
         assert parts.table is not None  # noqa: S101 - called only then
         shapes, metrics = parts.shapes, []
@@ -107,18 +107,18 @@ class Overview:
                 found = {shape: Measurement(value) for shape, value in values.items() if value is not None}
                 unit = KNOWN_METRICS[name].unit if name in KNOWN_METRICS else ""
                 metrics.append(KnownMetric(name, unit, found))
-        by_shape = {training.shape: training for training in answer.trainings}
+        by_shape = {training.shape: training for training in counted.trainings}
         return cls(
             parts.table.path.stem,
             parts,
             metrics,
             by_shape,
-            predict(shapes, answer.trainings, parts.model.instance),
+            predict(shapes, counted.trainings, parts.model.instance),
             {},
             f"shape-dnn --replay {shlex.quote(str(parts.settings.replay))}",
             [("Table", parts.table.path.name), *_plugins(parts)],
-            remarks=_remarks(answer),
-            repeated=answer.repeated,
+            remarks=_remarks(counted),
+            repeated=counted.repeated,
         )
 
     @cached_property
@@ -234,7 +234,7 @@ class Overview:
         }
 
 
-def _remarks(counted: Counted | Answer) -> dict[Shape, str]:
+def _remarks(counted: Answer | Counted) -> dict[Shape, str]:
     accidents = {accident.shape: str(accident) for accident in counted.accidents}
     return accidents | {failing.shape: f"does not train: {failing}" for failing in counted.failing}
 

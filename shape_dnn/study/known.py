@@ -117,7 +117,8 @@ class KnownFacts:
 
     def again(self, shapes: Sequence[Shape]) -> list[Training]:
         """Return the second trainings of those shapes that were trained again."""
-        return [] if self.second is None else self.second.train(shapes)
+        second = self.second
+        return [] if second is None else second.train(shapes)
 
     @property
     def second(self) -> KnownFacts | None:
@@ -155,6 +156,7 @@ class KnownFacts:
     def test(self, shape: Shape, *, again: bool = False) -> float | None:
         """Return the accuracy on the test set, if it was read for this shape, or for its training again."""
         if again:
-            return None if self.second is None else self.second.test(shape)
+            second = self.second
+            return None if second is None else second.test(shape)
         found = self.find(shape)
         return None if found is None else self.store.test(self.contexts[found[0]], shape)
