@@ -120,6 +120,15 @@ class TrainingFinished(Event):
 
 
 @dataclass(frozen=True)
+class TrainedAgain(Event):
+    """A shape that came out far worse than a smaller one was trained again with another seed; accuracies in percent."""
+
+    shape: Shape
+    accuracy: float
+    again: float
+
+
+@dataclass(frozen=True)
 class Judged(Event):
     """A search with a confidence considered what it knows after so many trainings.
 
@@ -152,8 +161,8 @@ class SearchFinished(Event):
 
     Attributes:
         result: the object that ``--format json`` prints (:meth:`shape_dnn.Result.to_dict`).
-        files: what it left that is worth keeping: the weights of the best shape, of the first seed, if it was trained,
-            and the report.
+        files: what it left that is worth keeping: the weights of the best shape, of the first seed that counts, if it
+            was trained, and the report.
     """
 
     result: Mapping[str, object]

@@ -107,6 +107,47 @@ class Transferred:
 
 
 @dataclass(frozen=True)
+class Failing:
+    """A shape that fails to train: a smaller one came out far better.
+
+    Attributes:
+        shape: which.
+        accuracy: percent, the mean over its trainings.
+        smaller: the best of the smaller shapes.
+        smaller_accuracy: what it has.
+    """
+
+    shape: Shape
+    accuracy: float
+    smaller: Shape
+    smaller_accuracy: float
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        return f"{self.shape} has {self.accuracy:.1f} %, the smaller {self.smaller} has {self.smaller_accuracy:.1f} %"
+
+
+@dataclass(frozen=True)
+class Accident:
+    """A training that came out badly by accident of its seed, so that another one counts.
+
+    Attributes:
+        shape: of which shape.
+        accuracy: percent, that it came out with.
+        again: what it has, trained again with another seed.
+    """
+
+    shape: Shape
+    accuracy: float
+    again: float
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        first = f"{self.shape} came out with {self.accuracy:.1f} % by accident"
+        return f"{first}; trained again with another seed it has {self.again:.1f} %"
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What an accuracy model expects of training a shape.
 

@@ -44,7 +44,7 @@ class Known(KnownFacts):
     def verify(self, shapes):  # type: ignore[no-untyped-def]
         return [Training(SHAPES[0], 90.0)] if SHAPES[0] in shapes else []
 
-    def test(self, shape):  # type: ignore[no-untyped-def]
+    def test(self, shape, *, again=False):  # type: ignore[no-untyped-def]
         return None
 
 

@@ -82,7 +82,10 @@ class Surface:
     def verify(self, shapes: Sequence[Shape]) -> list[Training]:
         return self.train(shapes)
 
-    def test(self, shape: Shape) -> float | None:
+    def again(self, shapes: Sequence[Shape]) -> list[Training]:
+        return []
+
+    def test(self, shape: Shape, *, again: bool = False) -> float | None:
         return None
 
 

@@ -18,6 +18,7 @@ from recorded_study import record_study
 from shape_dnn import NothingCompliesError, UsageError, ask, tune, write_report
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.report.overview import Overview
+from shape_dnn.search.failures import as_they_are
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 
@@ -321,7 +322,7 @@ def test_what_a_report_looks_up_grows_no_faster_than_the_space(tmp_path: Path) -
     (tmp_path / "table.csv").write_text("\n".join(["depth,width,accuracy,latency", *rows]))
     parts = Assembly(Settings.create({"replay": str(tmp_path / "table.csv"), "goal": "latency"}))
     trainings = parts.replay.train(parts.shapes[::10])
-    overview = Overview.of_replay(parts, trainings)
+    overview = Overview.of_replay(parts, as_they_are(trainings))
     counted = Counted(overview.candidates)
     assert dataclasses.replace(overview, candidates=counted).to_dict() == overview.to_dict()
     assert 300 <= counted.looked_at <= 2 * 300

@@ -51,7 +51,10 @@ class Known:
     def verify(self, shapes: Sequence[Shape]) -> list[Training]:
         return self.train(shapes)
 
-    def test(self, shape: Shape) -> float | None:
+    def again(self, shapes: Sequence[Shape]) -> list[Training]:
+        return []
+
+    def test(self, shape: Shape, *, again: bool = False) -> float | None:
         self.tested.append(shape)
         return 50.0
 

@@ -19,6 +19,7 @@ from shape_dnn.kinds import Workload
 from shape_dnn.records import Measurement
 from shape_dnn.search.algorithm import predict
 from shape_dnn.search.facts import Facts
+from shape_dnn.search.failures import Count, Counted, Recount, as_they_are
 from shape_dnn.search.lookup import recall
 from shape_dnn.search.query import Answer, Candidate
 from shape_dnn.settings import QUESTION, Settings
@@ -144,6 +145,22 @@ class StudyQuestion:
         return mean_over_seeds(self.of_seeds)
 
     @cached_property
+    def count(self) -> Count:
+        """Tells how trainings count, as it did in the search."""
+        searched = self.run.settings.get("confidence") is not None
+        return Recount(self.facts) if searched or self.parts.confidence is not None else as_they_are
+
+    @cached_property
+    def counted(self) -> Counted:
+        """Every training as it counts."""
+        return self.count(self.facts.known(self.parts.shapes))
+
+    def first_that_counts(self, shape: Shape) -> KnownFacts:
+        """What is known for the first seed, or for that of the second training if that of a shape counts instead."""
+        second = self.first_seed.second if shape in self.counted.accidental else None
+        return self.first_seed if second is None else second
+
+    @cached_property
     def metrics(self) -> list[KnownMetric]:
         """Every metric of which something is known, but for accuracy."""
         names = in_order({"size", *(family.metric for family in self.first_seed.contexts if family.metric is not None)})
@@ -166,14 +183,16 @@ class StudyQuestion:
     @cached_property
     def candidates(self) -> list[Candidate]:
         """Every shape of the space whose training did not fail, with its prediction."""
-        shapes = self.parts.shapes
-        return predict(shapes, self.facts.known(shapes), self.parts.model.instance)
+        return predict(self.parts.shapes, self.counted.trainings, self.parts.model.instance)
 
     @cached_property
     def answer(self) -> Answer:
         """The answer to the question; that of the search, if it was searched."""
-        parts = self.parts
-        return recall(parts.shapes, parts.query, self.candidates, self.facts, verified=self.was_searched)
+        parts, counted = self.parts, self.counted
+        found = recall(
+            parts.shapes, parts.query, self.candidates, self.facts, verified=self.was_searched, again=counted.accidental
+        )
+        return replace(found, failing=counted.failing, accidents=counted.accidents)
 
     @cached_property
     def was_searched(self) -> bool:
@@ -212,14 +231,16 @@ def remember(
     store: Store, workload: Workload, parts: Assembly, contexts: Mapping[Family, int], *, retry_failed: bool = False
 ) -> list[KnownFacts]:
     """Return what is known for each seed."""
-    found = []
+    found, seeds = [], len(parts.seeds)
     stop = stop_by(parts.terminator, parts.question)
-    for seed in range(len(parts.seeds)):
+    for seed in range(seeds):
         own = {
             replace(family, seed=0): number
             for family, number in contexts.items()
             if family.metric is not None
             or (family.seed == seed and (family.donor is None or parts.settings.transfer is not None))
         }
-        found.append(KnownFacts(store, workload, parts.meters, own, parts.settings.fit_depths, stop, retry_failed))
+        found.append(
+            KnownFacts(store, workload, parts.meters, own, parts.settings.fit_depths, stop, retry_failed, seeds)
+        )
     return found

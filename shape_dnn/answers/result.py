@@ -11,7 +11,7 @@ from shape_dnn.answers.table import data_frame, summarize
 from shape_dnn.constraints import KNOWN_METRICS
 from shape_dnn.errors import MeterError, NothingCompliesError
 from shape_dnn.plugins import checked
-from shape_dnn.records import Transferred
+from shape_dnn.records import Accident, Failing, Transferred
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.query import Answer, Candidate
 from shape_dnn.shape import Shape
@@ -192,6 +192,8 @@ class Result:
             "verified": answer.verified,
             **({} if answer.noise is None else {"noise": asdict(answer.noise)}),
             **({} if answer.certificate is None else {"certificate": asdict(answer.certificate)}),
+            **({"failing": list(map(_failing, answer.failing))} if answer.failing else {}),
+            **({"accidents": list(map(_accident, answer.accidents))} if answer.accidents else {}),
             **({} if self.transferred is None else {"transfer": self._transfer(self.transferred)}),
             **({} if answer.closest is None else {"closest": self._row(answer.closest)}),
             **({} if self.advice is None else {"advice": {**asdict(self.advice), "shape": _shape(self.advice.shape)}}),
@@ -209,10 +211,12 @@ class Result:
     def cost(self) -> dict[str, float | None]:
         """The paper's cost: trainings against shapes left after the limits that need no training.
 
+        A shape that was trained again counts twice.
+
         Of a plan, ``most`` is the most trainings before verification, by which the speedup is told.
         """
         answer = self.answer
-        trained, candidates, space = len(answer.trainings), answer.candidates, answer.space
+        trained, candidates, space = len(answer.trainings) + answer.repeated, answer.candidates, answer.space
         most = trained if answer.budget is None else max(trained, answer.budget)
         return {
             "trained": trained,
@@ -273,6 +277,15 @@ class Result:
             **({} if self.goal is None else {"score": self.scores.get(candidate.shape)}),
             **({} if self.estimated is None else {"estimated": estimated}),
         }
+
+
+def _failing(failing: Failing) -> dict[str, Any]:
+    smaller = {**_shape(failing.smaller), "accuracy": failing.smaller_accuracy}
+    return {**_shape(failing.shape), "accuracy": failing.accuracy, "smaller": smaller}
+
+
+def _accident(accident: Accident) -> dict[str, Any]:
+    return {**_shape(accident.shape), "accuracy": accident.accuracy, "again": accident.again}
 
 
 def _shape(shape: Shape) -> dict[str, float]:

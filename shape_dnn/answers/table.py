@@ -193,6 +193,12 @@ def _notes(result: Result) -> Iterator[str]:
         if transferred.bias is not None:
             bias = f"one that was also trained from scratch came out {transferred.bias:+.2f} points different"
         yield f"{count} trained from the weights of a smaller one; {bias}"
+    yield from map(str, answer.accidents)
+    if answer.failing:
+        worst = min(answer.failing, key=lambda failing: failing.accuracy)
+        count = f"{len(answer.failing)} shapes do" if len(answer.failing) != 1 else "one shape does"
+        remedy = "" if result.recipe is None else ": try a lower --lr or a longer warm-up (-o recipe.warmup)"
+        yield f"{count} not train with this recipe ({worst}){remedy}"
 
 
 def _predictions(result: Result) -> Iterator[str]:
@@ -218,17 +224,19 @@ def _cost(result: Result) -> Iterator[str]:
     for training in answer.trainings:
         if training.reason:
             yield f"{training.shape} has no accuracy: {training.reason}"
-    trained = len(answer.trainings)
+    trained, repeated = len(answer.trainings), answer.repeated
     if answer.budget is not None:
         yield from _plan(result)
         yield from (f"recipe of {line}" for line in recipe_lines(result.recipe or {}))
     elif trained:
+        in_all = trained + repeated
         fewer = (
-            f": {answer.candidates / trained:.2g} times fewer trainings than all" if trained < answer.candidates else ""
+            f": {answer.candidates / in_all:.2g} times fewer trainings than all" if in_all < answer.candidates else ""
         )
         now = result.new_trainings
         new = f"{now} of them now" if now <= trained else f"{now} trainings now"
-        yield f"trained {trained} of {answer.candidates} candidates, {new}{fewer}"
+        again = f" and {repeated} of these again" if repeated else ""
+        yield f"trained {trained} of {answer.candidates} candidates{again}, {new}{fewer}"
     if result.report is not None:
         yield f"report: {result.report}"
     if answer.best is None and answer.complying and answer.budget is None and not result.is_front:

@@ -25,7 +25,9 @@ def recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Stud
         state = RunState.DONE
     finally:
         contexts = dict(studies[0].facts.contexts)
-        for place, study in enumerate(studies):
+        # Second trainings have the seeds that follow those of the search.
+        second = [study.second for study in studies if study.second is not None]
+        for place, study in enumerate([*studies, *second]):
             families = {family: context for family, context in study.facts.contexts.items() if family.metric is None}
             contexts |= {replace(family, seed=place): context for family, context in families.items()}
         store.runs.end(number, contexts, state)

@@ -153,8 +153,8 @@ def _compare(
             warnings.simplefilter("ignore")  # a poor fit shows in its error, which is what is asked for
             answer = search(parts.shapes, parts.query, parts.modelling, parts.replay)
             errors = _errors(parts)
-        trained.append(len(answer.trainings))
-        percents.append(100 * len(answer.trainings) / max(1, answer.candidates))
+        trained.append(len(answer.trainings) + answer.repeated)
+        percents.append(100 * trained[-1] / max(1, answer.candidates))
         found.append(answer.verified)
         if errors:
             means.append(statistics.fmean(errors))

@@ -37,10 +37,18 @@ def study_of(
         transfer: part of the epochs that verification takes from other weights; None to train from scratch.
     """
     settings = parts.settings
-    problem = parts.problem if seed is None else parts.problem.with_seed(seed)
+    seed = settings.seed if seed is None else seed
+    problem = parts.problem if seed == settings.seed else parts.problem.with_seed(seed)
     stop = stop_by(parts.terminator, question)
-    facts = KnownFacts(store, problem.workload, meters, {}, settings.fit_depths, stop, settings.retry_failed)
-    conduct = Conduct(notify, settings.workers, settings.checkpoint_minutes, settings.hang_minutes)
-    return Study(
-        facts, problem, parts.executor, parts.terminator, conduct, remeasure=settings.remeasure, transfer=transfer
+    facts = KnownFacts(
+        store, problem.workload, meters, {}, settings.fit_depths, stop, settings.retry_failed, len(parts.seeds)
     )
+    conduct = Conduct(notify, settings.workers, settings.checkpoint_minutes, settings.hang_minutes)
+
+    def reseeded() -> Study:
+        return study_of(parts, store, {}, notify, question=question, seed=seed + len(parts.seeds))
+
+    return Study(
+        facts, problem, parts.executor, parts.terminator, conduct,
+        remeasure=settings.remeasure, transfer=transfer, reseeded=reseeded,
+    )  # fmt: skip

@@ -112,7 +112,9 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
             sum(study.new_trainings for study in studies), transferred=studies[0].transferred,
             report=write_if_possible(lambda: Overview.of_study(known), path), recipe=parts.recipe_record,
         )  # fmt: skip
-        return result, None if result.best is None else studies[0].weights(result.best)
+        if result.best is None:
+            return result, None
+        return result, studies[0].weights(result.best, again=result.best in answer.accidental)
 
 
 def _recollect(store: Store, parts: Assembly, workload: Workload) -> StudyQuestion:
@@ -135,8 +137,9 @@ def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
         answer = search(parts.shapes, parts.query, parts.modelling, facts, notify)
     path = None
     if parts.settings.report is not None and not dry_run:
-        path = write_if_possible(lambda: Overview.of_replay(parts, answer.trainings), Path(parts.settings.report))
-    return Result.of(parts, answer, parts.replay, arch, len(answer.trainings) * len(parts.seeds), report=path)
+        path = write_if_possible(lambda: Overview.of_replay(parts, answer), Path(parts.settings.report))
+    looked_up = (len(answer.trainings) + answer.repeated) * len(parts.seeds)
+    return Result.of(parts, answer, parts.replay, arch, looked_up, report=path)
 
 
 def _plan(parts: Assembly) -> Result:

@@ -79,7 +79,7 @@ def replays(table: Table, seeds: range, meters: Mapping[str, Loaded[Meter]], wor
     if len(seeds) > number:
         message = f"{len(seeds)} is more than the {number} trainings of shape {least} in {table.path}"
         raise UsageError(message, setting="seeds")
-    return [Replay(table, seed, meters, workload) for seed in seeds]
+    return [Replay(table, seed, meters, workload, len(seeds)) for seed in seeds]
 
 
 def workload_of_table(architecture: Architecture, dataset: Dataset, shapes: Sequence[Shape]) -> Workload:

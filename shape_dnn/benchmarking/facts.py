@@ -29,7 +29,8 @@ class Seen:
         goal: what makes the best shape; None if all that comply are asked for.
         noise: standard deviation of the accuracies of one shape's trainings, in points.
         epochs: of a whole training; None if only its end was recorded.
-        parts: what was trained, in the order in which it was begun, and which part of a whole training.
+        parts: what was trained, in the order in which it was begun, and which part of a whole training; 2 for what was
+            trained again.
         measured: shapes of which a metric was asked that is no closed form.
     """
 
@@ -72,7 +73,7 @@ class Seen:
 
     def accuracy(self, shape: Shape) -> float:
         """Train a shape to the end, or look up what came of it if that was done; return its accuracy in percent."""
-        self.parts[shape] = 1.0
+        self.parts[shape] = max(self.parts.get(shape, 0.0), 1.0)
         return float(self.__table.accuracies[self.__position[shape], self.__question.repetition])
 
     def curve(self, shape: Shape, epochs: int) -> list[float]:
@@ -87,7 +88,7 @@ class Seen:
     @property
     def finished(self) -> list[Shape]:
         """What was trained to the end."""
-        return [shape for shape, part in self.parts.items() if part == 1.0]
+        return [shape for shape, part in self.parts.items() if part >= 1.0]
 
     @property
     def complying(self) -> list[Shape]:
@@ -128,7 +129,20 @@ class Seen:
         """Train shapes to the end."""
         return self.train(shapes)
 
-    def test(self, shape: Shape) -> float | None:
+    def again(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train shapes once more, where the table holds another training of each."""
+        table, repetition = self.__table, self.__question.repetition
+        repetitions = table.accuracies.shape[1]
+        if repetitions == 1:
+            return []
+        self.parts |= dict.fromkeys(shapes, 2.0)
+        places = [self.__position[shape] for shape in shapes]
+        return [
+            Training(shape, float(table.accuracies[i, (repetition + 1) % repetitions]), seconds=float(table.seconds[i]))
+            for shape, i in zip(shapes, places, strict=True)
+        ]
+
+    def test(self, shape: Shape, *, again: bool = False) -> float | None:
         """There is no second accuracy."""
         return None
 

@@ -151,7 +151,8 @@ class Interrupted:
     def __init__(self, seen: Seen, terminator: Terminator) -> None:
         self._seen, self._terminator = seen, terminator
         self._ended: dict[Shape, Training] = {}
-        self.known, self.measure, self.estimate, self.test = seen.known, seen.measure, seen.estimate, seen.test
+        self.known, self.measure, self.estimate = seen.known, seen.measure, seen.estimate
+        self.again, self.test = seen.again, seen.test
         terminator.consider(seen.limits, seen.goal)
 
     def train(self, shapes: Sequence[Shape]) -> list[Training]:

@@ -21,6 +21,7 @@ from shape_dnn.events import (
     SearchStarted,
     StageFinished,
     Tested,
+    TrainedAgain,
     TrainingFinished,
     TrainingsPlanned,
     TrainingsPrepared,
@@ -117,12 +118,20 @@ class Progress:
                 yield from self._prepared(event)
             case EpochFinished(shape, epoch, epochs) if self._verbose and not self._display.draws:
                 yield f"epoch   {epoch.number:>3}/{epochs} {shape!s:<12} {epoch.accuracy:6.2f} % loss {epoch.loss:.4g}"
+            case TrainingFinished() | TrainedAgain() | Tested():
+                yield from self._outcome(event)
+
+    def _outcome(self, event: TrainingFinished | TrainedAgain | Tested) -> Iterator[str]:
+        match event:
             case TrainingFinished(training, done, total, where):
                 accuracy = training.accuracy
                 value = f"{accuracy:6.2f} %" if accuracy is not None else f"failed: {training.reason}"
                 seconds = "" if training.seconds is None else f"{training.seconds:6.1f} s"
                 yield f"trained {done:>3}/{total} {training.shape!s:<12} {value} {seconds}".rstrip()
                 yield from where.splitlines() if self._debug else ()
+            case TrainedAgain(shape, accuracy, again):
+                before = f"{shape} came out far below a smaller shape, with {accuracy:.2f} %"
+                yield f"{before}; trained again with another seed it has {again:.2f} %"
             case Tested(shape, accuracy):
                 yield f"test set read for {shape}: {accuracy:.2f} %"
 

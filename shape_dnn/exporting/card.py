@@ -55,7 +55,11 @@ def describe(known: StudyQuestion, trained: Trained) -> dict[str, Any]:
         "output": {"name": OUTPUT, "shape": ["batch", trained.classes], "dtype": "float32"},
         "normalisation": {"mean": mean, "std": std, "note": NOTE},
         "class_names": problem.get("class_names") or None,
-        "metrics": {**metrics, "accuracy": training.accuracy, "test_accuracy": known.first_seed.test(shape)},
+        "metrics": {
+            **metrics,
+            "accuracy": training.accuracy,
+            "test_accuracy": known.first_that_counts(shape).test(shape),
+        },
         "measurements": measurements,
         "training": {
             "recipe": asdict(trained.recipe),

@@ -110,14 +110,14 @@ def named(text: str | tuple[int, Any]) -> Shape:
 
 
 def training_of(known: StudyQuestion, shape: Shape) -> Trained:
-    """Put together what the study knows of a trained shape, for the first seed if there are several.
+    """Put together what the study knows of a trained shape, for the first seed that counts if there are several.
 
     Raises:
         UsageError: it was not trained.
         ExportError: its weights are gone, or the architecture is another one now.
         DatasetError: the images are gone, and cannot be read anew.
     """
-    store, facts = known.store, known.first_seed
+    store, facts = known.store, known.first_that_counts(shape)
     found = facts.find(shape)
     if found is None:
         raise UsageError(f"shape {shape} was not trained; {_trained(known)}", setting="shape")

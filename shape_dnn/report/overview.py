@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,8 @@ from shape_dnn.report.states import ShapeState
 from shape_dnn.search import durations
 from shape_dnn.search.algorithm import predict
 from shape_dnn.search.facts import Facts
-from shape_dnn.search.query import Candidate
+from shape_dnn.search.failures import Counted
+from shape_dnn.search.query import Answer, Candidate
 from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.store.decoding import canonical
 
@@ -57,6 +58,8 @@ class Overview:
         provenance: how all this came about, as names and texts.
         export: what to call for the network of a trained shape; empty where there are no weights.
         verified: whether the question was searched, so that the best shape is one that was trained if any complies.
+        remarks: on shapes that came to an accuracy though their training failed, be it the first one alone.
+        repeated: number of shapes that were trained again.
     """
 
     title: str
@@ -69,27 +72,32 @@ class Overview:
     provenance: Sequence[tuple[str, str]] = field(default=())
     export: str = ""
     verified: bool = True
+    remarks: Mapping[Shape, str] = field(default_factory=dict)
+    repeated: int = 0
 
     @classmethod
     def of_study(cls, known: StudyQuestion) -> Overview:
         """Put together what a study knows."""
         shapes, study = known.parts.shapes, shlex.quote(str(known.store.directory))
-        trainings = {training.shape: training for training in known.facts.verify(shapes)}
+        counted = known.count(known.facts.verify(shapes))
+        trainings = {training.shape: training for training in counted.trainings}
         return cls(
             known.store.directory.resolve().name,
             known.parts,
             known.metrics,
             trainings,
             known.candidates,
-            _tested(known.facts, trainings),
+            _tested(known.facts, trainings, counted.accidental),
             f"shape-dnn ask {study}",
             _history(known),
             f"shape-dnn export {study}",
             known.was_searched,
+            _remarks(counted),
+            counted.repeated,
         )
 
     @classmethod
-    def of_replay(cls, parts: Assembly, trainings: Sequence[Training]) -> Overview:
+    def of_replay(cls, parts: Assembly, counted: Answer | Counted) -> Overview:
         """Put together what a search on a recorded table looked up."""
         assert parts.table is not None  # noqa: S101 - called only then
         shapes, metrics = parts.shapes, []
@@ -99,16 +107,18 @@ class Overview:
                 found = {shape: Measurement(value) for shape, value in values.items() if value is not None}
                 unit = KNOWN_METRICS[name].unit if name in KNOWN_METRICS else ""
                 metrics.append(KnownMetric(name, unit, found))
-        by_shape = {training.shape: training for training in trainings}
+        by_shape = {training.shape: training for training in counted.trainings}
         return cls(
             parts.table.path.stem,
             parts,
             metrics,
             by_shape,
-            predict(shapes, trainings, parts.model.instance),
+            predict(shapes, counted.trainings, parts.model.instance),
             {},
             f"shape-dnn --replay {shlex.quote(str(parts.settings.replay))}",
             [("Table", parts.table.path.name), *_plugins(parts)],
+            remarks=_remarks(counted),
+            repeated=counted.repeated,
         )
 
     @cached_property
@@ -163,7 +173,7 @@ class Overview:
             "width": float(shape.width),
             "fraction": str(shape.width),
             "state": self._state(shape),
-            "reason": training.reason if training else "",
+            "reason": (training.reason if training else "") or self.remarks.get(shape, ""),
             "accuracy": candidate.accuracy if candidate else None,
             "mean": prediction.mean if prediction else None,
             "std": prediction.std if prediction else None,
@@ -217,16 +227,22 @@ class Overview:
             trained = sum(costs[training.shape] for training in trainings)
             everything = sum(seconds) * float(sum(costs.values()) / trained) if trained else None
         return {
-            "trained": len(trainings),
+            "trained": len(trainings) + self.repeated,
             "shapes": len(shapes),
             "seconds": sum(seconds) if seconds else None,
             "exhaustive_seconds": everything,
         }
 
 
-def _tested(facts: Facts, trainings: Mapping[Shape, Training]) -> dict[Shape, float]:
+def _remarks(counted: Answer | Counted) -> dict[Shape, str]:
+    accidents = {accident.shape: str(accident) for accident in counted.accidents}
+    return accidents | {failing.shape: f"does not train: {failing}" for failing in counted.failing}
+
+
+def _tested(facts: Facts, trainings: Mapping[Shape, Training], again: Collection[Shape]) -> dict[Shape, float]:
     trained = [shape for shape, training in trainings.items() if training.accuracy is not None]
-    return {shape: accuracy for shape in trained if (accuracy := facts.test(shape)) is not None}
+    found = {shape: facts.test(shape, again=shape in again) for shape in trained}
+    return {shape: accuracy for shape, accuracy in found.items() if accuracy is not None}
 
 
 def _limit(limit: Constraint) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def train_sample(
     shapes: Sequence[Shape],
     modelling: Modelling,
     facts: Facts,
-    consider: Callable[[Sequence[Training]], None] = lambda _trainings: None,
+    consider: Callable[[Sequence[Training]], Sequence[Training]] = in_order,
 ) -> list[Training]:
     """Step 5, first part: train the shapes that the sampler chooses, as many as the strategy allows.
 
@@ -45,7 +45,7 @@ def train_sample(
         shapes: that meet the limits so far.
         modelling: strategy and sampler.
         facts: trains.
-        consider: called with the results so far before the sampler chooses.
+        consider: called with the results so far before the sampler chooses; returns what it is to know of them.
 
     Raises:
         PluginError: the strategy or the sampler breaks the rules of its kind.
@@ -56,11 +56,9 @@ def train_sample(
     budget = checked.budget(modelling.strategy, len(shapes))
     chosen: set[Shape] = set()
     trainings: list[Training] = []
-    consider(trainings)
-    while batch := checked.choose(modelling.sampler, shapes, in_order(trainings), budget, chosen):
+    while batch := checked.choose(modelling.sampler, shapes, consider(trainings), budget, chosen):
         chosen.update(batch)
         trainings += facts.train(batch)
-        consider(trainings)
     return trainings
 
 

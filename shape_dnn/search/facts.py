@@ -28,8 +28,11 @@ class Facts(Protocol):
     def verify(self, shapes: Sequence[Shape]) -> list[Training]:
         """Return the training of each shape that may be the answer; these may start from what was learnt before."""
 
-    def test(self, shape: Shape) -> float | None:
-        """Return the accuracy of a trained shape on the test set; None if there is none."""
+    def again(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Return a training of each shape with another seed, in order; those that cannot be had are left out."""
+
+    def test(self, shape: Shape, *, again: bool = False) -> float | None:
+        """Return the accuracy of a trained shape on the test set, or of its training again; None if there is none."""
 
 
 def in_order(trainings: Sequence[Training]) -> list[Training]:

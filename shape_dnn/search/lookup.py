@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from shape_dnn.events import Event, ignore
 from shape_dnn.search.algorithm import apply_accuracy_limits, apply_limits
@@ -20,6 +20,7 @@ def recall(
     notify: Callable[[Event], None] = ignore,
     *,
     verified: bool = False,
+    again: Collection[Shape] = (),
 ) -> Answer:
     """Answer from trainings that were made before, without asking for more.
 
@@ -30,6 +31,7 @@ def recall(
         facts: what is known.
         notify: told after each limit on accuracy.
         verified: whether the question was searched, so that the best shape is one that was trained if any complies.
+        again: shapes of which a second training counts.
     """
     survivors, stages = apply_limits(shapes, query, facts)
     left = set(survivors)
@@ -43,7 +45,9 @@ def recall(
     best = min_by_goal(eligible(complying, query, verified=verified), query, facts)
     if query.pareto:
         complying = front(complying, query, facts)
-    test_accuracy = facts.test(best.shape) if best is not None and best.accuracy is not None else None
+    test_accuracy = None
+    if best is not None and best.accuracy is not None:
+        test_accuracy = facts.test(best.shape, again=best.shape in again)
     return Answer(
         len(shapes), (*stages, *more_stages), len(survivors), (), tuple(complying), best, test_accuracy,
         closest=nearest,

@@ -11,7 +11,8 @@ from shape_dnn.plugins import checked
 from shape_dnn.records import Training
 from shape_dnn.search.algorithm import apply_accuracy_limits, apply_limits, predict, train_sample, verify
 from shape_dnn.search.confident import train_until_sure
-from shape_dnn.search.facts import Facts, with_known
+from shape_dnn.search.facts import Facts, in_order, with_known
+from shape_dnn.search.failures import counting
 from shape_dnn.search.front import verify_front
 from shape_dnn.search.lookup import recall
 from shape_dnn.search.ordering import eligible
@@ -35,7 +36,8 @@ def search(
             until the answer stands; without, the best by prediction is trained until one holds, as in the paper.
         modelling: which shapes to train, and how to predict the others.
         facts: measures and trains. What is known from before has a part in the answer; only with a confidence it has
-            one also in what is trained, which otherwise is what the paper would train.
+            one also in what is trained, which otherwise is what the paper would train. And only with a confidence a
+            shape that fails to train is trained once more before it counts.
         notify: told after each stage.
 
     Raises:
@@ -43,22 +45,37 @@ def search(
     """
     survivors, _ = apply_limits(shapes, query, facts, notify)
     known = facts.known(shapes)
-    posterior_of = PosteriorOf(query, modelling, facts)
+    count = counting(query, facts, notify)
+    posterior_of = PosteriorOf(query, modelling, facts, count)
     trainings = sample(survivors, known, modelling, facts, posterior_of, query.confidence is not None, notify)
     certificate = None
     if query.confidence is not None and survivors:
         trainings = with_known(trainings, known)
         trainings, certificate = train_until_sure(survivors, trainings, query, facts, posterior_of, notify)
-    if _succeeded(trainings):
-        complying, _ = apply_accuracy_limits(predict(survivors, trainings, modelling.model), query)
-        if query.pareto:
-            trainings += verify_front(complying, trainings, query, modelling, facts)
-        elif query.goal is not None:
-            trainings += verify(eligible(complying, query, verified=query.confidence is not None), query, facts)
-    trainings = with_known(trainings, known)
-    candidates = predict(survivors, trainings, modelling.model) if _succeeded(trainings) else []
-    answer = recall(shapes, query, candidates, facts, notify, verified=True)
-    return replace(answer, trainings=tuple(trainings), certificate=certificate)
+    while _succeeded(trainings):
+        made = _verify(survivors, count(trainings).trainings, query, modelling, facts)
+        trainings += made
+        if not made or query.confidence is None:
+            break
+    counted = count(with_known(trainings, known))
+    candidates = predict(survivors, counted.trainings, modelling.model) if _succeeded(counted.trainings) else []
+    answer = recall(shapes, query, candidates, facts, notify, verified=True, again=counted.accidental)
+    return replace(
+        answer, trainings=counted.trainings, certificate=certificate,
+        failing=counted.failing, accidents=counted.accidents, repeated=counted.repeated,
+    )  # fmt: skip
+
+
+def _verify(
+    shapes: Sequence[Shape], trainings: Sequence[Training], query: Query, modelling: Modelling, facts: Facts
+) -> list[Training]:
+    """Train what may be the answer, or part of the front, unless it was trained; return the trainings made."""
+    complying, _ = apply_accuracy_limits(predict(shapes, trainings, modelling.model), query)
+    if query.pareto:
+        return verify_front(complying, trainings, query, modelling, facts)
+    if query.goal is None:
+        return []
+    return verify(eligible(complying, query, verified=query.confidence is not None), query, facts)
 
 
 def sample(
@@ -78,11 +95,13 @@ def sample(
         PluginError: the sampler or the strategy breaks the rules of its kind, or nothing was chosen and none is known.
     """
 
-    def consider(trainings: Sequence[Training]) -> None:
+    def consider(trainings: Sequence[Training]) -> list[Training]:
         posterior = posterior_of(shapes, with_known(trainings, known))
         if confident and posterior.observed:
             notify(posterior.judgement)
         checked.consider(modelling.sampler, posterior)
+        asked = {training.shape for training in trainings}
+        return in_order([training for training in posterior.observed if training.shape in asked])
 
     trainings = train_sample(shapes, modelling, facts, consider)
     if shapes and not trainings and not known:

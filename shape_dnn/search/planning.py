@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from shape_dnn.plugins import checked
 from shape_dnn.records import Training
 from shape_dnn.search.facts import Facts
+from shape_dnn.search.failures import counting
 from shape_dnn.search.posterior import PosteriorOf
 from shape_dnn.search.query import Answer, Candidate, Modelling, Query, Stage
 from shape_dnn.shape import Shape, by_width_then_depth
@@ -35,7 +36,7 @@ def plan(shapes: Sequence[Shape], query: Query, modelling: Modelling, facts: Fac
     if survivors:
         survivors.sort(key=by_width_then_depth)
         budget = checked.budget(modelling.strategy, len(survivors))
-        posterior = PosteriorOf(query, modelling, facts)(survivors, facts.known(shapes))
+        posterior = PosteriorOf(query, modelling, facts, counting(query, facts))(survivors, facts.known(shapes))
         checked.consider(modelling.sampler, posterior)
         chosen = checked.choose(modelling.sampler, tuple(survivors), (), budget, set())
         unknown = [metric for metric in query.metrics_of_goal if None in facts.estimate(metric, survivors)]

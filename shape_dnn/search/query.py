@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import AccuracyModel, Goal, Sampler, Strategy
-from shape_dnn.records import Noise, Prediction, Training
+from shape_dnn.records import Accident, Failing, Noise, Prediction, Training
 from shape_dnn.shape import Shape
 
 
@@ -167,6 +167,9 @@ class Answer:
         closest: if nothing complies for lack of accuracy, the shape that comes closest.
         budget: of a plan, the most trainings before verification; what is trained may depend on results.
         unknown: of a plan, the metrics of the goal that are not known yet of every shape.
+        failing: the shapes that fail to train, by width and then depth, if a confidence was asked for.
+        accidents: the shapes of which a second training counts, since the first came out badly by accident.
+        repeated: number of shapes that were trained again to tell these apart.
     """
 
     space: int
@@ -180,6 +183,9 @@ class Answer:
     closest: Candidate | None = None
     budget: int | None = None
     unknown: tuple[str, ...] = ()
+    failing: tuple[Failing, ...] = ()
+    accidents: tuple[Accident, ...] = ()
+    repeated: int = 0
 
     @property
     def verified(self) -> bool:
@@ -188,5 +194,14 @@ class Answer:
 
     @property
     def noise(self) -> Noise | None:
-        """How much accuracies vary from training to training; None if no shape was trained more than once."""
-        return Noise.estimate(self.trainings)
+        """How much accuracies vary from training to training; None if no shape was trained more than once.
+
+        Those that fail to train say nothing of the others.
+        """
+        failing = {each.shape for each in self.failing}
+        return Noise.estimate([training for training in self.trainings if training.shape not in failing])
+
+    @property
+    def accidental(self) -> frozenset[Shape]:
+        """The shapes of which a second training counts."""
+        return frozenset(accident.shape for accident in self.accidents)

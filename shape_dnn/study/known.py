@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Formula, Meter, Terminator, Workload
@@ -14,7 +14,7 @@ from shape_dnn.records import Measurement, Stop, Training
 from shape_dnn.shape import Shape
 from shape_dnn.store.decoding import canonical
 from shape_dnn.store.facts import Store
-from shape_dnn.store.families import TRAININGS, Family
+from shape_dnn.store.families import TRAINING, TRAININGS, Family
 
 
 def stop_by(terminator: Loaded[Terminator], question: str) -> Stop:
@@ -34,6 +34,7 @@ class KnownFacts:
         fit_depths: how many depths of each width suffice, where a line in depth predicts the others; None for all.
         stop: why trainings are stopped that this search would stop; what others stopped is as good as not trained.
         retry_failed: whether trainings that failed are to be made again.
+        seeds: how many seeds the search has.
         began: the last training that there was when the search began; None if all that there are count.
     """
 
@@ -44,6 +45,7 @@ class KnownFacts:
     fit_depths: int | None
     stop: Stop
     retry_failed: bool
+    seeds: int = 1
     began: int | None = field(default=None, init=False)
     _measurements: dict[str, dict[Shape, Measurement]] = field(default_factory=dict, init=False)
     _trainings: dict[Family, dict[Shape, Training]] = field(default_factory=dict, init=False)
@@ -113,6 +115,25 @@ class KnownFacts:
         """Return the trainings of those shapes that were trained, be it from the weights of another."""
         return [found[1] for shape in shapes if (found := self.find(shape)) is not None]
 
+    def again(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Return the second trainings of those shapes that were trained again."""
+        second = self.second
+        return [] if second is None else second.train(shapes)
+
+    @property
+    def second(self) -> KnownFacts | None:
+        """What is known with the seed of second trainings, the next one that no training of the search has.
+
+        None if there is nothing. Second trainings start from random weights.
+        """
+        if TRAININGS not in self.contexts:
+            return None
+        identity = self.store.identity(self.contexts[TRAININGS])
+        with self.store.decoding():
+            reseeded = {**identity, "seed": int(identity["seed"]) + self.seeds}
+        context = self.store.find_context(TRAINING, reseeded)
+        return None if context is None else replace(self, contexts={TRAININGS: context})
+
     def trainings(self, family: Family = TRAININGS) -> dict[Shape, Training]:
         """Return every training of a family, failed ones included."""
         if family not in self._trainings:
@@ -132,7 +153,10 @@ class KnownFacts:
         """Return the training of a shape, and the family of facts it belongs to; from scratch if there is one so."""
         return next(((f, self.trainings(f)[shape]) for f in self._families() if shape in self.trainings(f)), None)
 
-    def test(self, shape: Shape) -> float | None:
-        """Return the accuracy on the test set, if it was read for this shape."""
+    def test(self, shape: Shape, *, again: bool = False) -> float | None:
+        """Return the accuracy on the test set, if it was read for this shape, or for its training again."""
+        if again:
+            second = self.second
+            return None if second is None else second.test(shape)
         found = self.find(shape)
         return None if found is None else self.store.test(self.contexts[found[0]], shape)

@@ -47,9 +47,14 @@ class Repetitions:
         """Train each shape that may be the answer with every seed."""
         return _by_shape(shapes, [facts.verify(shapes) for facts in self.facts])
 
-    def test(self, shape: Shape) -> float | None:
+    def again(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train each shape as many times again; those that cannot be trained so often are left out."""
+        parts = [{training.shape: training for training in facts.again(shapes)} for facts in self.facts]
+        return [_together([part[s] for part in parts]) for s in shapes if all(s in part for part in parts)]
+
+    def test(self, shape: Shape, *, again: bool = False) -> float | None:
         """Return the mean accuracy on the test set; None if there is none for some seed."""
-        accuracies = [accuracy for facts in self.facts if (accuracy := facts.test(shape)) is not None]
+        accuracies = [accuracy for facts in self.facts if (accuracy := facts.test(shape, again=again)) is not None]
         return statistics.fmean(accuracies) if len(accuracies) == len(self.facts) else None
 
 

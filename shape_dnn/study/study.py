@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -34,9 +34,11 @@ class Study:
         remeasure: whether shapes are measured again whose measurement was not ``ok``.
         transfer: part of the epochs that verification takes, starting from the weights of a smaller shape; None to
             train from scratch.
+        reseeded: makes the same study with the seed of second trainings; None if there are to be none.
 
     Attributes:
         facts: what is known.
+        second: the study of second trainings, once there are any.
     """
 
     def __init__(
@@ -49,8 +51,11 @@ class Study:
         *,
         remeasure: bool = False,
         transfer: Fraction | None = None,
+        reseeded: Callable[[], Study] | None = None,
     ) -> None:
         self.facts = facts
+        self.second: Study | None = None
+        self._reseeded = reseeded
         runner = Runner(executor)
         self._measurer = Measurer(facts, problem, runner, conduct, remeasure=remeasure)
         self._trainer = Trainer(facts, problem, runner, terminator, conduct)
@@ -100,12 +105,23 @@ class Study:
         """Train shapes that may be the answer, from the weights of a smaller one where that is wanted and possible."""
         return self._trainer.train(shapes) if self._transfer is None else self._transfer.verify(shapes)
 
-    def test(self, shape: Shape) -> float | None:
+    def again(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train shapes with another seed, from random weights, unless they were."""
+        if self.second is None and self._reseeded is not None:
+            self.second = self._reseeded()
+            self.second.prepare()
+        return [] if self.second is None else self.second.train(shapes)
+
+    def test(self, shape: Shape, *, again: bool = False) -> float | None:
         """Return the accuracy on the test set, reading it now if it was not read for this shape before."""
+        if again:
+            return None if self.second is None else self.second.test(shape)
         return self._trainer_of(shape).test(shape)
 
-    def weights(self, shape: Shape) -> Path | None:
-        """Return where the weights of a shape lie; None if it was not trained."""
+    def weights(self, shape: Shape, *, again: bool = False) -> Path | None:
+        """Return where the weights of a shape lie, or those of its training again; None if it was not trained."""
+        if again:
+            return None if self.second is None else self.second.weights(shape)
         return self._trainer_of(shape).weights(shape)
 
     def _trainer_of(self, shape: Shape) -> Trainer:
@@ -115,7 +131,8 @@ class Study:
     @property
     def new_trainings(self) -> int:
         """Trainings made so far for this study."""
-        return self._trainer.new_trainings + (0 if self._transfer is None else self._transfer.new_trainings)
+        others = (self._transfer, self.second)
+        return self._trainer.new_trainings + sum(other.new_trainings for other in others if other is not None)
 
     @property
     def transferred(self) -> Transferred | None:

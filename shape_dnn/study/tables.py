@@ -113,6 +113,7 @@ class Replay:
         seed: which repetition of each shape to use, in the order of its seeds, counted from 0 and wrapping around.
         meters: by metric, for closed forms of metrics that the table lacks.
         workload: for these; None if the user did not say what the table was recorded with.
+        seeds: how many repetitions the search uses; those after them are for shapes that are trained again.
     """
 
     def __init__(
@@ -121,8 +122,10 @@ class Replay:
         seed: int = 0,
         meters: Mapping[str, Loaded[Meter]] | None = None,
         workload: Workload | None = None,
+        seeds: int = 1,
     ) -> None:
         self._table = table
+        self._again = {s: rows[(seed + seeds) % len(rows)] for s, rows in table.rows.items() if len(rows) >= 2 * seeds}
         self._rows = {shape: rows[seed % len(rows)] for shape, rows in table.rows.items()}
         self._meters = meters or {}
         self._workload = workload
@@ -155,20 +158,25 @@ class Replay:
 
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         """Look accuracies up."""
-        return [
-            Training(shape, row["accuracy"], "" if row["accuracy"] is not None else "no accuracy recorded",
-                     seconds=row.get("seconds"))
-            for shape in shapes
-            for row in (self._rows[shape],)
-        ]  # fmt: skip
+        return [_training(shape, self._rows[shape]) for shape in shapes]
 
     def verify(self, shapes: Sequence[Shape]) -> list[Training]:
         """Look accuracies up."""
         return self.train(shapes)
 
-    def test(self, shape: Shape) -> float | None:
+    def again(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Look the next repetitions up, of those shapes that have any."""
+        return [_training(shape, self._again[shape]) for shape in shapes if shape in self._again]
+
+    def test(self, shape: Shape, *, again: bool = False) -> float | None:
         """Tables hold no second accuracy."""
         return None
+
+
+def _training(shape: Shape, row: Mapping[str, float | None]) -> Training:
+    accuracy = row["accuracy"]
+    reason = "no accuracy recorded" if accuracy is None else ""
+    return Training(shape, accuracy, reason, seconds=row.get("seconds"))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,166 @@
+"""Trainings that came to their end and yet failed: the network learnt next to nothing, for good or by accident.
+
+Whatever a network can learn, a deeper or wider one of its family can learn about as well. Where it comes out far worse
+than a smaller one, training has failed: deep networks without skip connections often cannot be trained, and now and
+then the seed is to blame. So such an accuracy is not believed at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from shape_dnn.events import Event, TrainedAgain, ignore
+from shape_dnn.records import Accident, Failing, Noise, Training
+from shape_dnn.search.facts import Facts, in_order
+from shape_dnn.search.query import Query
+from shape_dnn.shape import Shape
+
+FACTOR = 3
+"""How many times as large as that of a smaller network an error must be, at least, so that a shape fails to train."""
+POINTS = 20
+"""By how many points of accuracy it must be worse, at least.
+
+Of about 800 shapes on 18 recorded tables of ResNets, transformers and detectors, both together mark one, which is an
+accident of its seed; on four tables of plain networks without skip connections they mark the 40 to 55 % of the shapes
+that are too deep to be trained.
+"""
+DIGITS = 9
+"""Digits after the point that are compared; the rest is rounding noise."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Trainings as they count.
+
+    Attributes:
+        trainings: in the order in which they were given.
+        failing: the shapes that fail to train, by width and then depth.
+        accidents: the shapes of which a second training counts, by width and then depth.
+        repeated: number of shapes that were trained again.
+    """
+
+    trainings: tuple[Training, ...]
+    failing: tuple[Failing, ...] = ()
+    accidents: tuple[Accident, ...] = ()
+    repeated: int = 0
+
+    @property
+    def accidental(self) -> frozenset[Shape]:
+        """The shapes of which a second training counts."""
+        return frozenset(accident.shape for accident in self.accidents)
+
+    @property
+    def noise(self) -> Noise | None:
+        """How much accuracies vary from training to training, where shapes do not fail to train."""
+        failing = {each.shape for each in self.failing}
+        return Noise.estimate([training for training in self.trainings if training.shape not in failing])
+
+
+Count = Callable[[Sequence[Training]], Counted]
+
+
+def as_they_are(trainings: Sequence[Training]) -> Counted:
+    """Believe every accuracy, as the paper does."""
+    return Counted(tuple(trainings))
+
+
+def failing(trainings: Sequence[Training]) -> frozenset[Shape]:
+    """Return the shapes that fail to train.
+
+    That is where a smaller one was trained that has at most a third of the error and at least 20 points more accuracy.
+    Smaller is a shape whose depth and width are at most as large, and not both equal.
+    """
+    return frozenset(each.shape for each in count(trainings).failing)
+
+
+def count(first: Sequence[Training], second: Mapping[Shape, Training] | None = None) -> Counted:
+    """Tell how trainings count, by the second trainings of those shapes that fail to train.
+
+    If the second training does not fail, the first was an accident, and the second counts. If both fail, their mean
+    does, as where seeds repeat. A second training that came to no accuracy says nothing, nor does one of a shape that
+    does not fail.
+
+    Args:
+        first: one training of each shape; of several the last counts.
+        second: trainings with another seed, by shape.
+    """
+    counted: dict[Shape, Training] = {}
+    best: dict[int, Training] = {}  # the most accurate of each depth so far
+    failures: list[Failing] = []
+    accidents: list[Accident] = []
+    repeated = 0
+    for shape, training in {each.shape: each for each in in_order(first)}.items():  # whatever is smaller comes before
+        counts = training
+        smaller = max((best[d] for d in sorted(best) if d <= shape.depth), key=_accuracy, default=None)
+        if smaller is not None and _fails(training, smaller):
+            again = (second or {}).get(shape)
+            repeated += again is not None
+            if again is not None and again.accuracy is not None:
+                counts = _together(training, again) if _fails(again, smaller) else again
+            if counts is again:
+                accidents.append(Accident(shape, _accuracy(training), _accuracy(again)))
+            else:
+                failures.append(Failing(shape, _accuracy(counts), smaller.shape, _accuracy(smaller)))
+        counted[shape] = counts
+        if counts.accuracy is not None:
+            best[shape.depth] = max(best.get(shape.depth, counts), counts, key=_accuracy)
+    return Counted(tuple(counted[training.shape] for training in first), tuple(failures), tuple(accidents), repeated)
+
+
+class Recount:
+    """Tells how the trainings of a search count, and has those shapes trained once more that newly fail to train.
+
+    Which these are depends on what was trained, and not on what finished first: a shape that fails to train does so
+    whatever else is trained.
+
+    Args:
+        facts: trains.
+        notify: told what comes of it.
+    """
+
+    def __init__(self, facts: Facts, notify: Callable[[Event], None] = ignore) -> None:
+        self._facts, self._notify = facts, notify
+        self._asked: set[Shape] = set()
+        self._second: dict[Shape, Training] = {}
+
+    def __call__(self, trainings: Sequence[Training]) -> Counted:
+        """Return all trainings as they count."""
+        while True:
+            counted = count(trainings, self._second)
+            suspects = [each for each in counted.failing if each.shape not in self._asked]
+            if not suspects:
+                return counted
+            self._asked.update(each.shape for each in suspects)
+            found = {training.shape: training for training in self._facts.again([each.shape for each in suspects])}
+            self._second |= found
+            for each in suspects:
+                again = found.get(each.shape)
+                if again is not None and again.accuracy is not None:
+                    self._notify(TrainedAgain(each.shape, each.accuracy, again.accuracy))
+
+
+def counting(query: Query, facts: Facts, notify: Callable[[Event], None] = ignore) -> Count:
+    """Return how trainings count in a search: without a confidence, as they are."""
+    return as_they_are if query.confidence is None else Recount(facts, notify)
+
+
+def _fails(training: Training, smaller: Training) -> bool:
+    """Tell whether a shape fails to train, by what became of a smaller one."""
+    if training.accuracy is None:
+        return False
+    accuracy, other = training.accuracy, _accuracy(smaller)
+    larger_error = round((100 - accuracy) - FACTOR * (100 - other), DIGITS) >= 0
+    return larger_error and round(other - accuracy - POINTS, DIGITS) >= 0
+
+
+def _together(first: Training, again: Training) -> Training:
+    accuracies = (*first.accuracies, *again.accuracies)
+    return dataclasses.replace(first, accuracy=statistics.fmean(accuracies), repetitions=accuracies)
+
+
+def _accuracy(training: Training) -> float:
+    assert training.accuracy is not None  # noqa: S101 - asked for only where there is one
+    return training.accuracy
