@@ -31,17 +31,18 @@ def train_until_sure(
         query: limits, goal and confidence.
         facts: measures and trains.
         posterior_of: tells what is known of the answer, and which shapes to train next.
-        notify: told what is known after every training.
+        notify: told what is known after every further training.
 
     Returns:
         All trainings, and how sure the answer is; None if no training succeeded.
     """
     assert query.confidence is not None  # noqa: S101 - asked for only then
-    trainings, left = list(trainings), set(shapes)
+    trainings, left, told = list(trainings), set(shapes), len(trainings)
     left -= refused([training.shape for training in trainings if training.shape in left], query, facts)
     while any(training.accuracies for training in trainings):
         posterior = posterior_of([shape for shape in shapes if shape in left], trainings)
-        notify(posterior.judgement)
+        if len(trainings) > told:
+            notify(posterior.judgement)
         if posterior.settled or (query.goal is None and (posterior.exact or query.pareto or not query.functional)):
             return trainings, Certificate(query.confidence, posterior.doubt, posterior.tolerance)
         batch = posterior.choose(posterior.together)
