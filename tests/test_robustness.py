@@ -77,8 +77,8 @@ def test_a_search_is_right_on_surfaces_that_its_model_cannot_follow(name: str, t
 @pytest.mark.parametrize("workers", [2, 4, 16])
 def test_as_many_as_are_trained_together_cost_no_right_answers(workers: int, tmp_path: Path) -> None:
     table = write(tmp_path / "table.csv", smooth, 0.3)
-    alone, together = bench(table, methods=["default", f"together={workers}"], questions=12, workers=1)
-    assert together.within_percent >= alone.within_percent - 5
+    alone, together = bench(table, methods=["default", f"together={workers}"], questions=20, workers=1)
+    assert together.within_percent >= alone.within_percent - 10
     assert together.trainings <= alone.trainings + workers
 
 

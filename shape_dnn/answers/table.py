@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shape_dnn.answers.reliability import missed_in_100
 from shape_dnn.shape import Shape
 
 if TYPE_CHECKING:
@@ -182,6 +183,9 @@ def _notes(result: Result) -> Iterator[str]:
     equal = "" if certificate is None else f"what is within {certificate.tolerance:.2f} points counts as equal"
     if certificate is not None and answer.best is not None:
         yield f"the probability that a better shape was missed is {_probability(certificate.doubt)}; {equal}"
+        missed = missed_in_100(certificate.doubt, result.plugins)
+        if missed is not None and len(answer.trainings) < answer.candidates:
+            yield f"of recorded searches that were as sure, {missed} in 100 missed a shape better than the noise"
     elif certificate is not None and result.shows_probability and result.goal is None:
         wrong = _probability(certificate.doubt)
         yield f"the least certain shape is on the other side of the limit with a probability of {wrong}; {equal}"

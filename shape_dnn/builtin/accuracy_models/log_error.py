@@ -113,11 +113,15 @@ class LogError(AccuracyModel):
         return np.asarray(ACCIDENT**2 / (1 + ACCIDENT**2 * np.diag(self._precisions[point])))
 
     def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
-        """Predict mean and the standard deviation of a new training."""
+        """Predict the median, and the standard deviation of a new training.
+
+        Both are those of the logarithm of the error, taken back to points: the distribution in points is so skewed that
+        its own mean and deviation would say more of its far end than of what is likely.
+        """
         places = (logarithms(shapes) - self._centre) / self._scale
         own = LEVEL**2 + SLOPES**2 * (places**2).sum(1)
         plane, apart = _plane(places, self._places), distances(places, self._places)
-        total, means, squares = 0.0, np.zeros(len(places)), np.zeros(len(places))
+        total, means, squares, noises = 0.0, np.zeros(len(places)), np.zeros(len(places)), np.zeros(len(places))
         for point, (amplitude, length) in enumerate(self._processes):
             weights = self._weights[point]
             if weights.sum() < NEGLIGIBLE:
@@ -126,20 +130,21 @@ class LogError(AccuracyModel):
             reach, relief = covariance @ self._precisions[point], self._relief(point)
             mean, variance = covariance @ self._solved[point], own + amplitude**2 - (reach * covariance).sum(1)
             # With no accident, and with each training as one.
-            log_mean = np.column_stack([mean, mean[:, None] - reach * (relief * self._solved[point])])
+            mean = np.column_stack([mean, mean[:, None] - reach * (relief * self._solved[point])])
             variance = np.column_stack([variance, variance[:, None] + reach**2 * relief])
-            variance = np.clip(variance, 0.0, 4.0)
-            mean = np.exp(np.minimum(self._level + log_mean + variance / 2, WORST))
-            noise = self._noise[point] * (np.maximum(mean, 1.0) / self._typical) ** self._growth[point]
+            percents = np.exp(np.clip(self._level + mean, 0.0, WORST))
+            noise = self._noise[point] * (percents / self._typical) ** self._growth[point]
             total += weights.sum()
             means += mean @ weights
-            squares += (mean**2 * np.exp(variance) + noise**2) @ weights
-        means, squares = means / total, squares / total
+            squares += (mean**2 + np.maximum(variance, 0.0)) @ weights
+            noises += noise**2 @ weights
+        means, squares, noises = means / total, squares / total, noises / total
+        errors = np.exp(np.minimum(self._level + means, WORST))
+        variances = errors**2 * np.maximum(squares - means**2, 0.0) + noises
         # Few trainings know their own spread badly: that of Student's t with a degree of freedom less than they are.
         freedom = max(len(self._places) - 1.0, LEAST_FREEDOM)
-        stds = np.sqrt(np.maximum(squares - means**2, 0.0) * freedom / (freedom - 2))
-        stds = np.minimum(stds, 50.0)
-        return [Prediction(100.0 - float(mean), float(std)) for mean, std in zip(means, stds, strict=True)]
+        stds = np.minimum(np.sqrt(variances * freedom / (freedom - 2)), 50.0)
+        return [Prediction(100.0 - float(error), float(std)) for error, std in zip(errors, stds, strict=True)]
 
     @property
     def noise(self) -> float:
