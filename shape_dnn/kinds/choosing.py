@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from shape_dnn.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -124,6 +126,28 @@ class AccuracyModel(ABC):
         """
         kept = [i for i, std in enumerate(stds) if std == 0]
         self.fit([shapes[i] for i in kept], [accuracies[i] for i in kept])
+
+    def learn_from(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
+        """Take note of what the same family achieved elsewhere, on other data or with another recipe, before any fit.
+
+        Args:
+            shapes: that were trained there, each once.
+            accuracies: in percent.
+
+        Raises:
+            UsageError: unless a model overrides this.
+        """
+        raise UsageError("this accuracy model takes no prior; the built-in log-error does", "prior")
+
+    @property
+    def prior_weight(self) -> float | None:
+        """The probability that accuracies run as they do elsewhere, by the last fit; None without a prior."""
+        return None
+
+    @property
+    def least(self) -> int:
+        """Finished trainings from which the model is asked; before, any answer is open."""
+        return 3
 
     @property
     def noise(self) -> float:

@@ -26,8 +26,6 @@ from shape_dnn.search.query import Modelling, Query
 from shape_dnn.shape import Shape, by_width_then_depth
 
 DRAWS = 512
-LEAST = 3
-"""Finished trainings from which the model is asked; before, any answer is open."""
 MEASURED_TOGETHER = 4
 """Shapes to measure before the others are guessed anew."""
 BY_GUESSES = 0.01
@@ -217,7 +215,7 @@ class AnswerPosterior:
 
     @property
     def _is_known(self) -> bool:
-        return len(self._accuracies) >= min(LEAST, len(self.shapes))
+        return len(self._accuracies) >= min(self.model.least, len(self.shapes))
 
     @cached_property
     def _open(self) -> NDArray[np.int64]:
