@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from shape_dnn.errors import UsageError
+from shape_dnn.errors import UsageError, label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,6 +73,10 @@ class Posterior(Protocol):
         """The standard deviation of a training's accuracy about what is expected of its shape, in points."""
 
     @property
+    def initial(self) -> int:
+        """Trainings to begin with before the accuracy model is asked, as it has it."""
+
+    @property
     def costs(self) -> NDArray[np.float64]:
         """The assumed duration of training each shape, in units of their mean."""
 
@@ -137,17 +141,17 @@ class AccuracyModel(ABC):
         Raises:
             UsageError: unless a model overrides this.
         """
-        raise UsageError("this accuracy model takes no prior; the built-in log-error does", "prior")
+        raise UsageError(f"{label(self)} takes no prior; the built-in log-error does", "prior")
 
     @property
     def prior_weight(self) -> float | None:
-        """The probability that accuracies run as they do elsewhere, by the last fit; None without a prior."""
+        """The probability that accuracies run as the prior has them, by the last fit; None without a prior."""
         return None
 
     @property
-    def least(self) -> int:
-        """Finished trainings from which the model is asked; before, any answer is open."""
-        return 3
+    def initial(self) -> int:
+        """Trainings to begin with, which tell much about all shapes, before the model is asked what to train next."""
+        return 4
 
     @property
     def noise(self) -> float:

@@ -26,6 +26,8 @@ from shape_dnn.search.query import Modelling, Query
 from shape_dnn.shape import Shape, by_width_then_depth
 
 DRAWS = 512
+LEAST = 3
+"""Finished trainings from which the model is asked, or fewer if it can do with those; before, any answer is open."""
 MEASURED_TOGETHER = 4
 """Shapes to measure before the others are guessed anew."""
 BY_GUESSES = 0.01
@@ -201,6 +203,11 @@ class AnswerPosterior:
         return [self.shapes[self._open[i]] for i in wanted]
 
     @cached_property
+    def initial(self) -> int:
+        """Trainings to begin with before the accuracy model is asked, as it has it."""
+        return fitting.initial(self.model)
+
+    @cached_property
     def costs(self) -> NDArray[np.float64]:
         """The assumed duration of training each shape, in units of their mean."""
         return durations.assume(self.shapes)
@@ -215,7 +222,7 @@ class AnswerPosterior:
 
     @property
     def _is_known(self) -> bool:
-        return len(self._accuracies) >= min(self.model.least, len(self.shapes))
+        return len(self._accuracies) >= min(LEAST, self.initial, len(self.shapes))
 
     @cached_property
     def _open(self) -> NDArray[np.int64]:

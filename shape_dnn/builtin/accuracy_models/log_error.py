@@ -36,8 +36,6 @@ ACCIDENTS, ACCIDENT = 0.03, 1.0
 """Part of the trainings that come out otherwise than the shape is, and the standard deviation of by how much (log)."""
 LEAST_FOR_ACCIDENTS = 4
 """Trainings from which one of them can be told to be an accident."""
-LEAST_WITH_PRIOR = 2
-"""Trainings from which it can be asked if it has a prior."""
 FEATURES = 256
 """Waves of which a draw of the process consists (Rahimi and Recht 2007)."""
 NEGLIGIBLE = 1e-4
@@ -102,16 +100,17 @@ class LogError(AccuracyModel):
         """Expect errors to run as they do elsewhere, as far as trainings bear that out."""
         self._elsewhere, self._trends = LogError(), WITH_PRIOR
         self._elsewhere.fit(shapes, accuracies)
+        self._trend, self._weights = np.arange(2), np.full((2, 1), 0.5)
 
     @property
     def prior_weight(self) -> float | None:
-        """The probability that errors run as they do elsewhere, by what it was fitted to."""
+        """The weight of all points of the grid with the prior, a half before any fit."""
         return None if self._elsewhere is None else float(self._weights[self._trend == 1].sum())
 
     @property
-    def least(self) -> int:
-        """One training fewer with a prior."""
-        return super().least if self._elsewhere is None else LEAST_WITH_PRIOR
+    def initial(self) -> int:
+        """As few as possible with a prior, which tells more than they would."""
+        return super().initial if self._elsewhere is None else 1
 
     def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
         """Weight the points of the grid."""
