@@ -20,10 +20,8 @@ WORST = float(np.log(100.0))
 """Logarithm of the largest error there is."""
 LEVEL, SLOPES = 3.0, 1.0
 """Prior standard deviations of the plane: at the middle of the trained shapes, and of its slopes over the spread."""
-RESIDUAL_SLOPES, SCALE = 0.15, 0.5
-"""Prior standard deviations where a prior tells how errors run: of slopes beside that, and of a factor of it."""
-AMPLITUDES, RESIDUAL_AMPLITUDES = (0.03, 0.1, 0.3, 0.9), (0.01, 0.03, 0.1, 0.3)
-"""Standard deviations of what the plane cannot follow, and of what the prior does not tell; as many of each."""
+AMPLITUDES = (0.03, 0.1, 0.3, 0.9)
+"""Standard deviations of what the plane cannot follow."""
 LENGTHS = (1.0, 2.0, 4.0)
 """Distances, in spreads of the trained shapes, over which that is alike."""
 NOISES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
@@ -34,6 +32,15 @@ NOISE_PRIOR, NOISE_SPREAD = 0.2, 0.8
 """Noise that is expected before any was seen, the middle of the paper's Table 1, and how far that may be off (log)."""
 ACCIDENTS, ACCIDENT = 0.03, 1.0
 """Part of the trainings that come out otherwise than the shape is, and the standard deviation of by how much (log)."""
+SCALE = 0.3
+"""Prior standard deviation of the factor, about 1, by which log errors run as they do in a prior."""
+SLOPES_BESIDE, AMPLITUDES_BESIDE = 0.25, (0.03, 0.1, 0.3, 0.6)
+"""Of slopes, and of what those cannot follow, beside a prior: in standard deviations of its log errors. There are as
+many amplitudes as without one, so that either is as likely before anything was trained."""
+FLATTEST = 0.1
+"""Least such standard deviation that is assumed."""
+INITIAL_WITH_PRIOR = 2
+"""Trainings to begin with where there is a prior."""
 LEAST_FOR_ACCIDENTS = 4
 """Trainings from which one of them can be told to be an accident."""
 FEATURES = 256
@@ -72,11 +79,13 @@ class Trend:
 
 ALONE = (Trend((0.0, 0.0), (SLOPES, SLOPES), AMPLITUDES),)
 """A plane of which nothing is known."""
-WITH_PRIOR = (
-    Trend((0.0, 0.0, 0.0), (SLOPES, SLOPES, 0.0), AMPLITUDES),
-    Trend((0.0, 0.0, 1.0), (RESIDUAL_SLOPES, RESIDUAL_SLOPES, SCALE), RESIDUAL_AMPLITUDES),
-)
-"""The same plane, and errors that run as they do elsewhere; each as likely as the other."""
+
+
+def _with_prior(spread: float) -> tuple[Trend, Trend]:
+    """Return the same plane, and a trend as that of a prior whose log errors have this standard deviation."""
+    plane = Trend((0.0, 0.0, 0.0), (SLOPES, SLOPES, 0.0), AMPLITUDES)
+    slopes, amplitudes = SLOPES_BESIDE * spread, tuple(part * spread for part in AMPLITUDES_BESIDE)
+    return plane, Trend((0.0, 0.0, 1.0), (slopes, slopes, SCALE), amplitudes)
 
 
 class LogError(AccuracyModel):
@@ -98,8 +107,9 @@ class LogError(AccuracyModel):
 
     def learn_from(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
         """Expect errors to run as they do elsewhere, as far as trainings bear that out."""
-        self._elsewhere, self._trends = LogError(), WITH_PRIOR
+        self._elsewhere = LogError()
         self._elsewhere.fit(shapes, accuracies)
+        self._trends = _with_prior(max(float(self._elsewhere.log_errors(shapes).std()), FLATTEST))
         self._trend, self._weights = np.arange(2), np.full((2, 1), 0.5)
 
     @property
@@ -109,8 +119,8 @@ class LogError(AccuracyModel):
 
     @property
     def initial(self) -> int:
-        """As few as possible with a prior, which tells more than they would."""
-        return super().initial if self._elsewhere is None else 1
+        """Fewer with a prior: two can contradict it."""
+        return super().initial if self._elsewhere is None else INITIAL_WITH_PRIOR
 
     def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
         """Weight the points of the grid."""
