@@ -39,6 +39,8 @@ SLOPES_BESIDE, AMPLITUDES_BESIDE = 0.25, (0.03, 0.1, 0.3, 0.6)
 many amplitudes as without one, so that either is as likely before anything was trained."""
 FLATTEST = 0.1
 """Least such standard deviation that is assumed."""
+MOST_OF_A_PRIOR = 200
+"""Shapes of a prior that are looked at."""
 INITIAL_WITH_PRIOR = 2
 """Trainings to begin with where there is a prior."""
 LEAST_FOR_ACCIDENTS = 4
@@ -106,9 +108,14 @@ class LogError(AccuracyModel):
         self._trends: tuple[Trend, ...] = ALONE
 
     def learn_from(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
-        """Expect errors to run as they do elsewhere, as far as trainings bear that out."""
+        """Expect errors to run as they do elsewhere, as far as trainings bear that out.
+
+        Of more than 200 shapes so many are taken at random: the others tell little more, and take the more time.
+        """
+        known = sorted(zip(shapes, accuracies, strict=True))
+        some = np.random.default_rng(0).permutation(len(known))[:MOST_OF_A_PRIOR]
         self._elsewhere = LogError()
-        self._elsewhere.fit(shapes, accuracies)
+        self._elsewhere.fit([known[i][0] for i in some], [known[i][1] for i in some])
         self._trends = _with_prior(max(float(self._elsewhere.log_errors(shapes).std()), FLATTEST))
         self._trend, self._weights = np.arange(2), np.full((2, 1), 0.5)
 
