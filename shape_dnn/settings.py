@@ -166,6 +166,13 @@ class Settings:
     train: str | None = _setting(None, "Number or percentage of shapes to train instead, 12 or 20%.", metavar="N|P%")
     sampler: str = _setting("active", "Which shapes to train.")
     model: str = _setting("log-error", "Accuracy model that predicts the others.", asks=True)
+    prior: str | None = _setting(
+        None,
+        "What the same architecture achieved on other data or with another recipe, for the accuracy model to go by as "
+        "far as it fits: the directory of a study, a table, or none.",
+        metavar="STUDY|TABLE",
+        asks=True,
+    )
     confidence: str | None = _setting(
         None,
         "Train until the answer stands with this probability, and list what complies with it; "

@@ -30,14 +30,17 @@ from shape_dnn.store.runs import RecordedRun
 from shape_dnn.study.known import KnownFacts, stop_by
 from shape_dnn.study.seeds import mean_over_seeds
 
+MODEL = ("model", "prior")
+"""Settings of a search that hold for whatever question to its study, unless that has others."""
+
 
 def ask(study: str | Path, **settings: Any) -> Result:
     """Answer a question from what a study knows: nothing is measured or trained.
 
     Args:
         study: directory of the study.
-        **settings: other limits, another goal or model than those of the search; what is not given is taken from it,
-            except its limits and its goal.
+        **settings: other limits, another goal, model or prior than those of the search; what is not given is taken
+            from it, except its limits and its goal.
 
     Returns:
         The result, with the one further training or measurement that would most likely change it.
@@ -92,7 +95,7 @@ class StudyQuestion:
 
         Args:
             study: its directory.
-            settings: limits, goal, confidence or model of the question.
+            settings: limits, goal, confidence, model or prior of the question.
             as_searched: whether those of the search are meant where none is given.
 
         Raises:
@@ -113,8 +116,8 @@ class StudyQuestion:
             if former is None:
                 raise UsageError(f"nothing was searched in the study {str(study)!r} yet", setting="study")
             with store.decoding():
-                repeats = as_searched and not set(settings) & set(QUESTION) - {"confidence", "model"}
-                kept = {k: v for k, v in former.settings.items() if k not in QUESTION or k == "model" or repeats}
+                repeats = as_searched and not set(settings) & set(QUESTION) - {"confidence", *MODEL}
+                kept = {k: v for k, v in former.settings.items() if k not in QUESTION or k in MODEL or repeats}
                 plugins, given = list(map(str, kept["plugin"])), list(map(str, kept["option"]))
                 channels, height, width = map(int, former.problem["input_shape"])
                 classes = int(former.problem["classes"])

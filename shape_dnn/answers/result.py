@@ -47,6 +47,7 @@ class Result:
         transferred: what came of trainings that started from the weights of a smaller shape, if there were any.
         recipe: how shapes are trained: of each part its ``value`` and who set it, ``from``; None where nothing is.
         report: the file that shows the outcome of a search.
+        prior: what the accuracy model knew from elsewhere, and how much that counted; None where it knew nothing.
         advice: of a question: the further training or measurement that would most likely change the answer, if any.
     """
 
@@ -65,6 +66,7 @@ class Result:
     transferred: Transferred | None = None
     recipe: Mapping[str, Mapping[str, object]] | None = None
     report: Path | None = None
+    prior: Mapping[str, object] | None = None
     advice: Advice | None = None
 
     @classmethod
@@ -106,9 +108,10 @@ class Result:
                 values = {name: metrics[name][candidate.shape] for name in metrics}
                 known = {**values, "accuracy": candidate.expected_accuracy}
                 scores[candidate.shape] = checked.score_of(parts.goal, known)
+        prior = None if parts.prior is None else parts.prior.record(parts.model.instance)
         return cls(
             answer, arch, metrics, units, parts.selection.plugins, new_trainings, estimated, len(parts.seeds),
-            parts.settings.goal, scores, parts.query.confidence, bool(parts.pareto), **more,
+            parts.settings.goal, scores, parts.query.confidence, bool(parts.pareto), prior=prior, **more,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -197,6 +200,7 @@ class Result:
             **({} if self.transferred is None else {"transfer": self._transfer(self.transferred)}),
             **({} if answer.closest is None else {"closest": self._row(answer.closest)}),
             **({} if self.advice is None else {"advice": {**asdict(self.advice), "shape": _shape(self.advice.shape)}}),
+            **({} if self.prior is None else {"prior": dict(self.prior)}),
             "cost": self.cost,
             **({} if self.recipe is None else {"recipe": {name: dict(part) for name, part in self.recipe.items()}}),
             **({} if self.report is None else {"report": str(self.report)}),

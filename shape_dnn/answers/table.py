@@ -191,6 +191,9 @@ def _notes(result: Result) -> Iterator[str]:
         yield f"the least certain shape is on the other side of the limit with a probability of {wrong}; {equal}"
     if noise is not None:
         yield f"noise: {noise.points:.2f} points, by {noise.trainings} trainings of {noise.shapes} shapes"
+    if result.prior is not None:
+        weight = "" if result.prior["weight"] is None else f", weight {result.prior['weight']:.2f}"
+        yield f"prior: {result.prior['trainings']} shapes of {result.prior['path']}{weight}"
     if transferred is not None:
         count = f"{len(transferred.shapes)} shapes were" if len(transferred.shapes) != 1 else "one shape was"
         bias = "none could be compared with one from scratch"

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shape_dnn.assembly import modelling, question, recipe
+from shape_dnn.assembly.prior import Prior, find_prior
 from shape_dnn.assembly.question import Metrics
 from shape_dnn.assembly.recipe import SetRecipe, transfer
-from shape_dnn.assembly.replay import find_table, replays, workload_of_table
+from shape_dnn.assembly.replay import replays, table_to_replay, workload_of_table
 from shape_dnn.assembly.selection import Selection
 from shape_dnn.constraints import Constraint
 from shape_dnn.errors import UsageError, blame
@@ -78,7 +79,7 @@ class Assembly:
         written_out = goal is not None and question.is_expression(goal, self.selection, self._metrics)
         replayed = {"replay"} if self.settings.replay is not None else set()  # a file, perhaps
         self.selection.check(replayed | ({"goal"} if written_out else set()))
-        _ = self.transfer, self.confidence, self.table
+        _ = self.transfer, self.confidence, self.table, self.prior
         if self.settings.replay is not None and self.settings.terminator != "none":
             raise UsageError("a recorded table trains nothing that could be stopped", setting="terminator")
 
@@ -138,21 +139,21 @@ class Assembly:
 
     @cached_property
     def model(self) -> Loaded[AccuracyModel]:
-        """The accuracy model."""
-        return self.selection.load("accuracy_model", self.settings.model)
+        """The accuracy model, which has taken note of the prior if there is one."""
+        model: Loaded[AccuracyModel] = self.selection.load("accuracy_model", self.settings.model)
+        return model if self.prior is None else self.prior.teach(model)
+
+    @cached_property
+    def prior(self) -> Prior | None:
+        """What the same family achieved elsewhere, if the user names where."""
+        return find_prior(self.selection)
 
     # The space
 
     @cached_property
     def table(self) -> Table | None:
         """The table to replay, if there is one."""
-        settings = self.settings
-        if settings.replay is None:
-            return None
-        given = next((name for name in ("depth", "width") if getattr(settings, name) is not None), None)
-        if given is not None:
-            raise UsageError("contradicts --replay: the shapes of the table are the design space", setting=given)
-        return Table.read(find_table(settings.replay, self.selection).path)
+        return table_to_replay(self.selection)
 
     @cached_property
     def space(self) -> DesignSpace:
@@ -224,7 +225,7 @@ class Assembly:
         """All that tells this question to a study from others, as canonical JSON."""
         by_name = {flag: dict(sorted(self.selection.options(flag).items())) for flag in ("goal", "model")}
         asked = [self.question, *self.pareto, self.confidence, self.settings.model, by_name]
-        return canonical([*asked, list(self.seeds), self.settings.transfer])
+        return canonical([*asked, list(self.seeds), self.settings.transfer, *([self.prior.path] if self.prior else [])])
 
     @cached_property
     def modelling(self) -> Modelling:

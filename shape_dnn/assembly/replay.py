@@ -15,26 +15,45 @@ from shape_dnn.shape import Shape
 from shape_dnn.study.tables import Replay, Table
 
 
-def find_table(name: str, selection: Selection) -> TableFile:
+def table_to_replay(selection: Selection) -> Table | None:
+    """Read the table that the settings name; None if they name none.
+
+    Raises:
+        UsageError: there is none, it cannot be used, or a range is given too.
+        PluginError: its plugin is not installed, or has no such file.
+    """
+    settings = selection.settings
+    if settings.replay is None:
+        return None
+    given = next((name for name in ("depth", "width") if getattr(settings, name) is not None), None)
+    if given is not None:
+        raise UsageError("contradicts --replay: the shapes of the table are the design space", setting=given)
+    return Table.read(find_table(settings.replay, selection).path)
+
+
+def find_table(name: str, selection: Selection, setting: str = "replay") -> TableFile:
     """Return the table that is meant: a file that is there, or else the table of a plugin.
 
     Args:
         name: path of the file, or name of the plugin.
         selection: knows the plugins, and has the options that are meant for them.
+        setting: that names it; options are for the one that is replayed.
 
     Raises:
         UsageError: there is neither.
         PluginError: the plugin is not installed, or has no such file.
     """
+    flag = KINDS["table"].flag
+    options = selection.options(flag) if setting == flag else {}
     if _is_there(Path(name)):
-        flag = KINDS["table"].flag
-        option = next(iter(selection.options(flag)), None)
+        option = next(iter(options), None)
         if option is not None:
             raise UsageError(f"{flag}.{option} is an option of a plugin, and {name!r} is a file", setting="option")
         return TableFile(Path(name))
-    neither = "" if selection.registry.is_declared("table", name) else f"there is no file {name!r}, and "
+    nothing = "no file" if setting == flag else "neither a study nor a file"
+    neither = "" if selection.registry.is_declared("table", name) else f"there is {nothing} {name!r}, and "
     try:
-        found: TableFile = selection.load("table", name).instance
+        found: TableFile = selection.load("table", name, options).instance
     except UsageError as error:
         raise UsageError(f"{neither}{error.message}", error.setting) from None
     except PluginError as error:

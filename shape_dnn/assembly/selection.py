@@ -70,9 +70,9 @@ class Selection:
         for name in self.meters_by_metric.values():
             self.registry.declaration("meter", name)
 
-    def load(self, kind: str, name: str) -> Loaded[Any]:
-        """Create the plugin of a kind of which a search uses one."""
-        return self._load(kind, name, self.options(KINDS[kind].flag))
+    def load(self, kind: str, name: str, given: Mapping[str, str] | None = None) -> Loaded[Any]:
+        """Create the plugin of a kind of which a search uses one, with the options given for that kind or others."""
+        return self._load(kind, name, self.options(KINDS[kind].flag) if given is None else given)
 
     def load_one_of_several(self, kind: str, name: str) -> Loaded[Any]:
         """Create one of several plugins of a kind with those options that are meant for it."""

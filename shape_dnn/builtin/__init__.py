@@ -121,7 +121,7 @@ def shape_dnn_samplers() -> Iterable[Plugin]:
         "active",
         "a few cheap ones, then those that matter to the question, until it is settled",
         f"{package}.active:Active",
-        {"initial": Option(help="trainings before the accuracy model is asked", minimum=1)},
+        {"initial": Option(help="trainings before the accuracy model is asked; 0 to have it say how many", minimum=0)},
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from shape_dnn.errors import UsageError, label
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -71,6 +73,10 @@ class Posterior(Protocol):
         """The standard deviation of a training's accuracy about what is expected of its shape, in points."""
 
     @property
+    def initial(self) -> int:
+        """Trainings to begin with before the accuracy model is asked, as it has it."""
+
+    @property
     def costs(self) -> NDArray[np.float64]:
         """The assumed duration of training each shape, in units of their mean."""
 
@@ -124,6 +130,28 @@ class AccuracyModel(ABC):
         """
         kept = [i for i, std in enumerate(stds) if std == 0]
         self.fit([shapes[i] for i in kept], [accuracies[i] for i in kept])
+
+    def learn_from(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
+        """Take note of what the same family achieved elsewhere, on other data or with another recipe, before any fit.
+
+        Args:
+            shapes: that were trained there, each once.
+            accuracies: in percent.
+
+        Raises:
+            UsageError: unless a model overrides this.
+        """
+        raise UsageError(f"{label(self)} takes no prior; the built-in log-error does", "prior")
+
+    @property
+    def prior_weight(self) -> float | None:
+        """The probability that accuracies run as the prior has them, by the last fit; None without a prior."""
+        return None
+
+    @property
+    def initial(self) -> int:
+        """Trainings to begin with, which tell much about all shapes, before the model is asked what to train next."""
+        return 4
 
     @property
     def noise(self) -> float:

@@ -95,6 +95,27 @@ def noise(model: AccuracyModel) -> float:
     return value
 
 
+def initial(model: AccuracyModel) -> int:
+    """Ask a model how many trainings to begin with: a whole number from 1."""
+    with blame(model):
+        number = int(model.initial)
+    if number < 1:
+        raise PluginError(f"{label(model)} wants to begin with {number} trainings; there must be one")
+    return number
+
+
+def prior_weight(model: AccuracyModel) -> float | None:
+    """Ask a model for the probability that accuracies run as its prior has them; None if it cannot tell."""
+    with blame(model):
+        weight = model.prior_weight
+        if weight is None:
+            return None
+        weight = round(float(weight), DIGITS)
+        if not 0 <= weight <= 1:
+            raise PluginError(f"{label(model)} says that its prior has a weight of {weight}, which is no probability")
+    return weight
+
+
 def _predictions(model: AccuracyModel, shapes: Sequence[Shape]) -> list[Prediction]:
     predictions = [_plain(prediction) for prediction in model.predict(shapes)]
     if len(predictions) != len(shapes):

@@ -28,7 +28,7 @@ from shape_dnn.shape import Shape, by_width_then_depth
 
 DRAWS = 512
 LEAST = 3
-"""Finished trainings from which the model is asked; before, any answer is open."""
+"""Finished trainings before which any answer is open."""
 MEASURED_TOGETHER = 4
 """Shapes to measure before the others are guessed anew."""
 BY_GUESSES = 0.01
@@ -133,7 +133,7 @@ class AnswerPosterior:
         With a goal these are the shapes of the largest expected improvement over the best so far and over each other
         (Mockus 1978; Ginsbourger et al. 2010), where shapes that would not comply improve nothing.
         """
-        if not self._is_known:
+        if len(self._accuracies) < min(LEAST, self.initial, len(self.shapes)):
             return design.d_optimal(self.shapes, number, self.costs, {t.shape for t in self.observed})
         if self.goal is None:
             worth = self._misjudged if self.limits else self._spread
@@ -204,6 +204,11 @@ class AnswerPosterior:
         else:
             return []
         return [self.shapes[self._open[i]] for i in wanted]
+
+    @cached_property
+    def initial(self) -> int:
+        """Trainings to begin with before the accuracy model is asked, as it has it."""
+        return fitting.initial(self.model)
 
     @cached_property
     def costs(self) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from statistics import fmean, median
 
 import pytest
 
+from shape_dnn.errors import UsageError
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.records import Epoch, Prediction, Stop, Training
 from shape_dnn.search import fitting
@@ -129,6 +130,18 @@ class AccuracyModelContract(Contract):
                 in_the_middle = abs(median(distances.reshape(GROUPS, GROUP).mean(1).tolist()))
                 assert in_the_middle <= 2 * prediction.std / math.sqrt(GROUP) + TOLERANCE
                 assert (abs(distances) > 3 * prediction.std + TOLERANCE).sum() <= MOST_FAR
+
+    def test_takes_a_prior_or_refuses_it(self, plugin: AccuracyModel) -> None:
+        """With a prior it predicts as ever from one training on, and may say with which probability that fits."""
+        try:
+            plugin.learn_from(GRID, [accuracy(shape) - 5 for shape in GRID])
+        except UsageError:
+            return
+        assert fitting.initial(plugin) >= 1
+        for number in (1, 2, len(self.TRAINED)):
+            trained = {shape: accuracy(shape) for shape in self.TRAINED[:number]}
+            assert len(self.predict(plugin, trained, GRID)) == len(GRID)
+            fitting.prior_weight(plugin)
 
     def test_finds_equal_accuracies_equal(self, plugin: AccuracyModel) -> None:
         """Where every training reaches the same, so would every other."""

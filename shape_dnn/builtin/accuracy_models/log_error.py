@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,17 @@ NOISE_PRIOR, NOISE_SPREAD = 0.3, 1.2
 paper's Table 1, to one of small data is within one such deviation."""
 ACCIDENTS, ACCIDENT = 0.03, 1.0
 """Part of the trainings that come out otherwise than the shape is, and the standard deviation of by how much (log)."""
+SCALE = 0.3
+"""Prior standard deviation of the factor, about 1, by which log errors run as they do in a prior."""
+SLOPES_BESIDE, AMPLITUDES_BESIDE = 0.25, (0.03, 0.1, 0.3, 0.6)
+"""Of slopes, and of what those cannot follow, beside a prior: in standard deviations of its log errors. There are as
+many amplitudes as without one, so that either is as likely before anything was trained."""
+FLATTEST = 0.1
+"""Least such standard deviation that is assumed."""
+MOST_OF_A_PRIOR = 200
+"""Shapes of a prior that are looked at."""
+INITIAL_WITH_PRIOR = 2
+"""Trainings to begin with where there is a prior."""
 LEAST_FOR_ACCIDENTS = 4
 """Trainings from which one of them can be told to be an accident."""
 FEATURES = 256
@@ -42,6 +54,45 @@ NEGLIGIBLE = 1e-4
 """Weight below which a point of the grid has no part in a prediction."""
 
 
+@dataclass(frozen=True)
+class Trend:
+    """What is expected of the trend before anything was trained: a level, and coefficients that vary independently.
+
+    Attributes:
+        means: of the coefficients of log depth, of log width and, where that is known, of log error elsewhere.
+        spreads: their standard deviations.
+        amplitudes: standard deviations that the process beside it may have.
+    """
+
+    means: tuple[float, ...]
+    spreads: tuple[float, ...]
+    amplitudes: tuple[float, ...]
+
+    def covariance(self, one: Floats, other: Floats) -> Floats:
+        """Return the covariance of the trend at some shapes with that at others, given by their features."""
+        return np.asarray(LEVEL**2 + np.square(self.spreads) * one @ other.T)
+
+    def variance(self, features: Floats) -> Floats:
+        """Return the variance of the trend at each shape."""
+        return np.asarray(LEVEL**2 + features**2 @ np.square(self.spreads))
+
+    def draw(self, normal: Floats, features: Floats) -> Floats:
+        """Make a trend of each row of standard normal numbers, one for the level and one for each coefficient."""
+        coefficients = normal * [LEVEL, *self.spreads] + [0.0, *self.means]
+        return np.asarray(coefficients @ np.column_stack([np.ones(len(features)), features]).T)
+
+
+ALONE = (Trend((0.0, 0.0), (SLOPES, SLOPES), AMPLITUDES),)
+"""A plane of which nothing is known."""
+
+
+def _with_prior(spread: float) -> tuple[Trend, Trend]:
+    """Return the same plane, and a trend as that of a prior whose log errors have this standard deviation."""
+    plane = Trend((0.0, 0.0, 0.0), (SLOPES, SLOPES, 0.0), AMPLITUDES)
+    slopes, amplitudes = SLOPES_BESIDE * spread, tuple(part * spread for part in AMPLITUDES_BESIDE)
+    return plane, Trend((0.0, 0.0, 1.0), (slopes, slopes, SCALE), amplitudes)
+
+
 class LogError(AccuracyModel):
     """A plane for the trend, a process with a Matern 5/2 kernel for what the trend cannot follow, and noise.
 
@@ -50,7 +101,36 @@ class LogError(AccuracyModel):
     of which is weighted by its marginal likelihood and a prior for the noise (Rasmussen and Williams 2006, Sections 2.7
     and 5.4), so that few trainings do not pretend to know them. At each point either every training is as good as the
     next, or one of them is an accident with much more noise, by the odds of what the others say of it (Section 5.4.2).
+
+    Of a prior the expected log error becomes a feature of the trend: the grid then has every point once without it and
+    once with it, and the evidence tells how much either counts.
     """
+
+    def __init__(self) -> None:
+        self._elsewhere: LogError | None = None
+        self._trends: tuple[Trend, ...] = ALONE
+
+    def learn_from(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
+        """Expect errors to run as they do elsewhere, as far as trainings bear that out.
+
+        Of more than 200 shapes so many are taken at random: the others tell little more, and take the more time.
+        """
+        known = sorted(zip(shapes, accuracies, strict=True))
+        some = np.random.default_rng(0).permutation(len(known))[:MOST_OF_A_PRIOR]
+        self._elsewhere = LogError()
+        self._elsewhere.fit([known[i][0] for i in some], [known[i][1] for i in some])
+        self._trends = _with_prior(max(float(self._elsewhere.log_errors(shapes).std()), FLATTEST))
+        self._trend, self._weights = np.arange(2), np.full((2, 1), 0.5)
+
+    @property
+    def prior_weight(self) -> float | None:
+        """The weight of all points of the grid with the prior, a half before any fit."""
+        return None if self._elsewhere is None else float(self._weights[self._trend == 1].sum())
+
+    @property
+    def initial(self) -> int:
+        """Fewer with a prior: two can contradict it."""
+        return super().initial if self._elsewhere is None else INITIAL_WITH_PRIOR
 
     def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
         """Weight the points of the grid."""
@@ -65,52 +145,83 @@ class LogError(AccuracyModel):
         logs = logarithms([shapes[i] for i in order])
         self._centre, spread = logs.mean(0), logs.std(0)
         self._scale = np.where(spread > 0, spread, 1.0)
-        self._places = (logs - self._centre) / self._scale
+        if self._elsewhere is not None:
+            self._level_elsewhere = float(self._elsewhere.log_errors([shapes[i] for i in order]).mean())
+        self._features = self._features_of([shapes[i] for i in order])
         errors = np.maximum(100.0 - np.array([accuracies[i] for i in order], float), FLOOR)
         self._level = float(np.log(errors).mean())
         self._target = np.log(errors) - self._level
         percents = np.maximum(errors, 1.0)  # below one percent the noise in points goes on as if it were one
         self._typical = float(np.exp(np.log(percents).mean()))
-        self._amplitude, self._length, self._noise, self._growth = np.array(
-            list(itertools.product(AMPLITUDES, LENGTHS, NOISES, GROWTHS))
-        ).T
+        others = list(itertools.product(LENGTHS, NOISES, GROWTHS))
+        grid = [
+            (place, amplitude, *rest)
+            for place, trend in enumerate(self._trends)
+            for amplitude in trend.amplitudes
+            for rest in others
+        ]
+        self._trend = np.array([place for place, *_ in grid])
+        self._amplitude, self._length, self._noise, self._growth = np.array([rest for _, *rest in grid]).T
         points = self._noise[:, None] * (percents / self._typical) ** self._growth[:, None]
         self._variances = (points**2 + stds[order] ** 2) / percents**2
         self._weights = self._weigh()
 
+    def _features_of(self, shapes: Sequence[Shape]) -> Floats:
+        """Return log depth and log width in spreads, and of a prior log error less its mean, of each shape."""
+        places: Floats = (logarithms(shapes) - self._centre) / self._scale
+        if self._elsewhere is None:
+            return places
+        return np.column_stack([places, self._elsewhere.log_errors(shapes) - self._level_elsewhere])
+
     def _weigh(self) -> Floats:
         """Return the weight of every point of the grid with no accident, and with each training as one."""
-        covariances = self._covariances(self._places) + (self._variances + 1e-8)[:, :, None] * np.eye(len(self._places))
+        number = len(self._target)
+        covariances = self._covariances(self._features) + (self._variances + 1e-8)[:, :, None] * np.eye(number)
         self._precisions = np.linalg.inv(covariances)
-        self._solved = self._precisions @ self._target
+        residuals = [self._target - self._features @ trend.means for trend in self._trends]
+        by_trend = np.split(self._precisions, len(residuals))
+        solved = [precisions @ residual for precisions, residual in zip(by_trend, residuals, strict=True)]
+        fits = [own @ residual for own, residual in zip(solved, residuals, strict=True)]
+        self._solved = np.concatenate(solved)
         _, volumes = np.linalg.slogdet(covariances)
-        evidence = -0.5 * (self._solved @ self._target + volumes)
+        evidence = -0.5 * (np.concatenate(fits) + volumes)
         evidence -= 0.5 * (np.log(self._noise / NOISE_PRIOR) / NOISE_SPREAD) ** 2
         # What the other trainings say of each one: by how much it differs, and with which variance.
         variance = 1.0 / np.diagonal(self._precisions, axis1=1, axis2=2)
         surprise = self._solved * variance
         wider = variance + ACCIDENT**2
         odds = 0.5 * (surprise**2 * (1 / variance - 1 / wider) + np.log(variance / wider))
-        possible = len(self._places) >= LEAST_FOR_ACCIDENTS
+        possible = number >= LEAST_FOR_ACCIDENTS
         odds += np.log(ACCIDENTS / (1 - ACCIDENTS)) if possible else -np.inf
         joint = evidence[:, None] + np.column_stack([np.zeros(len(odds)), odds])
         weights = np.exp(joint - joint.max())
         return np.asarray(weights / weights.sum())
 
-    def _covariances(self, places: Floats) -> Floats:
-        """Return the covariances of some places with the trained ones at every point of the grid."""
-        plane, apart = _plane(places, self._places), distances(places, self._places)
-        by_length = {length: matern(apart / length) for length in LENGTHS}
-        processes = [amplitude**2 * by_length[length] for amplitude, length in self._processes]
-        return np.asarray([plane + process for process in processes])
+    def _covariances(self, features: Floats) -> Floats:
+        """Return the covariances of some shapes with the trained ones at every point of the grid."""
+        trends, processes = self._parts(features)
+        return np.asarray(
+            [trends[trend] + amplitude**2 * processes[length] for trend, amplitude, length in self._priors]
+        )
+
+    def _parts(self, features: Floats) -> tuple[list[Floats], dict[float, Floats]]:
+        """Return the covariances with the trained ones by trend, and the correlations of the process by its length."""
+        apart = distances(features[:, :2], self._features[:, :2])
+        trends = [trend.covariance(features, self._features) for trend in self._trends]
+        return trends, {length: matern(apart / length) for length in LENGTHS}
 
     @property
-    def _processes(self) -> list[tuple[float, float]]:
-        return list(zip(self._amplitude.tolist(), self._length.tolist(), strict=True))
+    def _priors(self) -> list[tuple[int, float, float]]:
+        """Trend, amplitude and length of every point of the grid."""
+        return list(zip(self._trend.tolist(), self._amplitude.tolist(), self._length.tolist(), strict=True))
 
     def _relief(self, point: int) -> Floats:
         """Return by how much the precision of each training shrinks if it is an accident."""
         return np.asarray(ACCIDENT**2 / (1 + ACCIDENT**2 * np.diag(self._precisions[point])))
+
+    def log_errors(self, shapes: Sequence[Shape]) -> Floats:
+        """Return the expected logarithm of the error of each shape, in percent."""
+        return self._moments(shapes)[0]
 
     def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
         """Predict the median, and the standard deviation of a new training.
@@ -118,17 +229,26 @@ class LogError(AccuracyModel):
         Both are those of the logarithm of the error, taken back to points: the distribution in points is so skewed that
         its own mean and deviation would say more of its far end than of what is likely.
         """
-        places = (logarithms(shapes) - self._centre) / self._scale
-        own = LEVEL**2 + SLOPES**2 * (places**2).sum(1)
-        plane, apart = _plane(places, self._places), distances(places, self._places)
-        total, means, squares, noises = 0.0, np.zeros(len(places)), np.zeros(len(places)), np.zeros(len(places))
-        for point, (amplitude, length) in enumerate(self._processes):
+        means, variances, noises = self._moments(shapes)
+        errors = np.exp(np.minimum(means, WORST))
+        # Few trainings know their own spread badly: that of Student's t with a degree of freedom less than they are.
+        freedom = max(len(self._target) - 1.0, LEAST_FREEDOM)
+        stds = np.minimum(np.sqrt((errors**2 * variances + noises) * freedom / (freedom - 2)), 50.0)
+        return [Prediction(100.0 - float(error), float(std)) for error, std in zip(errors, stds, strict=True)]
+
+    def _moments(self, shapes: Sequence[Shape]) -> tuple[Floats, Floats, Floats]:
+        """Return mean and variance of the log error of each shape, and the variance of a training of it in points."""
+        features = self._features_of(shapes)
+        trends, processes = self._parts(features)
+        total, means, squares, noises = 0.0, np.zeros(len(features)), np.zeros(len(features)), np.zeros(len(features))
+        for point, (trend, amplitude, length) in enumerate(self._priors):
             weights = self._weights[point]
             if weights.sum() < NEGLIGIBLE:
                 continue
-            covariance = plane + amplitude**2 * matern(apart / length)
+            covariance = trends[trend] + amplitude**2 * processes[length]
             reach, relief = covariance @ self._precisions[point], self._relief(point)
-            mean, variance = covariance @ self._solved[point], own + amplitude**2 - (reach * covariance).sum(1)
+            mean = features @ self._trends[trend].means + covariance @ self._solved[point]
+            variance = self._trends[trend].variance(features) + amplitude**2 - (reach * covariance).sum(1)
             # With no accident, and with each training as one.
             mean = np.column_stack([mean, mean[:, None] - reach * (relief * self._solved[point])])
             variance = np.column_stack([variance, variance[:, None] + reach**2 * relief])
@@ -139,12 +259,7 @@ class LogError(AccuracyModel):
             squares += (mean**2 + np.maximum(variance, 0.0)) @ weights
             noises += noise**2 @ weights
         means, squares, noises = means / total, squares / total, noises / total
-        errors = np.exp(np.minimum(self._level + means, WORST))
-        variances = errors**2 * np.maximum(squares - means**2, 0.0) + noises
-        # Few trainings know their own spread badly: that of Student's t with a degree of freedom less than they are.
-        freedom = max(len(self._places) - 1.0, LEAST_FREEDOM)
-        stds = np.minimum(np.sqrt(variances * freedom / (freedom - 2)), 50.0)
-        return [Prediction(100.0 - float(error), float(std)) for error, std in zip(errors, stds, strict=True)]
+        return self._level + means, np.maximum(squares - means**2, 0.0), noises
 
     @property
     def noise(self) -> float:
@@ -159,24 +274,28 @@ class LogError(AccuracyModel):
         rng = np.random.default_rng(seed)
         chosen = rng.choice(self._weights.size, number, p=self._weights.ravel())
         points, accidents = np.divmod(chosen, self._weights.shape[1])
-        places = (logarithms(shapes) - self._centre) / self._scale
-        both, trained = np.concatenate([places, self._places]), len(self._places)
+        features = self._features_of(shapes)
+        both, trained, asked = np.concatenate([features, self._features]), len(self._features), len(features)
         directions = rng.standard_normal((FEATURES, 2)) / np.sqrt(rng.chisquare(5.0, (FEATURES, 1)) / 5.0)
         phases = rng.uniform(0, 2 * np.pi, FEATURES)
         waves = rng.standard_normal((number, FEATURES)) * np.sqrt(2.0 / FEATURES)
-        tilt = rng.standard_normal((number, 3)) * [LEVEL, SLOPES, SLOPES]
+        tilt = rng.standard_normal((number, 1 + both.shape[1]))
         scatter = rng.standard_normal((number, trained))
-        drawn = tilt @ np.column_stack([np.ones(len(both)), both]).T
-        plane, apart = _plane(places, self._places), distances(places, self._places)
-        for length in LENGTHS:
+        drawn = np.empty((number, len(both)))
+        for place, trend in enumerate(self._trends):
+            rows = self._trend[points] == place
+            drawn[rows] = trend.draw(tilt[rows], both)
+        trends, processes = self._parts(features)
+        for length, correlation in processes.items():
             rows = np.flatnonzero(self._length[points] == length)
-            basis, correlation = np.cos(both @ (directions / length).T + phases), matern(apart / length)
+            basis = np.cos(both[:, :2] @ (directions / length).T + phases)
             drawn[rows] += self._amplitude[points[rows], None] * (waves[rows] @ basis.T)
-            for amplitude in AMPLITUDES:
-                some = rows[self._amplitude[points[rows]] == amplitude]
-                bend = self._bend(drawn[some, len(places) :], points[some], accidents[some], scatter[some])
-                drawn[some, : len(places)] += bend @ (plane + amplitude**2 * correlation).T
-        return np.asarray(100.0 - np.exp(np.minimum(self._level + drawn[:, : len(places)], WORST)))
+            for place, amplitude in sorted({(place, amplitude) for place, amplitude, _ in self._priors}):
+                of_these = (self._trend[points[rows]] == place) & (self._amplitude[points[rows]] == amplitude)
+                some = rows[of_these]
+                bend = self._bend(drawn[some, asked:], points[some], accidents[some], scatter[some])
+                drawn[some, :asked] += bend @ (trends[place] + amplitude**2 * correlation).T
+        return np.asarray(100.0 - np.exp(np.minimum(self._level + drawn[:, :asked], WORST)))
 
     def _bend(self, priors: Floats, points: NDArray[np.int64], accidents: NDArray[np.int64], scatter: Floats) -> Floats:
         """Return the weights of the covariances that bend surfaces of the prior to what was seen, a row for each."""
@@ -190,7 +309,3 @@ class LogError(AccuracyModel):
         scale = np.take_along_axis(relief, which[:, None], 1) * np.take_along_axis(bends[unlucky], which[:, None], 1)
         bends[unlucky] -= scale * self._precisions[points[unlucky], which]
         return np.asarray(bends)
-
-
-def _plane(one: Floats, other: Floats) -> Floats:
-    return np.asarray(LEVEL**2 + SLOPES**2 * one @ other.T)

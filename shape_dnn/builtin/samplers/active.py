@@ -18,12 +18,12 @@ class Active(Sampler):
     it goes on with what tells much about all.
 
     Args:
-        initial: trainings before the accuracy model is asked.
+        initial: trainings before the accuracy model is asked; 0 to have it say how many.
     """
 
     confident = True
 
-    def __init__(self, initial: int = 4) -> None:
+    def __init__(self, initial: int = 0) -> None:
         self.initial = initial
         self._posterior: Posterior | None = None
 
@@ -39,10 +39,11 @@ class Active(Sampler):
         left = budget - len(trained.intersection(shapes))
         if left <= 0:
             return ()
-        if len(known) < self.initial:
-            return d_optimal(shapes, min(self.initial - len(known), left), durations.assume(shapes), trained)
         if posterior is None:
             return d_optimal(shapes, left, durations.assume(shapes), trained)
+        initial = self.initial or posterior.initial
+        if len(known) < initial:
+            return d_optimal(shapes, min(initial - len(known), left), durations.assume(shapes), trained)
         if not any(training.accuracies for training in known):
             return ()  # something is wrong with all of them
         return () if posterior.settled and not posterior.exact else posterior.choose(min(posterior.together, left))

@@ -1,0 +1,133 @@
+"""What the same family achieved elsewhere: on other data or with another recipe, in a study or a recorded table."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from shape_dnn.assembly.replay import find_table
+from shape_dnn.assembly.selection import Selection
+from shape_dnn.errors import UsageError, blame
+from shape_dnn.kinds import AccuracyModel
+from shape_dnn.plugins.sources import Loaded
+from shape_dnn.search import fitting
+from shape_dnn.shape import Shape
+from shape_dnn.store.database import FILE_NAME
+from shape_dnn.store.facts import Store
+from shape_dnn.study.tables import Table
+
+NONE = "none"
+"""What stands for no prior, in a question to a study that was searched with one."""
+LEAST = 3
+"""Shapes from which a prior tells how accuracy runs over depth and width."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What the same family achieved elsewhere.
+
+    Attributes:
+        path: directory of the study, file of the table, or its name, as the user gave it.
+        accuracies: in percent, of each shape the mean over its trainings.
+    """
+
+    path: str
+    accuracies: Mapping[Shape, float]
+
+    def teach(self, model: Loaded[AccuracyModel]) -> Loaded[AccuracyModel]:
+        """Have a model take note of it, and return the model.
+
+        Raises:
+            UsageError: it takes no prior.
+            PluginError: it failed.
+        """
+        with blame(model.instance):
+            model.instance.learn_from(list(self.accuracies), list(self.accuracies.values()))
+        return model
+
+    def record(self, model: AccuracyModel) -> dict[str, object]:
+        """Return what results say of it, as JSON values: what it is, and how much it counts by a model's last fit."""
+        return {"path": self.path, "trainings": len(self.accuracies), "weight": fitting.prior_weight(model)}
+
+
+def find_prior(selection: Selection) -> Prior | None:
+    """Read the prior that the settings name; None if they name none.
+
+    Args:
+        selection: knows settings and plugins.
+
+    Raises:
+        UsageError: there is neither a study nor a table, it is of another architecture, or tells too little.
+        PluginError: the plugin of a table is not installed.
+        StudyError: a study cannot be read.
+    """
+    name = selection.settings.prior
+    if name is None or name == NONE:
+        return None
+    try:
+        found = _of_study(Path(name), selection) if _is_study(Path(name)) else _of_table(name, selection)
+    except UsageError as error:
+        raise UsageError(error.message, "prior") from None
+    if len(found) < LEAST:
+        problem = f"has finished trainings of only {len(found)} shapes" if found else "has no finished training"
+        raise UsageError(f"{name!r} {problem}; a prior has {LEAST} shapes or more", "prior")
+    return Prior(name, {shape: statistics.fmean(found[shape]) for shape in sorted(found)})
+
+
+def _is_study(directory: Path) -> bool:
+    try:
+        return (directory / FILE_NAME).is_file()
+    except OSError:
+        return False  # reading it as a table says why
+
+
+def _of_table(name: str, selection: Selection) -> dict[Shape, list[float]]:
+    table = Table.read(find_table(name, selection, "prior").path)
+    return _by_shape((shape, row["accuracy"]) for shape, rows in table.rows.items() for row in rows)
+
+
+def _of_study(directory: Path, selection: Selection) -> dict[Shape, list[float]]:
+    """Return the accuracies of trainings from scratch that the last search in a study could use."""
+    settings = selection.settings
+    if settings.replay is None and directory.resolve() == Path(settings.study).resolve():
+        raise UsageError(f"{str(directory)!r} is the study of this search, which knows its trainings anyway")
+    with closing(Store(directory, create=False)) as store:
+        run = store.runs.last()
+        if run is None:
+            return {}
+        with store.decoding():
+            theirs = _family(run.problem["architecture"])
+            seeds = int(run.settings["seeds"])
+        if settings.replay is None or "arch" in settings.given:
+            ours = _family(selection.load("architecture", settings.arch).identity)
+            if ours != theirs:
+                raise UsageError(
+                    f"{str(directory)!r} is a study of architecture {theirs}, and this search is of {ours}"
+                )
+        families = [
+            number
+            for family, number in run.contexts.items()
+            if family.metric is None and family.donor is None and family.seed < seeds
+        ]
+        return _by_shape(
+            (shape, training.accuracy) for number in families for shape, training in store.trainings(number).items()
+        )
+
+
+def _family(identity: Mapping[str, object]) -> str:
+    """Write the name of an architecture with its options."""
+    options = identity["options"]
+    if not isinstance(options, Mapping):
+        raise TypeError(f"options are {options!r}")
+    return " ".join([str(identity["name"]), *(f"{name}={value}" for name, value in sorted(options.items()))])
+
+
+def _by_shape(accuracies: Iterable[tuple[Shape, float | None]]) -> dict[Shape, list[float]]:
+    found: dict[Shape, list[float]] = {}
+    for shape, accuracy in accuracies:
+        if accuracy is not None:
+            found.setdefault(shape, []).append(accuracy)
+    return found
