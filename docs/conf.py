@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from shape_dnn import __version__, tune
+from shape_dnn import __version__, bench, tune
 
 sys.path.insert(0, str(Path(__file__).parent))
 import rooms
@@ -37,9 +37,11 @@ GALLERY = {
 def write_gallery(app, exception):
     """Write the reports that the gallery links to."""
     if exception is None and app.builder.name == "html":
+        gallery = Path(app.outdir) / "gallery"
         for name, question in GALLERY.items():
-            report = Path(app.outdir) / "gallery" / f"{name}.html"
-            tune(replay=str(TABLES / f"{name}.csv"), report=str(report), **question)
+            tune(replay=str(TABLES / f"{name}.csv"), report=str(gallery / f"{name}.html"), **question)
+        tables = [TABLES / f"{name}.csv" for name in GALLERY]
+        bench(tables, methods=["default", "paper"], questions=40, report=gallery / "bench.html")
 
 
 def setup(app):
