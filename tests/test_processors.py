@@ -14,9 +14,8 @@ import pytest
 from shape_dnn.search import rounding
 
 HERE = Path(__file__).parent
-TABLES = sorted(
-    str(path) for path in (HERE.parent / "benchmarks" / "tables").glob("*.csv") if "curves" not in path.name
-)
+RECORDED = HERE.parent / "plugins" / "shape-dnn-tables" / "shape_dnn_tables"
+TABLES = sorted(str(path) for path in RECORDED.glob("*.csv") if "curves" not in path.name)
 KERNELS = {"Prescott": "sse2", "Sandybridge": "avx", "Haswell": "avx2", "Zen": "avx2", "SkylakeX": "avx512f"}
 """Names of OpenBLAS for its sets of kernels, each with the processor's flag that it needs."""
 
