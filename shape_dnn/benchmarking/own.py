@@ -23,7 +23,7 @@ from shape_dnn.search.query import Answer, Query
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 
-SETTINGS = ("sampler", "strategy", "model", "train", "confidence", "terminator", "together")
+SETTINGS = ("sampler", "strategy", "model", "prior", "train", "confidence", "terminator", "together")
 """Settings of a search that matter on a recorded table; options are written ``KIND.OPTION``."""
 OPTIONS = ("sampler", "strategy", "model", "terminator")
 TOGETHER = 2
@@ -63,6 +63,7 @@ class Own(Method):
             "confidence": None if self._by_expectation else parts.confidence,
             "train": self._settings.train,
             "together": self._settings.together,
+            "prior": None if parts.prior is None else [[str(s), a] for s, a in parts.prior.accuracies.items()],
             "plugins": [[each.identity, each.provenance] for each in chosen],
             "measures all": measures_all,
         }
