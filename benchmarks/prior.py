@@ -1,8 +1,10 @@
 """Trainings and right answers with a prior and without, on recorded tables.
 
-``python benchmarks/prior.py --tables DIRECTORY`` takes each table of the package ``shape-dnn-tables`` as a prior for
-others, families and resolutions of ``yolobench.csv`` in the directory for each other, and of each table what is no
-prior at all: its own accuracies mirrored, so that the worst shape is the best, or permuted.
+``python benchmarks/prior.py --tables DIRECTORY`` takes tables of the package ``shape-dnn-tables`` as priors for others;
+for every family at every resolution of ``yolobench.csv`` in the directory, the same family at another resolution, and
+another family at the same; and of each table what is no prior at all: its own accuracies mirrored, so that the worst
+shape is the best, or permuted. Searches of one table of twelve detectors train much the same shapes whatever is asked,
+so few questions are put to each of these, and they are summed up over the tables.
 
 The truth of a shape is its mean accuracy; a search sees one training of each. An answer is right if no shape is better
 whose accuracy exceeds the limit, or that of the answer, by one standard deviation of a training.
@@ -16,6 +18,7 @@ import math
 import multiprocessing
 import os
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,13 +39,6 @@ from shape_dnn.shape import Shape, exact
 from shape_dnn.study.tables import Replay, Table
 from shape_dnn_tables import __file__ as package
 
-DETECTORS = (
-    ("yolo8-320", "yolo8-160"),
-    ("yolo8-320", "yolo5-320"),
-    ("yolo6l-320", "yolo3-320"),
-    ("yolo3-320", "yolo6s-480"),
-)
-"""Table and prior."""
 NETWORKS = (
     ("wrn-digits", "wrn-digits-paper-recipe"),
     ("wrn-digits", "wrn-digits-thin"),
@@ -50,11 +46,14 @@ NETWORKS = (
     ("wrn-fashion-mnist", "wrn-digits"),
     ("wrn-digits", "wrn-fashion-mnist"),
 )
+"""Table and prior."""
 NONSENSE = ("mirrored", "permuted")
 ASSUMED = 0.3
 """Standard deviation of a training, in points, where each shape was trained once."""
 LEAST = 8
 """Shapes that a limit leaves."""
+SHAPES, QUESTIONS = 12, 4
+"""Of a family of detectors at one resolution, shapes that there must be, and questions about it."""
 
 
 class Metric(Goal):
@@ -147,42 +146,85 @@ def is_right(known: Recorded, query: Query, answer: Shape | None) -> bool:
     return best == math.inf if answer is None else query.goal.score({metric: known.value(metric, answer)}) <= best
 
 
-def ask(job: tuple[str, str | None, int, Path]) -> str:
-    """Ask questions about a table, given a prior, and summarise how that went."""
-    name, prior, number, directory = job
-    known, model = recorded(name, directory), LogError()
-    if prior is not None:
-        accuracies = prior_of(prior, directory)
+@dataclass(frozen=True)
+class Job:
+    """Questions about a table, given a prior or none; outcomes are summed up by ``label``."""
+
+    label: tuple[str, str]
+    table: str
+    prior: str | None
+    questions: int
+    directory: Path
+
+
+Outcome = tuple[int, bool, float | None]
+"""Trainings, whether the answer is right, and the weight of the prior."""
+
+
+def ask(job: Job) -> list[Outcome]:
+    """Put the questions of a job."""
+    known, model = recorded(job.table, job.directory), LogError()
+    if job.prior is not None:
+        accuracies = prior_of(job.prior, job.directory)
         model.learn_from(list(accuracies), list(accuracies.values()))
-    trainings, right, weights = [], [], []
-    for seed, query in enumerate(questions(known, number)):
+    outcomes = []
+    for seed, query in enumerate(questions(known, job.questions)):
         modelling = Modelling(standard(), Active(), model)
         answer = search(known.table.shapes, query, modelling, Replay(known.table, seed))
-        trainings.append(len(answer.trainings))
-        right.append(is_right(known, query, None if answer.best is None else answer.best.shape))
-        weights.append(model.prior_weight)
-    weight = "" if prior is None else f"{statistics.fmean(w for w in weights if w is not None):10.2f}"
-    cells = f"{statistics.fmean(trainings):8.1f}{100 * statistics.fmean(right):10.1f} %{weight}"
-    return f"{name:<26}{prior or '-':<28}{cells}"
+        right = is_right(known, query, None if answer.best is None else answer.best.shape)
+        outcomes.append((len(answer.trainings), right, model.prior_weight))
+    return outcomes
+
+
+def networks(number: int, directory: Path) -> Iterator[Job]:
+    """Give the jobs about the tables of the package."""
+    for name in dict.fromkeys(name for name, _ in NETWORKS):
+        fitting = [prior for table, prior in NETWORKS if table == name]
+        for prior in (None, *fitting, *(f"{name} {how}" for how in NONSENSE)):
+            yield Job((name, prior or "-"), name, prior, number, directory)
+
+
+def detectors(directory: Path) -> Iterator[Job]:
+    """Give the jobs about all detectors, each with one other resolution and one other family for a prior."""
+    with (directory / "yolobench.csv").open(encoding="utf-8") as file:
+        rows = csv.DictReader(line for line in file if not line.startswith("#"))
+        counts = Counter((row["family"], row["resolution"]) for row in rows)
+    places = sorted(place for place, number in counts.items() if number >= SHAPES)
+    rng = np.random.default_rng(1)
+    for family, resolution in places:
+        name = f"{family}-{resolution}"
+        resolutions = [r for f, r in places if f == family and r != resolution]
+        families = [f for f, r in places if f != family and r == resolution]
+        priors = {
+            "-": None,
+            "another resolution": f"{family}-{rng.choice(resolutions)}",
+            "another family": f"{rng.choice(families)}-{resolution}",
+            **{how: f"{name} {how}" for how in NONSENSE},
+        }
+        for label, prior in priors.items():
+            yield Job((f"{len(places)} tables of detectors", label), name, prior, QUESTIONS, directory)
 
 
 def main() -> None:
-    """Print a row for each table and prior."""
+    """Print a row for each table, or all detectors, and prior."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", type=Path)
     parser.add_argument("--questions", type=int, default=100)
     arguments = parser.parse_args()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    pairs = (*NETWORKS, *(DETECTORS if arguments.tables else ()))
-    jobs: list[tuple[str, str | None, int, Path]] = []
-    for name in dict.fromkeys(name for name, _ in pairs):
-        priors = [prior for table, prior in pairs if table == name] + [f"{name} {how}" for how in NONSENSE]
-        jobs += [(name, prior, arguments.questions, arguments.tables or Path()) for prior in (None, *priors)]
-    print(f"{datetime.now(UTC):%Y-%m-%d}; shape-dnn {metadata.version('shape-dnn')}; {arguments.questions} questions\n")
-    print(f"{'table':<26}{'prior':<28}{'trained':>8}{'right':>12}{'weight':>10}")
+    directory = arguments.tables or Path()
+    jobs = [*networks(arguments.questions, directory), *(detectors(directory) if arguments.tables else ())]
+    found: dict[tuple[str, str], list[Outcome]] = {}
     with multiprocessing.get_context("spawn").Pool() as pool:
-        for line in pool.imap(ask, jobs):
-            print(line, flush=True)
+        for job, outcomes in zip(jobs, pool.imap(ask, jobs), strict=True):
+            found.setdefault(job.label, []).extend(outcomes)
+    print(f"{datetime.now(UTC):%Y-%m-%d}; shape-dnn {metadata.version('shape-dnn')}\n")
+    print(f"{'table':<26}{'prior':<28}{'questions':>9}{'trained':>9}{'right':>10}{'weight':>9}")
+    for (table, prior), outcomes in found.items():
+        trainings, right, weights = zip(*outcomes, strict=True)
+        weight = "" if None in weights else f"{statistics.fmean(weights):9.2f}"
+        cells = f"{len(outcomes):9}{statistics.fmean(trainings):9.1f}{100 * statistics.fmean(right):8.1f} %{weight}"
+        print(f"{table:<26}{prior:<28}{cells}")
 
 
 if __name__ == "__main__":
