@@ -43,7 +43,7 @@ FLATTEST = 0.1
 MOST_OF_A_PRIOR = 200
 """Shapes of a prior that are looked at."""
 INITIAL, INITIAL_WITH_PRIOR = 3, 2
-"""Trainings to begin with, and where there is a prior. Four or five take more in the end, and are right no more often."""
+"""Trainings to begin with, and where there is a prior. With four or five there are more in the end, as often right."""
 LEAST_FOR_ACCIDENTS = 4
 """Trainings from which one of them can be told to be an accident."""
 FEATURES = 256
