@@ -185,7 +185,7 @@ def _notes(result: Result) -> Iterator[str]:
         yield f"the probability that a better shape was missed is {_probability(certificate.doubt)}; {equal}"
         missed = missed_in_100(certificate.doubt, result.plugins)
         if missed is not None and len(answer.trainings) < answer.candidates:
-            yield f"of recorded searches that were as sure, {missed} in 100 missed a shape better than the noise"
+            yield f"of 100 recorded searches that were as sure, {missed} missed a better shape"
     elif certificate is not None and result.shows_probability and result.goal is None:
         wrong = _probability(certificate.doubt)
         yield f"the least certain shape is on the other side of the limit with a probability of {wrong}; {equal}"
