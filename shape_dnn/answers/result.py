@@ -197,7 +197,7 @@ class Result:
             **({} if answer.certificate is None else {"certificate": asdict(answer.certificate)}),
             **({"failing": list(map(_failing, answer.failing))} if answer.failing else {}),
             **({"accidents": list(map(_accident, answer.accidents))} if answer.accidents else {}),
-            **({} if self.transferred is None else {"transfer": self._transfer(self.transferred)}),
+            **({} if self.transferred is None else {"transfer": _transfer(self.transferred)}),
             **({} if answer.closest is None else {"closest": self._row(answer.closest)}),
             **({} if self.advice is None else {"advice": {**asdict(self.advice), "shape": _shape(self.advice.shape)}}),
             **({} if self.prior is None else {"prior": dict(self.prior)}),
@@ -206,10 +206,6 @@ class Result:
             **({} if self.report is None else {"report": str(self.report)}),
             "plugins": [dict(plugin) for plugin in self.plugins],
         }
-
-    @staticmethod
-    def _transfer(transferred: Transferred) -> dict[str, Any]:
-        return {"shapes": [_shape(shape) for shape in transferred.shapes], "bias": transferred.bias}
 
     @property
     def cost(self) -> dict[str, float | None]:
@@ -294,3 +290,7 @@ def _accident(accident: Accident) -> dict[str, Any]:
 
 def _shape(shape: Shape) -> dict[str, float]:
     return {"depth": shape.depth, "width": float(shape.width)}
+
+
+def _transfer(transferred: Transferred) -> dict[str, Any]:
+    return {"shapes": [_shape(shape) for shape in transferred.shapes], "bias": transferred.bias}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -120,18 +120,8 @@ def bench(
     named = [str(each) for each in ([tables] if isinstance(tables, str | Path) else tables)]
     read = _read(named, selection, noise, tuple(metrics))
     specs = list(dict.fromkeys([*(methods or (() if peers else DEFAULTS)), *(installed() if peers else ())]))
-    explicit = set(methods or DEFAULTS)
     task = Task(read, specs, questions, seed, ask, tuple(map(Path, plugin)))
-    pairs = []
-    for i, table in enumerate(read):
-        for spec, method in task.methods.items():
-            refusal = method.refuses(table, ask)
-            if refusal and spec in explicit:
-                raise UsageError(f"{spec!r}: {refusal}", setting="method")
-            if refusal:
-                warnings.warn(f"{spec} is left out: it {refusal}", stacklevel=2)
-            else:
-                pairs.append((i, spec))
+    pairs = list(_pairs(task, set(methods or DEFAULTS)))
     runs = run(task, pairs, workers, None if results is None else Path(results), notify)
     judged = [comparison.judge_all(read[i], task.questions[i], task.methods[spec], runs[i, spec]) for i, spec in pairs]
     found = Benchmark(judged)
@@ -140,6 +130,19 @@ def bench(
 
         page.write(found, judged, Path(report))
     return found
+
+
+def _pairs(task: Task, explicit: Collection[str]) -> Iterator[tuple[int, str]]:
+    """Give the number of each table with every method that can be asked about it."""
+    for i, table in enumerate(task.tables):
+        for spec, method in task.methods.items():
+            refusal = method.refuses(table, task.ask)
+            if refusal and spec in explicit:
+                raise UsageError(f"{spec!r}: {refusal}", setting="method")
+            if refusal:
+                warnings.warn(f"{spec} is left out: it {refusal}", stacklevel=4)
+            else:
+                yield i, spec
 
 
 def _read(
