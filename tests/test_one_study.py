@@ -117,10 +117,10 @@ def test_another_question_after_an_interrupt_begins_with_everything() -> None:
 def test_a_dry_run_tells_what_the_results_will_decide(shape_dnn: Callable[..., Any]) -> None:
     flags = ["--depth", "10:60:6", "--width", "1:6:1", "--device", "cpu", "--goal", "accuracy", "--dry-run"]
     active = shape_dnn(*flags)
-    assert "would train 4 of 45 candidates first:" in active.out
+    assert "would train 3 of 45 candidates first:" in active.out
     assert "at most 15 in all before verification, 3 times fewer trainings than all" in active.out
     cost = shape_dnn(*flags, "--format", "json").json["cost"]
-    assert (cost["trained"], cost["most"], cost["speedup"]) == (4, 15, 3.0)
+    assert (cost["trained"], cost["most"], cost["speedup"]) == (3, 15, 3.0)
     paper = shape_dnn(*flags, "--sampler", "interval")
     assert "would train 15 of 45 candidates, 3 times fewer trainings than all:" in paper.out
     costly = shape_dnn(*flags[:-3], "--goal", "latency", "--dry-run")
