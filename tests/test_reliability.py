@@ -38,6 +38,7 @@ def test_a_search_says_it_of_itself_unless_it_trained_everything(shape_dnn: Call
     said = "of 100 recorded searches that were as sure,"
     assert said in shape_dnn(*flags).out
     assert said not in shape_dnn(*flags, "--model", "log-linear").out
+    assert said not in shape_dnn(*flags, "--prior", "t.csv").out
     assert (
         said not in shape_dnn(*flags, "--strategy", "exhaustive", "--sampler", "d-optimal", "--confidence", "0.95").out
     )

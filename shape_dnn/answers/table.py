@@ -141,19 +141,25 @@ def _value(result: Result, metric: str, shape: Shape) -> str:
 
 
 def _complies(result: Result, candidate: Candidate) -> str:
-    """Say how sure it is that a shape meets the limits on accuracy."""
+    """Say how sure it is that a shape meets the limits on accuracy, and with which probability."""
     probability = result.probability(candidate)
+    if candidate.accuracy is not None or probability is None:
+        return _sureness(result, candidate)
+    return f"{_sureness(result, candidate)}, {min(100 * probability, 99.9):.3g} %"
+
+
+def _sureness(result: Result, candidate: Candidate) -> str:
     if candidate.accuracy is not None:
         return "yes"
+    probability = result.probability(candidate)
     if probability is None:
         return "as predicted"
-    sure = result.confidence is not None and probability >= result.confidence
-    return f"{'surely' if sure else 'likely'}, {min(100 * probability, 99.9):.3g} %"
+    return "surely" if result.confidence is not None and probability >= result.confidence else "likely"
 
 
 def _how_surely(result: Result) -> str:
     """Count the shapes that comply by how sure that is; empty if there is nothing to tell."""
-    sure = [_complies(result, candidate).partition(",")[0] for candidate in result.answer.complying]
+    sure = [_sureness(result, candidate) for candidate in result.answer.complying]
     if not result.shows_probability or "likely" not in sure:
         return ""
     counts = {"trained": sure.count("yes"), "surely": sure.count("surely"), "likely": sure.count("likely")}
@@ -183,7 +189,7 @@ def _notes(result: Result) -> Iterator[str]:
     equal = "" if certificate is None else f"what is within {certificate.tolerance:.2f} points counts as equal"
     if certificate is not None and answer.best is not None:
         yield f"the probability that a better shape was missed is {_probability(certificate.doubt)}; {equal}"
-        missed = missed_in_100(certificate.doubt, result.plugins)
+        missed = None if result.prior is not None else missed_in_100(certificate.doubt, result.plugins)
         if missed is not None and len(answer.trainings) < answer.candidates:
             yield f"of 100 recorded searches that were as sure, {missed} missed a better shape"
     elif certificate is not None and result.shows_probability and result.goal is None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +24,7 @@ from shape_dnn.benchmarking.questions import Ask, Question
 from shape_dnn.benchmarking.results import Kept
 from shape_dnn.errors import UnavailableError
 from shape_dnn.plugins.registry import Registry
+from shape_dnn.system import environment
 
 CHUNK = 4
 """Questions that a process is given at once."""
@@ -114,7 +114,7 @@ def _answers(
     if not chunks:
         return
     number = max(1, min(workers or devices.cores(), len(chunks)))
-    with _one_thread():
+    with environment.changed(**ONE_THREAD):  # processes with more than one thread also round differently
         pool = ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), _begin, (replace(task),))
         try:
             asked: dict[Future[dict[int, Run]], Chunk] = {pool.submit(_answer, chunk): chunk for chunk in chunks}
@@ -128,21 +128,6 @@ def _answers(
             ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Have processes that start meanwhile compute with one thread each, which also rounds the same everywhere."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 _task: Task | None = None

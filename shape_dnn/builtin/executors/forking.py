@@ -6,18 +6,16 @@ program that uses Python's keeps its modules, its signals and its environment.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from multiprocessing import popen_forkserver, reduction, resource_tracker, spawn, util
 from multiprocessing.context import ForkServerProcess, set_spawning_popen
 from multiprocessing.forkserver import ForkServer, read_signed
 from multiprocessing.process import BaseProcess
 
-from shape_dnn.system import interrupts
+from shape_dnn.system import environment, interrupts
 
 IMPORTED = ["shape_dnn.builtin.executors.imports"]
 """Modules that the server imports. Plugins are none of them: each process imports them for itself."""
@@ -102,7 +100,7 @@ def _start_server() -> None:
     """Start the server unless it runs. It ends when this process, and all that it has made, have ended."""
     resource_tracker.ensure_running()  # it would let interrupts through at the end of its own start
     path = os.pathsep.join(place for place in sys.path if os.pathsep not in place)  # to import what this process would
-    with _lock, interrupts.blocked(), _environment(PYTHONPATH=path, **SURROUNDINGS):
+    with _lock, interrupts.blocked(), environment.changed(PYTHONPATH=path, **SURROUNDINGS):
         _server.ensure_running()
 
 
@@ -110,18 +108,3 @@ def _replace_server() -> None:
     global _server  # noqa: PLW0603 - there is one for the whole program
     with _lock:
         _server = _new_server()
-
-
-@contextlib.contextmanager
-def _environment(**changes: str) -> Iterator[None]:
-    """Change the environment for a moment."""
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
