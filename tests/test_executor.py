@@ -18,7 +18,6 @@ from worker_tasks import Die, Environment, Imported, Obedient, Sleep, Square, Wh
 from shape_dnn import Task, TrainingError
 from shape_dnn.builtin.executors import forking
 from shape_dnn.builtin.executors.local import Local
-from shape_dnn.errors import ProcessDiedError
 
 
 @pytest.fixture
@@ -73,13 +72,13 @@ def test_workers_are_kept_and_have_one_thread_each(executor: Local) -> None:
 
 
 def test_a_task_that_hangs_is_ended_when_the_patience_with_it_is_over(executor: Local) -> None:
-    quiet, lively = Sleep(100, patience=1.5), Sleep(4, pulse=0.5, patience=3.0)
-    outcomes = {type(o.error): o for o in executor.run([quiet, lively, Square(3)], 2, always)}
-    assert outcomes[ProcessDiedError].task == quiet
-    assert re.match(
-        r"it hung: no sign of life for \d+(\.\d+)? s, so it was ended", str(outcomes[ProcessDiedError].error)
-    )
-    assert len(outcomes) == 2, "what shows signs of life may take longer"
+    # Signs of life may come seconds late on a busy machine, so patience with the lively one is much longer than a pulse.
+    quiet, lively = Sleep(100, patience=1.5), Sleep(12, pulse=0.5, patience=10.0)
+    outcomes = list(executor.run([quiet, lively, Square(3)], 2, always))
+    errors = {o.task: str(o.error) for o in outcomes if o.error is not None}
+    assert list(errors) == [quiet], f"what shows signs of life may take longer, but: {errors}"
+    assert re.match(r"it hung: no sign of life for \d+(\.\d+)? s, so it was ended", errors[quiet])
+    assert len(outcomes) == 3
 
 
 def test_an_executor_that_is_told_to_stop_starts_nothing_more(executor: Local) -> None:
