@@ -54,9 +54,9 @@ def record_study(
                 measurement = Measurement(value, 0.95 * value, 1.05 * value, status)
                 store.add_measurement(context, shape, measurement, provenance)
     store.runs.end(run, contexts, RunState.DONE)
-    finished = [t for t in store.trainings(trainings).values() if t.accuracy is not None]
+    finished = [t for t in store.trainings(trainings).values() if t.quality is not None]
     if finished:
-        best = max(finished, key=lambda training: training.accuracy or 0.0)
-        store.add_test(trainings, best.shape, best.accuracy or 0.0)
+        best = max(finished, key=lambda training: training.quality or 0.0)
+        store.add_test(trainings, best.shape, best.quality or 0.0)
     store.close()
     return shapes

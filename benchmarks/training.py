@@ -229,7 +229,7 @@ def accuracy(device: str, seeds: int) -> None:
         own = setup(shape, {"dataset": "digits", "device": device}, precision="float32")
         half = replace(own, recipe=replace(own.recipe, precision="bfloat16"))
         several = [[replace(each, seed=seed) for seed in range(seeds)] for each in (half, own)]
-        found = [[training.accuracy or 0.0 for training in ours(executor, each, devices.cores())] for each in several]
+        found = [[training.quality or 0.0 for training in ours(executor, each, devices.cores())] for each in several]
         found.append([alone(plain, (each, 0))[1] for each in several[1]])
         cells = [f"{np.mean(own):8.2f} +/- {np.std(own, ddof=1) / math.sqrt(seeds):.2f}" for own in found]
         print(f"{shape!s:<10}{''.join(cells)}", flush=True)

@@ -49,7 +49,7 @@ def main() -> None:
             for seed in range(SEEDS):
                 grown, scratch = measure(Path(directory) / f"{part.denominator}", seed, part)
                 for one, other in zip(grown, scratch, strict=True):
-                    differences.append((one.accuracy or 0.0) - (other.accuracy or 0.0))
+                    differences.append((one.quality or 0.0) - (other.quality or 0.0))
                     seconds.append((one.seconds or 0.0) / (other.seconds or 1.0))
             bias, spread = statistics.fmean(differences), statistics.stdev(differences)
             print(f"{part!s:<20}{bias:>+8.2f}{spread:>8.2f}{statistics.fmean(seconds):>22.2f}")

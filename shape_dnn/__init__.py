@@ -46,11 +46,15 @@ if TYPE_CHECKING:
     from shape_dnn.kinds import Observer as Observer
     from shape_dnn.kinds import Option as Option
     from shape_dnn.kinds import Plugin as Plugin
+    from shape_dnn.kinds import Resources as Resources
+    from shape_dnn.kinds import Run as Run
     from shape_dnn.kinds import Sampler as Sampler
     from shape_dnn.kinds import Strategy as Strategy
     from shape_dnn.kinds import TableFile as TableFile
     from shape_dnn.kinds import Terminator as Terminator
+    from shape_dnn.kinds import Trainer as Trainer
     from shape_dnn.kinds import Workload as Workload
+    from shape_dnn.quality import Quality as Quality
     from shape_dnn.recipes import Recipe as Recipe
     from shape_dnn.records import Epoch as Epoch
     from shape_dnn.records import Measurement as Measurement
@@ -98,13 +102,17 @@ _HOMES = {
         "Observer",
         "Option",
         "Plugin",
+        "Resources",
+        "Run",
         "Sampler",
         "Strategy",
         "TableFile",
         "Terminator",
+        "Trainer",
         "Workload",
     ),
     "display.progress": ("Progress",),
+    "quality": ("Quality",),
     "recipes": ("Recipe",),
     "records": ("Epoch", "Measurement", "Prediction", "Training"),
     "answers.result": ("Result",),

@@ -23,11 +23,13 @@ class Metric:
         name: the word used in flags and results.
         unit: unit of every value of the metric; a limit may be written in others of the same quantity.
         maximum: largest value that makes sense, if there is one.
+        minimum: least value that makes sense.
     """
 
     name: str
     unit: str
     maximum: float = math.inf
+    minimum: float = 0.0
 
     def parse(self, text: str) -> float:
         """Read a quantity such as ``2MB`` or, in the metric's own unit, ``2``.
@@ -43,10 +45,15 @@ class Metric:
             value = float(exact(match[1]) * units[match[2]])
         except ValueError:
             raise self._refusal(text, units) from None
-        if not 0 <= value <= self.maximum:
-            between = "at least 0" if math.isinf(self.maximum) else f"from 0 to {self.maximum:g}"
-            raise UsageError(f"{text!r} is not a possible {self.name}, which is {between} {self.unit}")
+        if not self.minimum <= value <= self.maximum:
+            raise UsageError(f"{text!r} is not a possible {self.name}, which is {self._range} {self.unit}".rstrip())
         return value
+
+    @property
+    def _range(self) -> str:
+        if math.isinf(self.maximum):
+            return f"at least {self.minimum:g}"
+        return f"at most {self.maximum:g}" if math.isinf(self.minimum) else f"from {self.minimum:g} to {self.maximum:g}"
 
     def _refusal(self, text: str, units: Iterable[str]) -> UsageError:
         accepted = ", ".join(unit for unit in units if unit)

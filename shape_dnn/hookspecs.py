@@ -239,7 +239,7 @@ def shape_dnn_terminators() -> Iterable[Plugin]:
 
         class Hopeless(Terminator):
             def should_stop(self, curve, epochs, others):
-                return len(curve) >= 5 and curve[-1].accuracy < 20
+                return len(curve) >= 5 and curve[-1].quality < 20
 
         @hookimpl
         def shape_dnn_terminators():

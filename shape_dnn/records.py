@@ -39,12 +39,12 @@ class Epoch:
     Attributes:
         number: epochs trained so far, counted from 1.
         loss: mean training loss of the epoch.
-        accuracy: percent, on the split the protocol selects on.
+        quality: on the split that the protocol selects on.
     """
 
     number: int
     loss: float
-    accuracy: float
+    quality: float
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,16 @@ class Training:
 
     Attributes:
         shape: what was trained.
-        accuracy: percent; None if the training came to no result, and then ``reason`` says why.
+        quality: what it came to, such as accuracy in percent; None if it came to nothing, and then ``reason`` says why.
         reason: empty for a finished training.
         curve: one point per finished epoch.
         seconds: duration of the training.
-        repetitions: accuracies with different seeds, of which ``accuracy`` is the mean; empty if there was only one.
+        repetitions: qualities with different seeds, of which ``quality`` is the mean; empty if there was only one.
         stop: by whom it was stopped early, if it was.
     """
 
     shape: Shape
-    accuracy: float | None
+    quality: float | None
     reason: str = ""
     curve: tuple[Epoch, ...] = ()
     seconds: float | None = None
@@ -88,9 +88,9 @@ class Training:
         return self.stop is not None
 
     @property
-    def accuracies(self) -> tuple[float, ...]:
-        """The accuracy of every single training that came to one."""
-        return self.repetitions or (() if self.accuracy is None else (self.accuracy,))
+    def qualities(self) -> tuple[float, ...]:
+        """The quality of every single training that came to one."""
+        return self.repetitions or (() if self.quality is None else (self.quality,))
 
 
 @dataclass(frozen=True)
@@ -112,19 +112,19 @@ class Failing:
 
     Attributes:
         shape: which.
-        accuracy: percent, the mean over its trainings.
+        quality: the mean over its trainings.
         smaller: the best of the smaller shapes.
-        smaller_accuracy: what it has.
+        smaller_quality: what it has.
     """
 
     shape: Shape
-    accuracy: float
+    quality: float
     smaller: Shape
-    smaller_accuracy: float
+    smaller_quality: float
 
     def __str__(self) -> str:
         """Say it in words."""
-        return f"{self.shape} has {self.accuracy:.1f} %, the smaller {self.smaller} has {self.smaller_accuracy:.1f} %"
+        return f"{self.shape} has {self.quality:.1f} %, the smaller {self.smaller} has {self.smaller_quality:.1f} %"
 
 
 @dataclass(frozen=True)
@@ -133,17 +133,17 @@ class Accident:
 
     Attributes:
         shape: of which shape.
-        accuracy: percent, that it came out with.
+        quality: that it came out with.
         again: what it has, trained again with another seed.
     """
 
     shape: Shape
-    accuracy: float
+    quality: float
     again: float
 
     def __str__(self) -> str:
         """Say it in words."""
-        first = f"{self.shape} came out with {self.accuracy:.1f} % by accident"
+        first = f"{self.shape} came out with {self.quality:.1f} % by accident"
         return f"{first}; trained again with another seed it has {self.again:.1f} %"
 
 
@@ -178,7 +178,7 @@ class Noise:
     @classmethod
     def estimate(cls, trainings: Sequence[Training]) -> Noise | None:
         """Estimate it; None where no shape was trained more than once."""
-        repeated = [training.accuracies for training in trainings if len(training.accuracies) > 1]
+        repeated = [training.qualities for training in trainings if len(training.qualities) > 1]
         if not repeated:
             return None
         number = sum(map(len, repeated))

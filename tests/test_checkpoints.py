@@ -60,7 +60,7 @@ def test_an_interrupted_training_comes_to_the_same_result_bit_for_bit(uninterrup
     reports = []
     continued = task(recipe=RECIPE, checkpoint_seconds=0.0).run(lambda epoch: reports.append(epoch) or True)
     assert continued.curve == uninterrupted.curve == tuple(reports), "every epoch is reported, those before included"
-    assert continued.accuracy == uninterrupted.accuracy
+    assert continued.quality == uninterrupted.quality
     whole, parts = weights("weights/whole"), weights("weights/a.safetensors")
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
@@ -71,9 +71,9 @@ def test_no_epoch_is_trained_twice(uninterrupted: Training, monkeypatch: pytest.
     with pytest.raises(Interrupted):
         task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(3))  # type: ignore[arg-type]
     judged = []
-    accuracy = Run.accuracy
+    accuracy = Run.quality
     monkeypatch.setattr(Run, "accuracy", lambda self, *what: judged.append(1) or accuracy(self, *what))
-    assert run().accuracy == uninterrupted.accuracy
+    assert run().quality == uninterrupted.quality
     assert len(judged) == 2
 
 
@@ -148,6 +148,6 @@ def test_a_search_that_was_killed_goes_on_in_the_middle_of_a_training(shape_dnn:
 
 def test_a_training_that_is_stopped_when_its_checkpoint_was_just_written_needs_no_second_one() -> None:
     stopped = task(recipe=RECIPE, checkpoint_seconds=0.0).run(lambda _: False)
-    assert (stopped.accuracy, len(stopped.curve)) == (None, 1)
+    assert (stopped.quality, len(stopped.curve)) == (None, 1)
     assert [path.name for path in Path("checkpoints/a").glob("*/*")] == ["000001"]
     assert len(run().curve) == 5

@@ -343,7 +343,7 @@ class TestPicky(ObserverContract):
 
 class Envious(Terminator):
     def should_stop(self, curve, epochs, others):
-        return curve[-1].accuracy < max(training.accuracy for training in others)
+        return curve[-1].quality < max(training.quality for training in others)
 
 class TestEnvious(TerminatorContract):
     @pytest.fixture
@@ -613,11 +613,11 @@ def test_a_terminator_is_tried_with_what_a_search_shows_it() -> None:
             self.least = max((limit.limit for limit in limits), default=0.0)
 
         def should_stop(self, curve: Any, epochs: int, others: Any) -> bool:
-            return len(curve) > 5 and bool(curve[-1].accuracy < self.least - 20)
+            return len(curve) > 5 and bool(curve[-1].quality < self.least - 20)
 
     class Trusting(Told):
         def should_stop(self, curve: Any, epochs: int, others: Any) -> bool:
-            return bool(curve[-1].accuracy < max((training.accuracy for training in others), default=0.0))
+            return bool(curve[-1].quality < max((training.quality for training in others), default=0.0))
 
     contract = TerminatorContract()
     contract.test_answers_the_same_every_time(Told(), Told())

@@ -93,7 +93,7 @@ def test_second_trainings_of_shapes_that_do_not_fail_do_not_count() -> None:
     trainings = [at(10, 1, 90.0), at(16, 1, 92.0)]
     assert count(trainings, {t.shape: t for t in (at(10, 1, 99.0), at(16, 1, 9.0))}).trainings == tuple(trainings)
     failed = count([at(10, 1, 90.0), at(16, 1, 9.0)], {Shape(16, Fraction(1)): at(16, 1, None)})
-    assert [each.accuracy for each in failed.failing] == [9.0], "a second training without accuracy says nothing"
+    assert [each.quality for each in failed.failing] == [9.0], "a second training without accuracy says nothing"
     assert failed.repeated == 1, "though it was made"
 
 
@@ -142,20 +142,20 @@ def test_shapes_that_fail_are_trained_once_more_and_an_accident_is_told_from_a_c
     facts = Cliff(before=[Training(ACCIDENT, cliff(ACCIDENT))])
     answer = find(facts, notify=events.append)
     (accident,) = answer.accidents
-    assert (accident.shape, accident.accuracy, accident.again) == (ACCIDENT, 30.0, cliff(ACCIDENT, again=True))
+    assert (accident.shape, accident.quality, accident.again) == (ACCIDENT, 30.0, cliff(ACCIDENT, again=True))
     by_shape = {training.shape: training for training in answer.trainings}
-    assert by_shape[ACCIDENT].accuracy == cliff(ACCIDENT, again=True)
+    assert by_shape[ACCIDENT].quality == cliff(ACCIDENT, again=True)
     deep = {training.shape for training in answer.trainings if training.shape.depth > 40}
     assert deep == {each.shape for each in answer.failing}
     assert deep, "some were trained"
-    assert all(by_shape[shape].accuracy == 11.0 for shape in deep), "the mean of both"
+    assert all(by_shape[shape].quality == 11.0 for shape in deep), "the mean of both"
     assert sorted(facts.repeated) == sorted({*deep, ACCIDENT}), "each of them once, and no other"
     assert answer.repeated == len(facts.repeated)
-    told = {event.shape: (event.accuracy, event.again) for event in events if isinstance(event, TrainedAgain)}
+    told = {event.shape: (event.quality, event.again) for event in events if isinstance(event, TrainedAgain)}
     assert told == {ACCIDENT: (30.0, accident.again)} | dict.fromkeys(deep, (10.0, 12.0))
     assert answer.noise is None, "what two failures have in common says nothing of the noise"
     assert answer.best is not None
-    assert answer.best.accuracy == max(map(cliff, (t.shape for t in answer.trainings)))
+    assert answer.best.quality == max(map(cliff, (t.shape for t in answer.trainings)))
 
 
 def test_without_a_confidence_every_accuracy_is_believed() -> None:
@@ -163,7 +163,7 @@ def test_without_a_confidence_every_accuracy_is_believed() -> None:
     answer = find(facts, confidence=None)
     assert not facts.repeated
     assert (answer.failing, answer.accidents, answer.repeated) == ((), (), 0)
-    assert all(training.accuracy == cliff(training.shape) for training in answer.trainings)
+    assert all(training.quality == cliff(training.shape) for training in answer.trainings)
 
 
 def test_where_there_is_no_second_training_the_first_counts() -> None:
@@ -173,7 +173,7 @@ def test_where_there_is_no_second_training_the_first_counts() -> None:
 
     answer = find(Once(before=[Training(ACCIDENT, cliff(ACCIDENT))]))
     assert ACCIDENT in {each.shape for each in answer.failing}
-    assert all(training.accuracy == cliff(training.shape) for training in answer.trainings)
+    assert all(training.quality == cliff(training.shape) for training in answer.trainings)
     assert answer.repeated == 0
 
 
@@ -251,7 +251,7 @@ def test_several_seeds_are_followed_by_as_many() -> None:
     (again,) = facts.again(recorded.shapes)
     assert (again.shape.depth, again.repetitions) == (10, (92.0, 93.0)), "the other has no more than two trainings"
     wrapped = Replay(recorded, 4)
-    assert [t.accuracy for t in (*wrapped.train([again.shape]), *wrapped.again([again.shape]))] == [94.0, 90.0]
+    assert [t.quality for t in (*wrapped.train([again.shape]), *wrapped.again([again.shape]))] == [94.0, 90.0]
 
 
 # Studies
@@ -374,7 +374,7 @@ def test_search_question_report_and_export_agree_on_which_training_counts() -> N
     both = tune(**SEARCH, seeds=2)
     assert both.new_trainings == 6 - 3 + 3 * 2, "they are the second of several seeds, of which three shapes need more"
     assert both.answer.best is not None
-    assert both.answer.best.accuracy > 95
+    assert both.answer.best.quality > 95
 
 
 @pytest.mark.usefixtures("frail")

@@ -186,7 +186,7 @@ def test_a_front_holds_the_shapes_that_no_other_beats(tmp_path: Path) -> None:
     table.write_text(TABLE)
     result = tune(replay=str(table), pareto="latency,accuracy", max_size=10, sampler="interval", model="ridge")
     assert sorted((shape.depth, int(shape.width)) for shape in result.shapes) == [(10, 1), (10, 2), (16, 2)]
-    assert all(candidate.accuracy is not None for candidate in result.answer.complying), "every one is verified"
+    assert all(candidate.quality is not None for candidate in result.answer.complying), "every one is verified"
     assert result.best is None
 
 

@@ -170,7 +170,7 @@ class Haunted(Here):
                 yield outcome
                 continue
             late = dataclasses.replace(outcome.task, attempt="given up long ago")
-            yield Outcome(late, dataclasses.replace(outcome.result, accuracy=0.0))
+            yield Outcome(late, dataclasses.replace(outcome.result, quality=0.0))
             yield outcome
 
 @hookimpl(specname="shape_dnn_executors")

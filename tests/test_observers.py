@@ -125,7 +125,7 @@ def test_tensorboard_shows_the_curve_of_a_training_and_what_is_known_of_its_shap
     assert set(runs) == {"search", "10-0.25"}
     assert scalars(runs["10-0.25"]) == {
         "loss": [(1, epoch.loss)],
-        "accuracy": [(1, epoch.accuracy)],
+        "accuracy": [(1, epoch.quality)],
         "final/accuracy": [(1, row["accuracy"])],
         "final/test_accuracy": [(1, result.answer.test_accuracy)],
         "metric/latency": [(0, row["latency"])],
@@ -142,7 +142,7 @@ def test_tensorboard_shows_a_replay_and_trainings_that_were_known_before(table: 
     runs = shown(Path("tb"))
     del runs["search"]
     assert {name: scalars(run)["final/accuracy"][0][1] for name, run in runs.items()} == {
-        f"{t.shape.depth}-{t.shape.width}": t.accuracy for t in result.answer.trainings
+        f"{t.shape.depth}-{t.shape.width}": t.quality for t in result.answer.trainings
     }
 
 

@@ -189,7 +189,7 @@ def test_what_is_likely_to_comply_is_listed_and_what_is_sure_is_told_apart() -> 
         probability = candidate.probability([least(93)])
         assert probability is not None
         assert (candidate in sure[2]) == (probability >= 0.9)
-        assert candidate.accuracy is None or probability == 1.0
+        assert candidate.quality is None or probability == 1.0
 
 
 @pytest.mark.parametrize("limit", [85.0, 91.0, 94.0])
@@ -229,7 +229,7 @@ def test_failed_trainings_are_passed_over() -> None:
     answer = ask(facts, goals.Size(), least(92))
     assert answer.best is not None
     assert answer.best.shape.depth > 10
-    assert all(candidate.shape.depth > 10 or candidate.accuracy is None for candidate in answer.complying)
+    assert all(candidate.shape.depth > 10 or candidate.quality is None for candidate in answer.complying)
 
 
 def test_a_search_of_which_every_training_fails_ends() -> None:

@@ -122,7 +122,7 @@ def shape_dnn_executors():
 def test_what_ran_out_of_memory_is_tried_again_alone() -> None:
     Path("crowded.py").write_text(CROWDED)
     result = tune(**SEARCH, plugin="crowded.py", executor="crowded")
-    assert all(training.accuracy is not None for training in result.answer.trainings)
+    assert all(training.quality is not None for training in result.answer.trainings)
     assert Path("log").read_text().splitlines() == ["trained 16 of 2 with None", "trained 10 of 1 with 1"]
 
 

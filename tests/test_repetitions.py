@@ -75,16 +75,16 @@ def test_every_shape_is_trained_with_every_seed_and_no_training_is_made_twice(sh
     other = tune(**settings, sampler="interval", goal="accuracy", seed=1)
     assert other.new_trainings == 0
     for result in both.answer.trainings:
-        parts = [next(t.accuracy for t in one.answer.trainings if t.shape == result.shape) for one in (single, other)]
+        parts = [next(t.quality for t in one.answer.trainings if t.shape == result.shape) for one in (single, other)]
         assert result.repetitions == tuple(parts)
-        assert result.accuracy == pytest.approx(statistics.fmean(part for part in parts if part is not None))
+        assert result.quality == pytest.approx(statistics.fmean(part for part in parts if part is not None))
     assert both.answer.noise is not None
     planned = tune(**settings, sampler="interval", goal="accuracy", seeds=3, dry_run=True)
     assert planned.new_trainings == 2
     assert tune(**settings, sampler="interval", goal="accuracy", seeds=2).new_trainings == 0
     asked = ask("shape-dnn-study", goal="accuracy")
     assert asked.answer.best is not None
-    assert asked.answer.best.accuracy == both.answer.best.accuracy  # type: ignore[union-attr]
+    assert asked.answer.best.quality == both.answer.best.quality  # type: ignore[union-attr]
     assert asked.answer.test_accuracy == both.answer.test_accuracy
     shown = shape_dnn(
         *(f"--{name}={value}" for name, value in settings.items() if name != "option"),

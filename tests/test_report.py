@@ -99,7 +99,7 @@ def test_moving_the_sliders_gives_the_answer_of_ask(page: Any, study: Path, move
         named, question = question_of(page.text_content("#command"))
         assert Path(named) == study
         result = ask(study, **question)
-        trained = result.answer.best is not None and result.answer.best.accuracy is not None
+        trained = result.answer.best is not None and result.answer.best.quality is not None
         assert page.locator("#export").count() == trained, question
         if trained:
             words = shlex.split(page.text_content("#export"))

@@ -54,7 +54,7 @@ def test_a_further_attempt_stands_beside_the_former() -> None:
     store.add_training(context, Training(SHAPE, None, "killed", (Epoch(1, 2.0, 50.0),)), {})
     assert store.summary()["failed"] == 1
     store.add_training(context, Training(SHAPE, 95.0), {})
-    assert store.trainings(context)[SHAPE].accuracy == 95.0
+    assert store.trainings(context)[SHAPE].quality == 95.0
     assert store.summary() | {"updated": 0} == {
         "state": "empty",
         "measured": 0,

@@ -43,7 +43,7 @@ def facts(store: Store) -> tuple[object, ...]:
     trained, measured = store.context("training", {"seed": 0}), store.context("latency", {"of": "cpu"})
     trainings = store.trainings(trained)
     return (
-        {shape: (t.accuracy, t.reason, t.curve, store.test(trained, shape)) for shape, t in trainings.items()},
+        {shape: (t.quality, t.reason, t.curve, store.test(trained, shape)) for shape, t in trainings.items()},
         {shape: (m.value, m.details["by"]) for shape, m in store.measurements(measured).items()},
     )
 
@@ -193,7 +193,7 @@ for i in range(20):
     trained = store.context("training", {"round": i})
     store.add_measurement(context, Shape(10, Fraction(1)), Measurement(float(me)), {"process": me})
     store.add_training(trained, Training(Shape(me, Fraction(1)), 50.0, "", (Epoch(1, 1.0, 50.0),)), {"process": me})
-    assert store.trainings(trained)[Shape(me, Fraction(1))].accuracy == 50.0
+    assert store.trainings(trained)[Shape(me, Fraction(1))].quality == 50.0
     assert store.summary()["measured"] > i
 """
 

@@ -24,7 +24,7 @@ def test_a_table_with_comments_seeds_and_gaps() -> None:
     )
     half, two = Shape(10, Fraction(1, 2)), Shape(16, Fraction(2))
     assert table.shapes == [half, two]
-    assert [Replay(table, seed).train([half])[0].accuracy for seed in range(3)] == [90.1, 90.5, 90.1]
+    assert [Replay(table, seed).train([half])[0].quality for seed in range(3)] == [90.1, 90.5, 90.1]
     assert Replay(table, 1).measure("latency", [half, two]) == [None, 7.0]
 
 

@@ -41,7 +41,7 @@ def curve(final: float, length: int = EPOCHS, noise: float = 0.0, seed: int = 0)
 
 def finished(finals: Sequence[float], noise: float = 0.0) -> list[Training]:
     curves = [curve(final, noise=noise, seed=i) for i, final in enumerate(finals)]
-    return [Training(s, max(e.accuracy for e in c), curve=c) for s, c in zip(SHAPES, curves, strict=False)]
+    return [Training(s, max(e.quality for e in c), curve=c) for s, c in zip(SHAPES, curves, strict=False)]
 
 
 def test_an_extrapolation_is_right_about_as_often_as_it_says() -> None:
@@ -53,10 +53,10 @@ def test_an_extrapolation_is_right_about_as_often_as_it_says() -> None:
         end = extrapolate(truth[:7], EPOCHS, others)
         assert end is not None
         assert end.std is not None
-        reached = max(epoch.accuracy for epoch in truth)
+        reached = max(epoch.quality for epoch in truth)
         inside.append(abs(end.mean - reached) <= 1.645 * end.std)
         errors.append(abs(end.mean - reached))
-        spreads.append(abs(np.mean([t.accuracy for t in others]) - reached))  # type: ignore[arg-type]
+        spreads.append(abs(np.mean([t.quality for t in others]) - reached))  # type: ignore[arg-type]
     assert np.mean(inside) >= 0.85
     assert np.mean(errors) < np.mean(spreads) / 2
 
@@ -146,7 +146,7 @@ def test_what_was_stopped_for_one_question_is_trained_for_another() -> None:
     stopped = [t for t in hard.answer.trainings if t.stopped]
     assert stopped
     assert all("stopped by curve for 'accuracy >= 99.9 %, no goal' after epoch" in t.reason for t in stopped)
-    assert len([t for t in hard.answer.trainings if t.accuracy is not None]) >= 3
+    assert len([t for t in hard.answer.trainings if t.quality is not None]) >= 3
     assert tune(**settings, min_accuracy=99.9).new_trainings == 0
     easy = tune(**settings, min_accuracy=1)
     assert easy.new_trainings == len(stopped)
@@ -158,7 +158,7 @@ def test_a_terminator_sees_what_finished_and_what_runs_but_not_the_training_itse
     done[SHAPES[3]] = Training(SHAPES[3], None, "out of memory")
     running = {SHAPES[4]: curve(80.0, 2), SHAPES[5]: curve(80.0, 3), SHAPES[2]: curve(85.0, 1)}
     others = Others(SHAPES[5], done, running)
-    assert {other.shape: (len(other.curve), other.accuracy) for other in others} == {
+    assert {other.shape: (len(other.curve), other.quality) for other in others} == {
         SHAPES[0]: (12, 90.0), SHAPES[1]: (12, 90.0), SHAPES[2]: (1, None), SHAPES[4]: (2, None),
     }  # fmt: skip
     assert len(others) == 4

@@ -69,7 +69,7 @@ def go_on(_: object) -> bool:
 def test_a_training_learns_and_keeps_the_weights_of_its_best_epoch() -> None:
     seen: list[object] = []
     training = task(recipe=dataclasses.replace(TINY, epochs=8)).run(lambda epoch: seen.append(epoch) or True)
-    assert training.accuracy == max(epoch.accuracy for epoch in training.curve) > 60
+    assert training.quality == max(epoch.quality for epoch in training.curve) > 60
     assert tuple(seen) == training.curve
     assert [epoch.number for epoch in training.curve] == list(range(1, 9))
     assert training.curve[-1].loss < training.curve[0].loss
@@ -100,7 +100,7 @@ def test_a_process_trains_or_tests_one_network_at_a_time() -> None:
     alone, among_others = task().run(go_on), task().run(start_another)
     assert all(other in refused for other in others)
     assert among_others.curve == alone.curve
-    assert [task().run(go_on).accuracy, others[1].run(go_on) > 0] == [alone.accuracy, True]
+    assert [task().run(go_on).quality, others[1].run(go_on) > 0] == [alone.quality, True]
 
 
 def test_threads_determine_an_accuracy() -> None:
@@ -130,7 +130,7 @@ def test_the_same_seed_gives_the_same_curve_bit_for_bit_and_another_one_does_not
 def test_the_test_set_is_read_with_the_weights_that_were_kept() -> None:
     paper = task(protocol="paper")
     training = paper.run(go_on)
-    assert EvaluationTask(paper.setup, paper.weights).run(go_on) == training.accuracy, (
+    assert EvaluationTask(paper.setup, paper.weights).run(go_on) == training.quality, (
         "the paper's accuracy is that on the test set"
     )
 
@@ -150,7 +150,7 @@ def test_a_training_that_diverges_says_so() -> None:
 
 def test_a_training_that_is_asked_to_stop_has_a_curve_but_no_accuracy() -> None:
     training = task(recipe=dataclasses.replace(TINY, epochs=5)).run(lambda epoch: epoch.number < 2)  # type: ignore[attr-defined]
-    assert training.accuracy is None
+    assert training.quality is None
     assert training.reason == "stopped"
     assert len(training.curve) == 2
 
@@ -220,8 +220,8 @@ def test_bfloat16_learns_as_well_and_leaves_float32_weights() -> None:
     plain = task(recipe=longer).run(go_on)
     half = task(recipe=dataclasses.replace(longer, precision="bfloat16")).run(go_on)
     assert plain.curve != half.curve, "it must make a difference to be of use"
-    assert plain.accuracy is not None
-    assert half.accuracy == pytest.approx(plain.accuracy, abs=15)
+    assert plain.quality is not None
+    assert half.quality == pytest.approx(plain.quality, abs=15)
     assert {value.dtype for name, value in load_file("weights/a.safetensors").items() if "num" not in name} == {
         torch.float32
     }
@@ -240,8 +240,8 @@ def test_normalising_gives_zero_mean_and_unit_variance() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_training_on_a_gpu_learns() -> None:
     training = task(device="cuda:0", recipe=dataclasses.replace(TINY, epochs=8)).run(go_on)
-    assert training.accuracy is not None
-    assert training.accuracy > 60
+    assert training.quality is not None
+    assert training.quality > 60
 
 
 @pytest.mark.gpu

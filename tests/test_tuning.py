@@ -46,7 +46,7 @@ class Known:
 
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         self.trained += shapes
-        return [Training(s, self.accuracy[s], "" if self.accuracy[s] is not None else "it failed") for s in shapes]
+        return [Training(s, self.quality[s], "" if self.quality[s] is not None else "it failed") for s in shapes]
 
     def verify(self, shapes: Sequence[Shape]) -> list[Training]:
         return self.train(shapes)
@@ -136,7 +136,7 @@ def test_whatever_the_predictions_the_best_was_trained_and_complies(
     answer = search(SHAPES, query, modelling(dict(zip(SHAPES, predicted, strict=True))), facts)
     assert len(facts.trained) == len(set(facts.trained))
     for candidate in answer.complying:
-        known = truth[candidate.shape] if candidate.shape in facts.trained else candidate.expected_accuracy
+        known = truth[candidate.shape] if candidate.shape in facts.trained else candidate.expected
         assert known is not None
         assert known >= minimum
     if answer.best is not None:
@@ -182,7 +182,7 @@ def test_the_next_best_is_trained_until_one_holds() -> None:
     answer = search(SHAPES, query, modelling(predictions), facts)
     assert facts.trained[-3:] == order[:3]
     assert answer.best is not None
-    assert (answer.best.shape, answer.best.accuracy) == (order[2], 94.0)
+    assert (answer.best.shape, answer.best.quality) == (order[2], 94.0)
 
 
 def test_the_most_accurate_shape_is_never_worse_than_one_that_was_trained() -> None:
@@ -191,7 +191,7 @@ def test_the_most_accurate_shape_is_never_worse_than_one_that_was_trained() -> N
     truth = dict.fromkeys(SHAPES, 80.0) | {sampled[3]: 97.0}
     answer = search(SHAPES, Query((), goals.Accuracy(), COSTS), modelling(predictions), Known(METRICS, truth))
     assert answer.best is not None
-    assert (answer.best.shape, answer.best.accuracy) == (sampled[3], 97.0)
+    assert (answer.best.shape, answer.best.quality) == (sampled[3], 97.0)
     assert len(answer.trainings) == len(sampled) + 1
 
 

@@ -77,7 +77,7 @@ def _uncertain(
     error = fitting.left_out_error(model, trainings) if unsure and what_if.asks("accuracy") else 0.0
     for place, candidate in enumerate(what_if.candidates):
         prediction = candidate.prediction
-        if candidate.accuracy is None and prediction is not None and what_if.asks("accuracy"):
+        if candidate.quality is None and prediction is not None and what_if.asks("accuracy"):
             std = error if prediction.std is None else prediction.std
             yield "accuracy", place, [min(value, 100.0) for value in _outcomes(prediction.mean, std)]
     for metric in what_if.metrics:

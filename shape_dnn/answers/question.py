@@ -214,7 +214,7 @@ class StudyQuestion:
             MeterError: nothing is known of a metric.
         """
         shapes, metrics = self.parts.shapes, self.parts.metrics_in_question
-        if "accuracy" in metrics and not any(t.accuracy is not None for t in self.first_seed.train(shapes)):
+        if "accuracy" in metrics and not any(t.quality is not None for t in self.first_seed.train(shapes)):
             raise MeterError("no shape of the study was trained, so nothing is known of accuracies; run shape-dnn tune")
         for metric in sorted(metrics - {"accuracy"}):
             unknown = sum(value is None for value in self.first_seed.estimate(metric, shapes))

@@ -106,7 +106,7 @@ class Result:
         if parts.goal is not None:
             for candidate in shown:
                 values = {name: metrics[name][candidate.shape] for name in metrics}
-                known = {**values, "accuracy": candidate.expected_accuracy}
+                known = {**values, "accuracy": candidate.expected}
                 scores[candidate.shape] = checked.score_of(parts.goal, known)
         prior = None if parts.prior is None else parts.prior.record(parts.model.instance)
         return cls(
@@ -188,10 +188,10 @@ class Result:
                 {"metric": s.constraint.metric, "limit": s.constraint.bound, "before": s.before, "after": s.after}
                 for s in answer.stages
             ],
-            "trained": [{**_shape(t.shape), "accuracy": t.accuracy} for t in trained],
+            "trained": [{**_shape(t.shape), "accuracy": t.quality} for t in trained],
             "failed": [{**_shape(t.shape), "reason": t.reason} for t in failed],
             "shapes": self.rows(),
-            "best": None if best is None else {**self._row(best), "test_accuracy": answer.test_accuracy},
+            "best": None if best is None else {**self._row(best), "test_accuracy": answer.test_quality},
             "verified": answer.verified,
             **({} if answer.noise is None else {"noise": asdict(answer.noise)}),
             **({} if answer.certificate is None else {"certificate": asdict(answer.certificate)}),
@@ -259,10 +259,10 @@ class Result:
     def _closest(self) -> str:
         """Tell which shape comes closest to the limits on accuracy, if that is why nothing complies."""
         closest = self.answer.closest
-        if closest is None or closest.expected_accuracy is None:
+        if closest is None or closest.expected is None:
             return ""
-        how = "predicted" if closest.accuracy is None else "trained"
-        return f"; the closest is {closest.shape} with a {how} accuracy of {closest.expected_accuracy:.2f} %"
+        how = "predicted" if closest.quality is None else "trained"
+        return f"; the closest is {closest.shape} with a {how} accuracy of {closest.expected:.2f} %"
 
     def _row(self, candidate: Candidate) -> dict[str, Any]:
         prediction = candidate.prediction
@@ -270,7 +270,7 @@ class Result:
         return {
             **_shape(candidate.shape),
             **{name: self.metrics.get(name, {}).get(candidate.shape) for name in self.metric_names},
-            "accuracy": candidate.accuracy,
+            "accuracy": candidate.quality,
             "predicted_accuracy": None if prediction is None else prediction.mean,
             "predicted_std": None if prediction is None else prediction.std,
             **({"probability": self.probability(candidate)} if self.shows_probability else {}),
@@ -280,12 +280,12 @@ class Result:
 
 
 def _failing(failing: Failing) -> dict[str, Any]:
-    smaller = {**_shape(failing.smaller), "accuracy": failing.smaller_accuracy}
-    return {**_shape(failing.shape), "accuracy": failing.accuracy, "smaller": smaller}
+    smaller = {**_shape(failing.smaller), "accuracy": failing.smaller_quality}
+    return {**_shape(failing.shape), "accuracy": failing.quality, "smaller": smaller}
 
 
 def _accident(accident: Accident) -> dict[str, Any]:
-    return {**_shape(accident.shape), "accuracy": accident.accuracy, "again": accident.again}
+    return {**_shape(accident.shape), "accuracy": accident.quality, "again": accident.again}
 
 
 def _shape(shape: Shape) -> dict[str, float]:

@@ -99,7 +99,7 @@ def summarize(result: Result) -> Summary:
                 *(_value(result, name, candidate.shape) for name in metrics),
                 "-" if prediction is None else f"{prediction.mean:.2f}",
                 "-" if prediction is None or prediction.std is None else f"{prediction.std:.2f}",
-                percent(candidate.accuracy),
+                percent(candidate.quality),
                 *([_complies(result, candidate)] if limited else []),
                 *([number(result.scores[candidate.shape])] if scored else []),
             ]
@@ -143,13 +143,13 @@ def _value(result: Result, metric: str, shape: Shape) -> str:
 def _complies(result: Result, candidate: Candidate) -> str:
     """Say how sure it is that a shape meets the limits on accuracy, and with which probability."""
     probability = result.probability(candidate)
-    if candidate.accuracy is not None or probability is None:
+    if candidate.quality is not None or probability is None:
         return _sureness(result, candidate)
     return f"{_sureness(result, candidate)}, {min(100 * probability, 99.9):.3g} %"
 
 
 def _sureness(result: Result, candidate: Candidate) -> str:
-    if candidate.accuracy is not None:
+    if candidate.quality is not None:
         return "yes"
     probability = result.probability(candidate)
     if probability is None:
@@ -176,8 +176,8 @@ def _stages(result: Result) -> Iterator[str]:
 def _best(result: Result) -> Iterator[str]:
     best = result.answer.best
     if best is not None:
-        state = f"trained accuracy {best.accuracy:.2f} %" if best.accuracy is not None else "not trained yet"
-        accuracy = result.answer.test_accuracy
+        state = f"trained accuracy {best.quality:.2f} %" if best.quality is not None else "not trained yet"
+        accuracy = result.answer.test_quality
         test = "" if accuracy is None else f", test accuracy {accuracy:.2f} %"
         yield f"best: depth {best.shape.depth}, width {best.shape.width}; {state}{test}"
 
@@ -208,7 +208,7 @@ def _notes(result: Result) -> Iterator[str]:
         yield f"{count} trained from the weights of a smaller one; {bias}"
     yield from map(str, answer.accidents)
     if answer.failing:
-        worst = min(answer.failing, key=lambda failing: failing.accuracy)
+        worst = min(answer.failing, key=lambda failing: failing.quality)
         count = f"{len(answer.failing)} shapes do" if len(answer.failing) != 1 else "one shape does"
         remedy = "" if result.recipe is None else ": try a lower --lr or a longer warm-up (-o recipe.warmup)"
         yield f"{count} not train with this recipe ({worst}){remedy}"
@@ -217,7 +217,7 @@ def _notes(result: Result) -> Iterator[str]:
 def _predictions(result: Result) -> Iterator[str]:
     """Say of an answer that was given from memory what of it is only predicted, and what would change it most."""
     candidates, advice = result.answer.complying, result.advice
-    predicted = sum(candidate.accuracy is None and candidate.prediction is not None for candidate in candidates)
+    predicted = sum(candidate.quality is None and candidate.prediction is not None for candidate in candidates)
     if predicted and not result.answer.trainings:
         yield f"the accuracy of {predicted} of {len(candidates)} is only predicted"
     if advice is not None:

@@ -143,14 +143,14 @@ class _Recording:
         for seed, training in self.trainings:
             seconds = "" if training.seconds is None else f"{training.seconds:.3f}"
             metrics = [_text(values[training.shape]) for values in self.metrics.values()]
-            yield *training.shape, seed, _text(training.accuracy), *metrics, seconds
+            yield *training.shape, seed, _text(training.quality), *metrics, seconds
 
     def epochs(self) -> Iterator[tuple[object, ...]]:
         """Give the lines of the learning curves."""
         yield "depth", "width", "seed", "epoch", "loss", "accuracy"
         for seed, training in self.trainings:
             for epoch in training.curve:
-                yield *training.shape, seed, epoch.number, _text(epoch.loss), _text(epoch.accuracy)
+                yield *training.shape, seed, epoch.number, _text(epoch.loss), _text(epoch.quality)
 
 
 def _record(parts: Assembly, columns: Sequence[str], notify: Callable[[Event], None]) -> _Recording:

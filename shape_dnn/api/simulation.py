@@ -177,11 +177,11 @@ def _errors(parts: Assembly) -> list[float]:
     posterior_of = PosteriorOf(parts.query, parts.modelling, parts.replay)
     trainings = sample(survivors, (), parts.modelling, parts.replay, posterior_of)
     candidates = predict(survivors, trainings, parts.modelling.model)
-    truth = {t.shape: t.accuracy for t in parts.replay.train(survivors)}
+    truth = {t.shape: t.quality for t in parts.replay.train(survivors)}
     return [
         abs(candidate.prediction.mean - accuracy)
         for candidate in candidates
-        if candidate.accuracy is None
+        if candidate.quality is None
         and candidate.prediction is not None
         and (accuracy := truth[candidate.shape]) is not None
     ]

@@ -113,7 +113,7 @@ def _of_study(directory: Path, selection: Selection) -> dict[Shape, list[float]]
             if family.metric is None and family.donor is None and family.seed < seeds
         ]
         return _by_shape(
-            (shape, training.accuracy) for number in families for shape, training in store.trainings(number).items()
+            (shape, training.quality) for number in families for shape, training in store.trainings(number).items()
         )
 
 

@@ -136,7 +136,7 @@ def _predictions(found: Answer, shapes: Sequence[Shape], model: AccuracyModel) -
     """Predict what was not trained, by all that was."""
     trained = {training.shape for training in found.trainings}
     others = [shape for shape in shapes if shape not in trained]
-    if not others or not any(training.accuracies for training in found.trainings):
+    if not others or not any(training.qualities for training in found.trainings):
         return {}
     return dict(zip(others, fitting.predict(model, found.trainings, others), strict=True))
 

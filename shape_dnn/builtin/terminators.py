@@ -37,10 +37,10 @@ class Median(Terminator):
     def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
         """Compare with those that came as far."""
         number = len(curve)
-        means = [fmean(e.accuracy for e in t.curve[:number]) for t in others if len(t.curve) >= number]
+        means = [fmean(e.quality for e in t.curve[:number]) for t in others if len(t.curve) >= number]
         if number < self.grace or len(means) < self.least:
             return False
-        return max(epoch.accuracy for epoch in curve) < median(means)
+        return max(epoch.quality for epoch in curve) < median(means)
 
 
 class SuccessiveHalving(Terminator):
@@ -65,8 +65,8 @@ class SuccessiveHalving(Terminator):
             rung *= self.reduction
         if rung != number or number >= epochs:
             return False
-        here = curve[-1].accuracy
-        values = [t.curve[number - 1].accuracy for t in others if len(t.curve) >= number]
+        here = curve[-1].quality
+        values = [t.curve[number - 1].quality for t in others if len(t.curve) >= number]
         kept = (len(values) + 1) // self.reduction
         return kept > 0 and sum(value > here for value in values) >= kept
 
@@ -97,7 +97,7 @@ class LearningCurve(Terminator):
 
     def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
         """Extrapolate."""
-        finished = [training.accuracy for training in others if training.accuracy is not None]
+        finished = [training.quality for training in others if training.quality is not None]
         needed = [] if self._least is None else [self._least]
         if self._is_goal and finished:
             needed.append(max(finished))

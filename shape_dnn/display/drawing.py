@@ -80,7 +80,7 @@ class Scene:
             case TrainingsPlanned(shapes, known):
                 self._begin("training", "batch", len(shapes) - known)
             case EpochFinished(shape, epoch, epochs):
-                self._running[shape] = (epoch.number, epochs, epoch.accuracy)
+                self._running[shape] = (epoch.number, epochs, epoch.quality)
             case TrainingFinished(training, done, _):
                 self._running.pop(training.shape, None)
                 self._done = done

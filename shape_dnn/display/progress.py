@@ -117,14 +117,14 @@ class Progress:
             case TrainingsPrepared():
                 yield from self._prepared(event)
             case EpochFinished(shape, epoch, epochs) if self._verbose and not self._display.draws:
-                yield f"epoch   {epoch.number:>3}/{epochs} {shape!s:<12} {epoch.accuracy:6.2f} % loss {epoch.loss:.4g}"
+                yield f"epoch   {epoch.number:>3}/{epochs} {shape!s:<12} {epoch.quality:6.2f} % loss {epoch.loss:.4g}"
             case TrainingFinished() | TrainedAgain() | Tested():
                 yield from self._outcome(event)
 
     def _outcome(self, event: TrainingFinished | TrainedAgain | Tested) -> Iterator[str]:
         match event:
             case TrainingFinished(training, done, total, where):
-                accuracy = training.accuracy
+                accuracy = training.quality
                 value = f"{accuracy:6.2f} %" if accuracy is not None else f"failed: {training.reason}"
                 seconds = "" if training.seconds is None else f"{training.seconds:6.1f} s"
                 yield f"trained {done:>3}/{total} {training.shape!s:<12} {value} {seconds}".rstrip()

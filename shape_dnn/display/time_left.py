@@ -213,7 +213,7 @@ class Batch:
         one = self._running.pop(training.shape, None)
         self._finished.add(training.shape)
         self._freed.append(now)
-        if training.curve and (training.accuracy is not None or training.stopped):
+        if training.curve and (training.quality is not None or training.stopped):
             self._lengths.append(len(training.curve))
             if training.seconds and (one is None or not one.gaps):
                 self.pace.seconds[training.shape] = training.seconds / len(training.curve)

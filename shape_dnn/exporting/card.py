@@ -57,7 +57,7 @@ def describe(known: StudyQuestion, trained: Trained) -> dict[str, Any]:
         "class_names": problem.get("class_names") or None,
         "metrics": {
             **metrics,
-            "accuracy": training.accuracy,
+            "accuracy": training.quality,
             "test_accuracy": known.first_that_counts(shape).test(shape),
         },
         "measurements": measurements,

@@ -79,7 +79,7 @@ def best(known: StudyQuestion) -> Shape:
     if known.parts.goal is None:
         raise UsageError("nothing says which shape is the best; give a goal, or name one by --shape", setting="goal")
     known.check()
-    trained = [candidate for candidate in known.answer.complying if candidate.accuracy is not None]
+    trained = [candidate for candidate in known.answer.complying if candidate.quality is not None]
     found = min_by_goal(trained, known.parts.query, known.facts)
     if found is None:
         known.result().raise_if_empty()
@@ -122,7 +122,7 @@ def training_of(known: StudyQuestion, shape: Shape) -> Trained:
     if found is None:
         raise UsageError(f"shape {shape} was not trained; {_trained(known)}", setting="shape")
     context, training = facts.contexts[found[0]], found[1]
-    if training.accuracy is None:
+    if training.quality is None:
         message = f"the training of {shape} came to no result: {training.reason}; {_trained(known)}"
         raise UsageError(message, setting="shape")
     weights = store.files.weights(context, shape)
@@ -171,7 +171,7 @@ def check_identity(architecture: Loaded[Architecture], expected: Mapping[str, An
 
 def _trained(known: StudyQuestion) -> str:
     """List some of the shapes that can be exported."""
-    trained = [t.shape for t in known.first_seed.verify(known.parts.shapes) if t.accuracy is not None]
+    trained = [t.shape for t in known.first_seed.verify(known.parts.shapes) if t.quality is not None]
     if not trained:
         return "no shape of the study is; shape-dnn tune trains some"
     shown = sorted(trained, key=by_width_then_depth)[:MOST_NAMED]

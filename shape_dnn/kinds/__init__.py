@@ -27,3 +27,7 @@ from shape_dnn.kinds.running import Executor as Executor
 from shape_dnn.kinds.running import Observer as Observer
 from shape_dnn.kinds.running import Terminator as Terminator
 from shape_dnn.kinds.tables import TableFile as TableFile
+from shape_dnn.kinds.training import Resources as Resources
+from shape_dnn.kinds.training import Run as Run
+from shape_dnn.kinds.training import Saved as Saved
+from shape_dnn.kinds.training import Trainer as Trainer

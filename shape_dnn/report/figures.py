@@ -175,10 +175,10 @@ def _accuracies(overview: Overview) -> Rows:
     sizes = next((metric.values for metric in overview.metrics if metric.name == "size"), {})
     return [
         {"depth": c.shape.depth, "width": float(c.shape.width), "fraction": str(c.shape.width),
-         "accuracy": c.expected_accuracy, "millions": (sizes[c.shape].value or 0.0) / 4,
-         "known by": "prediction" if c.accuracy is None else "training"}
+         "accuracy": c.expected, "millions": (sizes[c.shape].value or 0.0) / 4,
+         "known by": "prediction" if c.quality is None else "training"}
         for c in overview.candidates
-        if c.expected_accuracy is not None and c.shape in sizes
+        if c.expected is not None and c.shape in sizes
     ]  # fmt: skip
 
 
@@ -201,9 +201,9 @@ def _tuned(overview: Overview, metric: KnownMetric, base: Any) -> Spec:
     for name, chosen in (("tuned in depth and width", None), (f"scaled by depth, width {base}", base)):
         best = float("-inf")
         candidates = [
-            (value, c.expected_accuracy, c.shape)
+            (value, c.expected, c.shape)
             for c in overview.candidates
-            if c.expected_accuracy is not None
+            if c.expected is not None
             and (chosen is None or c.shape.width == chosen)
             and c.shape in metric.values
             and (value := metric.values[c.shape].value) is not None

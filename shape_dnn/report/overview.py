@@ -174,7 +174,7 @@ class Overview:
             "fraction": str(shape.width),
             "state": self._state(shape),
             "reason": (training.reason if training else "") or self.remarks.get(shape, ""),
-            "accuracy": candidate.accuracy if candidate else None,
+            "accuracy": candidate.quality if candidate else None,
             "mean": prediction.mean if prediction else None,
             "std": prediction.std if prediction else None,
             "tested": self.tested.get(shape),
@@ -192,7 +192,7 @@ class Overview:
         if training is None:
             candidate = self._candidates.get(shape)
             return ShapeState.PREDICTED if candidate and candidate.prediction else ShapeState.UNKNOWN
-        if training.accuracy is None:
+        if training.quality is None:
             return ShapeState.STOPPED if training.stopped else ShapeState.FAILED
         return ShapeState.VERIFIED if shape in self.tested else ShapeState.TRAINED
 
@@ -213,7 +213,7 @@ class Overview:
         for shape in self.shapes:
             candidate = self._candidates.get(shape)
             known = {metric.name: metric.values[shape].value for metric in self.metrics if shape in metric.values}
-            known["accuracy"] = candidate.expected_accuracy if candidate else None
+            known["accuracy"] = candidate.expected if candidate else None
             scores.append(checked.score_of(goal, known))
         return scores
 
@@ -240,7 +240,7 @@ def _remarks(counted: Answer | Counted) -> dict[Shape, str]:
 
 
 def _tested(facts: Facts, trainings: Mapping[Shape, Training], again: Collection[Shape]) -> dict[Shape, float]:
-    trained = [shape for shape, training in trainings.items() if training.accuracy is not None]
+    trained = [shape for shape, training in trainings.items() if training.quality is not None]
     found = {shape: facts.test(shape, again=shape in again) for shape in trained}
     return {shape: accuracy for shape, accuracy in found.items() if accuracy is not None}
 
@@ -260,7 +260,7 @@ def _curve(training: Training) -> list[dict[str, Any]]:
     shown = [epoch for epoch in training.curve if epoch.number % step == 0 or epoch is training.curve[-1]]
     name, width, depth = str(training.shape), float(training.shape.width), training.shape.depth
     return [
-        {"name": name, "depth": depth, "width": width, "epoch": e.number, "loss": e.loss, "accuracy": e.accuracy}
+        {"name": name, "depth": depth, "width": width, "epoch": e.number, "loss": e.loss, "accuracy": e.quality}
         for e in shown
     ]
 

@@ -65,7 +65,7 @@ def train_sample(
 def predict(shapes: Sequence[Shape], trainings: Sequence[Training], model: AccuracyModel) -> list[Candidate]:
     """Step 5, second part: fit the accuracy model, predict every shape; one whose training failed is left out."""
     trainings = in_order(trainings)
-    accuracies = {t.shape: t.accuracy for t in trainings if t.accuracy is not None}
+    accuracies = {t.shape: t.quality for t in trainings if t.quality is not None}
     failed = {t.shape for t in trainings} - set(accuracies)
     remaining = [shape for shape in shapes if shape not in failed]
     if not accuracies or not remaining:
@@ -85,7 +85,7 @@ def apply_accuracy_limits(
     stages = []
     for constraint in query.functional:
         before = len(complying)
-        complying = [candidate for candidate in complying if constraint.allows(candidate.expected_accuracy)]
+        complying = [candidate for candidate in complying if constraint.allows(candidate.expected)]
         stages.append(_finish_stage(constraint, before, len(complying), notify))
     return complying, stages
 
@@ -102,15 +102,15 @@ def verify(complying: Sequence[Candidate], query: Query, facts: Facts) -> list[T
     for best in best_first(complying, query, facts):
         if refused([best.shape], query, facts):
             continue
-        if best.accuracy is not None:
+        if best.quality is not None:
             return made
         results = facts.verify([best.shape])
         made += results
-        accuracy = results[0].accuracy if results else None
+        accuracy = results[0].quality if results else None
         if accuracy is not None and all(c.allows(accuracy) for c in query.functional):
             break
     # It may have come out worse than promised, and one that was trained before be better.
-    refused([candidate.shape for candidate in complying if candidate.accuracy is not None], query, facts)
+    refused([candidate.shape for candidate in complying if candidate.quality is not None], query, facts)
     return made
 
 

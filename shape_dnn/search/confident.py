@@ -39,7 +39,7 @@ def train_until_sure(
     assert query.confidence is not None  # noqa: S101 - asked for only then
     trainings, left, told = list(trainings), set(shapes), len(trainings)
     left -= refused([training.shape for training in trainings if training.shape in left], query, facts)
-    while any(training.accuracies for training in trainings):
+    while any(training.qualities for training in trainings):
         posterior = posterior_of([shape for shape in shapes if shape in left], trainings)
         if len(trainings) > told:
             notify(posterior.judgement)

@@ -37,7 +37,7 @@ def estimate(shapes: Sequence[Shape], observed: Sequence[Training]) -> NDArray[n
     """
     from scipy.optimize import nnls
 
-    known = [t for t in observed if t.accuracy is not None and t.seconds]
+    known = [t for t in observed if t.quality is not None and t.seconds]
     if len(known) < LEAST:
         return assume(shapes)
     width = _mean_width(shapes)

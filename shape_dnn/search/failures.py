@@ -98,14 +98,14 @@ def count(first: Sequence[Training], second: Mapping[Shape, Training] | None = N
         if smaller is not None and _fails(training, smaller):
             again = (second or {}).get(shape)
             repeated += again is not None
-            if again is not None and again.accuracy is not None:
+            if again is not None and again.quality is not None:
                 counts = _together(training, again) if _fails(again, smaller) else again
             if counts is again:
                 accidents.append(Accident(shape, _accuracy(training), _accuracy(again)))
             else:
                 failures.append(Failing(shape, _accuracy(counts), smaller.shape, _accuracy(smaller)))
         counted[shape] = counts
-        if counts.accuracy is not None:
+        if counts.quality is not None:
             best[shape.depth] = max(best.get(shape.depth, counts), counts, key=_accuracy)
     return Counted(tuple(counted[training.shape] for training in first), tuple(failures), tuple(accidents), repeated)
 
@@ -138,8 +138,8 @@ class Recount:
             self._second |= found
             for each in suspects:
                 again = found.get(each.shape)
-                if again is not None and again.accuracy is not None:
-                    self._notify(TrainedAgain(each.shape, each.accuracy, again.accuracy))
+                if again is not None and again.quality is not None:
+                    self._notify(TrainedAgain(each.shape, each.quality, again.quality))
 
 
 def counting(query: Query, facts: Facts, notify: Callable[[Event], None] = ignore) -> Count:
@@ -149,18 +149,18 @@ def counting(query: Query, facts: Facts, notify: Callable[[Event], None] = ignor
 
 def _fails(training: Training, smaller: Training) -> bool:
     """Tell whether a shape fails to train, by what became of a smaller one."""
-    if training.accuracy is None:
+    if training.quality is None:
         return False
-    accuracy, other = training.accuracy, _accuracy(smaller)
+    accuracy, other = training.quality, _accuracy(smaller)
     larger_error = round((100 - accuracy) - FACTOR * (100 - other), DIGITS) >= 0
     return larger_error and round(other - accuracy - POINTS, DIGITS) >= 0
 
 
 def _together(first: Training, again: Training) -> Training:
-    accuracies = (*first.accuracies, *again.accuracies)
-    return dataclasses.replace(first, accuracy=statistics.fmean(accuracies), repetitions=accuracies)
+    accuracies = (*first.qualities, *again.qualities)
+    return dataclasses.replace(first, quality=statistics.fmean(accuracies), repetitions=accuracies)
 
 
 def _accuracy(training: Training) -> float:
-    assert training.accuracy is not None  # noqa: S101 - asked for only where there is one
-    return training.accuracy
+    assert training.quality is not None  # noqa: S101 - asked for only where there is one
+    return training.quality

@@ -26,8 +26,8 @@ def fit(model: AccuracyModel, trainings: Sequence[Training]) -> None:
 
     Trainings that were stopped take part with what their curves promise, and how sure that is.
     """
-    known = [(training.shape, accuracy, 0.0) for training in trainings for accuracy in training.accuracies]
-    epochs = max((len(training.curve) for training in trainings if training.accuracy is not None), default=0)
+    known = [(training.shape, accuracy, 0.0) for training in trainings for accuracy in training.qualities]
+    epochs = max((len(training.curve) for training in trainings if training.quality is not None), default=0)
     for training in trainings:
         end = extrapolate(training.curve, epochs, trainings) if training.stopped else None
         if end is not None and end.std:
@@ -74,14 +74,14 @@ def draw(
 
 def left_out_error(model: AccuracyModel, trainings: Sequence[Training]) -> float:
     """Return the root mean square error of a model on each training when shown the others; fits the model anew."""
-    finished = [training for training in trainings if training.accuracy is not None]
+    finished = [training for training in trainings if training.quality is not None]
     squares = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a model has to say of few trainings, it said of all of them
         for i, training in enumerate(finished):
             if len(finished) > 1:
                 (prediction,) = predict(model, [*finished[:i], *finished[i + 1 :]], [training.shape])
-                squares.append((prediction.mean - (training.accuracy or 0.0)) ** 2)
+                squares.append((prediction.mean - (training.quality or 0.0)) ** 2)
         fit(model, trainings)
     return math.sqrt(math.fsum(squares) / len(squares)) if squares else 0.0
 

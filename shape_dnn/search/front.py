@@ -23,7 +23,7 @@ def verify_front(
     made: list[Training] = []
     while True:
         candidates, _ = apply_accuracy_limits(predict(shapes, [*trainings, *made], modelling.model), query)
-        untrained = [c.shape for c in front(candidates, query, facts) if c.accuracy is None]
+        untrained = [c.shape for c in front(candidates, query, facts) if c.quality is None]
         if not untrained:
             return made
         batch = untrained[: modelling.together]

@@ -33,7 +33,7 @@ def extrapolate(curve: Sequence[Epoch], epochs: int, finished: Sequence[Training
         Mean and standard deviation in points; None with fewer than three finished trainings.
     """
     number = len(curve)
-    whole = [t for t in finished if t.accuracy is not None and len(t.curve) >= min(epochs, number + 1)]
+    whole = [t for t in finished if t.quality is not None and len(t.curve) >= min(epochs, number + 1)]
     if not number or len(whole) < LEAST:
         return None
     so_far = [_log_error(training.curve[:number]) for training in whole]
@@ -54,9 +54,9 @@ def extrapolate(curve: Sequence[Epoch], epochs: int, finished: Sequence[Training
     std = math.sqrt(noise * (1 + 1 / len(whole) + distance**2 / (precision + squares)))
     # The error is log-normal; it does not grow, since the highest accuracy so far counts.
     least, most = (math.exp(mean + sign * std) for sign in (-1, 1))
-    best = max(epoch.accuracy for epoch in curve)
+    best = max(epoch.quality for epoch in curve)
     return Prediction(max(best, 100 + FLOOR - math.exp(mean)), (most - least) / 2)
 
 
 def _log_error(curve: Sequence[Epoch]) -> float:
-    return math.log(100 + FLOOR - max(epoch.accuracy for epoch in curve))
+    return math.log(100 + FLOOR - max(epoch.quality for epoch in curve))

@@ -39,14 +39,14 @@ def recall(
     complying, more_stages = apply_accuracy_limits(candidates, query, notify)
     nearest = None
     if not complying:
-        known = [candidate for candidate in candidates if candidate.accuracy is not None]
+        known = [candidate for candidate in candidates if candidate.quality is not None]
         # A search with a confidence has trained the most promising shape before it says that nothing complies.
         nearest = closest(known if verified and query.confidence is not None and known else candidates, query)
     best = min_by_goal(eligible(complying, query, verified=verified), query, facts)
     if query.pareto:
         complying = front(complying, query, facts)
     test_accuracy = None
-    if best is not None and best.accuracy is not None:
+    if best is not None and best.quality is not None:
         test_accuracy = facts.test(best.shape, again=best.shape in again)
     return Answer(
         len(shapes), (*stages, *more_stages), len(survivors), (), tuple(complying), best, test_accuracy,

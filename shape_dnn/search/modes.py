@@ -110,4 +110,4 @@ def sample(
 
 
 def _succeeded(trainings: Sequence[Training]) -> bool:
-    return any(training.accuracy is not None for training in trainings)
+    return any(training.quality is not None for training in trainings)

@@ -19,7 +19,7 @@ def values_of(candidates: Sequence[Candidate], metrics: Sequence[str], facts: Fa
     """Return what is known of each candidate: its metrics by name, and its expected accuracy."""
     shapes = [candidate.shape for candidate in candidates]
     columns = {metric: facts.estimate(metric, shapes) for metric in metrics if metric != "accuracy"}
-    columns["accuracy"] = [candidate.expected_accuracy for candidate in candidates]
+    columns["accuracy"] = [candidate.expected for candidate in candidates]
     return [{metric: column[i] for metric, column in columns.items()} for i in range(len(shapes))]
 
 
@@ -34,7 +34,7 @@ def eligible(complying: Sequence[Candidate], query: Query, *, verified: bool) ->
     After a search that verified its answer these are the ones that were trained, if any complies; otherwise those that
     surely comply; and where none is sure, all that are likely to.
     """
-    trained = [candidate for candidate in complying if candidate.accuracy is not None]
+    trained = [candidate for candidate in complying if candidate.quality is not None]
     if verified and trained:
         return trained
     return [candidate for candidate in complying if query.is_sure(candidate)] or list(complying)
@@ -102,7 +102,7 @@ def closest(candidates: Sequence[Candidate], query: Query) -> Candidate | None:
     """Return the candidate that comes closest to the limits on accuracy, the smaller shape on a tie."""
 
     def shortfall(candidate: Candidate) -> tuple[float, tuple[Fraction, int]]:
-        accuracy = candidate.expected_accuracy or 0.0
+        accuracy = candidate.expected or 0.0
         distances = [accuracy - c.limit if c.upper else c.limit - accuracy for c in query.functional]
         return max(distances, default=0.0), by_width_then_depth(candidate.shape)
 

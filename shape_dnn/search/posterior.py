@@ -221,7 +221,7 @@ class AnswerPosterior:
 
     @cached_property
     def _accuracies(self) -> dict[Shape, float]:
-        return {t.shape: t.accuracy for t in self.observed if t.accuracy is not None}
+        return {t.shape: t.quality for t in self.observed if t.quality is not None}
 
     @property
     def _is_known(self) -> bool:

@@ -90,19 +90,19 @@ class Candidate:
 
     Attributes:
         shape: depth and width.
-        accuracy: percent, of its training; None if it was not trained.
+        quality: of its training; None if it was not trained.
         prediction: of the accuracy model.
     """
 
     shape: Shape
-    accuracy: float | None
+    quality: float | None
     prediction: Prediction | None
 
     @property
-    def expected_accuracy(self) -> float | None:
-        """The trained accuracy or else the predicted one."""
-        if self.accuracy is not None:
-            return self.accuracy
+    def expected(self) -> float | None:
+        """The trained quality or else the predicted one."""
+        if self.quality is not None:
+            return self.quality
         return None if self.prediction is None else self.prediction.mean
 
     def complies(self, limit: Constraint, confidence: float | None) -> bool:
@@ -113,8 +113,8 @@ class Candidate:
             confidence: with which probability a training must meet it if there was none yet; None to go by the
                 expected accuracy.
         """
-        accuracy, prediction = self.expected_accuracy, self.prediction
-        if self.accuracy is None and prediction is not None and prediction.std and confidence is not None:
+        accuracy, prediction = self.expected, self.prediction
+        if self.quality is None and prediction is not None and prediction.std and confidence is not None:
             deviations = NormalDist().inv_cdf(confidence) * prediction.std
             accuracy = prediction.mean + deviations if limit.upper else prediction.mean - deviations
         return limit.allows(accuracy)
@@ -124,8 +124,8 @@ class Candidate:
 
         None if the model does not say how sure it is.
         """
-        if self.accuracy is not None:
-            return float(all(limit.allows(self.accuracy) for limit in limits))
+        if self.quality is not None:
+            return float(all(limit.allows(self.quality) for limit in limits))
         if self.prediction is None or not self.prediction.std:
             return None
         trained = NormalDist(self.prediction.mean, self.prediction.std)
@@ -162,7 +162,7 @@ class Answer:
         trainings: every training the search used, in the order of asking, failed ones included.
         complying: shapes that meet all limits.
         best: the best of them by the goal; None without a goal, or if there is none.
-        test_accuracy: of the best on the test set, if it was read.
+        test_quality: of the best on the test set, if it was read.
         certificate: how sure it is, if a confidence was asked for.
         closest: if nothing complies for lack of accuracy, the shape that comes closest.
         budget: of a plan, the most trainings before verification; what is trained may depend on results.
@@ -178,7 +178,7 @@ class Answer:
     trainings: tuple[Training, ...]
     complying: tuple[Candidate, ...]
     best: Candidate | None
-    test_accuracy: float | None = None
+    test_quality: float | None = None
     certificate: Certificate | None = None
     closest: Candidate | None = None
     budget: int | None = None
@@ -190,7 +190,7 @@ class Answer:
     @property
     def verified(self) -> bool:
         """Whether the best shape was trained, and so is known to comply."""
-        return self.best is not None and self.best.accuracy is not None
+        return self.best is not None and self.best.quality is not None
 
     @property
     def noise(self) -> Noise | None:

@@ -149,14 +149,14 @@ class Store:
             cursor = self.database.execute(
                 "INSERT INTO training (context, depth, width, attempt, accuracy, reason, seconds, provenance, recorded)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*key, attempts + 1, t.accuracy, t.reason, t.seconds, self._provenance(provenance), time.time()),
+                (*key, attempts + 1, t.quality, t.reason, t.seconds, self._provenance(provenance), time.time()),
             )
             if t.stop is not None:
                 stop = (cursor.lastrowid, t.stop.terminator, t.stop.question)
                 self.database.execute("INSERT INTO stop (training, terminator, question) VALUES (?, ?, ?)", stop)
             self.database.connection.executemany(
                 "INSERT INTO epoch (training, number, loss, accuracy) VALUES (?, ?, ?, ?)",
-                [(cursor.lastrowid, epoch.number, epoch.loss, epoch.accuracy) for epoch in t.curve],
+                [(cursor.lastrowid, epoch.number, epoch.loss, epoch.quality) for epoch in t.curve],
             )
 
     def trainings(self, context: int, began: int | None = None) -> dict[Shape, Training]:

@@ -102,7 +102,7 @@ class KnownFacts:
 
     def is_made(self, training: Training | None) -> bool:
         """Tell whether a training need not be made, or not again. What another terminator stopped says nothing here."""
-        if training is None or training.accuracy is not None:
+        if training is None or training.quality is not None:
             return training is not None
         return training.stop in (None, self.stop) and not self.retry_failed
 

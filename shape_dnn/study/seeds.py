@@ -74,9 +74,9 @@ def _by_shape(shapes: Sequence[Shape], trainings_of_seeds: Sequence[Sequence[Tra
 def _together(trainings: Sequence[Training]) -> Training:
     """Make one record of several; it has an accuracy if all of them have, since those that failed may be the worst."""
     for training in trainings:
-        if training.accuracy is None:
+        if training.quality is None:
             return training
-    accuracies = tuple(training.accuracy for training in trainings if training.accuracy is not None)
+    accuracies = tuple(training.quality for training in trainings if training.quality is not None)
     seconds = [training.seconds for training in trainings if training.seconds is not None]
     return Training(
         trainings[0].shape,

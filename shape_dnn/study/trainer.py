@@ -83,7 +83,7 @@ class Trainer:
         known = self.facts.trainings()
         self.asked.update(shapes)
         missing = [shape for shape in shapes if not self.facts.is_made(known.get(shape))]
-        failed = [s for s in shapes if s not in missing and known[s].accuracy is None]
+        failed = [s for s in shapes if s not in missing and known[s].quality is None]
         self._conduct.notify(TrainingsPlanned(tuple(shapes), len(shapes) - len(missing), len(failed)))
         if missing:
             with self._runner.stopping_well():
@@ -131,7 +131,7 @@ class Trainer:
         if outcome.error is not None:
             return Training(task.shape, None, reason(outcome.error), tuple(watcher.curves.get(task.shape, ())))
         training = cast("Training", outcome.result)
-        if training.accuracy is not None:
+        if training.quality is not None:
             self._publish(task)
             return training
         if task.shape not in watcher.stopped:

@@ -73,9 +73,9 @@ class Transfer:
         scratch, found = self._trainer.facts.trainings(), []
         for grower in self._growers.values():
             for shape, training in grower.facts.trainings().items():
-                before = scratch[shape].accuracy if shape in scratch else None
-                if training.accuracy is not None and before is not None:
-                    found.append((-work(shape), shape, training.accuracy - before))
+                before = scratch[shape].quality if shape in scratch else None
+                if training.quality is not None and before is not None:
+                    found.append((-work(shape), shape, training.quality - before))
         return [bias for _, _, bias in sorted(found)]
 
     def _donor(self, shape: Shape) -> Shape | None:
@@ -85,7 +85,7 @@ class Transfer:
             donors = [
                 training.shape
                 for training in facts.trainings().values()
-                if training.accuracy is not None
+                if training.quality is not None
                 and training.shape != shape
                 and architecture.can_grow(training.shape, shape)
                 and facts.store.files.weights(facts.contexts[TRAININGS], training.shape).is_file()
@@ -117,7 +117,7 @@ class Transfer:
     def _compare(self) -> None:
         """Train one shape that was trained from scratch also from the weights of another."""
         scratch = [
-            s for s, t in self._trainer.facts.trainings().items() if t.accuracy is not None and s in self._trainer.asked
+            s for s, t in self._trainer.facts.trainings().items() if t.quality is not None and s in self._trainer.asked
         ]
         for shape in sorted(scratch, key=lambda shape: (-work(shape), shape)):
             donor = self._donor(shape)

@@ -58,7 +58,7 @@ class Checkpoint:
         if path.exists():
             return
         state = {
-            "curve": [[epoch.number, epoch.loss, epoch.accuracy] for epoch in self.curve],
+            "curve": [[epoch.number, epoch.loss, epoch.quality] for epoch in self.curve],
             "seconds": self.seconds,
             "velocities": self.velocities,
             "random": self.random,

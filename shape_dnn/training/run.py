@@ -121,7 +121,7 @@ class Run:
             if not math.isfinite(mean_loss):
                 raise TrainingError(f"the training loss became {mean_loss} in epoch {number}; a lower --lr may help")
             curve.append(Epoch(number, mean_loss, self.accuracy(judge, alive)))
-            if curve[-1].accuracy >= max(epoch.accuracy for epoch in curve):
+            if curve[-1].quality >= max(epoch.quality for epoch in curve):
                 self.best_state = _on_cpu(self.network.state_dict())
             keep(self)
             if not report(curve[-1]):

@@ -121,7 +121,7 @@ class TrainingTask(Task):
         with durable.naming_errors(self.weights):
             self.weights.parent.mkdir(parents=True, exist_ok=True)
             write_tensors(self.weights, run.best_state)
-        return Training(self.shape, max(epoch.accuracy for epoch in curve), "", curve, run.seconds)
+        return Training(self.shape, max(epoch.quality for epoch in curve), "", curve, run.seconds)
 
     def _keep(self, run: Run) -> None:
         """Write a checkpoint if the last is old enough."""

@@ -83,10 +83,10 @@ class MLflow(Observer):
                     if run is None or run.ended or epoch.number <= run.epochs:
                         run = self._begin(key)
                     run.epochs = epoch.number
-                    self._log(run, {"loss": epoch.loss, "accuracy": epoch.accuracy})
+                    self._log(run, {"loss": epoch.loss, "accuracy": epoch.quality})
                 case TrainingFinished(training):
                     key = training.shape.depth, float(training.shape.width)
-                    self._finish(key, training.accuracy, training.reason, stopped=training.stopped)
+                    self._finish(key, training.quality, training.reason, stopped=training.stopped)
                 case SearchFinished(result, files):
                     self._answer(cast("Mapping[str, Any]", result), files)
 

@@ -111,7 +111,7 @@ def test_a_search_is_a_run_and_its_training_one_nested_in_it() -> None:
     assert training.data.metrics["final_accuracy"] == row["accuracy"]
     assert training.data.metrics["size"] == row["size"]
     assert curve(training, "loss") == [(1, epoch.loss)]
-    assert curve(training, "accuracy") == [(1, epoch.accuracy)]
+    assert curve(training, "accuracy") == [(1, epoch.quality)]
 
 
 @pytest.mark.usefixtures("database")
@@ -122,7 +122,7 @@ def test_a_replay_is_recorded_too_whatever_its_columns_are_called() -> None:
     search, trainings = recorded()
     assert search.data.metrics["best_cost__in___"] == 20
     assert {name: run.data.metrics["final_accuracy"] for name, run in trainings.items()} == {
-        f"{t.shape.depth}-{t.shape.width}": t.accuracy for t in result.answer.trainings
+        f"{t.shape.depth}-{t.shape.width}": t.quality for t in result.answer.trainings
     }
 
 

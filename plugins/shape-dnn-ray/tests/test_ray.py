@@ -320,7 +320,7 @@ def test_a_node_that_is_lost_loses_nothing(cluster: Cluster, monkeypatch: pytest
     assert lost
     trainings = result.answer.trainings
     assert len(trainings) == 4
-    assert all(training.accuracy is not None for training in trainings), [training.reason for training in trainings]
+    assert all(training.quality is not None for training in trainings), [training.reason for training in trainings]
     alone = tune(**SEARCH, strategy="exhaustive", study="alone", **alone_here())
     assert [t.curve for t in alone.answer.trainings] == [t.curve for t in trainings], "a loss changes no result"
 

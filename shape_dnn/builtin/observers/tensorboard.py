@@ -72,10 +72,10 @@ class TensorBoard(Observer):
                 if run is None or epoch.number <= run.epochs:
                     run = self._begin(key)
                 run.epochs = epoch.number
-                run.write(_scalars({"loss": epoch.loss, "accuracy": epoch.accuracy}), epoch.number)
+                run.write(_scalars({"loss": epoch.loss, "accuracy": epoch.quality}), epoch.number)
             case TrainingFinished(training):
                 key = training.shape.depth, float(training.shape.width)
-                self._finish(key, training.accuracy, training.reason)
+                self._finish(key, training.quality, training.reason)
             case SearchFinished(result):
                 self._answer(cast("Mapping[str, Any]", result))
 

@@ -44,6 +44,6 @@ class Active(Sampler):
         initial = self.initial or posterior.initial
         if len(known) < initial:
             return d_optimal(shapes, min(initial - len(known), left), durations.assume(shapes), trained)
-        if not any(training.accuracies for training in known):
+        if not any(training.qualities for training in known):
             return ()  # something is wrong with all of them
         return () if posterior.settled and not posterior.exact else posterior.choose(min(posterior.together, left))

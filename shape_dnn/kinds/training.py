@@ -1,0 +1,164 @@
+"""How a shape comes to its quality."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shape_dnn.errors import UsageError, label
+from shape_dnn.quality import ACCURACY, Quality
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from shape_dnn.shape import Shape
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one training takes of a machine, so that no more run at once than it can bear.
+
+    Attributes:
+        cores: of the processor; so many threads its operators have.
+        gpus: of a machine with any; None for one where the device is a GPU.
+        memory: bytes that it needs at most, its process included; 0 if that is not known.
+
+    Raises:
+        ValueError: a part cannot be used; names it and what is accepted.
+    """
+
+    cores: int = 1
+    gpus: int | None = None
+    memory: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every part, wherever it comes from."""
+        for name, least in (("cores", 1), ("gpus", 0), ("memory", 0)):
+            value = getattr(self, name)
+            if name == "gpus" and value is None:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{name} is {value!r}; accepted are whole numbers from {least}")
+
+
+class Saved(Mapping[str, "torch.Tensor"]):
+    """What an interrupted attempt at a training saved: a state that a module can load.
+
+    Attributes:
+        more: whatever was saved beside it, by name.
+    """
+
+    def __init__(self, state: Mapping[str, torch.Tensor], more: Mapping[str, Any]) -> None:
+        self._state, self.more = dict(state), dict(more)
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self._state[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._state)
+
+    def __len__(self) -> int:
+        return len(self._state)
+
+
+class Run(ABC):
+    """One training that goes on: where it is to be made, and who is told of it.
+
+    Attributes:
+        seed: of everything random about it. Python's, numpy's and torch's generators start from it already.
+        device: where the network is to be, as torch writes it, such as ``cpu`` or ``cuda:0``.
+        directory: for files of this training. It survives interruptions, and is removed when the training has ended.
+    """
+
+    seed: int
+    device: str
+    directory: Path
+
+    @abstractmethod
+    def report(self, step: int, quality: float, **more: float) -> bool:
+        """Report what has been reached: a point of the learning curve, and a sign of life.
+
+        Args:
+            step: epochs so far, or whatever the training counts, from 1 and rising.
+            quality: on data that is not trained on.
+            **more: other numbers for the learning curve, such as ``loss``.
+
+        Returns:
+            Whether to go on. If not, the training should save what another attempt can go on from, and return.
+
+        Raises:
+            TrainingError: the step is not a later one, or the quality is impossible.
+        """
+
+    @abstractmethod
+    def alive(self) -> None:
+        """Give a sign of life where a step takes long; may be called as often as is convenient."""
+
+    @abstractmethod
+    def save(self, module: torch.nn.Module | Mapping[str, torch.Tensor], **more: Any) -> None:
+        """Save the weights, from which an interrupted training can go on. The last ones saved are those of the shape.
+
+        Args:
+            module: the network, or its state.
+            **more: what else is needed to go on, such as the step and the state of the optimiser: anything that
+                ``torch.load`` reads with ``weights_only``.
+        """
+
+    @abstractmethod
+    def load(self) -> Saved | None:
+        """Return what an interrupted attempt at this training saved last; None at the first attempt.
+
+        The learning curve then goes on from where it was saved. A training that does not ask begins anew.
+        """
+
+
+class Trainer(ABC):
+    """Trains the networks of a family, in whatever way. Instances are created anew in every worker process."""
+
+    quality: Quality = ACCURACY
+    """What trainings are judged by."""
+    steps: int | None = None
+    """How many steps a whole training reports; None if that is not known, and then none can be stopped early."""
+
+    @abstractmethod
+    def train(self, shape: Shape, run: Run) -> float | None:
+        """Train one shape, and return its quality; None for that which was reported last.
+
+        Runs in a process of its own.
+        """
+
+    def build(self, shape: Shape) -> torch.nn.Module:
+        """Build the network of a shape with random weights, drawn from torch's generator.
+
+        Sizes are counted on torch's ``meta`` device, where a network of any size takes no memory.
+
+        Raises:
+            UsageError: unless it is overridden; whatever needs a network cannot be asked for then.
+        """
+        raise UsageError(f"{label(self)} builds no networks, so nothing can be known of a shape but its quality")
+
+    def example(self, batch_size: int) -> Any:
+        """Make inputs for a forward pass of so many examples: a tensor, or tensors in tuples, lists and mappings.
+
+        A tuple is passed to the network as positional arguments, a mapping as keyword arguments, anything else as the
+        one argument. Only shapes and types matter, so the values may be random.
+
+        Raises:
+            UsageError: unless it is overridden; networks cannot be run then, and so not be timed.
+        """
+        raise UsageError(f"{label(self)} gives no example inputs, so its networks cannot be run")
+
+    def test(self, shape: Shape, run: Run) -> float | None:
+        """Return the quality on data that was kept for the end, of the weights that :meth:`Run.load` returns.
+
+        Asked once, for the best shape. None, as by default, if there is no such data.
+        """
+        return None
+
+    def resources(self, shape: Shape) -> Resources:
+        """Return what the training of a shape takes; by default one core, and a GPU where that is the device."""
+        return Resources()
