@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shape_dnn.quality import ACCURACY, Quality
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -20,10 +22,17 @@ class Event:
 
 @dataclass(frozen=True)
 class SearchStarted(Event):
-    """A search began, before anything else: its settings as JSON values, and how many shapes its space has."""
+    """A search began, before anything else.
+
+    Attributes:
+        settings: as JSON values.
+        shapes: how many its space has.
+        quality: by which trainings are judged.
+    """
 
     settings: Mapping[str, object]
     shapes: int
+    quality: Quality = ACCURACY
 
 
 @dataclass(frozen=True)
@@ -99,11 +108,11 @@ class TrainingsPrepared(Event):
 
 @dataclass(frozen=True)
 class EpochFinished(Event):
-    """A training finished an epoch, of ``epochs`` in all."""
+    """A training finished an epoch, of ``epochs`` in all if that is known."""
 
     shape: Shape
     epoch: Epoch
-    epochs: int
+    epochs: int | None
 
 
 @dataclass(frozen=True)
@@ -121,10 +130,10 @@ class TrainingFinished(Event):
 
 @dataclass(frozen=True)
 class TrainedAgain(Event):
-    """A shape that came out far worse than a smaller one was trained again with another seed; accuracies in percent."""
+    """A shape that came out far worse than a smaller one was trained again with another seed: its qualities."""
 
     shape: Shape
-    accuracy: float
+    quality: float
     again: float
 
 
@@ -147,10 +156,10 @@ class Judged(Event):
 
 @dataclass(frozen=True)
 class Tested(Event):
-    """The test set was read for the shape that is returned; accuracy in percent."""
+    """The test set was read for the shape that is returned."""
 
     shape: Shape
-    accuracy: float
+    quality: float
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,15 @@ class Epoch:
 
     Attributes:
         number: epochs trained so far, counted from 1.
-        loss: mean training loss of the epoch.
+        loss: mean training loss of the epoch; None if it was not told.
         quality: on the split that the protocol selects on.
+        more: other numbers that were told of it, by name.
     """
 
     number: int
-    loss: float
+    loss: float | None
     quality: float
+    more: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

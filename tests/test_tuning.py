@@ -46,7 +46,7 @@ class Known:
 
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         self.trained += shapes
-        return [Training(s, self.quality[s], "" if self.quality[s] is not None else "it failed") for s in shapes]
+        return [Training(s, self.accuracy[s], "" if self.accuracy[s] is not None else "it failed") for s in shapes]
 
     def verify(self, shapes: Sequence[Shape]) -> list[Training]:
         return self.train(shapes)

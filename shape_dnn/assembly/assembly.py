@@ -31,6 +31,7 @@ from shape_dnn.kinds import (
 )
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Loaded
+from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.recipes import Recipe
 from shape_dnn.search.query import Modelling, Query
 from shape_dnn.search.space import DesignSpace, Range
@@ -101,7 +102,7 @@ class Assembly:
     @cached_property
     def meters(self) -> dict[str, Loaded[Meter]]:
         """The meter of each metric that a constraint or the goal needs, and of size."""
-        return self.meters_of({"size", *self.metrics_in_question} - {"accuracy"})
+        return self.meters_of({"size", *self.metrics_in_question} - {self.quality.name})
 
     def meters_of(self, metrics: Iterable[str]) -> dict[str, Loaded[Meter]]:
         """Load the meter of each metric; in a replay, of those that the table lacks and a meter has.
@@ -147,6 +148,11 @@ class Assembly:
     def prior(self) -> Prior | None:
         """What the same family achieved elsewhere, if the user names where."""
         return find_prior(self.selection)
+
+    @property
+    def quality(self) -> Quality:
+        """By which trainings are judged."""
+        return ACCURACY
 
     # The space
 
@@ -212,7 +218,7 @@ class Assembly:
         """Limits and goal."""
         costs = {metric: meter.instance.cost for metric, meter in self.meters.items()}
         asked = {metric: USUAL_COSTS.get(metric, math.inf) for metric in self.metrics_in_question}
-        return Query(self.constraints, self.goal, {**asked, **costs}, self.confidence, self.pareto)
+        return Query(self.constraints, self.goal, {**asked, **costs}, self.confidence, self.pareto, self.quality)
 
     @property
     def question(self) -> str:

@@ -8,6 +8,7 @@ from statistics import NormalDist
 
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import AccuracyModel, Goal, Sampler, Strategy
+from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.records import Accident, Failing, Noise, Prediction, Training
 from shape_dnn.shape import Shape
 
@@ -23,6 +24,7 @@ class Query:
         confidence: probability from which a shape that was not trained surely complies, and the answer is found; None
             to go by expected accuracies alone, as the paper does.
         pareto: metrics whose trade-off is asked for instead of a best shape.
+        quality: by which trainings are judged.
     """
 
     constraints: Sequence[Constraint] = ()
@@ -30,11 +32,12 @@ class Query:
     costs: Mapping[str, float] = field(default_factory=dict)
     confidence: float | None = None
     pareto: Sequence[str] = ()
+    quality: Quality = ACCURACY
 
     @property
     def non_functional(self) -> list[Constraint]:
         """The limits that need no training, in the order in which they are applied."""
-        limits = [c for c in self.constraints if c.metric != "accuracy"]
+        limits = [c for c in self.constraints if c.metric != self.quality.name]
         return sorted(limits, key=lambda c: (self.costs.get(c.metric, 0.0), c.metric != "size", c.metric))
 
     @property
@@ -46,12 +49,12 @@ class Query:
     @property
     def metrics_of_goal(self) -> list[str]:
         """The metrics of the goal that are measured rather than trained."""
-        return [] if self.goal is None else [metric for metric in self.goal.metrics if metric != "accuracy"]
+        return [] if self.goal is None else [metric for metric in self.goal.metrics if metric != self.quality.name]
 
     @property
     def functional(self) -> list[Constraint]:
-        """The limits on accuracy."""
-        return [c for c in self.constraints if c.metric == "accuracy"]
+        """The limits on quality."""
+        return [c for c in self.constraints if c.metric == self.quality.name]
 
     def is_sure(self, candidate: Candidate) -> bool:
         """Tell whether a candidate was trained, or complies with the wanted probability as well as by expectation."""
