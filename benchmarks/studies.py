@@ -82,11 +82,11 @@ def multiply(study: Path, others: int) -> int:
                 copy = f"INSERT INTO measurement (context, {columns}) SELECT ?, {columns} FROM measurement"
                 execute(f"{copy} WHERE context = ?", (new, context))
                 last = execute("SELECT max(id) FROM training").fetchone()[0]
-                columns = "depth, width, attempt, accuracy, reason, seconds, provenance, recorded"
+                columns = "depth, width, attempt, quality, reason, seconds, provenance, recorded"
                 copy = f"INSERT INTO training (id, context, {columns}) SELECT id + ?, ?, {columns} FROM training"
                 execute(f"{copy} WHERE context = ?", (last, new, context))
                 execute(
-                    "INSERT INTO epoch SELECT training + ?, number, loss, epoch.accuracy FROM epoch"
+                    "INSERT INTO epoch SELECT training + ?, number, loss, epoch.quality, more FROM epoch"
                     " JOIN training ON training.id = training WHERE context = ?",
                     (last, context),
                 )

@@ -23,6 +23,53 @@ hookimpl = pluggy.HookimplMarker("shape_dnn")
 
 
 @hookspec
+def shape_dnn_trainers() -> Iterable[Plugin]:
+    """Declare trainers (``--trainer``): how a shape comes to its quality, with networks, data and loop of its own.
+
+    Example::
+
+        from shape_dnn import Plugin, Quality, Trainer, hookimpl
+
+        class Curve(Trainer):
+            quality = Quality("loss", better="lower", minimum=0)
+            default_depths, default_widths = "1:4:1", "1/2:5/2:1/2"
+            steps = 30
+
+            def build(self, shape):
+                from torch import nn
+
+                hidden = round(16 * shape.width)
+                sizes = [1] + [hidden] * shape.depth + [1]
+                layers = [layer for a, b in zip(sizes, sizes[1:]) for layer in (nn.Linear(a, b), nn.Tanh())]
+                return nn.Sequential(*layers[:-1])
+
+            def example(self, batch_size):
+                import torch
+
+                return torch.zeros(batch_size, 1)
+
+            def train(self, shape, run):
+                import torch
+
+                x = torch.linspace(-1, 1, 64).unsqueeze(1)
+                network = self.build(shape)
+                optimizer = torch.optim.AdamW(network.parameters(), lr=0.03)
+                for step in range(1, self.steps + 1):
+                    loss = (network(x) - torch.sin(3 * x)).square().mean()
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    if not run.report(step, loss.item()):
+                        break
+                run.save(network)
+
+        @hookimpl
+        def shape_dnn_trainers():
+            yield Plugin("curve", "one period of a sine", Curve)
+    """
+
+
+@hookspec
 def shape_dnn_architectures() -> Iterable[Plugin]:
     """Declare families of networks (``--arch``).
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from shape_dnn.constraints import Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Better = Literal["higher", "lower"]
 
@@ -77,6 +80,28 @@ class Quality:
     def record(self) -> dict[str, str]:
         """Name, unit and direction, as results have them."""
         return {"name": self.name, "unit": self.unit, "better": self.better}
+
+    @property
+    def whole_record(self) -> dict[str, object]:
+        """All of it as JSON values, which :meth:`of_record` reads; a bound that there is not is None."""
+        bounds = {"minimum": self.minimum, "maximum": self.maximum}
+        return {**self.record, **{name: value if math.isfinite(value) else None for name, value in bounds.items()}}
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Quality:
+        """Read what :attr:`whole_record` gives.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        low, high = record["minimum"], record["maximum"]
+        return cls(
+            record["name"],
+            record["unit"],
+            record["better"],
+            -math.inf if low is None else float(low),
+            math.inf if high is None else float(high),
+        )
 
 
 RESERVED = frozenset(

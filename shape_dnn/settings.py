@@ -128,6 +128,12 @@ class Settings:
     ``given`` holds the names of those that the user gave.
     """
 
+    trainer: str = _setting(
+        "classifier",
+        "How a shape comes to its quality: the classifier, of architecture, dataset and recipe; a plugin; or a file "
+        "with train(shape, run) and, for what needs networks, build(shape).",
+        metavar="NAME|FILE.py[:FUNCTION]",
+    )
     arch: str = _setting("wrn", "Architecture.")
     dataset: str = _setting("digits", "Dataset.")
     data_dir: str | None = _setting(None, "Directory with the files of the dataset.", metavar="DIR")

@@ -26,12 +26,16 @@ class Needs:
         memory: bytes that it needs at most on that device, its process included; 0 if that is not known.
         share: the same as a part of what was free there when nothing ran.
         exclusive: whether nothing else may run on the device, since it is measured.
+        cores: of the processor.
+        gpus: of a machine with any; None for one where the device is a GPU.
     """
 
     device: str = "cpu"
     memory: int = 0
     share: float = 0.0
     exclusive: bool = False
+    cores: int = 1
+    gpus: int | None = None
 
 
 NOTHING_KNOWN = Needs()

@@ -47,6 +47,10 @@ def run(**changes: object) -> Training:
     return task(recipe=RECIPE, checkpoint_seconds=0.0, **changes).run(lambda _: True)
 
 
+def saved(directory: str) -> list[str]:
+    return [path.name for path in Path(directory).glob("*/saved/*")]
+
+
 @pytest.fixture
 def uninterrupted() -> Training:
     return run(weights=Path("weights/whole"), checkpoints=Path("checkpoints/whole"))
@@ -65,33 +69,33 @@ def test_an_interrupted_training_comes_to_the_same_result_bit_for_bit(uninterrup
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
-def test_no_epoch_is_trained_twice(uninterrupted: Training, monkeypatch: pytest.MonkeyPatch) -> None:
-    from shape_dnn.training.run import Run
+def test_no_epoch_that_was_saved_is_trained_twice(uninterrupted: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shape_dnn.training.loop import Loop
 
     with pytest.raises(Interrupted):
-        task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(3))  # type: ignore[arg-type]
+        task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(4))  # type: ignore[arg-type]
     judged = []
-    accuracy = Run.quality
-    monkeypatch.setattr(Run, "accuracy", lambda self, *what: judged.append(1) or accuracy(self, *what))
+    accuracy = Loop.accuracy
+    monkeypatch.setattr(Loop, "accuracy", lambda self, *what: judged.append(1) or accuracy(self, *what))
     assert run().quality == uninterrupted.quality
-    assert len(judged) == 2
+    assert len(judged) == 2, "what had not been saved when the fourth was reported"
 
 
 def test_checkpoints_are_as_rare_as_asked_and_only_the_last_is_kept() -> None:
     task(recipe=RECIPE, checkpoint_seconds=1e9).run(lambda _: True)
-    assert not Path("checkpoints/a").exists()
-    run()
-    assert [path.name for path in Path("checkpoints/a").glob("*/*")] == ["000005"]
+    assert saved("checkpoints/a") == ["000001"], "the weights at the end"
+    run(checkpoints=Path("checkpoints/b"))
+    assert saved("checkpoints/b") == ["000005"]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "pickle"])
 def test_a_damaged_checkpoint_costs_time_and_changes_no_result(uninterrupted: Training, damage: str) -> None:
     with pytest.raises(Interrupted):
         task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(3))  # type: ignore[arg-type]
-    (last,) = Path("checkpoints/a").glob("*/*")
+    (last,) = Path("checkpoints/a").glob("*/saved/*")
     state = last / "state.pt"
     if damage == "truncated":
-        (last / "network.safetensors").write_bytes((last / "network.safetensors").read_bytes()[:200])
+        (last / "weights.safetensors").write_bytes((last / "weights.safetensors").read_bytes()[:200])
     elif damage == "empty":
         state.write_bytes(b"")
     elif damage == "missing":
@@ -108,11 +112,12 @@ class Exploit:
 
 
 def test_a_checkpoint_that_was_being_written_is_not_read() -> None:
-    run()
-    (last,) = Path("checkpoints/a").glob("*/*")
+    with pytest.raises(Interrupted):
+        task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(3))  # type: ignore[arg-type]
+    (last,) = Path("checkpoints/a").glob("*/saved/*")
     shutil.copytree(last, last.with_name(".partial-x"))
     (last / "state.pt").unlink()
-    assert Checkpoint.load(Path("checkpoints/a")) is None
+    assert Checkpoint.load(last.parent.parent) is None
     assert Checkpoint.load(Path("nowhere")) is None
 
 
@@ -137,7 +142,7 @@ def test_a_search_that_was_killed_goes_on_in_the_middle_of_a_training(shape_dnn:
              "-o", "dataset.limit=400", "--checkpoint-minutes", "0"]  # fmt: skip
     killed = [sys.executable, "-m", "shape_dnn", *flags, "--plugin", "killer.py", "--observer", "killer"]
     assert subprocess.run(killed, capture_output=True, check=False).returncode == -signal.SIGKILL
-    (kept,) = Path("shape-dnn-study/checkpoints").glob("*/*")
+    (kept,) = Path("shape-dnn-study/checkpoints").glob("*/*/*")
     checkpoint = Checkpoint.load(kept)
     assert checkpoint is not None
     assert 3 <= len(checkpoint.curve) < 6
@@ -149,5 +154,5 @@ def test_a_search_that_was_killed_goes_on_in_the_middle_of_a_training(shape_dnn:
 def test_a_training_that_is_stopped_when_its_checkpoint_was_just_written_needs_no_second_one() -> None:
     stopped = task(recipe=RECIPE, checkpoint_seconds=0.0).run(lambda _: False)
     assert (stopped.quality, len(stopped.curve)) == (None, 1)
-    assert [path.name for path in Path("checkpoints/a").glob("*/*")] == ["000001"]
+    assert saved("checkpoints/a") == ["000001"]
     assert len(run().curve) == 5

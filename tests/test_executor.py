@@ -118,7 +118,7 @@ def result_of(task: Task) -> object:
 
 
 def test_workers_have_torch_when_they_start() -> None:
-    assert {"torch", "shape_dnn.training.run", "shape_dnn.measuring.task"} <= result_of(Imported())  # type: ignore[operator]
+    assert {"torch", "shape_dnn.training.loop", "shape_dnn.measuring.task"} <= result_of(Imported())  # type: ignore[operator]
 
 
 @pytest.mark.usefixtures("light_server")

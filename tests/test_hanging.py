@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_training import digits_on_disk, setup, task
+from test_training import SHAPE, digits_on_disk, task, trainer
 
 from shape_dnn import MeterError, Shape, Workload, measure, tune
 from shape_dnn.builtin.architectures.wrn import WideResNet
@@ -23,7 +23,7 @@ from shape_dnn.measuring.forward_pass import Numerics
 from shape_dnn.measuring.power import Reading
 from shape_dnn.measuring.rounds import LEAST_VISITS
 from shape_dnn.measuring.sensors import Sensor
-from shape_dnn.measuring.task import MeasuringTask
+from shape_dnn.measuring.task import MeasuringTask, PluginNetworks
 from shape_dnn.plugins.sources import Choice
 from shape_dnn.study.problem import Bench
 from shape_dnn.training.task import EvaluationTask
@@ -142,7 +142,7 @@ def test_a_search_gives_up_an_evaluation_that_hangs_and_has_no_test_accuracy(mon
     with pytest.warns(UserWarning, match=r"the test set could not be read for \(10, 1/4\): .*it hung"):
         result = tune(**settings, option=option, hang_minutes=3 * SECOND, notify=watch)
     assert result.best == SHAPES[0]
-    assert result.answer.test_accuracy is None
+    assert result.answer.test_quality is None
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,12 @@ def test_a_meter_shows_signs_of_life_while_it_works_on_a_shape(name: str, monkey
         monkeypatch.setattr(energy, constant, 0.1)
     make, least = METERS[name]
     workload = Workload(WideResNet(), (1, 8, 8), 10, 2, "cpu")
-    bench = Bench(Choice("meter", name), Choice("architecture", "wrn"), (), Conditions((1, 8, 8), 10, 2, "cpu"))
+    bench = Bench(
+        Choice("meter", name),
+        (),
+        PluginNetworks(Choice("architecture", "wrn"), ()),
+        Conditions((1, 8, 8), 10, 2, "cpu"),
+    )
     monkeypatch.setattr(Bench, "set_up", lambda _: (make(), workload))
     monkeypatch.setattr(Pulse, "SECONDS", 0.0)
     said: list[object] = []
@@ -229,6 +234,6 @@ def test_an_evaluation_shows_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> N
     task().run(lambda _: True)
     said: list[object] = []
     digits_on_disk()
-    EvaluationTask(setup(), Path("weights/a.safetensors")).run(lambda what: not said.append(what))
+    EvaluationTask(trainer(), SHAPE, 0, Path("weights/a.safetensors")).run(lambda what: not said.append(what))
     assert said
     assert set(said) == {None}

@@ -100,7 +100,7 @@ def test_an_interrupted_training_keeps_a_checkpoint_and_goes_on_to_the_same_resu
     assert "interrupt again to stop at once" in ran.err
     assert "interrupted; everything finished is kept, and the same command goes on from there" in ran.err
     assert "Traceback" not in ran.err
-    (kept,) = Path("shape-dnn-study/checkpoints").glob("*/*")
+    (kept,) = Path("shape-dnn-study/checkpoints").glob("*/*/*")
     checkpoint = Checkpoint.load(kept)
     assert checkpoint is not None, "the checkpoints are far apart, so this one was written because of the interrupt"
     assert 3 <= len(checkpoint.curve) < 6

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_training import TINY, go_on, setup
+from test_training import TINY, go_on, trainer
 
 from shape_dnn import Shape, tune
 from shape_dnn.assembly.assembly import Assembly
@@ -50,7 +50,7 @@ def test_a_processor_says_whether_it_computes_in_bfloat16(
 ) -> None:
     on(processor, monkeypatch)
     assert precision.bfloat16_of("cpu") == (able, text)
-    assert (precision.decide(setup(shape=WIDE)).precision == "bfloat16") is able
+    assert (precision.decide(trainer(), WIDE).precision == "bfloat16") is able
 
 
 @pytest.mark.parametrize(("answer", "able"), [("1\n", True), ("0\n", False), ("", False)])
@@ -75,11 +75,11 @@ def test_a_gpu_computes_in_bfloat16_from_capability_8_0(
 
 def test_wide_networks_compute_in_bfloat16_and_thin_ones_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     on(NATIVE, monkeypatch)
-    assert str(precision.decide(setup(shape=WIDE))) == (
+    assert str(precision.decide(trainer(), WIDE)) == (
         "bfloat16: the processor has avx512_bf16, and 100 % of the work of (16, 2) is in dense layers of 16 channels "
         "or more"
     )
-    assert str(precision.decide(setup(shape=THIN))) == (
+    assert str(precision.decide(trainer(), THIN)) == (
         "float32: only 58 % of the work of (16, 1/2) is in dense layers of 16 channels or more"
     )
 
@@ -100,15 +100,16 @@ def test_a_network_that_cannot_be_followed_computes_in_float32(monkeypatch: pyte
 
     on(NATIVE, monkeypatch)
     monkeypatch.setattr(WideResNet, "build", build)
-    assert str(precision.decide(setup(shape=WIDE))) == (
+    assert str(precision.decide(trainer(), WIDE)) == (
         "float32: the work of (16, 2) could not be counted (RuntimeError: only for real)"
     )
 
 
 def test_the_same_is_decided_whatever_is_trained_first(monkeypatch: pytest.MonkeyPatch) -> None:
     on(NATIVE, monkeypatch)
-    wide, thin = setup(shape=WIDE, recipe=AUTO), setup(shape=THIN, recipe=AUTO)
-    decisions = [PreparingTask(first, standing=wide).run(go_on).decision for first in ((thin,), (wide,), (thin, wide))]
+    own = trainer(recipe=AUTO)
+    orders = (THIN,), (WIDE,), (THIN, WIDE)
+    decisions = [PreparingTask(own, first, "cpu", standing=WIDE).run(go_on).decision for first in orders]
     assert [decision.precision for decision in decisions if decision is not None] == ["bfloat16"] * 3
     assert len(set(decisions)) == 1
     for sampler in ("active", "random", "paper"):
@@ -117,7 +118,7 @@ def test_the_same_is_decided_whatever_is_trained_first(monkeypatch: pytest.Monke
 
 
 def test_nothing_is_decided_where_the_recipe_names_a_precision() -> None:
-    assert PreparingTask((setup(),)).run(go_on).decision is None
+    assert PreparingTask(trainer(), (THIN,), "cpu").run(go_on).decision is None
 
 
 FRAIL = """
@@ -136,7 +137,7 @@ class Decided(Local):
     def run(self, tasks, workers, report):
         for task in tasks:
             if isinstance(task, TrainingTask):
-                assert task.setup.recipe.precision == self.decision.precision
+                assert task.trainer.recipe.precision == self.decision.precision
                 task.weights.parent.mkdir(parents=True, exist_ok=True)
                 task.weights.touch()
                 yield Outcome(task, Training(task.shape, 90.0))

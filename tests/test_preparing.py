@@ -10,13 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from test_training import TINY, go_on, setup, task
+from test_training import SHAPE, TINY, go_on, task, trainer
 
 from shape_dnn import Shape, tune
 from shape_dnn.builtin.executors.local import Local
 from shape_dnn.events import Event, TrainingsPrepared
 from shape_dnn.store.facts import Store
-from shape_dnn.training.preparing import peak_memory
+from shape_dnn.training.memory import peak_memory
 from shape_dnn.work import Needs, Outcome, Task
 
 SEARCH = {"depth": "10:17:6", "width": "1/2:1:1/2", "train": 2, "epochs": 1, "device": "cpu", "sampler": "interval"}
@@ -24,19 +24,19 @@ SEARCH = {"depth": "10:17:6", "width": "1/2:1:1/2", "train": 2, "epochs": 1, "de
 
 def test_the_memory_of_a_training_grows_with_its_shape_and_batch() -> None:
     wide, deep = Shape(10, Fraction(4)), Shape(34, Fraction(1, 2))
-    small, large, long = (peak_memory(setup(shape=shape)) for shape in (setup().shape, wide, deep))
+    small, large, long = (peak_memory(trainer(), shape) for shape in (SHAPE, wide, deep))
     assert psutil.Process().memory_info().rss / 2 < small < large
     assert small < long
-    many = peak_memory(setup(recipe=dataclasses.replace(TINY, batch_size=4096)))
+    many = peak_memory(trainer(recipe=dataclasses.replace(TINY, batch_size=4096)), SHAPE)
     assert many > small + 80_000_000
 
 
 def test_the_memory_of_a_training_is_no_more_than_estimated() -> None:
     """By what torch's allocator says of the tensors of a step, which the process itself takes no part in."""
-    own = setup(shape=Shape(16, Fraction(2)), recipe=dataclasses.replace(TINY, batch_size=256, epochs=1))
-    estimated = peak_memory(own) - psutil.Process().memory_info().rss
+    wide, own = Shape(16, Fraction(2)), trainer(recipe=dataclasses.replace(TINY, batch_size=256, epochs=1))
+    estimated = peak_memory(own, wide) - psutil.Process().memory_info().rss
     with torch.profiler.profile(profile_memory=True) as profile:
-        task(shape=own.shape, recipe=own.recipe).run(go_on)
+        task(shape=wide, recipe=own.recipe).run(go_on)
     live = peak = 0
     for event in profile.profiler.kineto_results.events():  # type: ignore[union-attr]
         if event.name() == "[memory]":
@@ -51,7 +51,7 @@ def test_a_network_that_cannot_be_followed_has_no_estimate(monkeypatch: pytest.M
         raise RuntimeError("only for real")
 
     monkeypatch.setattr("shape_dnn.builtin.architectures.wrn.WideResNet.build", build)
-    assert peak_memory(setup()) == 0
+    assert peak_memory(trainer(), SHAPE) == 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -68,7 +68,7 @@ def test_a_study_gains_what_another_one_knows_and_keeps_what_it_has() -> None:
     run = store.runs.last()
     assert run is not None
     assert run.settings == {"study": "into"}, "questions still refer to its own search"
-    attempts = "SELECT attempt, accuracy FROM training WHERE depth = 16 ORDER BY attempt"
+    attempts = "SELECT attempt, quality FROM training WHERE depth = 16 ORDER BY attempt"
     assert store.database.connection.execute(attempts).fetchall() == [(1, None), (2, 92.0)], "a failure stays known"
     assert Path("source", FILE_NAME).read_bytes() == before
     store.close()

@@ -22,7 +22,7 @@ from shape_dnn.search.fitting import predict
 from shape_dnn.search.learning_curves import extrapolate
 from shape_dnn.store.facts import Store
 from shape_dnn.study.known import KnownFacts, stop_by
-from shape_dnn.study.trainer import Others
+from shape_dnn.study.trainings import Others
 
 EPOCHS = 12
 STOP = Stop("some terminator")

@@ -22,10 +22,11 @@ from shape_dnn.plugins.sources import Choice
 from shape_dnn.recipes import IMAGENET32_PAPER, WRN_PAPER
 from shape_dnn.settings import Settings
 from shape_dnn.training.batches import Batches, augment
-from shape_dnn.training.run import learning_rate
-from shape_dnn.training.setup import Donor, Setup
+from shape_dnn.training.classifier import ClassifierTrainer, Donor, split
+from shape_dnn.training.loop import learning_rate
 from shape_dnn.training.step import Descent, Step
 from shape_dnn.training.task import EvaluationTask, TrainingTask
+from shape_dnn.work import Needs
 
 TINY = Recipe(epochs=2, batch_size=32, lr=0.2, schedule="one-cycle", crop=1, flip=False, precision="float32")
 
@@ -35,29 +36,21 @@ def digits_on_disk() -> Path:
     return Path("images")
 
 
-def setup(**changes: object) -> Setup:
-    base = Setup(
-        Choice("architecture", "wrn"),
-        (),
-        digits_on_disk(),
-        10,
-        0.2,
-        Shape(10, Fraction(1, 2)),
-        TINY,
-        "cpu",
-        0,
-        "validation",
-    )
+SHAPE = Shape(10, Fraction(1, 2))
+
+
+def trainer(**changes: object) -> ClassifierTrainer:
+    base = ClassifierTrainer(
+        Choice("architecture", "wrn"), (), digits_on_disk(), 10, 0.2, TINY, "cpu", "validation"
+    )  # fmt: skip
     return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
 
 
 def task(**changes: object) -> TrainingTask:
-    determining = {field.name for field in dataclasses.fields(Setup)} & changes.keys()
+    determining = {field.name for field in dataclasses.fields(ClassifierTrainer)} & changes.keys()
+    own = trainer(**{name: changes.pop(name) for name in determining})
     base = TrainingTask(
-        setup(**{name: changes.pop(name) for name in determining}),
-        Path("weights/a.safetensors"),
-        Path("checkpoints/a"),
-        1e9,
+        own, SHAPE, 0, Path("weights/a.safetensors"), Path("checkpoints/a"), 1e9, needs=Needs(cores=own.threads)
     )
     return dataclasses.replace(base, **{"attempt": secrets.token_hex(4), **changes})  # type: ignore[arg-type]
 
@@ -87,7 +80,7 @@ def test_a_training_sees_to_its_own_number_of_threads() -> None:
 
 def test_a_process_trains_or_tests_one_network_at_a_time() -> None:
     """Two would draw from the same random numbers."""
-    others = task(), EvaluationTask(setup(), Path("weights/a.safetensors"))
+    others = task(), EvaluationTask(trainer(), SHAPE, 0, Path("weights/a.safetensors"))
     refused = []
 
     def start_another(_: object) -> bool:
@@ -130,15 +123,15 @@ def test_the_same_seed_gives_the_same_curve_bit_for_bit_and_another_one_does_not
 def test_the_test_set_is_read_with_the_weights_that_were_kept() -> None:
     paper = task(protocol="paper")
     training = paper.run(go_on)
-    assert EvaluationTask(paper.setup, paper.weights).run(go_on) == training.quality, (
+    assert EvaluationTask(paper.trainer, SHAPE, 0, paper.weights).run(go_on) == training.quality, (
         "the paper's accuracy is that on the test set"
     )
 
 
 def test_the_validation_split_is_held_out_of_training() -> None:
-    train, judge = setup().split()
+    train, judge = split(digits_on_disk(), "validation", 0.2, 0)
     assert (len(train), len(judge)) == (320, 80)
-    whole, test = setup(protocol="paper").split()
+    whole, test = split(digits_on_disk(), "paper", 0.2, 0)
     assert (len(whole), len(test)) == (400, 359)
 
 
@@ -197,7 +190,7 @@ def test_flips_mirror_half_of_the_images_and_none_if_not_wanted() -> None:
 
 
 def test_parts_of_a_dataset_share_its_memory_and_are_drawn_as_if_they_were_copies() -> None:
-    train, judge = setup().split()
+    train, judge = split(digits_on_disk(), "validation", 0.2, 0)
     assert train.images is judge.images
     assert not set(train.indices) & set(judge.indices)
     device = torch.device("cpu")
@@ -252,10 +245,10 @@ def test_a_step_as_a_cuda_graph_is_the_same_step(precision: str) -> None:
     losses: dict[bool, list[float]] = {}
     for as_graph in (False, True):
         torch.manual_seed(0)
-        network = setup().build().to("cuda:0").to(memory_format=torch.channels_last).train()
+        network = trainer().build(SHAPE).to("cuda:0").to(memory_format=torch.channels_last).train()
         step = Step(network, recipe)
         step._wants_graph = as_graph
-        batches = Batches(setup().split()[0], torch.device("cuda:0"))
+        batches = Batches(split(digits_on_disk(), "validation", 0.2, 0)[0], torch.device("cuda:0"))
         torch.manual_seed(1)
         losses[as_graph] = [float(step(*batch, 0.1)) for batch in batches.shuffled(32, recipe)]
         assert (step._graph is not None) == as_graph
@@ -264,9 +257,9 @@ def test_a_step_as_a_cuda_graph_is_the_same_step(precision: str) -> None:
 
 def test_a_network_that_no_graph_can_be_recorded_of_is_trained_without(monkeypatch: pytest.MonkeyPatch) -> None:
     """The warm-up that failed has left no trace. On the processor, where recording always fails."""
-    plain, other = setup().build().train(), setup().build().train()
+    plain, other = trainer().build(SHAPE).train(), trainer().build(SHAPE).train()
     other.load_state_dict(plain.state_dict())
-    batches = list(Batches(setup().split()[0], torch.device("cpu")).in_order(32))
+    batches = list(Batches(split(digits_on_disk(), "validation", 0.2, 0)[0], torch.device("cpu")).in_order(32))
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda _: torch.get_rng_state())
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, _: torch.set_rng_state(state))
 
@@ -337,7 +330,7 @@ class Heavy(WideResNet):
 
 
 def test_a_training_that_does_not_fit_into_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Setup, "load_architecture", lambda _: Heavy())
+    monkeypatch.setattr(ClassifierTrainer, "load_architecture", lambda _: Heavy())
     with pytest.raises(MemoryShortageError, match="out of memory on cpu: RuntimeError.*allocate memory"):
         task().run(go_on)
 

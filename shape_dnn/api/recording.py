@@ -34,13 +34,8 @@ def recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Stud
 
 
 def _problem_record(parts: Assembly) -> dict[str, object]:
-    problem = parts.problem
-    return {
-        "architecture": problem.architecture.identity,
-        **problem.conditions.record,
-        "class_names": list(problem.class_names),
-        "recipe": parts.recipe_record,
-    }
+    recipe = parts.recipe_record
+    return {**parts.problem.record, **({} if recipe is None else {"recipe": recipe})}
 
 
 def close(plugin: Observer | Executor) -> None:

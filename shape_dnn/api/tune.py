@@ -16,29 +16,49 @@ from shape_dnn.api.studying import study_of
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.assembly.replay import tell_ignored
 from shape_dnn.assembly.selection import is_formula
-from shape_dnn.errors import blame
+from shape_dnn.errors import UsageError, blame
 from shape_dnn.events import Event, SearchFinished, SearchStarted, ignore
 from shape_dnn.kinds import Workload
+from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.report.overview import Overview, study_path
 from shape_dnn.search.modes import search
 from shape_dnn.search.planning import plan
-from shape_dnn.settings import INCIDENTAL, Settings
+from shape_dnn.settings import INCIDENTAL, SETTINGS, Settings
 from shape_dnn.shape import by_width_then_depth
 from shape_dnn.store.database import FILE_NAME
 from shape_dnn.store.facts import Store
 from shape_dnn.store.families import Family
 from shape_dnn.study.measurer import ask_elsewhere
 from shape_dnn.study.seeds import mean_over_seeds
+from shape_dnn.training.functions import Functions, keep
 
 Notify = Callable[[Event], None]
 
 
-def tune(*, notify: Notify = ignore, dry_run: bool = False, **settings: Any) -> Result:
+def tune(
+    *,
+    notify: Notify = ignore,
+    dry_run: bool = False,
+    trainer: str | Callable[..., Any] | None = None,
+    build: Callable[..., Any] | None = None,
+    test: Callable[..., Any] | None = None,
+    example: Any = None,
+    resources: Any = None,
+    quality: Quality = ACCURACY,
+    **settings: Any,
+) -> Result:
     """Find the shapes that meet the limits and, given a goal, the best of them (Algorithm 1 of the paper).
 
     Args:
         notify: called with every event (:mod:`shape_dnn.events`).
         dry_run: only tell what would be trained.
+        trainer: name or file, as ``--trainer`` takes it, or a function ``train(shape, run)``. The following are for a
+            function alone; they and it travel to worker processes by cloudpickle.
+        build: function of the shape that returns its network; needed for whatever is known of networks.
+        test: function of shape and run that judges what was trained on data kept for the end.
+        example: inputs of a network, or a function of the batch size that makes some; needed to run networks.
+        resources: of a training, :class:`~shape_dnn.Resources`, or a function of the shape.
+        quality: what trainings are judged by.
         **settings: the flags of the command with underscores, such as ``max_size="2MB"``
             (:class:`shape_dnn.settings.Settings`).
 
@@ -49,7 +69,17 @@ def tune(*, notify: Notify = ignore, dry_run: bool = False, **settings: Any) -> 
         UsageError: a setting cannot be used.
         UnavailableError: a plugin, a sensor or a dataset is not there.
     """
-    return run(Assembly(Settings.create(settings)), notify, dry_run=dry_run)
+    declared = {"build": build, "test": test, "example": example, "resources": resources}
+    if callable(trainer):
+        where = f"{getattr(trainer, '__qualname__', type(trainer).__name__)}()"
+        functions = Functions(where, trainer, quality=quality, **declared)
+        directory = Path(settings.get("study", SETTINGS["study"].default))
+        trainer = str(keep(functions, directory / "trainers"))
+    elif quality is not ACCURACY or any(value is not None for value in declared.values()):
+        given = next((name for name, value in declared.items() if value is not None), "quality")
+        raise UsageError(f"{given} goes with a function, and trainer is {trainer!r}", setting="trainer")
+    chosen = {} if trainer is None else {"trainer": trainer}
+    return run(Assembly(Settings.create({**settings, **chosen})), notify, dry_run=dry_run)
 
 
 def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> Result:
@@ -70,7 +100,7 @@ def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> R
                 with blame(observer):
                     observer.notify(event)
 
-        tell(SearchStarted(parts.settings.to_dict(), len(parts.shapes)))
+        tell(SearchStarted(parts.settings.to_dict(), len(parts.shapes), parts.quality))
         if parts.table is None:
             result, weights = _search(parts, tell)
         else:
@@ -103,6 +133,8 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
                 study.facts.began = began
             answer = search(shapes, query, modelling, mean_over_seeds(studies), notify)
         # The same search another time finds them there, so their order must not tell when they were made.
+        if parts.own is not None and "size" in parts.meters:
+            studies[0].measure("size", [candidate.shape for candidate in answer.complying])
         in_order = sorted(answer.trainings, key=lambda training: by_width_then_depth(training.shape))
         answer = replace(answer, trainings=tuple(in_order))
         known = _recollect(store, parts, problem.workload)
@@ -127,7 +159,7 @@ def _recollect(store: Store, parts: Assembly, workload: Workload) -> StudyQuesti
 def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
     assert parts.table is not None  # noqa: S101 - called only then
     tell_ignored(parts.table)
-    for metric in sorted(parts.metrics_in_question - {"accuracy"}):
+    for metric in sorted(parts.metrics_in_question - {parts.quality.name}):
         parts.replay.measure(metric, parts.shapes)  # so that a column the goal lacks shows at once
     arch = parts.settings.arch if "arch" in parts.settings.given else None
     facts = mean_over_seeds(parts.replays)

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shape_dnn.assembly import modelling, question, recipe
+from shape_dnn.assembly.own_trainer import Own, find_trainer, is_file, recorded
 from shape_dnn.assembly.prior import Prior, find_prior
 from shape_dnn.assembly.question import Metrics
 from shape_dnn.assembly.recipe import SetRecipe, transfer
@@ -56,6 +57,7 @@ class Assembly:
         settings: what the user wants.
         registry: plugins that were found before; by default they are found anew.
         origins: where settings, and options by their names, came from; the others, from flags.
+        problem: what a study remembers of that of its search, so that a trainer of one's own need not be there.
 
     Raises:
         UsageError: from any part; names the setting that cannot be used.
@@ -63,10 +65,15 @@ class Assembly:
     """
 
     def __init__(
-        self, settings: Settings, registry: Registry | None = None, origins: Mapping[str, str] | None = None
+        self,
+        settings: Settings,
+        registry: Registry | None = None,
+        origins: Mapping[str, str] | None = None,
+        problem: Mapping[str, Any] | None = None,
     ) -> None:
         self.settings = settings
         self._origins = origins or {}
+        self._remembered = recorded(problem) if problem and "trainer" in problem else None
         self.selection = Selection(settings, registry or Registry([Path(name) for name in settings.plugin]))
 
     def check(self) -> None:
@@ -78,17 +85,28 @@ class Assembly:
         """
         goal = self.settings.goal
         written_out = goal is not None and question.is_expression(goal, self.selection, self._metrics)
-        replayed = {"replay"} if self.settings.replay is not None else set()  # a file, perhaps
-        self.selection.check(replayed | ({"goal"} if written_out else set()))
-        _ = self.transfer, self.confidence, self.table, self.prior
+        passed_over = {"replay"} if self.settings.replay is not None else set()  # a file, perhaps
+        passed_over |= {"goal"} if written_out else set()
+        passed_over |= {"trainer"} if is_file(self.settings.trainer) else set()
+        self.selection.check(passed_over)
+        _ = self.own, self.transfer, self.confidence, self.table, self.prior
         if self.settings.replay is not None and self.settings.terminator != "none":
             raise UsageError("a recorded table trains nothing that could be stopped", setting="terminator")
 
     # Plugins
 
     @cached_property
+    def own(self) -> Own | None:
+        """The trainer of the user, if it is not the built-in classifier."""
+        return None if self._remembered is not None else find_trainer(self.selection)
+
+    @cached_property
     def architecture(self) -> Loaded[Architecture]:
         """The family of networks."""
+        if self._remembered is not None:
+            return self._remembered[0]
+        if self.own is not None:
+            return self.own.architecture
         return self.selection.load("architecture", self.settings.arch)
 
     @cached_property
@@ -102,7 +120,8 @@ class Assembly:
     @cached_property
     def meters(self) -> dict[str, Loaded[Meter]]:
         """The meter of each metric that a constraint or the goal needs, and of size."""
-        return self.meters_of({"size", *self.metrics_in_question} - {self.quality.name})
+        sized = {"size"} if self.own is None or self.own.builds else set()
+        return self.meters_of({*sized, *self.metrics_in_question} - {self.quality.name})
 
     def meters_of(self, metrics: Iterable[str]) -> dict[str, Loaded[Meter]]:
         """Load the meter of each metric; in a replay, of those that the table lacks and a meter has.
@@ -152,7 +171,9 @@ class Assembly:
     @property
     def quality(self) -> Quality:
         """By which trainings are judged."""
-        return ACCURACY
+        if self._remembered is not None:
+            return self._remembered[1]
+        return ACCURACY if self.own is None else self.own.loaded.instance.quality
 
     # The space
 
@@ -165,12 +186,15 @@ class Assembly:
     def space(self) -> DesignSpace:
         """The design space."""
         architecture, settings = self.architecture.instance, self.settings
+        usual = architecture if self.own is None else self.own.loaded.instance
         ranges = []
         with blame(architecture):
-            for name, default in (("depth", architecture.default_depths), ("width", architecture.default_widths)):
-                text = getattr(settings, name)
+            for name in ("depth", "width"):
+                text = getattr(settings, name) or getattr(usual, f"default_{name}s", None)
+                if text is None:
+                    raise UsageError(f"{architecture.title} has no usual range; give MIN:MAX:STEP", setting=name)
                 try:
-                    ranges.append(Range.parse(default if text is None else text))
+                    ranges.append(Range.parse(text))
                 except UsageError as error:
                     raise UsageError(error.message, setting=name) from None
             return DesignSpace(architecture, *ranges)
@@ -254,9 +278,9 @@ class Assembly:
         return self._recipe.recipe
 
     @property
-    def recipe_record(self) -> dict[str, dict[str, object]]:
-        """Each part of the recipe, as JSON values, and who set it."""
-        return self._recipe.record
+    def recipe_record(self) -> dict[str, dict[str, object]] | None:
+        """Each part of the recipe, as JSON values, and who set it; None where the trainer has it for itself."""
+        return self._recipe.record if self.own is None else None
 
     @cached_property
     def _recipe(self) -> SetRecipe:
@@ -266,8 +290,10 @@ class Assembly:
     @cached_property
     def problem(self) -> Problem:
         """What determines the facts of a study."""
-        from shape_dnn.assembly.problem import problem
+        from shape_dnn.assembly.problem import problem, threads_of
 
+        if self.own is not None:
+            return self.own.problem(self.selection, self.device, self.shapes[-1], threads_of(self.executor))
         plugins = self.architecture, self.dataset, self.executor
         return problem(self.selection, *plugins, self.device, self.recipe, self.shapes)
 

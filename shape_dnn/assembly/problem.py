@@ -1,4 +1,4 @@
-"""What is to be solved, put together from the plugins and settings that determine facts."""
+"""The problem of the built-in classifier, put together from the plugins and settings that determine facts."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from shape_dnn.assembly.selection import Selection
 from shape_dnn.errors import PluginError, UsageError, blame
-from shape_dnn.kinds import Architecture, Dataset, Executor
+from shape_dnn.kinds import Architecture, Conditions, Dataset, Executor
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.recipes import Recipe
 from shape_dnn.shape import Shape
-from shape_dnn.study.problem import Problem
+from shape_dnn.study.classification import Classification
 
 
 def problem(
@@ -21,7 +21,7 @@ def problem(
     device: str,
     recipe: Recipe,
     shapes: Sequence[Shape],
-) -> Problem:
+) -> Classification:
     """Put the problem together.
 
     Args:
@@ -46,23 +46,20 @@ def problem(
         name = f"{settings.dataset!r} has images of {height}x{width} pixels"
         message = f"{name}, and {architecture.instance.title} takes those from {least}x{least}"
         raise UsageError(message, setting="dataset")
-    return Problem(
+    return Classification(
         architecture=architecture,
         dataset=dataset,
-        input_shape=dataset.instance.input_shape,
-        classes=dataset.instance.classes,
+        conditions=Conditions(dataset.instance.input_shape, dataset.instance.classes, settings.batch_size, device),
         recipe=recipe,
         protocol=settings.protocol,
-        device=device,
-        batch_size=settings.batch_size,
         seed=settings.seed,
         largest=shapes[-1],
-        threads=_threads(executor),
+        threads=threads_of(executor),
         plugin_files=selection.registry.files,
     )
 
 
-def _threads(executor: Loaded[Executor]) -> int:
+def threads_of(executor: Loaded[Executor]) -> int:
     """Ask how many threads the executor gives a training."""
     threads = executor.instance.threads
     if not isinstance(threads, int) or threads < 1:

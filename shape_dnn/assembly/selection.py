@@ -33,7 +33,8 @@ class Selection:
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self.settings, self.registry = settings, registry
         self._options = split_options(settings.option, registry)
-        self.meters_by_metric = dict(split_pair("meter", text) for text in settings.meter)
+        networks_are_built = {} if settings.trainer == "classifier" else {"size": "counted-size"}
+        self.meters_by_metric = networks_are_built | dict(split_pair("meter", text) for text in settings.meter)
         self._loaded: list[Loaded[Any]] = []
 
     @property
@@ -110,7 +111,10 @@ class Selection:
             for option in SHARED_OPTIONS
             if option in declared and (value := getattr(self.settings, option)) is not None
         }
-        loaded = self.registry.load(kind, name, {**shared, **given})
+        return self.note(self.registry.load(kind, name, {**shared, **given}))
+
+    def note(self, loaded: Loaded[Any]) -> Loaded[Any]:
+        """Count something among the plugins that were used."""
         self._loaded.append(loaded)
         return loaded
 

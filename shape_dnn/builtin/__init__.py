@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 
 
 @hookimpl
+def shape_dnn_trainers() -> Iterable[Plugin]:
+    """Declare the built-in trainer, which a search makes of its architecture, dataset and recipe."""
+    yield Plugin(
+        "classifier",
+        "classifies images by networks of an architecture, trained by a recipe",
+        "shape_dnn.training.classifier:ClassifierTrainer",
+    )
+
+
+@hookimpl
 def shape_dnn_architectures() -> Iterable[Plugin]:
     """Declare the built-in architectures."""
     yield Plugin(
@@ -80,6 +90,11 @@ def shape_dnn_meters() -> Iterable[Plugin]:
     options = Numerics.OPTIONS
     gpu_options = {name: option for name, option in options.items() if name != "threads"}
     yield Plugin("size", "size of the stored network in MB, by a closed form", f"{package}.size:Size")
+    yield Plugin(
+        "counted-size",
+        "the same of networks for which there is no closed form, by building each without memory",
+        f"{package}.size:CountedSize",
+    )
     yield Plugin(
         "memory",
         "most memory in use during a forward pass of a batch in MB; measured on CUDA, elsewhere computed",

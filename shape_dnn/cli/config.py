@@ -76,7 +76,7 @@ class Gathered:
                 parts = Assembly(settings, origins=self.origins)
                 if parts.executor.instance.elsewhere:
                     return [f"# recipe: depends on the device of executor {settings.executor!r}; --dry-run asks for it"]
-                record = parts.recipe_record
+                record = parts.recipe_record or {}
         except ShapeDnnError as error:
             return [f"# recipe: {one_line(str(error))}"]
         return [

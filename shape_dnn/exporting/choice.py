@@ -13,7 +13,8 @@ from shape_dnn.recipes import Recipe
 from shape_dnn.records import Training
 from shape_dnn.search.ordering import min_by_goal
 from shape_dnn.shape import Shape, by_width_then_depth
-from shape_dnn.training.setup import Protocol, split
+from shape_dnn.study.classification import Classification
+from shape_dnn.training.classifier import Protocol, split
 
 if TYPE_CHECKING:
     from shape_dnn.answers.question import StudyQuestion
@@ -125,6 +126,8 @@ def training_of(known: StudyQuestion, shape: Shape) -> Trained:
     if training.quality is None:
         message = f"the training of {shape} came to no result: {training.reason}; {_trained(known)}"
         raise UsageError(message, setting="shape")
+    if known.parts.settings.trainer != "classifier":
+        raise ExportError("networks of a trainer of one's own cannot be exported yet; their weights are in the study")
     weights = store.files.weights(context, shape)
     if not weights.is_file():
         message = f"the weights of {shape} are gone: there is no {str(weights)!r}"
@@ -202,6 +205,7 @@ def _read_anew(known: StudyQuestion, fingerprint: str, directory: Path) -> tuple
     if known.parts.dataset.choice.options.get("download"):
         raise ExportError(f"{missing}, and an export downloads nothing; copy that folder from the study it comes from")
     problem = known.parts.problem
+    assert isinstance(problem, Classification)  # noqa: S101 - other trainers have no images
     if problem.fingerprint != fingerprint:
         raise ExportError(f"{missing}, and dataset {name!r} has changed since")
     return problem.images

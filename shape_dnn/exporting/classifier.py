@@ -23,7 +23,7 @@ from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.shape import Shape
 from shape_dnn.system.text import visible
-from shape_dnn.training.setup import check_network
+from shape_dnn.training.classifier import check_network
 
 MOST_PIXELS, MOST_CLASSES = 4096, 1_000_000
 """Height, width and channels, and classes, beyond which a card is not believed."""

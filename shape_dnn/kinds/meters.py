@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    import torch
 
     from shape_dnn.kinds.networks import Architecture, InputShape
     from shape_dnn.records import Measurement
@@ -31,6 +33,14 @@ class Workload:
     classes: int
     batch_size: int
     device: str
+
+    def build(self, shape: Shape) -> torch.nn.Module:
+        """Build the network of a shape with random weights, drawn from torch's generator."""
+        return self.architecture.build(shape, self.input_shape, self.classes)
+
+    def example(self) -> Any:
+        """Make a batch of inputs: a tensor, or tensors in tuples, lists and mappings."""
+        return self.architecture.example(self.batch_size, self.input_shape)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from shape_dnn.errors import PluginError, label
 from shape_dnn.recipes import Recipe
@@ -67,6 +67,17 @@ class Architecture(ABC):
 
         It maps a float tensor of shape ``(batch, *input_shape)`` to logits of shape ``(batch, classes)``.
         """
+
+    def example(self, batch_size: int, input_shape: InputShape) -> Any:
+        """Make inputs for a forward pass, of which only shapes and types matter: by default random images.
+
+        Args:
+            batch_size: number of examples.
+            input_shape: channels, height and width of an image.
+        """
+        import torch
+
+        return torch.randn(batch_size, *input_shape)
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """Return the recipe for networks of this family, given that of the dataset; by default unchanged.

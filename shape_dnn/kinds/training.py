@@ -72,11 +72,13 @@ class Run(ABC):
         seed: of everything random about it. Python's, numpy's and torch's generators start from it already.
         device: where the network is to be, as torch writes it, such as ``cpu`` or ``cuda:0``.
         directory: for files of this training. It survives interruptions, and is removed when the training has ended.
+        stopped: whether it was asked to stop, as :meth:`report` has said.
     """
 
     seed: int
     device: str
     directory: Path
+    stopped: bool = False
 
     @abstractmethod
     def report(self, step: int, quality: float, **more: float) -> bool:
@@ -108,6 +110,11 @@ class Run(ABC):
                 ``torch.load`` reads with ``weights_only``.
         """
 
+    @property
+    @abstractmethod
+    def is_due(self) -> bool:
+        """Whether enough time has passed since it was saved for saving to be worth it (``--checkpoint-minutes``)."""
+
     @abstractmethod
     def load(self) -> Saved | None:
         """Return what an interrupted attempt at this training saved last; None at the first attempt.
@@ -121,6 +128,10 @@ class Trainer(ABC):
 
     quality: Quality = ACCURACY
     """What trainings are judged by."""
+    default_depths: str | None = None
+    """Range of depths searched unless the user gives one, ``MIN:MAX:STEP``; None if the user must give one."""
+    default_widths: str | None = None
+    """Range of widths searched unless the user gives one."""
     steps: int | None = None
     """How many steps a whole training reports; None if that is not known, and then none can be stopped early."""
 

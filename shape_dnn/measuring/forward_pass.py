@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Option
+from shape_dnn.measuring import inputs
 from shape_dnn.plugins import checked
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Numerics:
     """How numbers are stored and kernels launched, the same for every shape.
 
     Attributes:
-        precision: numeric format of weights and images.
+        precision: numeric format of weights and inputs.
         channels_last: memory format.
         mode: ``eager``, or ``graph`` for one CUDA graph that launches all kernels at once.
         threads: of the operators on the processor.
@@ -38,7 +39,7 @@ class Numerics:
     threads: int = 1
 
     OPTIONS: ClassVar[Mapping[str, Option]] = {
-        "precision": Option(help="numeric format of weights and images", choices=("float32", "bfloat16", "float16")),
+        "precision": Option(help="numeric format of weights and inputs", choices=("float32", "bfloat16", "float16")),
         "channels_last": Option(help="memory format"),
         "mode": Option(help="eager, or graph for CUDA graphs", choices=("eager", "graph")),
         "threads": Option(help="threads of a measurement on the CPU", minimum=1),
@@ -56,7 +57,7 @@ class Numerics:
 
 
 class ForwardPass:
-    """A network with random weights and a batch of random images, on its device and ready to be called.
+    """A network with random weights and a batch of inputs, on its device and ready to be called.
 
     Args:
         workload: what to run.
@@ -76,24 +77,31 @@ class ForwardPass:
         architecture = workload.architecture
         self._running = partial(checked.blame_network, architecture, checked.FORWARD, shape)
         with checked.blame_network(architecture, checked.BUILD, shape):
-            network = architecture.build(shape, workload.input_shape, workload.classes)
-        self._prepare(network, (workload.batch_size, *workload.input_shape), workload.device, numerics)
+            network = workload.build(shape)
+        with checked.blame_network(architecture, checked.EXAMPLE, shape):
+            example = workload.example()
+        self._prepare(network, example, workload.device, numerics)
 
     @classmethod
-    def of(cls, network: torch.nn.Module, images: tuple[int, ...], device: str, numerics: Numerics) -> ForwardPass:
-        """Make the forward pass of a given network for images of this shape, the batch first."""
+    def of(cls, network: torch.nn.Module, example: Any, device: str, numerics: Numerics) -> ForwardPass:
+        """Make the forward pass of a given network for these inputs."""
         self = cls.__new__(cls)
-        self._prepare(network, images, device, numerics)
+        self._prepare(network, example, device, numerics)
         return self
 
-    def _prepare(self, network: torch.nn.Module, images: tuple[int, ...], device: str, numerics: Numerics) -> None:
+    def _prepare(self, network: torch.nn.Module, example: Any, device: str, numerics: Numerics) -> None:
         import torch
 
         self._device = torch.device(device)
         dtype = getattr(torch, numerics.precision)
         layout = torch.channels_last if numerics.channels_last else torch.contiguous_format
         self._network = network.to(self._device, dtype).to(memory_format=layout).eval()
-        self._images = torch.randn(images).to(self._device, dtype, memory_format=layout)
+
+        def place(value: torch.Tensor) -> torch.Tensor:
+            placed = value.to(self._device, dtype if inputs.is_real(value) else None)
+            return placed.to(memory_format=layout) if inputs.is_image(value) else placed
+
+        self._inputs = inputs.change(example, place)
         self._graph = self._capture() if numerics.mode == "graph" else None
 
     def _capture(self) -> torch.cuda.CUDAGraph:
@@ -105,11 +113,11 @@ class ForwardPass:
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
                 for _ in range(3):
-                    self._network(self._images)
+                    inputs.call(self._network, self._inputs)
             torch.cuda.current_stream().wait_stream(side)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
-                self._network(self._images)
+                inputs.call(self._network, self._inputs)
         return graph
 
     def __call__(self) -> None:
@@ -121,7 +129,7 @@ class ForwardPass:
                 self._graph.replay()
             else:
                 with torch.inference_mode():
-                    self._network(self._images)
+                    inputs.call(self._network, self._inputs)
             if self._device.type == "cuda":
                 torch.cuda.synchronize(self._device)
         except Exception:  # unlike a context manager, this takes no time when all is well

@@ -151,7 +151,7 @@ class AnchorNetwork:
 
         torch.manual_seed(0)
         layers = [layer for _ in range(4) for layer in (nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU())]
-        self._forward = ForwardPass.of(nn.Sequential(*layers), (1, 32, 32, 32), device, Numerics())
+        self._forward = ForwardPass.of(nn.Sequential(*layers), torch.randn(1, 32, 32, 32), device, Numerics())
         for _ in range(5 * ANCHOR_CALLS):
             self._forward()
 

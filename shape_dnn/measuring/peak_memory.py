@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from shape_dnn.measuring import inputs
 from shape_dnn.measuring.forward_pass import ForwardPass, Numerics
 from shape_dnn.plugins import checked
 
@@ -58,7 +59,7 @@ class LiveTensors:
 
 
 def computed(workload: Workload, shape: Shape, numerics: Numerics) -> int:
-    """Return the bytes of weights, images and intermediate results that live at the worst moment of a forward pass."""
+    """Return the bytes of weights, inputs and intermediate results that live at the worst moment of a forward pass."""
     import torch
 
     watch = LiveTensors()
@@ -66,11 +67,12 @@ def computed(workload: Workload, shape: Shape, numerics: Numerics) -> int:
     architecture = workload.architecture
     with torch.device("meta"), torch.inference_mode():
         with checked.blame_network(architecture, checked.BUILD, shape):
-            network = architecture.build(shape, workload.input_shape, workload.classes).to(dtype).eval()
-        images = torch.empty(workload.batch_size, *workload.input_shape, dtype=dtype)
-        watch.note([*network.parameters(), *network.buffers(), images])
+            network = workload.build(shape).to(dtype).eval()
+        with checked.blame_network(architecture, checked.EXAMPLE, shape):
+            given = inputs.change(workload.example(), lambda v: v.to("meta", dtype if inputs.is_real(v) else None))
+        watch.note([*network.parameters(), *network.buffers(), given])
         with watch.active(), checked.blame_network(architecture, checked.FORWARD, shape):
-            network(images)
+            inputs.call(network, given)
     return watch.peak
 
 

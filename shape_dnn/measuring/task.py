@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from shape_dnn.errors import MeterError
 from shape_dnn.kinds import Conditions, Instrument, Workload
@@ -19,28 +19,59 @@ if TYPE_CHECKING:
     from shape_dnn.shape import Shape
 
 
+class NetworkSource(Protocol):
+    """What can be sent to a worker, and makes a family of networks there."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Files that must be there."""
+
+    def load(self) -> Architecture:
+        """Create the family."""
+
+
+@dataclass(frozen=True)
+class PluginNetworks:
+    """The family of networks of a plugin.
+
+    Attributes:
+        choice: which.
+        plugin_files: files that may declare it.
+    """
+
+    choice: Choice
+    plugin_files: tuple[Path, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Plugins."""
+        return self.plugin_files
+
+    def load(self) -> Architecture:
+        """Create the family."""
+        return cast("Architecture", Registry(self.plugin_files).load_again(self.choice))
+
+
 @dataclass(frozen=True)
 class Bench:
     """A meter, and what it measures shapes under.
 
     Attributes:
         meter: which instrument.
-        architecture: which plugin builds the networks.
-        plugin_files: files that may declare them.
+        plugin_files: files that may declare it.
+        networks: what is measured.
         conditions: under which shapes are measured.
     """
 
     meter: Choice
-    architecture: Choice
     plugin_files: tuple[Path, ...]
+    networks: NetworkSource
     conditions: Conditions
 
     def set_up(self) -> tuple[Instrument, Workload]:
         """Create both."""
-        registry = Registry(self.plugin_files)
-        meter = cast("Instrument", registry.load_again(self.meter))
-        architecture = cast("Architecture", registry.load_again(self.architecture))
-        return meter, self.conditions.of(architecture)
+        meter = cast("Instrument", Registry(self.plugin_files).load_again(self.meter))
+        return meter, self.conditions.of(self.networks.load())
 
 
 class BenchTask(Task):
@@ -60,7 +91,7 @@ class BenchTask(Task):
     @property
     def reads(self) -> tuple[Path, ...]:
         """Plugins."""
-        return self.bench.plugin_files
+        return tuple(dict.fromkeys((*self.bench.plugin_files, *self.bench.networks.files)))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
+        Kind("trainer", "shape_dnn_trainers", kinds.Trainer, "trainer"),
         Kind("architecture", "shape_dnn_architectures", kinds.Architecture, "arch"),
         Kind("dataset", "shape_dnn_datasets", kinds.Dataset, "dataset"),
         Kind("meter", "shape_dnn_meters", kinds.Meter, "meter"),

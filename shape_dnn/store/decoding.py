@@ -37,6 +37,20 @@ def number(value: float | None, most: float = math.inf) -> float | None:
     return value
 
 
+def quality(value: float | None, *, is_percent: bool) -> float | None:
+    """Return a quality, from 0 to 100 if it is an accuracy in percent, or None."""
+    if is_percent:
+        return number(value, 100.0)
+    if value is not None and not (isinstance(value, float | int) and math.isfinite(value)):
+        raise ValueError(f"a quality is {value!r}")
+    return value
+
+
+def numbers(text: str) -> dict[str, float]:
+    """Read a JSON object of numbers."""
+    return {name: float(value) for name, value in mapping(text).items()}
+
+
 def interval(low: float | None, high: float | None) -> tuple[float | None, float | None]:
     """Return the ends of an interval."""
     if low is not None and high is not None and low > high:

@@ -147,7 +147,7 @@ class Store:
             count = "SELECT count(*) FROM training WHERE context = ? AND depth = ? AND width = ?"
             (attempts,) = self.database.execute(count, key).fetchone()
             cursor = self.database.execute(
-                "INSERT INTO training (context, depth, width, attempt, accuracy, reason, seconds, provenance, recorded)"
+                "INSERT INTO training (context, depth, width, attempt, quality, reason, seconds, provenance, recorded)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*key, attempts + 1, t.quality, t.reason, t.seconds, self._provenance(provenance), time.time()),
             )
@@ -155,8 +155,8 @@ class Store:
                 stop = (cursor.lastrowid, t.stop.terminator, t.stop.question)
                 self.database.execute("INSERT INTO stop (training, terminator, question) VALUES (?, ?, ?)", stop)
             self.database.connection.executemany(
-                "INSERT INTO epoch (training, number, loss, accuracy) VALUES (?, ?, ?, ?)",
-                [(cursor.lastrowid, epoch.number, epoch.loss, epoch.quality) for epoch in t.curve],
+                "INSERT INTO epoch (training, number, loss, quality, more) VALUES (?, ?, ?, ?, ?)",
+                [(cursor.lastrowid, e.number, e.loss, e.quality, canonical(e.more)) for e in t.curve],
             )
 
     def trainings(self, context: int, began: int | None = None) -> dict[Shape, Training]:
@@ -168,52 +168,65 @@ class Store:
         """
         curves: dict[int, list[Epoch]] = {}
         epochs = self.database.read(
-            "SELECT training, number, loss, epoch.accuracy FROM epoch JOIN training ON training.id = epoch.training"
+            "SELECT training, number, loss, epoch.quality, more"
+            " FROM epoch JOIN training ON training.id = epoch.training"
             " WHERE context = ? ORDER BY training, number",
             context,
         )
         with self.database.decoding():
-            for training, number, loss, accuracy in epochs:
-                curves.setdefault(training, []).append(Epoch(int(number), float(loss), float(accuracy)))
+            for training, number, loss, quality, more in epochs:
+                told = decoding.numbers(more) if more != "{}" else {}
+                curves.setdefault(training, []).append(
+                    Epoch(int(number), None if loss is None else float(loss), float(quality), told)
+                )
         rows = self.database.read(
-            "SELECT id, depth, width, accuracy, reason, seconds, terminator, question FROM training"
+            "SELECT id, depth, width, quality, reason, seconds, terminator, question FROM training"
             " LEFT JOIN stop ON stop.training = training.id"
             " WHERE context = ? AND (? IS NULL OR id <= ?) ORDER BY attempt",
             context,
             began,
             began,
         )
-        found = {}
+        found, is_percent = {}, self._is_percent(context)
         with self.database.decoding():
-            for number, depth, width, accuracy, reason, seconds, terminator, question in rows:
+            for number, depth, width, quality, reason, seconds, terminator, question in rows:
                 shape = decoding.shape(depth, width)
                 curve = tuple(curves.get(number, ()))
                 stop = None if terminator is None else Stop(str(terminator), str(question))
                 found[shape] = Training(
-                    shape, decoding.number(accuracy, 100.0), str(reason), curve, decoding.number(seconds), stop=stop
+                    shape,
+                    decoding.quality(quality, is_percent=is_percent),
+                    str(reason),
+                    curve,
+                    decoding.number(seconds),
+                    stop=stop,
                 )
         return found
 
-    def add_test(self, context: int, shape: Shape, accuracy: float) -> None:
-        """Record the accuracy of a finished training on the test set."""
+    def _is_percent(self, context: int) -> bool:
+        """Tell whether the trainings of a family have an accuracy, which goes without saying."""
+        return "quality" not in self.identity(context)
+
+    def add_test(self, context: int, shape: Shape, quality: float) -> None:
+        """Record the quality of a finished training on the test set."""
         with self.database.transaction():
             self.database.execute(
-                "INSERT OR IGNORE INTO test (training, accuracy, recorded) SELECT max(id), ?, ? FROM training"
-                " WHERE context = ? AND depth = ? AND width = ? AND accuracy IS NOT NULL",
-                (accuracy, time.time(), context, shape.depth, str(shape.width)),
+                "INSERT OR IGNORE INTO test (training, quality, recorded) SELECT max(id), ?, ? FROM training"
+                " WHERE context = ? AND depth = ? AND width = ? AND quality IS NOT NULL",
+                (quality, time.time(), context, shape.depth, str(shape.width)),
             )
 
     def test(self, context: int, shape: Shape) -> float | None:
-        """Return the accuracy of a shape on the test set, if it was read for it."""
+        """Return the quality of a shape on the test set, if it was read for it."""
         rows = self.database.read(
-            "SELECT test.accuracy FROM test JOIN training ON training.id = test.training"
+            "SELECT test.quality FROM test JOIN training ON training.id = test.training"
             " WHERE context = ? AND depth = ? AND width = ?",
             context,
             shape.depth,
             str(shape.width),
         )
         with self.database.decoding():
-            return decoding.number(rows[0][0], 100.0) if rows else None
+            return decoding.quality(rows[0][0], is_percent=self._is_percent(context)) if rows else None
 
     def _provenance(self, content: Mapping[str, object]) -> int:
         text = canonical(content)
@@ -237,9 +250,9 @@ class Store:
     def summary(self) -> dict[str, object]:
         """Count the facts, and tell the state of the last run and the time of the last fact."""
         ((measured,),) = self.database.read("SELECT count(*) FROM measurement")
-        ((trained,),) = self.database.read("SELECT count(*) FROM training WHERE accuracy IS NOT NULL")
+        ((trained,),) = self.database.read("SELECT count(*) FROM training WHERE quality IS NOT NULL")
         ((failed,),) = self.database.read(
-            "SELECT count(*) FROM training AS t WHERE accuracy IS NULL AND attempt = (SELECT max(attempt) FROM training"
+            "SELECT count(*) FROM training AS t WHERE quality IS NULL AND attempt = (SELECT max(attempt) FROM training"
             " WHERE context = t.context AND depth = t.depth AND width = t.width)"
         )
         ((updated,),) = self.database.read(

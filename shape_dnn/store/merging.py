@@ -32,7 +32,7 @@ def merge(store: Store, other: Store) -> Merged:
                 insert = f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM theirs.{table}"  # noqa: S608 - constants
                 connection.execute(insert)
             measurements = _take(connection, "measurement", "value", "value, low, high, status, details, recorded")
-            trainings = _take(connection, "training", "accuracy", "accuracy, reason, seconds, recorded")
+            trainings = _take(connection, "training", "quality", "quality, reason, seconds, recorded")
             for theirs, ours in trainings.items():
                 _take_parts(store, other, theirs, ours)
             _take_runs(connection)
@@ -68,10 +68,10 @@ def _take(connection: Connection, table: str, value: str, columns: str) -> dict[
 
 
 def _take_parts(store: Store, other: Store, theirs: int, ours: int) -> None:
-    """Copy what belongs to a training: its curve, its test accuracy and its weights."""
+    """Copy what belongs to a training: its curve, its quality on the test set and its weights."""
     execute, both = store.database.connection.execute, (ours, theirs)
-    execute("INSERT INTO main.epoch SELECT ?, number, loss, accuracy FROM theirs.epoch WHERE training = ?", both)
-    execute("INSERT INTO main.test SELECT ?, accuracy, recorded FROM theirs.test WHERE training = ?", both)
+    execute("INSERT INTO main.epoch SELECT ?, number, loss, quality, more FROM theirs.epoch WHERE training = ?", both)
+    execute("INSERT INTO main.test SELECT ?, quality, recorded FROM theirs.test WHERE training = ?", both)
     execute("INSERT INTO main.stop SELECT ?, terminator, question FROM theirs.stop WHERE training = ?", both)
     (context, depth, width) = execute(
         "SELECT context, depth, width FROM main.training WHERE id = ?", (ours,)

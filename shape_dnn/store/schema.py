@@ -10,7 +10,7 @@ from pathlib import Path
 from shape_dnn.system import durable
 
 APPLICATION_ID = 0x53444E4E  # "SDNN", so that the file is not mistaken for another program's
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 STOPS_AND_SEARCHES = """
 -- By whom a training was stopped early, as canonical JSON, and what was asked if it decides by that.
@@ -27,6 +27,18 @@ CREATE TABLE search (
 );
 """
 """The tables that the third format added."""
+
+EPOCHS = """
+CREATE TABLE epoch (
+    training INTEGER NOT NULL REFERENCES training,
+    number INTEGER NOT NULL,
+    loss REAL,                     -- if it was told
+    quality REAL NOT NULL,
+    more TEXT NOT NULL,            -- other numbers that were told, as a JSON object
+    PRIMARY KEY (training, number)
+) WITHOUT ROWID;
+"""
+"""The learning curves, as the fourth format has them."""
 
 SCHEMA = (
     """
@@ -63,24 +75,17 @@ CREATE TABLE training (
     depth INTEGER NOT NULL,
     width TEXT NOT NULL,
     attempt INTEGER NOT NULL,
-    accuracy REAL,
+    quality REAL,
     reason TEXT NOT NULL,
     seconds REAL,
     provenance INTEGER NOT NULL REFERENCES provenance,
     recorded REAL NOT NULL,
     UNIQUE (context, depth, width, attempt)
 );
-CREATE TABLE epoch (
-    training INTEGER NOT NULL REFERENCES training,
-    number INTEGER NOT NULL,
-    loss REAL NOT NULL,
-    accuracy REAL NOT NULL,
-    PRIMARY KEY (training, number)
-) WITHOUT ROWID;
--- Accuracy on the test set of a finished training.
+-- Quality on the test set of a finished training.
 CREATE TABLE test (
     training INTEGER PRIMARY KEY REFERENCES training,
-    accuracy REAL NOT NULL,
+    quality REAL NOT NULL,
     recorded REAL NOT NULL
 );
 -- Commands that worked on the study.
@@ -97,6 +102,7 @@ CREATE TABLE run (
     state TEXT NOT NULL            -- running, done or interrupted
 );
 """
+    + EPOCHS
     + STOPS_AND_SEARCHES
 )
 
@@ -124,6 +130,14 @@ DROP TABLE measurement_1;
 """,
     2: f"""{STOPS_AND_SEARCHES}
 INSERT INTO stop SELECT id, '', '' FROM training WHERE accuracy IS NULL AND reason LIKE 'stopped by %';
+""",  # noqa: S608 - constants
+    3: f"""
+ALTER TABLE training RENAME COLUMN accuracy TO quality;
+ALTER TABLE test RENAME COLUMN accuracy TO quality;
+ALTER TABLE epoch RENAME TO epoch_3;
+{EPOCHS}
+INSERT INTO epoch SELECT training, number, loss, accuracy, '{{}}' FROM epoch_3;
+DROP TABLE epoch_3;
 """,  # noqa: S608 - constants
 }
 """How to make the next format of each former one."""

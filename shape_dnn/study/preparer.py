@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from functools import cached_property
-from pathlib import Path
 from typing import cast
 
-from shape_dnn.data import images
 from shape_dnn.errors import ProcessDiedError
 from shape_dnn.events import TrainingsPrepared
 from shape_dnn.shape import Shape
@@ -16,9 +13,10 @@ from shape_dnn.store.families import TRAINING, TRAININGS
 from shape_dnn.study.known import KnownFacts
 from shape_dnn.study.problem import Problem
 from shape_dnn.study.runner import Conduct, Runner
+from shape_dnn.training.classifier import Donor
 from shape_dnn.training.precision import Decision
 from shape_dnn.training.preparing import Preparation, PreparingTask
-from shape_dnn.training.setup import Donor, Setup
+from shape_dnn.training.sources import TrainerSource
 from shape_dnn.work import Needs, Task
 
 
@@ -44,6 +42,7 @@ class Preparer:
         self.reason = ""
         self._facts, self._runner, self._conduct, self._donor = facts, runner, conduct, donor
         self._needs: dict[Shape, Needs] = {}
+        self._trainer: tuple[Problem, TrainerSource] | None = None
 
     def go_on(self) -> None:
         """Take over the precision of trainings that were made before."""
@@ -51,7 +50,7 @@ class Preparer:
 
     def _take_over(self, problem: Problem) -> None:
         """Take over, once, how the problem is trained, if that is definite; only then do its trainings have a name."""
-        if problem.recipe.precision != "auto" and TRAININGS not in self._facts.contexts:
+        if problem.precision != "auto" and TRAININGS not in self._facts.contexts:
             self.problem = problem
             self._facts.contexts[TRAININGS] = self._facts.store.context(TRAINING, problem.training_identity)
             self._facts.forget_trainings()
@@ -63,7 +62,7 @@ class Preparer:
         missing = [shape for shape in shapes if shape not in self._needs]
         if not missing:
             return True
-        found = self._find_out({shape: self.setup(shape) for shape in missing})
+        found = self._find_out(missing)
         if found is None:
             return False
         self._needs |= found.needs
@@ -72,22 +71,25 @@ class Preparer:
             self.reason = str(found.decision)
         memory = max((needs.memory for needs in found.needs.values()), default=0)
         reason = "" if found.decision is None else self.reason
-        self._conduct.notify(TrainingsPrepared(self.problem.recipe.precision, reason, memory))
+        self._conduct.notify(TrainingsPrepared(self.problem.precision, reason, memory))
         return True
 
-    def _find_out(self, setups: dict[Shape, Setup]) -> Preparation | None:
+    def _find_out(self, shapes: Sequence[Shape]) -> Preparation | None:
         """Run preparations until none ends its process; whatever shape did is left to its own training."""
-        decided = None
-        standing = self.setup(self.problem.largest) if self.problem.recipe.precision == "auto" else None
+        problem, decided, left = self.problem, None, list(shapes)
+        standing = problem.largest if problem.precision == "auto" else None
         looked_at: list[Shape] = []
 
         def watch(_task: Task, shape: object) -> bool:
             looked_at.append(cast("Shape", shape))
             return True
 
-        while setups:
+        while left:
             looked_at.clear()
-            task = PreparingTask(tuple(setups.values()), standing, secrets.token_hex(8), self._conduct.patience)
+            attempt, patience = secrets.token_hex(8), self._conduct.patience
+            task = PreparingTask(
+                self.trainer, tuple(left), problem.device, problem.threads, standing, attempt, patience
+            )
             outcomes = list(self._runner.run([task], 1, watch))
             if not outcomes:
                 return None
@@ -97,38 +99,21 @@ class Preparer:
             if not isinstance(outcomes[0].error, ProcessDiedError):
                 raise outcomes[0].error
             if standing is not None and len(looked_at) <= 1:
-                setups.pop(standing.shape, None)
-                why = f"the work of {standing.shape} could not be counted ({outcomes[0].error})"
+                if standing in left:
+                    left.remove(standing)
+                why = f"the work of {standing} could not be counted ({outcomes[0].error})"
                 decided, standing = Decision("float32", why), None
             else:
-                del setups[looked_at[-1] if looked_at else min(setups)]
+                left.remove(looked_at[-1] if looked_at else min(left))
         return Preparation(decided)
 
-    def setup(self, shape: Shape) -> Setup:
-        """Return all that a training needs to know."""
-        problem = self.problem
-        return Setup(
-            problem.architecture.choice,
-            problem.plugin_files,
-            self._images,
-            problem.classes,
-            problem.dataset.instance.validation_fraction,
-            shape,
-            problem.recipe,
-            problem.device,
-            problem.seed,
-            problem.protocol,
-            self._donor,
-            problem.threads,
-        )
+    @property
+    def trainer(self) -> TrainerSource:
+        """How shapes are trained; what workers need for it is written the first time."""
+        if self._trainer is None or self._trainer[0] is not self.problem:
+            self._trainer = self.problem, self.problem.trainer(self._facts.store.files, self._donor)
+        return self._trainer[1]
 
     def needs_of(self, shape: Shape) -> Needs:
         """Return what a training takes; if that is not known, only the device."""
-        return self._needs.get(shape, Needs(self.problem.device))
-
-    @cached_property
-    def _images(self) -> Path:
-        """Where workers find the images; written the first time something is trained."""
-        directory = self._facts.store.files.images(self.problem.fingerprint)
-        images.save(*self.problem.images, directory)
-        return directory
+        return self._needs.get(shape, Needs(self.problem.device, cores=self.problem.threads))

@@ -17,9 +17,9 @@ from shape_dnn.study.known import KnownFacts
 from shape_dnn.study.measurer import Measurer
 from shape_dnn.study.problem import Problem
 from shape_dnn.study.runner import Conduct, Runner
-from shape_dnn.study.trainer import Trainer
+from shape_dnn.study.trainings import Trainings
 from shape_dnn.study.transfer import Transfer
-from shape_dnn.training.setup import Donor
+from shape_dnn.training.classifier import Donor
 
 
 class Study:
@@ -58,11 +58,11 @@ class Study:
         self._reseeded = reseeded
         runner = Runner(executor)
         self._measurer = Measurer(facts, problem, runner, conduct, remeasure=remeasure)
-        self._trainer = Trainer(facts, problem, runner, terminator, conduct)
+        self._trainer = Trainings(facts, problem, runner, terminator, conduct)
 
-        def grow(grown: Problem, donor: Donor, context: int) -> Trainer:
+        def grow(grown: Problem, donor: Donor, context: int) -> Trainings:
             own = dataclasses.replace(facts, contexts={TRAININGS: context})
-            return Trainer(own, grown, runner, terminator, conduct, donor)
+            return Trainings(own, grown, runner, terminator, conduct, donor)
 
         self._transfer = None if transfer is None else Transfer(self._trainer, transfer, grow)
 
@@ -124,7 +124,7 @@ class Study:
             return None if self.second is None else self.second.weights(shape)
         return self._trainer_of(shape).weights(shape)
 
-    def _trainer_of(self, shape: Shape) -> Trainer:
+    def _trainer_of(self, shape: Shape) -> Trainings:
         grower = None if self._transfer is None else self._transfer.grown(shape)
         return self._trainer if grower is None else grower
 

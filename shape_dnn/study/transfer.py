@@ -10,8 +10,8 @@ from shape_dnn.records import Training, Transferred
 from shape_dnn.shape import Shape
 from shape_dnn.store.families import TRAINING, TRAININGS, Family
 from shape_dnn.study.problem import Problem
-from shape_dnn.study.trainer import Trainer, work
-from shape_dnn.training.setup import Donor
+from shape_dnn.study.trainings import Trainings, work
+from shape_dnn.training.classifier import Donor
 
 
 class Transfer:
@@ -23,9 +23,9 @@ class Transfer:
         grow: makes a trainer for a problem, from weights.
     """
 
-    def __init__(self, trainer: Trainer, part: Fraction, grow: Callable[[Problem, Donor, int], Trainer]) -> None:
+    def __init__(self, trainer: Trainings, part: Fraction, grow: Callable[[Problem, Donor, int], Trainings]) -> None:
         self._trainer, self._part, self._grow_from = trainer, part, grow
-        self._growers: dict[Shape, Trainer] = {}
+        self._growers: dict[Shape, Trainings] = {}
 
     @property
     def new_trainings(self) -> int:
@@ -54,7 +54,7 @@ class Transfer:
         found |= {training.shape: training for training in rest}
         return [found[shape] for shape in shapes if shape in found]
 
-    def grown(self, shape: Shape) -> Trainer | None:
+    def grown(self, shape: Shape) -> Trainings | None:
         """Return who trained a shape from other weights, if it was not trained from scratch."""
         found = self._trainer.facts.find(shape)
         return None if found is None or found[0].donor is None else self._growers[found[0].donor]
@@ -100,7 +100,7 @@ class Transfer:
         self._trainer.facts.forget_trainings(Family(donor=donor))
         return trainings
 
-    def _grower(self, donor: Shape, *, create: bool = True) -> Trainer | None:
+    def _grower(self, donor: Shape, *, create: bool = True) -> Trainings | None:
         """Return who trains from the weights of a shape; None if nobody has, and none is to be made."""
         if donor not in self._growers:
             facts = self._trainer.facts

@@ -11,7 +11,7 @@ from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Terminator
 from shape_dnn.plugins import checked
 from shape_dnn.records import Epoch, Stop, Training
-from shape_dnn.study.trainer import Others
+from shape_dnn.study.trainings import Others
 from shape_dnn.testing.contract import Contract
 from shape_dnn.testing.spaces import GRID, accuracy
 

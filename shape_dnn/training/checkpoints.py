@@ -1,86 +1,93 @@
 """Checkpoints of a training: all that is needed to go on as if it had never stopped.
 
-A checkpoint is a directory that is there whole or not at all. Weights are safetensors; the state of the optimiser and
-of the random numbers is torch's format, read back without running any code in it. Every attempt at a training has a
-directory of its own for its checkpoints, so that one that was given up, and still runs somewhere, disturbs no other.
+A checkpoint is a directory that is there whole or not at all. Weights are safetensors; everything else is torch's
+format, read back without running any code in it. Every attempt at a training has a directory of its own, so that one
+that was given up, and still runs somewhere, disturbs no other.
 """
 
 from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shape_dnn.errors import TrainingError, describe
 from shape_dnn.records import Epoch
 from shape_dnn.system import durable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import Tensor
 
-NETWORK, BEST, STATE = "network.safetensors", "best.safetensors", "state.pt"
+WEIGHTS, STATE = "weights.safetensors", "state.pt"
+FILES, SAVED = "files", "saved"
+"""Folders of an attempt: what the training keeps there itself, and its checkpoints."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training after some epochs.
+    """A training at the point where it was saved.
 
     Attributes:
-        curve: the epochs so far.
-        seconds: they took.
-        network: parameters and buffers by name.
-        best: those of the best epoch.
-        velocities: of the optimiser, by the name of the parameter.
-        random: states of torch's generators, by device.
+        number: how many times it had been saved, this one included.
+        curve: what was reported so far.
+        seconds: that took.
+        weights: by name.
+        more: whatever else was saved.
     """
 
+    number: int
     curve: tuple[Epoch, ...]
     seconds: float
-    network: dict[str, Tensor]
-    best: dict[str, Tensor]
-    velocities: dict[str, Tensor]
-    random: dict[str, Tensor]
+    weights: Mapping[str, Tensor]
+    more: Mapping[str, Any]
 
-    def save(self, directory: Path) -> None:
-        """Write it beside older ones of the same attempt, and then remove those.
+    def save(self, attempt: Path, *, is_first: bool) -> Path:
+        """Write it for an attempt, and then remove the older ones; return where the weights lie.
 
-        One of as many epochs is the same one: it is there whole or not at all, and nobody else writes for the attempt.
+        Args:
+            attempt: its directory.
+            is_first: whether nothing like it was written before, so that it is seen whether it can be read back.
 
         Raises:
             StudyError: it cannot be written.
+            TrainingError: it holds something that could not be read back.
         """
         import torch
 
-        path = directory / f"{len(self.curve):06}"
-        if path.exists():
-            return
-        state = {
-            "curve": [[epoch.number, epoch.loss, epoch.quality] for epoch in self.curve],
+        content = {
+            "curve": [[epoch.number, epoch.loss, epoch.quality, dict(epoch.more)] for epoch in self.curve],
             "seconds": self.seconds,
-            "velocities": self.velocities,
-            "random": self.random,
+            "more": dict(self.more),
         }
         buffer = io.BytesIO()
-        torch.save(state, buffer)
+        try:
+            torch.save(content, buffer)
+            if is_first:
+                buffer.seek(0)
+                torch.load(buffer, weights_only=True)
+        except Exception as error:  # noqa: BLE001 - objects of strangers can fail in any way
+            raise TrainingError(f"run.save() was given something that cannot be read back: {describe(error)}") from None
+        directory = attempt / SAVED
+        path = directory / f"{self.number:06}"
         with durable.naming_errors(path):
             older = list(directory.glob("*"))
             with durable.new_directory(path) as partial:
-                write_tensors(partial / NETWORK, self.network)
-                write_tensors(partial / BEST, self.best)
+                write_tensors(partial / WEIGHTS, self.weights)
                 durable.write(partial / STATE, buffer.getbuffer())
         for other in older:
             shutil.rmtree(other, ignore_errors=True)
+        return path / WEIGHTS
 
     @classmethod
-    def load(cls, directory: Path) -> Checkpoint | None:
-        """Read the last checkpoint of all attempts at a training; None if there is none that can be read.
+    def load(cls, attempt: Path) -> Checkpoint | None:
+        """Read the last one of an attempt; None if there is none that can be read.
 
         Then the training starts from the beginning, which costs time and changes no result.
         """
-        for path in sorted(directory.glob("*/[0-9]*"), key=lambda path: path.name, reverse=True):
+        for path in sorted((attempt / SAVED).glob("[0-9]*"), reverse=True):
             try:
                 return cls._read(path)
             except Exception:  # noqa: BLE001, S112 - a damaged file can fail in any way
@@ -93,23 +100,53 @@ class Checkpoint:
         from safetensors.torch import load_file
 
         state: dict[str, Any] = torch.load(path / STATE, weights_only=True)
-        curve = tuple(Epoch(int(number), float(loss), float(accuracy)) for number, loss, accuracy in state["curve"])
-        return cls(
-            curve,
-            float(state["seconds"]),
-            load_file(path / NETWORK),
-            load_file(path / BEST),
-            dict(state["velocities"]),
-            dict(state["random"]),
+        curve = tuple(
+            Epoch(int(number), None if loss is None else float(loss), float(quality), dict(more))
+            for number, loss, quality, more in state["curve"]
         )
+        return cls(int(path.name), curve, float(state["seconds"]), load_file(path / WEIGHTS), dict(state["more"]))
+
+
+def latest(attempt: Path) -> int:
+    """Return the number of the last checkpoint of an attempt, whether it can be read or not; 0 if there is none."""
+    return max((int(path.name) for path in (attempt / SAVED).glob("[0-9]*")), default=0)
+
+
+def take_over(directory: Path, attempt: str) -> Path:
+    """Make the directory of an attempt of that of the one before which came furthest, and return it.
+
+    Args:
+        directory: of all attempts at a training.
+        attempt: the name of this one.
+
+    Raises:
+        StudyError: it cannot be written.
+    """
+    own = directory / attempt
+    with durable.naming_errors(own):
+        directory.mkdir(parents=True, exist_ok=True)
+        last = _furthest(directory)
+        if last is not None and last != own:
+            last.rename(own)
+        (own / FILES).mkdir(parents=True, exist_ok=True)
+    return own
 
 
 def keep_last(directory: Path) -> None:
     """Remove all attempts at a training but the one that came furthest."""
-    paths = sorted(directory.glob("*/[0-9]*"), key=lambda path: path.name)
+    last = _furthest(directory)
     for attempt in directory.glob("*"):
-        if not paths or attempt != paths[-1].parent:
+        if attempt != last:
             shutil.rmtree(attempt, ignore_errors=True)
+
+
+def _furthest(directory: Path) -> Path | None:
+    """Return the attempt that was saved most often, and of several the one that was last at work."""
+
+    def reached(attempt: Path) -> tuple[int, int]:
+        return latest(attempt), attempt.stat().st_mtime_ns
+
+    return max((path for path in directory.glob("*") if path.is_dir()), key=reached, default=None)
 
 
 def discard(directory: Path) -> None:

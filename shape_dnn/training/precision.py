@@ -16,7 +16,7 @@ from shape_dnn.recipes import Precision
 from shape_dnn.shape import Shape
 
 if TYPE_CHECKING:
-    from shape_dnn.training.setup import Setup
+    from shape_dnn.training.classifier import ClassifierTrainer
 
 CHANNELS, PART = 16, 0.9
 """Networks compute in bfloat16 whose dense layers with so many channels, or more, do this part of the work.
@@ -46,21 +46,22 @@ class Decision:
         return f"{self.precision}: {self.because}"
 
 
-def decide(setup: Setup) -> Decision:
+def decide(trainer: ClassifierTrainer, shape: Shape) -> Decision:
     """Decide by the device that trains, and by the kind of one network.
 
     Args:
-        setup: the shape that stands for all of a search.
+        trainer: of a search.
+        shape: that stands for all of it.
     """
-    able, device = bfloat16_of(setup.device)
+    able, device = bfloat16_of(trainer.device)
     if not able:
         return Decision("float32", device)
     try:
-        work = work_by_channels(setup.load_architecture(), setup.shape, setup.input_shape, setup.classes)
+        work = work_by_channels(trainer.load_architecture(), shape, trainer.input_shape, trainer.classes)
     except Exception as error:  # noqa: BLE001 - what is wrong with the network shows when it is trained
-        return Decision("float32", f"the work of {setup.shape} could not be counted ({describe(error)})")
+        return Decision("float32", f"the work of {shape} could not be counted ({describe(error)})")
     part = sum(own for channels, own in work.items() if channels >= CHANNELS) / max(1, sum(work.values()))
-    network = f"{100 * part:.0f} % of the work of {setup.shape} is in dense layers of {CHANNELS} channels or more"
+    network = f"{100 * part:.0f} % of the work of {shape} is in dense layers of {CHANNELS} channels or more"
     if part < PART:
         return Decision("float32", f"only {network}")
     return Decision("bfloat16", f"{device}, and {network}")

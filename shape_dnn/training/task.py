@@ -1,39 +1,38 @@
-"""Train one shape by a recipe (paper, Section 5), and read the test set for the one that is returned."""
+"""Train one shape, and judge what is returned on data that was kept for the end."""
 
 from __future__ import annotations
 
-import dataclasses
+import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from shape_dnn import devices
-from shape_dnn.data import images
-from shape_dnn.data.splits import Part
-from shape_dnn.errors import MemoryShortageError, PluginError, describe
+from shape_dnn.errors import MemoryShortageError, PluginError, ShapeDnnError, TrainingError, describe, label
+from shape_dnn.kinds import Saved, Trainer
 from shape_dnn.measuring.forward_pass import threads
-from shape_dnn.plugins import checked
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape
 from shape_dnn.system import durable
-from shape_dnn.training.checkpoints import Checkpoint, write_tensors
-from shape_dnn.training.setup import Setup
-from shape_dnn.work import NOTHING_KNOWN, Needs, Pulse, Task
+from shape_dnn.training import checkpoints
+from shape_dnn.training.attempt import Attempt
+from shape_dnn.training.sources import TrainerSource
+from shape_dnn.work import NOTHING_KNOWN, Needs, Task
 
-if TYPE_CHECKING:
-    from shape_dnn.training.run import Run
+LARGEST_SEED = 2**32
+"""Numpy's generators take seeds below it."""
 
 
 @dataclass(frozen=True)
 class TrainingTask(Task):
-    """Train a shape and keep the weights of its best epoch.
+    """Train a shape and keep the weights that the trainer saves last.
 
     Attributes:
-        setup: what to train, on what and how.
+        trainer: how it is trained.
+        shape: what.
+        seed: of everything random.
         weights: safetensors file to write, of this attempt alone.
         checkpoints: directory for the checkpoints of this shape; every attempt goes on from the last of them.
         checkpoint_seconds: least time between two of them.
@@ -42,7 +41,9 @@ class TrainingTask(Task):
         needs: what it takes of its machine.
     """
 
-    setup: Setup
+    trainer: TrainerSource
+    shape: Shape
+    seed: int
     weights: Path
     checkpoints: Path
     checkpoint_seconds: float
@@ -51,14 +52,9 @@ class TrainingTask(Task):
     needs: Needs = NOTHING_KNOWN
 
     @property
-    def shape(self) -> Shape:
-        """What is trained."""
-        return self.setup.shape
-
-    @property
     def reads(self) -> tuple[Path, ...]:
-        """Plugins, images, and the weights it starts from."""
-        return self.setup.files
+        """What the trainer needs."""
+        return self.trainer.files
 
     @property
     def writes(self) -> tuple[Path, ...]:
@@ -73,75 +69,51 @@ class TrainingTask(Task):
     def run(self, report: Callable[[object], bool]) -> Training:
         """Train, reporting every :class:`~shape_dnn.records.Epoch`, those before an interruption included.
 
-        A training that is asked to stop leaves a checkpoint.
+        A training that is asked to stop has no quality, and leaves what another attempt can go on from.
 
         Raises:
-            TrainingError: the loss is not finite, or the code of the architecture failed.
+            TrainingError: the training failed.
             MemoryShortageError: the memory does not suffice.
             StudyError: the weights or a checkpoint cannot be written.
             PluginError: another training runs in this process.
         """
-        import torch
-
-        torch.set_flush_denormal(True)  # numbers too small to matter slow a processor down
-        shortage = ""
-        try:
-            with _alone(self.setup.threads):
-                return self._train(report)
-        except Exception as error:
-            if not devices.is_out_of_memory(error):
-                raise
-            shortage = describe(error)[:200]
-        finally:  # also the frames of an error hold memory, so nothing may refer to it any more
-            torch.set_flush_denormal(False)
-            devices.release_memory(self.setup.device)
-        raise MemoryShortageError(f"out of memory on {self.setup.device}: {shortage}")
-
-    def _train(self, report: Callable[[object], bool]) -> Training:
-        import torch
-
-        from shape_dnn.training.batches import Batches
-        from shape_dnn.training.run import Run
-
-        setup, device = self.setup, torch.device(self.setup.device)
-        torch.manual_seed(setup.seed)
-        network = setup.build()
-        train, judge = setup.split()
-        forward = partial(checked.blame_network, setup.load_architecture(), checked.FORWARD, setup.shape)
-        run = Run(network, setup.recipe, device, forward)
-        learnt_from = Batches(train, device)
-        judged_on = Batches(judge, device, like=learnt_from)
-        checkpoint = Checkpoint.load(self.checkpoints)
-        if checkpoint is not None:
-            run.resume(checkpoint)
-        curve = run.fit(learnt_from, judged_on, report, self._keep)
-        if len(curve) < setup.recipe.epochs:
-            run.checkpoint().save(self.checkpoints / self.attempt)
-            return Training(self.shape, None, "stopped", curve, run.seconds)
-        with durable.naming_errors(self.weights):
-            self.weights.parent.mkdir(parents=True, exist_ok=True)
-            write_tensors(self.weights, run.best_state)
-        return Training(self.shape, max(epoch.quality for epoch in curve), "", curve, run.seconds)
-
-    def _keep(self, run: Run) -> None:
-        """Write a checkpoint if the last is old enough."""
-        if run.seconds_since_checkpoint >= self.checkpoint_seconds:
-            run.checkpoint().save(self.checkpoints / self.attempt)
+        with _alone(self.needs), _naming_shortage(self.needs.device):
+            trainer = self.trainer.load()
+            home = checkpoints.take_over(self.checkpoints, self.attempt)
+            attempt = Attempt(
+                self.seed, self.needs.device, home, trainer.quality, trainer.steps, report, self.checkpoint_seconds
+            )
+            with _named(trainer, "train", attempt):
+                _seed(self.seed)
+                returned = trainer.train(self.shape, attempt)
+            curve = tuple(attempt.curve)
+            if attempt.stopped:
+                return Training(self.shape, None, "stopped", curve, attempt.seconds)
+            quality = attempt.outcome(returned, f"{label(trainer)}: train()")
+            if attempt.weights is not None:
+                with durable.naming_errors(self.weights):
+                    self.weights.parent.mkdir(parents=True, exist_ok=True)
+                    durable.rename(attempt.weights, self.weights)
+            return Training(self.shape, quality, "", tuple(attempt.curve), attempt.seconds)
 
 
 @dataclass(frozen=True)
 class EvaluationTask(Task):
-    """Read the test set for one trained shape.
+    """Judge one trained shape on data that was kept for the end.
 
     Attributes:
-        setup: how it was trained.
+        trainer: how it was trained.
+        shape: what.
+        seed: of its training.
         weights: safetensors file.
         attempt: tells this task from others.
         patience: seconds without a sign of life after which it is given up.
         needs: what it takes of its machine.
     """
 
-    setup: Setup
+    trainer: TrainerSource
+    shape: Shape
+    seed: int
     weights: Path
     attempt: str = ""
     patience: float | None = None
@@ -149,56 +121,103 @@ class EvaluationTask(Task):
 
     @property
     def reads(self) -> tuple[Path, ...]:
-        """Plugins, images and weights."""
-        return (*self.setup.files, self.weights)
+        """What the trainer needs, and the weights."""
+        return (*self.trainer.files, self.weights)
 
-    def run(self, report: Callable[[object], bool]) -> float:
-        """Return the accuracy on the test set in percent.
-
-        It is computed in float32, as users do with the weights, whatever they were trained in.
+    def run(self, report: Callable[[object], bool]) -> float | None:
+        """Return the quality; None if the trainer has no such data.
 
         Raises:
             PluginError: a training runs in this process.
         """
-        with _alone(self.setup.threads):
-            return self._evaluate(report)
+        with _alone(self.needs), _naming_shortage(self.needs.device):
+            trainer = self.trainer.load()
+            judged = _Trained(self, trainer, report)
+            with _named(trainer, "test", judged):
+                _seed(self.seed)
+                found = trainer.test(self.shape, judged)
+            return None if found is None else judged.checked(found, f"{label(trainer)}: test()")
 
-    def _evaluate(self, report: Callable[[object], bool]) -> float:
-        import torch
+
+class _Trained(Attempt):
+    """A training that has come to its end: its weights are there, and nothing is written any more."""
+
+    def __init__(self, task: EvaluationTask, trainer: Trainer, report: Callable[[object], bool]) -> None:
+        super().__init__(task.seed, task.needs.device, task.weights.parent, trainer.quality, None, report)
+        self.weights = task.weights
+
+    def load(self) -> Saved:
+        """Read the weights."""
         from safetensors.torch import load_file
 
-        from shape_dnn.training.batches import Batches
-        from shape_dnn.training.run import Run
+        assert self.weights is not None  # noqa: S101 - made so
+        return Saved(load_file(self.weights), {})
 
-        setup, device = self.setup, torch.device(self.setup.device)
-        train, _ = setup.split()
-        _, test = images.load(setup.images)
-        architecture = setup.load_architecture()
-        with checked.blame_network(architecture, checked.BUILD, setup.shape):
-            network = architecture.build(setup.shape, setup.input_shape, setup.classes)
-        network.load_state_dict(load_file(self.weights))
-        forward = partial(checked.blame_network, architecture, checked.FORWARD, setup.shape)
-        run = Run(network, dataclasses.replace(setup.recipe, precision="float32"), device, forward)
-        return run.accuracy(Batches(Part.of_all(test), device, like=Batches(train, device)), Pulse(report))
+
+def _seed(number: int) -> None:
+    """Let every generator of the process start from a seed."""
+    import numpy as np
+    import torch
+
+    random.seed(number)
+    np.random.seed(number % LARGEST_SEED)  # noqa: NPY002 - for those who use it
+    torch.manual_seed(number)
+
+
+@contextmanager
+def _named(trainer: Trainer, function: str, attempt: Attempt) -> Iterator[None]:
+    """Say whose function failed, whatever it raised; it may even have asked the process to end."""
+    try:
+        yield
+    except ShapeDnnError:
+        raise
+    except (Exception, SystemExit) as error:
+        if error is attempt.broken or (isinstance(error, Exception) and devices.is_out_of_memory(error)):
+            raise
+        raise TrainingError(f"{label(trainer)}: {function}() failed: {describe(error)}") from error
+
+
+@contextmanager
+def _naming_shortage(device: str) -> Iterator[None]:
+    """Say that the memory of a device does not suffice, and give back what was taken of it.
+
+    Raises:
+        MemoryShortageError: it does not.
+    """
+    shortage = ""
+    try:
+        yield
+    except Exception as error:
+        if not devices.is_out_of_memory(error):
+            raise
+        shortage = describe(error)[:200]
+    finally:  # also the frames of an error hold memory, so nothing may refer to it any more
+        devices.release_memory(device)
+    if shortage:
+        raise MemoryShortageError(f"out of memory on {device}: {shortage}")
 
 
 _process = threading.Lock()
 
 
 @contextmanager
-def _alone(number: int) -> Iterator[None]:
-    """Have the process to oneself, with a number of threads for operators on the processor.
+def _alone(needs: Needs) -> Iterator[None]:
+    """Have the process to oneself, with as many threads for operators on the processor as a task needs cores.
 
     Raises:
         PluginError: something else has it. They would draw from the same random numbers.
     """
+    import torch
+
     if not _process.acquire(blocking=False):
         raise PluginError(
             "a training was started in a process where another one runs; an executor must run one task at a time in "
             "each process, since torch's random numbers and threads belong to the process"
         )
+    torch.set_flush_denormal(True)  # numbers too small to matter slow a processor down
     try:
-        with threads(number):
+        with threads(needs.cores):
             yield
     finally:
+        torch.set_flush_denormal(False)
         _process.release()

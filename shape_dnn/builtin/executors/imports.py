@@ -9,7 +9,7 @@ for name in (
     "safetensors.torch",
     "shape_dnn.measuring.task",
     "shape_dnn.training.preparing",
-    "shape_dnn.training.run",
+    "shape_dnn.training.loop",
     "shape_dnn.training.task",
 ):
     with contextlib.suppress(Exception):  # which shows where it is needed

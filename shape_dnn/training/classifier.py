@@ -1,8 +1,11 @@
-"""What is trained, on what and how: all that determines an accuracy."""
+"""The built-in trainer: networks of an architecture are trained to classify the images of a dataset, by a recipe."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -10,12 +13,12 @@ from typing import TYPE_CHECKING, Literal, cast
 from shape_dnn.data import images
 from shape_dnn.data.splits import Part
 from shape_dnn.errors import PluginError, blame, label
-from shape_dnn.kinds import Architecture, InputShape
+from shape_dnn.kinds import Architecture, InputShape, Resources, Run, Trainer
 from shape_dnn.plugins import checked
-from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Choice
 from shape_dnn.recipes import Recipe
 from shape_dnn.shape import Shape
+from shape_dnn.training.sources import registry
 
 if TYPE_CHECKING:
     import torch
@@ -38,40 +41,43 @@ class Donor:
 
 
 @dataclass(frozen=True)
-class Setup:
-    """A shape to train, with all that determines its accuracy.
+class ClassifierTrainer(Trainer):
+    """Trains networks of an architecture to classify images, by a recipe (paper, Section 5).
 
     Attributes:
-        architecture: which plugin builds the network.
+        architecture: which plugin builds the networks.
         plugin_files: files that may declare it.
         images: directory with the images (:mod:`shape_dnn.data.images`).
         classes: number of classes.
         validation_fraction: part of the training images held out for validation.
-        shape: what to train.
-        recipe: how.
+        recipe: hyper-parameters.
         device: where, as torch writes it.
-        seed: of weights, order of images, augmentation, and of the validation split.
         protocol: on which images an epoch is judged.
-        donor: the network that it grows from; None to start from random weights.
+        donor: the network that they grow from; None to start from random weights.
         threads: of operators on the processor.
     """
+
+    _plugin_label = "the classifier"
 
     architecture: Choice
     plugin_files: tuple[Path, ...]
     images: Path
     classes: int
     validation_fraction: float
-    shape: Shape
     recipe: Recipe
     device: str
-    seed: int
     protocol: Protocol
     donor: Donor | None = None
     threads: int = 1
 
     @property
+    def steps(self) -> int:  # type: ignore[override]
+        """Epochs."""
+        return self.recipe.epochs
+
+    @property
     def files(self) -> tuple[Path, ...]:
-        """Plugins, images, and the weights it starts from."""
+        """Plugins, images, and the weights that they grow from."""
         return (*self.plugin_files, self.images, *([self.donor.weights] if self.donor else []))
 
     @property
@@ -79,33 +85,83 @@ class Setup:
         """Channels, height and width of an image."""
         return images.input_shape(self.images)
 
+    def load(self) -> ClassifierTrainer:
+        """Return itself, which is ready to train."""
+        return self
+
     def load_architecture(self) -> Architecture:
         """Create the architecture."""
-        return cast("Architecture", _registry(self.plugin_files).load_again(self.architecture))
+        return cast("Architecture", registry(self.plugin_files).load_again(self.architecture))
 
-    def build(self) -> torch.nn.Module:
+    def build(self, shape: Shape) -> torch.nn.Module:
+        """Build the network of a shape with random weights.
+
+        Raises:
+            NetworkError: the architecture failed.
+        """
+        architecture = self.load_architecture()
+        with checked.blame_network(architecture, checked.BUILD, shape):
+            return architecture.build(shape, self.input_shape, self.classes)
+
+    def begin(self, shape: Shape, seed: int) -> torch.nn.Module:
         """Build the network with the weights that it starts from, drawn from torch's generator or the donor's.
 
         Raises:
             NetworkError: the architecture failed.
             PluginError: the network is not what it says.
         """
-        architecture = self.load_architecture()
-        with checked.blame_network(architecture, checked.BUILD, self.shape):
-            network = architecture.build(self.shape, self.input_shape, self.classes)
-        check_network(network, architecture, self.shape, self.input_shape, self.classes)
+        network, architecture = self.build(shape), self.load_architecture()
+        check_network(network, architecture, shape, self.input_shape, self.classes)
         if self.donor is not None:
             from safetensors.torch import load_file
 
             with blame(architecture):
                 weights, smaller = load_file(self.donor.weights), self.donor.shape
-                grown = architecture.grow(weights, smaller, self.shape, self.input_shape, self.classes, self.seed)
+                grown = architecture.grow(weights, smaller, shape, self.input_shape, self.classes, seed)
                 network.load_state_dict(grown)
         return network
 
-    def split(self) -> tuple[Part, Part]:
-        """Return the images to train on and those to judge an epoch on."""
-        return split(self.images, self.protocol, self.validation_fraction, self.seed)
+    def train(self, shape: Shape, run: Run) -> float:
+        """Train for the epochs of the recipe; the quality and the weights are those of the best epoch."""
+        import torch
+
+        from shape_dnn.training.batches import Batches
+        from shape_dnn.training.loop import Loop
+
+        device = torch.device(run.device)
+        network = self.begin(shape, run.seed)
+        train, judge = split(self.images, self.protocol, self.validation_fraction, run.seed)
+        loop = Loop(network, self.recipe, device, self._forward(shape))
+        learnt_from = Batches(train, device)
+        return loop.fit(learnt_from, Batches(judge, device, like=learnt_from), run)
+
+    def test(self, shape: Shape, run: Run) -> float:
+        """Return the accuracy on the test set in percent.
+
+        It is computed in float32, as users do with the weights, whatever they were trained in.
+        """
+        import torch
+
+        from shape_dnn.training.batches import Batches
+        from shape_dnn.training.loop import Loop
+
+        device = torch.device(run.device)
+        train, _ = split(self.images, self.protocol, self.validation_fraction, run.seed)
+        _, test = images.load(self.images)
+        network, saved = self.build(shape), run.load()
+        assert saved is not None  # noqa: S101 - only what was trained is tested
+        network.load_state_dict(saved)
+        loop = Loop(network, dataclasses.replace(self.recipe, precision="float32"), device, self._forward(shape))
+        return loop.accuracy(Batches(Part.of_all(test), device, like=Batches(train, device)), run.alive)
+
+    def resources(self, shape: Shape) -> Resources:
+        """Return threads, and the memory of a training by estimate."""
+        from shape_dnn.training.memory import peak_memory
+
+        return Resources(self.threads, memory=peak_memory(self, shape))
+
+    def _forward(self, shape: Shape) -> Callable[[], AbstractContextManager[None]]:
+        return functools.partial(checked.blame_network, self.load_architecture(), checked.FORWARD, shape)
 
 
 def split(directory: Path, protocol: Protocol, validation_fraction: float, seed: int) -> tuple[Part, Part]:
@@ -148,8 +204,3 @@ def check_network(
     if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
         made = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise PluginError(f"{who} a network that makes {made} of 2 images instead of logits (2, {classes})")
-
-
-@functools.lru_cache(maxsize=4)
-def _registry(plugin_files: tuple[Path, ...]) -> Registry:
-    return Registry(plugin_files)

@@ -25,7 +25,7 @@ from shape_dnn.study.problem import Problem, provenance
 from shape_dnn.study.runner import Conduct, Runner, reason
 from shape_dnn.system import durable
 from shape_dnn.training import checkpoints
-from shape_dnn.training.setup import Donor
+from shape_dnn.training.classifier import Donor
 from shape_dnn.training.task import EvaluationTask, TrainingTask
 from shape_dnn.work import Outcome, Task
 
@@ -33,7 +33,7 @@ LOSSES = 3
 """How often trainings are started again together whose machines were lost."""
 
 
-class Trainer:
+class Trainings:
     """Has shapes trained that were not.
 
     Args:
@@ -100,7 +100,7 @@ class Trainer:
         watcher = Watcher(
             {shape: known[shape] for shape in known.keys() & self.asked},
             self._terminator.instance,
-            self.problem.recipe.epochs,
+            self.problem.steps,
             self._conduct.notify,
         )
         origin = provenance(self.problem, self._runner.executor, self._terminator)
@@ -132,7 +132,8 @@ class Trainer:
             return Training(task.shape, None, reason(outcome.error), tuple(watcher.curves.get(task.shape, ())))
         training = cast("Training", outcome.result)
         if training.quality is not None:
-            self._publish(task)
+            if task.weights.is_file():  # a trainer need not save any
+                self._publish(task)
             return training
         if task.shape not in watcher.stopped:
             return None
@@ -188,22 +189,25 @@ class Trainer:
             partial.unlink(missing_ok=True)
 
     def test(self, shape: Shape) -> float | None:
-        """Return the accuracy on the test set, reading it now if it was not read for this shape before."""
+        """Return the quality on the test set, judged now if it was not for this shape before."""
         known = self.facts.test(shape)
         if known is not None:
             return known
         weights = self.facts.store.files.weights(self.facts.contexts[TRAININGS], shape)
-        attempt, needs = secrets.token_hex(8), self._preparer.needs_of(shape)
-        task = EvaluationTask(self._preparer.setup(shape), weights, attempt, self._conduct.patience, needs)
+        if not weights.is_file():
+            return None
+        attempt, needs, seed = secrets.token_hex(8), self._preparer.needs_of(shape), self.problem.seed
+        task = EvaluationTask(self._preparer.trainer, shape, seed, weights, attempt, self._conduct.patience, needs)
         with self._runner.stopping_well():
             for outcome in self._runner.run([task], 1, lambda *_: True):
                 if outcome.error is not None:
                     why = f"{describe(outcome.error)}; its weights are {str(weights)!r}"
                     warnings.warn(f"the test set could not be read for {shape}: {why}", stacklevel=2)
                     return None
-                accuracy = cast("float", outcome.result)
-                self.facts.store.add_test(self.facts.contexts[TRAININGS], shape, accuracy)
-                self._conduct.notify(Tested(shape, accuracy))
+                if outcome.result is not None:
+                    quality = cast("float", outcome.result)
+                    self.facts.store.add_test(self.facts.contexts[TRAININGS], shape, quality)
+                    self._conduct.notify(Tested(shape, quality))
         return self.facts.test(shape)
 
     def weights(self, shape: Shape) -> Path | None:
@@ -217,7 +221,9 @@ class Trainer:
         context, attempt = self.facts.contexts[TRAININGS], secrets.token_hex(8)
         checkpoints.keep_last(self.facts.store.files.checkpoints(context, shape))
         return TrainingTask(
-            self._preparer.setup(shape),
+            self._preparer.trainer,
+            shape,
+            self.problem.seed,
             self.facts.store.files.weights(context, shape).with_suffix(f".{attempt}.partial"),
             self.facts.store.files.checkpoints(context, shape),
             60 * self._conduct.checkpoint_minutes,
@@ -233,7 +239,7 @@ class Watcher:
     Args:
         finished: trainings that have come to their end.
         terminator: asked after every epoch.
-        epochs: of a whole training.
+        epochs: of a whole training; None if that is not known, and then none is stopped.
         notify: told of every epoch.
 
     Attributes:
@@ -245,7 +251,7 @@ class Watcher:
         self,
         finished: dict[Shape, Training],
         terminator: Terminator,
-        epochs: int,
+        epochs: int | None,
         notify: Callable[[Event], None],
     ) -> None:
         self.curves: dict[Shape, list[Epoch]] = {}
@@ -261,7 +267,7 @@ class Watcher:
         self._notify(EpochFinished(shape, epoch, self._epochs))
         others = Others(shape, self._finished, self._running)
         self._running.setdefault(shape, curve)
-        if checked.should_stop(self._terminator, curve, self._epochs, others):
+        if self._epochs is not None and checked.should_stop(self._terminator, curve, self._epochs, others):
             self.stopped.add(shape)
         return shape not in self.stopped
 

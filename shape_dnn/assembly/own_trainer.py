@@ -1,0 +1,172 @@
+"""A trainer of one's own: that of a plugin, or the functions in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shape_dnn.assembly.selection import Selection
+from shape_dnn.errors import UsageError
+from shape_dnn.kinds import Architecture, Conditions, OptionValue, Trainer
+from shape_dnn.plugins import options
+from shape_dnn.plugins.sources import Choice, Loaded, Source
+from shape_dnn.quality import Quality
+from shape_dnn.shape import Shape
+from shape_dnn.study.own_training import OwnTraining
+from shape_dnn.training import functions
+from shape_dnn.training.networks import BuiltByTrainer
+from shape_dnn.training.sources import OwnTrainer, PluginTrainer, TrainerSource
+
+CLASSIFIER = "classifier"
+"""The name of the built-in trainer, which is put together from architecture, dataset and recipe."""
+OF_CLASSIFIER = ("arch", "dataset", "data_dir", "recipe", "protocol", "transfer")
+"""Settings that no other trainer has a use for."""
+NO_IMAGES = (0, 0, 0)
+"""Stands for the shape of an image where a trainer has inputs of its own."""
+OPTIONS = ("epochs", "lr")
+"""Settings that are options of those trainers that have one of this name."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """A trainer of one's own.
+
+    Attributes:
+        loaded: the trainer.
+        source: where a worker finds it.
+    """
+
+    loaded: Loaded[Trainer]
+    source: TrainerSource
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        choice, source = self.loaded.choice, self.loaded.source
+        return f"trainer {Path(source.distribution).name if source.is_file else repr(choice.name)}"
+
+    @property
+    def builds(self) -> bool:
+        """Whether it has networks, of which more can be known than what trainings come to."""
+        trainer = self.loaded.instance
+        if isinstance(trainer, functions.FunctionTrainer):
+            return trainer.functions.build is not None
+        return type(trainer).build is not Trainer.build
+
+    @property
+    def architecture(self) -> Loaded[Architecture]:
+        """The family of the networks that it builds."""
+        loaded = self.loaded
+        return Loaded(loaded.choice, loaded.source, BuiltByTrainer(self.source, self.title), loaded.content)
+
+    def problem(self, selection: Selection, device: str, largest: Shape, threads: int) -> OwnTraining:
+        """Put the problem together."""
+        settings = selection.settings
+        conditions = Conditions(NO_IMAGES, 0, settings.batch_size, device)
+        return OwnTraining(
+            architecture=self.architecture,
+            conditions=conditions,
+            seed=settings.seed,
+            largest=largest,
+            threads=threads,
+            plugin_files=selection.registry.files,
+            own=self.loaded,
+            source=self.source,
+        )
+
+
+def find_trainer(selection: Selection) -> Own | None:
+    """Return the trainer that the settings name; None for the built-in classifier.
+
+    Raises:
+        UsageError: there is none, it cannot be used, or a setting or an option is not for it.
+        PluginError: its plugin cannot be used.
+    """
+    settings = selection.settings
+    name = settings.trainer
+    if name == CLASSIFIER:
+        return None
+    of_no_use = next((setting for setting in OF_CLASSIFIER if setting in settings.given), None)
+    if of_no_use is not None:
+        raise UsageError(f"is for the trainer {CLASSIFIER}, and {name!r} has its own; leave it out", of_no_use)
+    given = selection.options("trainer")
+    also = {option: str(value) for option in OPTIONS if (value := getattr(settings, option)) is not None}
+    twice = next((option for option in also if option in given), None)
+    if twice is not None:
+        raise UsageError(f"trainer.{twice} contradicts --{twice}; give one of them", setting="option")
+    if not is_file(name):
+        also = _declared(also, selection.registry.options("trainer", name), name)
+        loaded = selection.load("trainer", name, {**given, **also})
+        return Own(loaded, PluginTrainer(loaded.choice, selection.registry.files))
+    path, function = split_name(name)
+    found = functions.read(path, function)
+    values = _values(found, {**given, **_declared(also, found.options, path.name)})
+    own_name, version = path.stem if function == "train" else f"{path.stem}:{function}", functions.digest(path)
+    if path.suffix == functions.PICKLED:
+        own_name, _, version = path.stem.rpartition("-")
+    source = Source(str(path), version, is_file=True)
+    loaded = Loaded(Choice("trainer", own_name, values), source, found.trainer(values))
+    return Own(selection.note(loaded), OwnTrainer(path.resolve(), function, values))
+
+
+def is_file(name: str) -> bool:
+    """Tell whether a trainer is named by its file rather than as a plugin."""
+    return split_name(name)[0].suffix in {".py", functions.PICKLED}
+
+
+def split_name(name: str) -> tuple[Path, str]:
+    """Split ``FILE.py:FUNCTION``; the function is ``train`` unless it is named."""
+    path, colon, function = name.rpartition(":")
+    if colon and function.isidentifier() and Path(path).suffix:
+        return Path(path), function
+    return Path(name), "train"
+
+
+def recorded(record: Mapping[str, Any]) -> tuple[Loaded[Architecture], Quality]:
+    """Return the networks and the quality of a trainer that a study remembers, none of whose code is run.
+
+    Args:
+        record: what a run keeps of its problem.
+
+    Raises:
+        ValueError: it makes no sense.
+    """
+    identity = record["trainer"]
+    name = str(identity["name"])
+    choice = Choice("trainer", name, dict(identity["options"]))
+    networks = BuiltByTrainer(_Forgotten(name), f"trainer {name!r}")
+    return Loaded(choice, Source(name, ""), networks), Quality.of_record(record["quality"])
+
+
+@dataclass(frozen=True)
+class _Forgotten:
+    """A trainer of which a study remembers no more than the name."""
+
+    name: str
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return ()
+
+    def load(self) -> Trainer:
+        raise UsageError(f"the study remembers what trainer {self.name!r} has done, and not how; search again with it")
+
+
+def _declared(wanted: Mapping[str, str], declared: Mapping[str, object], name: str) -> dict[str, str]:
+    missing = next((option for option in wanted if option not in declared), None)
+    if missing is not None:
+        raise UsageError(f"trainer {name!r} has no option {missing!r} that it could be", setting=missing)
+    return dict(wanted)
+
+
+def _values(found: functions.Functions, given: Mapping[str, str]) -> dict[str, OptionValue]:
+    values = {name: option.default for name, option in found.options.items() if option.default is not None}
+    for name, text in given.items():
+        if name not in found.options:
+            accepted = ", ".join(f"trainer.{known}" for known in sorted(found.options)) or "none"
+            message = f"trainer.{name} is not an option of {found.where}; its options: {accepted}"
+            raise UsageError(message, setting="option")
+        values[name] = options.parse(f"trainer.{name}", found.options[name], text)
+    return values

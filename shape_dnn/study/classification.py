@@ -1,0 +1,194 @@
+"""The problem of the built-in classifier: an architecture, a dataset and a recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from shape_dnn.data import images
+from shape_dnn.errors import DatasetError
+from shape_dnn.events import DatasetRead, Event, ignore
+from shape_dnn.kinds import Dataset, LabelledImages
+from shape_dnn.measuring.task import PluginNetworks
+from shape_dnn.plugins import checked
+from shape_dnn.plugins.sources import Loaded
+from shape_dnn.quality import ACCURACY, Quality
+from shape_dnn.recipes import PRECISIONS, Precision, Recipe
+from shape_dnn.shape import Shape
+from shape_dnn.store.files import Files
+from shape_dnn.study.problem import Problem
+from shape_dnn.training.classifier import ClassifierTrainer, Donor, Protocol
+
+TELLING_SECONDS = 0.5
+"""Least time between two events that tell how far a dataset is read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification(Problem):
+    """Images are to be classified by networks of an architecture, trained by a recipe.
+
+    Attributes:
+        dataset: images to classify.
+        recipe: how shapes are trained.
+        protocol: on which images they are judged.
+        donor: the shape whose weights trainings start from; None for random weights.
+    """
+
+    dataset: Loaded[Dataset]
+    recipe: Recipe
+    protocol: Protocol
+    donor: Shape | None = None
+
+    @property
+    def quality(self) -> Quality:
+        """Accuracy in percent."""
+        return ACCURACY
+
+    @property
+    def steps(self) -> int:
+        """Epochs."""
+        return self.recipe.epochs
+
+    @property
+    def plugins(self) -> tuple[Loaded[Any], ...]:
+        """Architecture and dataset."""
+        return self.architecture, self.dataset
+
+    @property
+    def networks(self) -> PluginNetworks:
+        """The architecture."""
+        return PluginNetworks(self.architecture.choice, self.plugin_files)
+
+    def trainer(self, files: Files, donor: Donor | None) -> ClassifierTrainer:
+        """Return how shapes are trained; the images are written the first time."""
+        return ClassifierTrainer(
+            self.architecture.choice,
+            self.plugin_files,
+            self._images(files),
+            self.conditions.classes,
+            self.dataset.instance.validation_fraction,
+            self.recipe,
+            self.device,
+            self.protocol,
+            donor,
+            self.threads,
+        )
+
+    def _images(self, files: Files) -> Path:
+        """Return where workers find the images."""
+        directory = files.images(self.fingerprint)
+        images.save(*self.images, directory)
+        return directory
+
+    def with_seed(self, seed: int) -> Self:
+        """Return the same problem with another seed; what was read of the dataset is shared."""
+        return self._replace(seed=seed)
+
+    def grown_from(self, donor: Shape, part: Fraction) -> Self:
+        """Return the same problem with trainings that start from a donor and take a part of the epochs."""
+        epochs = max(1, round(part * self.recipe.epochs))
+        return self._replace(donor=donor, recipe=dataclasses.replace(self.recipe, epochs=epochs))
+
+    def _replace(self, **changes: Any) -> Self:
+        other = dataclasses.replace(self, **changes)
+        for name in ("images", "fingerprint"):
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
+        return other
+
+    @property
+    def precision(self) -> str:
+        """That of the recipe."""
+        return self.recipe.precision
+
+    def in_precision(self, precision: Precision) -> Self:
+        """Return the same problem with trainings in a definite precision."""
+        return self._replace(recipe=dataclasses.replace(self.recipe, precision=precision))
+
+    def going_on_from(self, trained: Iterable[Mapping[str, object]]) -> Self:
+        """Return the same problem with the precision of former trainings that differ in nothing else but the seed.
+
+        Args:
+            trained: what determined former trainings, those first that matter more.
+        """
+        if self.recipe.precision == "auto":
+            alike: dict[object, Precision] = {}
+            for precision in PRECISIONS:
+                alike[_but_seed(self.in_precision(precision).training_identity)] = precision
+            for identity in trained:
+                if _but_seed(identity) in alike:
+                    return self.in_precision(alike[_but_seed(identity)])
+        return self
+
+    @property
+    def record(self) -> dict[str, object]:
+        """Architecture, conditions, and the names of the classes."""
+        return {
+            "architecture": self.architecture.identity,
+            **self.conditions.record,
+            "class_names": list(self.class_names),
+        }
+
+    def read(self, notify: Callable[[Event], None]) -> None:
+        """Read the images now, and tell how far that is."""
+        self.__dict__["images"] = self._read(notify)
+
+    @cached_property
+    def images(self) -> tuple[LabelledImages, LabelledImages]:
+        """The training images and the test images, read when first asked for."""
+        return self._read(ignore)
+
+    def _read(self, notify: Callable[[Event], None]) -> tuple[LabelledImages, LabelledImages]:
+        told = time.monotonic()
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told
+            if done == total or time.monotonic() - told >= TELLING_SECONDS:
+                told = time.monotonic()
+                notify(DatasetRead(self.dataset.choice.name, done, total))
+
+        train, test = checked.load(self.dataset.instance, self.conditions.input_shape, self.conditions.classes, tell)
+        held_out = round(len(train) * self.dataset.instance.validation_fraction)
+        if self.protocol == "validation" and not 0 < held_out < len(train):
+            raise DatasetError(f"{len(train)} training images are too few to hold some of them out for validation")
+        return train, test
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of their labels; empty where they have none."""
+        return checked.class_names(self.dataset.instance, self.conditions.classes)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The name of the images by their content."""
+        return images.fingerprint(*self.images)
+
+    @cached_property
+    def training_identity(self) -> dict[str, object]:
+        """Everything but the shape that determines an accuracy. Reads the dataset."""
+        recipe = dataclasses.asdict(self.recipe)
+        if self.recipe.precision == "float32":  # which went without saying in former studies
+            del recipe["precision"]
+        return {
+            "architecture": self.architecture.identity,
+            "dataset": self.fingerprint,
+            "classes": self.conditions.classes,
+            "recipe": recipe,
+            "protocol": self.protocol,
+            "validation_fraction": self.dataset.instance.validation_fraction,
+            "seed": self.seed,
+            **({} if self.threads == 1 else {"threads": self.threads}),  # one went without saying in former studies
+            **({} if self.donor is None else {"donor": [self.donor.depth, str(self.donor.width)]}),
+        }
+
+
+def _but_seed(identity: Mapping[str, object]) -> str:
+    """Write down what determines trainings, but for their seed and what they grew from."""
+    return json.dumps({key: identity[key] for key in sorted(identity) if key not in ("seed", "donor")}, sort_keys=True)

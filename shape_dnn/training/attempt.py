@@ -1,0 +1,168 @@
+"""One attempt at a training: what a trainer is given, and what is made of what it returns."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shape_dnn.errors import TrainingError
+from shape_dnn.kinds import Run, Saved
+from shape_dnn.quality import Quality
+from shape_dnn.records import Epoch
+from shape_dnn.training.checkpoints import FILES, Checkpoint, latest
+from shape_dnn.work import Pulse
+
+if TYPE_CHECKING:
+    import torch
+
+Report = Callable[[object], bool]
+
+
+class Attempt(Run):
+    """A training that reports to whoever waits for its task, and is saved in a directory.
+
+    Args:
+        seed: of everything random.
+        device: where the network is to be.
+        home: directory of the attempt, which may be that of an earlier one.
+        quality: what it is judged by.
+        steps: of a whole training, if that is known.
+        report: of the task.
+        save_seconds: least time between two saves that are worth it.
+
+    Attributes:
+        curve: what was reported so far.
+        weights: file with the weights that were saved last; None if none were.
+        broken: what ``report`` has raised, which is no fault of the trainer.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        device: str,
+        home: Path,
+        quality: Quality,
+        steps: int | None,
+        report: Report,
+        save_seconds: float = 0.0,
+    ) -> None:
+        self.seed, self.device, self.directory = seed, device, home / FILES
+        self.curve: list[Epoch] = []
+        self.weights: Path | None = None
+        self.broken: Exception | None = None
+        self._home, self._quality, self._steps, self._report = home, quality, steps, report
+        self._pulse = Pulse(self._tell)
+        self._saves = latest(home)
+        self._began = self._last_save = time.perf_counter()
+        self._save_seconds = save_seconds
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the training, without interruptions."""
+        return time.perf_counter() - self._began
+
+    def report(self, step: int, quality: float, **more: float) -> bool:
+        """Check a point of the learning curve, and hand it over."""
+        last = self.curve[-1].number if self.curve else 0
+        if not _is_whole(step) or step <= last:
+            after = f"after {last}" if last else "at first"
+            raise TrainingError(f"run.report() was given step {step!r} {after}; accepted are whole numbers that rise")
+        value = self.checked(quality, f"run.report() at step {step}")
+        numbers_told = {name: _number(told, f"run.report() at step {step}, {name}") for name, told in more.items()}
+        loss = numbers_told.pop("loss", None)
+        self.curve.append(Epoch(int(step), loss, value, numbers_told))
+        self._hand_over(self.curve[-1])
+        return not self.stopped
+
+    def _hand_over(self, epoch: Epoch) -> None:
+        if not self._tell(epoch) and not (self._steps is not None and epoch.number >= self._steps):
+            self.stopped = True
+
+    def _tell(self, what: object) -> bool:
+        try:
+            return self._report(what)
+        except Exception as error:
+            self.broken = error
+            raise
+
+    def checked(self, value: object, where: str) -> float:
+        """Return a quality as a plain number.
+
+        Raises:
+            TrainingError: it is none, or not a possible one.
+        """
+        number = _number(value, where)
+        if not self._quality.allows(number):
+            low, high = self._quality.minimum, self._quality.maximum
+            between = f", which is from {low:g} to {high:g}" if math.isfinite(low) or math.isfinite(high) else ""
+            raise TrainingError(f"{where} gave {number:g} as {self._quality.name}{between}")
+        return number
+
+    def alive(self) -> None:
+        """Show life if it is time to."""
+        self._pulse()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether an interruption now would cost more than it may."""
+        return time.perf_counter() - self._last_save >= self._save_seconds
+
+    def save(self, module: torch.nn.Module | Mapping[str, torch.Tensor], **more: Any) -> None:
+        """Write a checkpoint."""
+        state = module if isinstance(module, Mapping) else module.state_dict()
+        wrong = next((name for name, value in state.items() if not hasattr(value, "untyped_storage")), None)
+        if wrong is not None:
+            raise TrainingError(f"run.save() was given {wrong!r}, which is no tensor; give what else there is by name")
+        self._saves += 1
+        weights = {name: value.detach().cpu().clone() for name, value in state.items()}
+        checkpoint = Checkpoint(self._saves, tuple(self.curve), self.seconds, weights, more)
+        self.weights = checkpoint.save(self._home, is_first=self.weights is None)
+        self._last_save = time.perf_counter()
+
+    def load(self) -> Saved | None:
+        """Read the last checkpoint, and report again what had been reported by then."""
+        if self.curve:
+            raise TrainingError("run.load() was called after run.report(); begin with it")
+        found = Checkpoint.load(self._home)
+        if found is None:
+            return None
+        self._began = time.perf_counter() - found.seconds
+        self.curve = list(found.curve)
+        for epoch in self.curve:
+            self._hand_over(epoch)
+        return Saved(found.weights, found.more)
+
+    def outcome(self, returned: object, where: str) -> float:
+        """Return the quality that a training has come to: what it returned, or else reported last.
+
+        Raises:
+            TrainingError: it did neither, or it is impossible.
+        """
+        if returned is not None:
+            return self.checked(returned, where)
+        if not self.curve:
+            name = self._quality.name
+            raise TrainingError(f"{where} returned nothing and reported nothing; return the {name}, or run.report() it")
+        return self.curve[-1].quality
+
+
+def _is_whole(step: object) -> bool:
+    return isinstance(step, numbers.Integral) and not isinstance(step, bool)
+
+
+def _number(value: object, where: str) -> float:
+    """Return what stands for a number, such as one of numpy's or a tensor of one element, as a plain finite one."""
+    try:
+        number = math.nan if value is None else float(value)  # type: ignore[arg-type]
+        is_number = not isinstance(value, bool | str | bytes) and value is not None
+    except Exception:  # noqa: BLE001 - objects of strangers can fail in any way
+        is_number = False
+    if not is_number:
+        raise TrainingError(f"{where} gave {value!r:.60}, which is no number")
+    if not math.isfinite(number):
+        raise TrainingError(f"{where} gave {number}, which is no finite number")
+    return number

@@ -1,0 +1,144 @@
+"""The training of one network, epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from shape_dnn.errors import TrainingError
+from shape_dnn.training.batches import Batches
+from shape_dnn.training.step import Step, autocast
+
+if TYPE_CHECKING:
+    from shape_dnn.kinds import Run
+    from shape_dnn.recipes import Recipe
+
+EVALUATION_BATCHES = 4
+"""Batches of a training that are evaluated at once: that needs no more memory than training one of them."""
+
+
+class Loop:
+    """Trains a network on a device, epoch by epoch.
+
+    Args:
+        network: with random weights.
+        recipe: hyper-parameters; its precision is definite.
+        device: where to train.
+        forward: makes what each forward pass runs in.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        recipe: Recipe,
+        device: torch.device,
+        forward: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        # The layout that convolutions are fastest in; it changes no result.
+        self.network = network.to(device).to(memory_format=torch.channels_last)
+        self.recipe = recipe
+        self.device = device
+        self._forward = forward
+        self._step = Step(self.network, recipe, forward)
+        self._epochs = 0
+        self._best = -math.inf
+        self._best_state: Mapping[str, Tensor] = {}
+
+    def fit(self, train: Batches, judge: Batches, run: Run) -> float:
+        """Train for all epochs, or until the run is to stop; return the accuracy of the best epoch in percent.
+
+        An interrupted training goes on as if it had never stopped. At the end the weights of the best epoch are saved.
+
+        Args:
+            train: images to learn from.
+            judge: images to judge an epoch on.
+            run: told every epoch.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        recipe, saved = self.recipe, run.load()
+        if saved is not None:
+            self._resume(saved, saved.more)
+        while self._epochs < recipe.epochs and not run.stopped:
+            loss = self._train_epoch(train, run)
+            if not math.isfinite(loss):
+                raise TrainingError(f"the training loss became {loss} in epoch {self._epochs}; a lower --lr may help")
+            accuracy = self.accuracy(judge, run.alive)
+            if accuracy >= self._best:
+                self._best, self._best_state = accuracy, _on_cpu(self.network.state_dict())
+            goes_on = run.report(self._epochs, accuracy, loss=loss)
+            if self._epochs < recipe.epochs and (not goes_on or run.is_due):
+                self._save(run)
+        if self._epochs == recipe.epochs:
+            run.save(self._best_state, epochs=self._epochs, best=self._best)
+        return self._best
+
+    def _train_epoch(self, train: Batches, run: Run) -> float:
+        """Take the steps of an epoch; return their mean loss."""
+        recipe = self.recipe
+        batch_size = min(recipe.batch_size, len(train))
+        batches = len(train) // batch_size
+        self.network.train()
+        total = torch.zeros((), device=self.device)
+        for i, (images, labels) in enumerate(train.shuffled(batch_size, recipe)):
+            total += self._step(images, labels, learning_rate(recipe, (self._epochs + i / batches) / recipe.epochs))
+            run.alive()
+        self._epochs += 1
+        return float(total) / batches
+
+    def _save(self, run: Run) -> None:
+        """Save all that is needed to go on from here."""
+        random = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(self.device)
+        run.save(
+            self.network,
+            epochs=self._epochs,
+            best=self._best,
+            best_state=dict(self._best_state),
+            velocities=_on_cpu(self._step.descent.velocities),
+            random=random,
+        )
+
+    def _resume(self, network: Mapping[str, Tensor], more: Mapping[str, Any]) -> None:
+        """Put everything as it was when it was saved; of a training that had come to its end, what it came to."""
+        self._epochs, self._best = more["epochs"], more["best"]
+        if "random" not in more:
+            self._best_state = dict(network)
+            return
+        self.network.load_state_dict(network)
+        self._best_state = more["best_state"]
+        self._step.descent.velocities = more["velocities"]
+        torch.set_rng_state(more["random"]["cpu"])
+        if "cuda" in more["random"] and self.device.type == "cuda":
+            torch.cuda.set_rng_state(more["random"]["cuda"], self.device)
+
+    def accuracy(self, images: Batches, alive: Callable[[], None] = lambda: None) -> float:
+        """Return the percentage of images whose class has the highest logit; ``alive`` is called after each batch."""
+        self.network.eval()
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        with torch.inference_mode(), autocast(self.device, self.recipe):
+            for batch, labels in images.in_order(EVALUATION_BATCHES * self.recipe.batch_size):
+                with self._forward():
+                    correct += (self.network(batch).argmax(1) == labels).sum()
+                alive()
+        return 100 * int(correct) / len(images)
+
+
+def learning_rate(recipe: Recipe, progress: float) -> float:
+    """Return the rate after this fraction of the training, from 0 to below 1."""
+    if recipe.schedule == "steps":
+        return recipe.lr * recipe.gamma ** sum(progress >= milestone for milestone in recipe.milestones)
+    if progress < recipe.warmup:
+        return recipe.lr * progress / recipe.warmup
+    return recipe.lr * (1 - progress) / (1 - recipe.warmup)
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in tensors.items()}

@@ -1,0 +1,78 @@
+"""Where a worker finds the trainer: that of a plugin, or the functions of a user."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, cast
+
+from shape_dnn.kinds import OptionValue, Trainer
+from shape_dnn.plugins.registry import Registry
+from shape_dnn.plugins.sources import Choice
+
+
+class TrainerSource(Protocol):
+    """What can be sent to a worker, and makes a trainer there."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Files that must be there."""
+
+    def load(self) -> Trainer:
+        """Create the trainer."""
+
+
+@dataclass(frozen=True)
+class PluginTrainer:
+    """The trainer of a plugin.
+
+    Attributes:
+        choice: which.
+        plugin_files: files that may declare it.
+    """
+
+    choice: Choice
+    plugin_files: tuple[Path, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Plugins."""
+        return self.plugin_files
+
+    def load(self) -> Trainer:
+        """Create the trainer."""
+        return cast("Trainer", registry(self.plugin_files).load_again(self.choice))
+
+
+@dataclass(frozen=True)
+class OwnTrainer:
+    """Functions of a user.
+
+    Attributes:
+        path: the Python file, or what they were pickled into.
+        function: that trains.
+        options: values of its keyword parameters, and of those of ``build``.
+    """
+
+    path: Path
+    function: str
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file."""
+        return (self.path,)
+
+    def load(self) -> Trainer:
+        """Create the trainer."""
+        from shape_dnn.training.functions import read
+
+        return read(self.path, self.function).trainer(self.options)
+
+
+@functools.lru_cache(maxsize=4)
+def registry(plugin_files: tuple[Path, ...]) -> Registry:
+    """Find the plugins, once in each process."""
+    return Registry(plugin_files)
