@@ -15,7 +15,7 @@ from shape_dnn.answers.result import Result
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.constraints import KNOWN_METRICS
 from shape_dnn.errors import MeterError, ShapeDnnError, UsageError
-from shape_dnn.kinds import Workload
+from shape_dnn.kinds import Pretrained, Workload
 from shape_dnn.records import Measurement
 from shape_dnn.search.algorithm import predict
 from shape_dnn.search.facts import Facts
@@ -121,6 +121,8 @@ class StudyQuestion:
                 plugins, given = list(map(str, kept["plugin"])), list(map(str, kept["option"]))
                 channels, height, width = map(int, former.problem["input_shape"])
                 classes = int(former.problem["classes"])
+                weights = former.problem.get("weights")
+                pretrained = weights and {Shape.parse(text): Pretrained(str(name)) for text, name in weights.items()}
             if plugins and not asked.plugin:
                 # A study may come from a stranger, and a plugin file is a program.
                 named = ", ".join(map(repr, plugins))
@@ -130,7 +132,8 @@ class StudyQuestion:
             options = [text for text in given if not text.startswith(tuple(changed))] if changed else given
             replaced = {text.partition("=")[0] for text in asked.option}
             options = [text for text in options if text.partition("=")[0] not in replaced]
-            parts = Assembly(Settings.create({**kept, **settings, "option": [*options, *asked.option]}))
+            wanted = Settings.create({**kept, **settings, "option": [*options, *asked.option]})
+            parts = Assembly(wanted, pretrained=pretrained)
             architecture = parts.architecture.instance
             workload = Workload(architecture, (channels, height, width), classes, parts.settings.batch_size, "")
             yield cls(store, former, parts, remember(store, workload, parts, former.contexts), repeats)

@@ -12,6 +12,7 @@ from shape_dnn.errors import PluginError, blame
 from shape_dnn.kinds import Executor, Observer
 from shape_dnn.store.facts import Store
 from shape_dnn.store.runs import RunState
+from shape_dnn.study.problem import names_of
 from shape_dnn.study.study import Study
 
 
@@ -40,6 +41,7 @@ def _problem_record(parts: Assembly) -> dict[str, object]:
         **problem.conditions.record,
         "class_names": list(problem.class_names),
         "recipe": parts.recipe_record,
+        **({} if problem.pretrained is None else {"weights": names_of(problem.pretrained)}),
     }
 
 

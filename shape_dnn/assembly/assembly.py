@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shape_dnn.assembly import modelling, question, recipe
+from shape_dnn.assembly.pretrained import pretrained, select
 from shape_dnn.assembly.prior import Prior, find_prior
 from shape_dnn.assembly.question import Metrics
 from shape_dnn.assembly.recipe import SetRecipe, transfer
@@ -25,6 +26,7 @@ from shape_dnn.kinds import (
     Goal,
     Meter,
     Observer,
+    Pretrained,
     Sampler,
     Terminator,
     Workload,
@@ -56,6 +58,8 @@ class Assembly:
         settings: what the user wants.
         registry: plugins that were found before; by default they are found anew.
         origins: where settings, and options by their names, came from; the others, from flags.
+        pretrained: weights that trainings started from, by shape, where a study tells; by default the architecture is
+            asked, since that takes their files.
 
     Raises:
         UsageError: from any part; names the setting that cannot be used.
@@ -63,10 +67,15 @@ class Assembly:
     """
 
     def __init__(
-        self, settings: Settings, registry: Registry | None = None, origins: Mapping[str, str] | None = None
+        self,
+        settings: Settings,
+        registry: Registry | None = None,
+        origins: Mapping[str, str] | None = None,
+        pretrained: Mapping[Shape, Pretrained] | None = None,
     ) -> None:
         self.settings = settings
         self._origins = origins or {}
+        self._pretrained = pretrained
         self.selection = Selection(settings, registry or Registry([Path(name) for name in settings.plugin]))
 
     def check(self) -> None:
@@ -162,23 +171,40 @@ class Assembly:
         return table_to_replay(self.selection)
 
     @cached_property
+    def pretrained(self) -> Mapping[Shape, Pretrained] | None:
+        """The weights that trainings start from, by shape; None for random ones."""
+        return pretrained(self.architecture.instance) if self._pretrained is None else self._pretrained
+
+    @cached_property
     def space(self) -> DesignSpace:
-        """The design space."""
-        architecture, settings = self.architecture.instance, self.settings
-        ranges = []
+        """The design space, where shapes need no weights to start from."""
+        architecture = self.architecture.instance
+        depths, widths = self.ranges
         with blame(architecture):
-            for name, default in (("depth", architecture.default_depths), ("width", architecture.default_widths)):
-                text = getattr(settings, name)
-                try:
-                    ranges.append(Range.parse(default if text is None else text))
-                except UsageError as error:
-                    raise UsageError(error.message, setting=name) from None
-            return DesignSpace(architecture, *ranges)
+            return DesignSpace(
+                architecture,
+                depths or Range.parse(architecture.default_depths),
+                widths or Range.parse(architecture.default_widths),
+            )
+
+    @cached_property
+    def ranges(self) -> tuple[Range | None, Range | None]:
+        """Those of depths and widths that the user gives."""
+        found: list[Range | None] = []
+        for name in ("depth", "width"):
+            text = getattr(self.settings, name)
+            try:
+                found.append(None if text is None else Range.parse(text))
+            except UsageError as error:
+                raise UsageError(error.message, setting=name) from None
+        return found[0], found[1]
 
     @cached_property
     def shapes(self) -> list[Shape]:
-        """Every shape of the design space, or of the table that is replayed."""
-        return self.space.shapes() if self.table is None else self.table.shapes
+        """Every shape of the design space: those in its ranges, or in the table that is replayed, or with weights."""
+        if self.table is not None:
+            return self.table.shapes
+        return self.space.shapes() if self.pretrained is None else select(self.pretrained, *self.ranges)
 
     # The question
 
@@ -269,7 +295,7 @@ class Assembly:
         from shape_dnn.assembly.problem import problem
 
         plugins = self.architecture, self.dataset, self.executor
-        return problem(self.selection, *plugins, self.device, self.recipe, self.shapes)
+        return problem(self.selection, *plugins, self.device, self.recipe, self.shapes, self.pretrained)
 
     @property
     def seeds(self) -> range:
@@ -283,6 +309,8 @@ class Assembly:
             return None
         if self.table is not None:
             raise UsageError("a recorded table has no weights to start from", setting="transfer")
+        if self.pretrained is not None:
+            raise UsageError("trainings start from other weights already; leave it out", setting="transfer")
         return transfer(self.settings.transfer, self.architecture.instance, self.shapes)
 
     # Replays

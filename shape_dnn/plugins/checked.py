@@ -40,7 +40,7 @@ RESERVED = frozenset(
     {"depth", "width", "seed", "accuracy", "predicted_accuracy", "predicted_std", "test_accuracy", "training"}
 )
 """Words of results and studies that no metric can be called."""
-BUILD, FORWARD = "to build", "in the forward pass of"
+BUILD, LOAD, FORWARD = "to build", "to load the weights of", "in the forward pass of"
 """What an architecture can fail to do, or in."""
 
 
@@ -50,7 +50,7 @@ def blame_network(architecture: Architecture, what: str, shape: Shape) -> Iterat
 
     Args:
         architecture: which built it.
-        what: ``BUILD`` or ``FORWARD``.
+        what: ``BUILD``, ``LOAD`` or ``FORWARD``.
         shape: of the network.
 
     Raises:

@@ -120,6 +120,7 @@ class Preparer:
             problem.protocol,
             self._donor,
             problem.threads,
+            None if problem.pretrained is None else problem.pretrained[shape],
         )
 
     def needs_of(self, shape: Shape) -> Needs:

@@ -17,7 +17,17 @@ from typing import Any, cast
 from shape_dnn.data import images
 from shape_dnn.errors import DatasetError
 from shape_dnn.events import DatasetRead, Event, ignore
-from shape_dnn.kinds import Architecture, Conditions, Dataset, InputShape, Instrument, LabelledImages, Meter, Workload
+from shape_dnn.kinds import (
+    Architecture,
+    Conditions,
+    Dataset,
+    InputShape,
+    Instrument,
+    LabelledImages,
+    Meter,
+    Pretrained,
+    Workload,
+)
 from shape_dnn.measuring.task import Bench
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.sources import Loaded
@@ -46,7 +56,8 @@ class Problem:
         largest: the widest and deepest shape of the space, which stands for all where the precision is decided.
         threads: of each training on a processor.
         plugin_files: files that declare plugins.
-        donor: the shape whose weights trainings start from; None for random weights.
+        donor: the shape whose weights trainings grow from; None if they grow from none.
+        pretrained: weights of the architecture that trainings start from, by shape; None for random ones.
     """
 
     architecture: Loaded[Architecture]
@@ -62,6 +73,7 @@ class Problem:
     threads: int = 1
     plugin_files: tuple[Path, ...] = ()
     donor: Shape | None = None
+    pretrained: Mapping[Shape, Pretrained] | None = None
 
     def with_seed(self, seed: int) -> Problem:
         """Return the same problem with another seed; what was read of the dataset is shared."""
@@ -158,6 +170,7 @@ class Problem:
             "seed": self.seed,
             **({} if self.threads == 1 else {"threads": self.threads}),  # one went without saying in former studies
             **({} if self.donor is None else {"donor": [self.donor.depth, str(self.donor.width)]}),
+            **({} if self.pretrained is None else {"weights": names_of(self.pretrained)}),
         }
 
     def bench(self, meter: Loaded[Meter]) -> Bench:
@@ -181,6 +194,11 @@ class Problem:
             "architecture": self.architecture.identity,
             **self.conditions.record,
         }
+
+
+def names_of(pretrained: Mapping[Shape, Pretrained]) -> dict[str, str]:
+    """Write down which weights the training of each shape starts from, as JSON values."""
+    return {str(shape): weights.name for shape, weights in sorted(pretrained.items())}
 
 
 def _but_seed(identity: Mapping[str, object]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from shape_dnn.data import images
 from shape_dnn.data.splits import Part
 from shape_dnn.errors import PluginError, blame, label
-from shape_dnn.kinds import Architecture, InputShape
+from shape_dnn.kinds import Architecture, InputShape, Pretrained
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Choice
@@ -52,8 +52,9 @@ class Setup:
         device: where, as torch writes it.
         seed: of weights, order of images, augmentation, and of the validation split.
         protocol: on which images an epoch is judged.
-        donor: the network that it grows from; None to start from random weights.
+        donor: the network that it grows from; None if it grows from none.
         threads: of operators on the processor.
+        pretrained: weights of the architecture that it starts from; None to start from random ones.
     """
 
     architecture: Choice
@@ -68,11 +69,15 @@ class Setup:
     protocol: Protocol
     donor: Donor | None = None
     threads: int = 1
+    pretrained: Pretrained | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Plugins, images, and the weights it starts from."""
-        return (*self.plugin_files, self.images, *([self.donor.weights] if self.donor else []))
+        weights = [self.donor.weights] if self.donor else []
+        if self.pretrained is not None and self.pretrained.file is not None:
+            weights.append(self.pretrained.file)
+        return (*self.plugin_files, self.images, *weights)
 
     @property
     def input_shape(self) -> InputShape:
@@ -84,16 +89,24 @@ class Setup:
         return cast("Architecture", _registry(self.plugin_files).load_again(self.architecture))
 
     def build(self) -> torch.nn.Module:
-        """Build the network with the weights that it starts from, drawn from torch's generator or the donor's.
+        """Build the network with the weights that it starts from: drawn from torch's generator, pretrained or grown.
 
         Raises:
             NetworkError: the architecture failed.
             PluginError: the network is not what it says.
+            UsageError: pretrained weights do not fit.
+            UnavailableError: pretrained weights cannot be had.
         """
+        import torch
+
         architecture = self.load_architecture()
         with checked.blame_network(architecture, checked.BUILD, self.shape):
             network = architecture.build(self.shape, self.input_shape, self.classes)
         check_network(network, architecture, self.shape, self.input_shape, self.classes)
+        if self.pretrained is not None:
+            # What is drawn while weights are read must not decide what is drawn in training.
+            with checked.blame_network(architecture, checked.LOAD, self.shape), torch.random.fork_rng(devices=[]):
+                architecture.load_pretrained(network, self.shape, self.pretrained)
         if self.donor is not None:
             from safetensors.torch import load_file
 
