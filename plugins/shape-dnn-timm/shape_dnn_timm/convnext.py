@@ -22,18 +22,18 @@ PUBLISHED: tuple[Blocks, ...] = ((1, 1, 1, 1), (2, 2, 6, 2), (3, 3, 9, 3), (3, 3
 NEAREST = Fraction(1, 2)
 """Shift with which channels are rounded to the nearest number."""
 
-MODELS = {
-    Shape(12, Fraction(5, 12)): "convnext_atto",
-    Shape(12, Fraction(1, 2)): "convnext_femto",
-    Shape(12, Fraction(2, 3)): "convnext_pico",
-    Shape(14, Fraction(5, 6)): "convnext_nano",
-    Shape(18, Fraction(1)): "convnext_tiny",
-    Shape(36, Fraction(1)): "convnext_small",
-    Shape(36, Fraction(4, 3)): "convnext_base",
-    Shape(36, Fraction(2)): "convnext_large",
-    Shape(36, Fraction(8, 3)): "convnext_xlarge",
+WEIGHTS = {
+    Shape(12, Fraction(5, 12)): "convnext_atto.d2_in1k",
+    Shape(12, Fraction(1, 2)): "convnext_femto.d1_in1k",
+    Shape(12, Fraction(2, 3)): "convnext_pico.d1_in1k",
+    Shape(14, Fraction(5, 6)): "convnext_nano.in12k_ft_in1k",
+    Shape(18, Fraction(1)): "convnext_tiny.fb_in22k_ft_in1k",
+    Shape(36, Fraction(1)): "convnext_small.fb_in22k_ft_in1k",
+    Shape(36, Fraction(4, 3)): "convnext_base.fb_in22k_ft_in1k",
+    Shape(36, Fraction(2)): "convnext_large.fb_in22k_ft_in1k",
+    Shape(36, Fraction(8, 3)): "convnext_xlarge.fb_in22k_ft_in1k",
 }
-"""Models of timm that are of this family and have weights."""
+"""Weights that timm publishes, trained alike as far as there are such."""
 
 
 class ConvNeXt(Family):
@@ -52,8 +52,8 @@ class ConvNeXt(Family):
 
     @property
     def published(self) -> dict[Shape, str]:
-        """Names of timm's models that are of this family and have weights."""
-        return MODELS
+        """Names of timm's weights of this family, by shape."""
+        return WEIGHTS
 
     def is_depth(self, depth: int) -> bool:
         """Tell whether every stage has a block."""

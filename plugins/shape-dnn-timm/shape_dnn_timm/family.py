@@ -43,7 +43,7 @@ class Family(Architecture):
     @property
     @abstractmethod
     def published(self) -> Mapping[Shape, str]:
-        """Names of timm's models that are of this family and have weights."""
+        """Names of timm's weights of this family, by shape, such as ``resnet50.a1_in1k``."""
 
     @abstractmethod
     def shape_of(self, sizes: Sizes) -> Shape | None:
@@ -68,7 +68,7 @@ class Family(Architecture):
         if self.weights == RANDOM:
             return None
         if self.weights == PUBLISHED:
-            return {shape: Pretrained(_with_tag(model)) for shape, model in self.published.items()}
+            return {shape: Pretrained(name) for shape, name in self.published.items()}
         found: dict[Shape, Pretrained] = {}
         for file in _files(Path(self.weights)):
             shape = self._shape_of_file(file)
@@ -169,15 +169,6 @@ def _sizes(file: Path) -> Sizes:
             return {name: tuple(part.get_shape()) for name, part in parts.items() if part.get_dtype()[0] in ("F", "B")}
     except (OSError, SafetensorError) as error:
         raise UsageError(f"{OPTION}: {str(file)!r} is no whole safetensors file: {error}", "option") from error
-
-
-def _with_tag(model: str) -> str:
-    """Return the name of a model with the tag of its default weights, such as ``resnet50.a1_in1k``."""
-    from timm.models import get_pretrained_cfg
-
-    config = get_pretrained_cfg(model)
-    assert config is not None  # noqa: S101 - timm has it
-    return f"{model}.{config.tag}"
 
 
 def _download(name: str) -> dict[str, torch.Tensor]:

@@ -20,16 +20,16 @@ BASIC: tuple[Blocks, ...] = ((1, 1, 1, 1), (2, 2, 2, 2), (3, 4, 6, 3))
 """ResNet-10, 18 and 34."""
 BOTTLENECK: tuple[Blocks, ...] = (*BASIC, (3, 4, 23, 3), (3, 8, 36, 3), (3, 24, 36, 3))
 """ResNet-14, 26, 50, 101, 152 and 200."""
-BASIC_MODELS = {Shape(18, Fraction(1)): "resnet18", Shape(34, Fraction(1)): "resnet34"}
-BOTTLENECK_MODELS = {
-    Shape(26, Fraction(1)): "resnet26",
-    Shape(50, Fraction(1)): "resnet50",
-    Shape(50, Fraction(2)): "wide_resnet50_2",
-    Shape(101, Fraction(1)): "resnet101",
-    Shape(101, Fraction(2)): "wide_resnet101_2",
-    Shape(152, Fraction(1)): "resnet152",
+BASIC_WEIGHTS = {Shape(18, Fraction(1)): "resnet18.a1_in1k", Shape(34, Fraction(1)): "resnet34.a1_in1k"}
+BOTTLENECK_WEIGHTS = {
+    Shape(26, Fraction(1)): "resnet26.bt_in1k",
+    Shape(50, Fraction(1)): "resnet50.a1_in1k",
+    Shape(50, Fraction(2)): "wide_resnet50_2.tv_in1k",
+    Shape(101, Fraction(1)): "resnet101.a1_in1k",
+    Shape(101, Fraction(2)): "wide_resnet101_2.tv_in1k",
+    Shape(152, Fraction(1)): "resnet152.a1_in1k",
 }
-"""Models of timm that are of this family and have weights."""
+"""Weights that timm publishes, trained alike as far as there are such."""
 
 
 class ResNet(Family):
@@ -59,8 +59,8 @@ class ResNet(Family):
 
     @property
     def published(self) -> dict[Shape, str]:
-        """Names of timm's models that are of this family and have weights."""
-        return BASIC_MODELS if self.is_basic else BOTTLENECK_MODELS
+        """Names of timm's weights of this family, by shape."""
+        return BASIC_WEIGHTS if self.is_basic else BOTTLENECK_WEIGHTS
 
     def is_depth(self, depth: int) -> bool:
         """Tell whether the depth is that of whole blocks, one in each stage or more."""

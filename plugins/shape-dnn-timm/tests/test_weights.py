@@ -141,33 +141,35 @@ def test_another_number_of_classes_leaves_the_last_layer_random_and_another_numb
 
 
 FAMILIES = [ResNet(weights="pretrained"), ResNet("basic", "pretrained"), ConvNeXt("pretrained")]
-PUBLISHED = [(family, shape, model) for family in FAMILIES for shape, model in family.published.items()]
+PUBLISHED = [(family, shape, name) for family in FAMILIES for shape, name in family.published.items()]
 
 
-@pytest.mark.parametrize(("family", "shape", "model"), PUBLISHED, ids=[model for _, _, model in PUBLISHED])
-def test_published_weights_fit_the_network_of_their_shape(family: Family, shape: Shape, model: str) -> None:
-    assert timm.models.is_model_pretrained(model)
+@pytest.mark.parametrize(("family", "shape", "name"), PUBLISHED, ids=[name for _, _, name in PUBLISHED])
+def test_published_weights_fit_the_network_of_their_shape(family: Family, shape: Shape, name: str) -> None:
+    assert timm.models.is_model_pretrained(name)
     found = family.pretrained()
     assert found is not None
-    assert found[shape] == Pretrained(f"{model}.{timm.models.get_pretrained_cfg(model).tag}")
+    assert found[shape] == Pretrained(name)
     with torch.device("meta"):
-        theirs, own = timm.create_model(model).state_dict(), family.build(shape, (3, 224, 224), 1000)
+        theirs, own = timm.create_model(name).state_dict(), family.build(shape, (3, 224, 224), 1000)
     assert family.shape_of({name: tuple(value.shape) for name, value in theirs.items()}) == shape
     own.load_state_dict(family.fitted(theirs, own.state_dict()), assign=True)
 
 
-@pytest.mark.parametrize(("family", "model"), [(FAMILIES[1], "resnet18"), (FAMILIES[2], "convnext_atto")])
+@pytest.mark.parametrize(
+    ("family", "name"), [(FAMILIES[1], "resnet18.a1_in1k"), (FAMILIES[2], "convnext_atto.d2_in1k")]
+)
 def test_with_published_weights_a_network_computes_what_that_of_timm_does(
-    family: Family, model: str, monkeypatch: pytest.MonkeyPatch
+    family: Family, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    published = timm.create_model(model).eval()  # with random weights, since they have to be fetched
-    for name, parameter in published.named_parameters():
-        if name.endswith(("bn2.weight", "gamma")):  # which would leave hardly anything of what blocks compute
+    published = timm.create_model(name).eval()  # with random weights, since they have to be fetched
+    for part, parameter in published.named_parameters():
+        if part.endswith(("bn2.weight", "gamma")):  # which would leave hardly anything of what blocks compute
             torch.nn.init.uniform_(parameter)
-    monkeypatch.setattr(timm, "create_model", lambda name, pretrained: published)
-    (shape,) = [shape for shape, name in family.published.items() if name == model]
+    monkeypatch.setattr(timm, "create_model", lambda asked, pretrained: {name: published}[asked])
+    (shape,) = [shape for shape, weights in family.published.items() if weights == name]
     network = family.build(shape, (3, 64, 64), 1000)
-    family.load_pretrained(network, shape, Pretrained(f"{model}.some_tag"))
+    family.load_pretrained(network, shape, Pretrained(name))
     images = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         torch.testing.assert_close(network.eval()(images), published(images), rtol=1e-3, atol=1e-4)
