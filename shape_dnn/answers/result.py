@@ -49,6 +49,7 @@ class Result:
         report: the file that shows the outcome of a search.
         prior: what the accuracy model knew from elsewhere, and how much that counted; None where it knew nothing.
         advice: of a question: the further training or measurement that would most likely change the answer, if any.
+        weights: names of those that trainings started from, by shape; None for random ones.
     """
 
     answer: Answer
@@ -68,6 +69,7 @@ class Result:
     report: Path | None = None
     prior: Mapping[str, object] | None = None
     advice: Advice | None = None
+    weights: Mapping[Shape, str] | None = None
 
     @classmethod
     def of(
@@ -109,9 +111,13 @@ class Result:
                 known = {**values, "accuracy": candidate.expected}
                 scores[candidate.shape] = checked.score_of(parts.goal, known)
         prior = None if parts.prior is None else parts.prior.record(parts.model.instance)
+        weights = None
+        if parts.table is None and parts.pretrained is not None:
+            weights = {shape: parts.pretrained[shape].name for shape in parts.shapes}
         return cls(
             answer, arch, metrics, units, parts.selection.plugins, new_trainings, estimated, len(parts.seeds),
-            parts.settings.goal, scores, parts.query.confidence, bool(parts.pareto), prior=prior, **more,
+            parts.settings.goal, scores, parts.query.confidence, bool(parts.pareto), prior=prior, weights=weights,
+            **more,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -184,6 +190,7 @@ class Result:
         failed = [t for t in answer.trainings if t.reason]
         return {
             "space": {"arch": self.arch, "shapes": answer.space},
+            **({} if self.weights is None else {"weights": list(map(_weights, self.weights.items()))}),
             "stages": [
                 {"metric": s.constraint.metric, "limit": s.constraint.bound, "before": s.before, "after": s.after}
                 for s in answer.stages
@@ -277,6 +284,11 @@ class Result:
             **({} if self.goal is None else {"score": self.scores.get(candidate.shape)}),
             **({} if self.estimated is None else {"estimated": estimated}),
         }
+
+
+def _weights(of_shape: tuple[Shape, str]) -> dict[str, Any]:
+    shape, name = of_shape
+    return {**_shape(shape), "name": name}
 
 
 def _failing(failing: Failing) -> dict[str, Any]:

@@ -169,6 +169,8 @@ def _how_surely(result: Result) -> str:
 def _stages(result: Result) -> Iterator[str]:
     answer = result.answer
     yield f"space: {answer.space} shapes" + (f" of {result.arch}" if result.arch else "")
+    if result.weights is not None:
+        yield f"trainings start from weights: {', '.join(f'{shape} {name}' for shape, name in result.weights.items())}"
     for stage in answer.stages:
         yield f"{stage.constraint}: {stage.before} -> {stage.after} shapes, {stage.before - stage.after} dropped"
 

@@ -193,8 +193,10 @@ def _origin(
 
 def _flags(parts: Assembly) -> Iterator[str]:
     """Write what determines a table as flags of a command."""
-    settings, space = parts.settings, parts.space
-    named = {"arch": settings.arch, "dataset": settings.dataset, "depth": space.depths, "width": space.widths}
+    settings = parts.settings
+    depths, widths = parts.ranges if parts.pretrained is not None else (parts.space.depths, parts.space.widths)
+    ranges = {name: values for name, values in (("depth", depths), ("width", widths)) if values is not None}
+    named = {"arch": settings.arch, "dataset": settings.dataset, **ranges}
     others = {name: value for name, value in settings.changed().items() if name in TELLING}
     for name, value in {**named, **others, "device": parts.device, "seeds": settings.seeds}.items():
         flag = "-o" if name == "option" else f"--{name.replace('_', '-')}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from shape_dnn.assembly import modelling, question, recipe
 from shape_dnn.assembly.own_trainer import Own, find_trainer, is_file, recorded
+from shape_dnn.assembly.pretrained import pretrained, remembered, select
 from shape_dnn.assembly.prior import Prior, find_prior
 from shape_dnn.assembly.question import Metrics
 from shape_dnn.assembly.recipe import SetRecipe, transfer
@@ -26,6 +27,7 @@ from shape_dnn.kinds import (
     Goal,
     Meter,
     Observer,
+    Pretrained,
     Sampler,
     Terminator,
     Workload,
@@ -57,7 +59,8 @@ class Assembly:
         settings: what the user wants.
         registry: plugins that were found before; by default they are found anew.
         origins: where settings, and options by their names, came from; the others, from flags.
-        problem: what a study remembers of that of its search, so that a trainer of one's own need not be there.
+        problem: what a study remembers of that of its search, so that neither files of weights nor a trainer of one's
+            own need be there.
 
     Raises:
         UsageError: from any part; names the setting that cannot be used.
@@ -74,6 +77,7 @@ class Assembly:
         self.settings = settings
         self._origins = origins or {}
         self._remembered = recorded(problem) if problem and "trainer" in problem else None
+        self._pretrained = remembered(problem)
         self.selection = Selection(settings, registry or Registry([Path(name) for name in settings.plugin]))
 
     def check(self) -> None:
@@ -183,26 +187,41 @@ class Assembly:
         return table_to_replay(self.selection)
 
     @cached_property
+    def pretrained(self) -> Mapping[Shape, Pretrained] | None:
+        """The weights that trainings start from, by shape; None for random ones."""
+        return pretrained(self.architecture.instance) if self._pretrained is None else self._pretrained
+
+    @cached_property
     def space(self) -> DesignSpace:
-        """The design space."""
-        architecture, settings = self.architecture.instance, self.settings
+        """The design space, where shapes need no weights to start from."""
+        architecture = self.architecture.instance
+        depths, widths = self.ranges
         usual = architecture if self.own is None else self.own.loaded.instance
-        ranges = []
         with blame(architecture):
-            for name in ("depth", "width"):
-                text = getattr(settings, name) or getattr(usual, f"default_{name}s", None)
-                if text is None:
-                    raise UsageError(f"{architecture.title} has no usual range; give MIN:MAX:STEP", setting=name)
-                try:
-                    ranges.append(Range.parse(text))
-                except UsageError as error:
-                    raise UsageError(error.message, setting=name) from None
-            return DesignSpace(architecture, *ranges)
+            return DesignSpace(
+                architecture,
+                depths or _usual("depth", usual.default_depths, architecture),
+                widths or _usual("width", usual.default_widths, architecture),
+            )
+
+    @cached_property
+    def ranges(self) -> tuple[Range | None, Range | None]:
+        """Those of depths and widths that the user gives."""
+        found: list[Range | None] = []
+        for name in ("depth", "width"):
+            text = getattr(self.settings, name)
+            try:
+                found.append(None if text is None else Range.parse(text))
+            except UsageError as error:
+                raise UsageError(error.message, setting=name) from None
+        return found[0], found[1]
 
     @cached_property
     def shapes(self) -> list[Shape]:
-        """Every shape of the design space, or of the table that is replayed."""
-        return self.space.shapes() if self.table is None else self.table.shapes
+        """Every shape of the design space: those in its ranges, or in the table that is replayed, or with weights."""
+        if self.table is not None:
+            return self.table.shapes
+        return self.space.shapes() if self.pretrained is None else select(self.pretrained, *self.ranges)
 
     # The question
 
@@ -295,7 +314,7 @@ class Assembly:
         if self.own is not None:
             return self.own.problem(self.selection, self.device, self.shapes[-1], threads_of(self.executor))
         plugins = self.architecture, self.dataset, self.executor
-        return problem(self.selection, *plugins, self.device, self.recipe, self.shapes)
+        return problem(self.selection, *plugins, self.device, self.recipe, self.shapes, self.pretrained)
 
     @property
     def seeds(self) -> range:
@@ -309,6 +328,8 @@ class Assembly:
             return None
         if self.table is not None:
             raise UsageError("a recorded table has no weights to start from", setting="transfer")
+        if self.pretrained is not None:
+            raise UsageError("trainings start from other weights already; leave it out", setting="transfer")
         return transfer(self.settings.transfer, self.architecture.instance, self.shapes)
 
     # Replays
@@ -330,3 +351,10 @@ class Assembly:
         if not {"arch", "dataset"} <= self.settings.given:
             return None
         return workload_of_table(self.architecture.instance, self.dataset.instance, self.shapes)
+
+
+def _usual(setting: str, text: str | None, architecture: Architecture) -> Range:
+    """Read the range that is searched unless the user gives one."""
+    if text is None:
+        raise UsageError(f"{architecture.title} has no usual range; give MIN:MAX:STEP", setting=setting)
+    return Range.parse(text)

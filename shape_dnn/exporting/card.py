@@ -67,6 +67,7 @@ def describe(known: StudyQuestion, trained: Trained) -> dict[str, Any]:
             "protocol": trained.protocol,
             "validation_fraction": trained.validation_fraction,
             "donor": None if trained.donor is None else _shape(trained.donor),
+            "weights": trained.pretrained,
             "seconds": training.seconds,
             **trained.provenance,
         },
