@@ -127,7 +127,7 @@ def test_tensorboard_shows_the_curve_of_a_training_and_what_is_known_of_its_shap
         "loss": [(1, epoch.loss)],
         "accuracy": [(1, epoch.quality)],
         "final/accuracy": [(1, row["accuracy"])],
-        "final/test_accuracy": [(1, result.answer.test_accuracy)],
+        "final/test_accuracy": [(1, result.answer.test_quality)],
         "metric/latency": [(0, row["latency"])],
         "metric/score": [(0, row["score"])],
         "metric/size": [(0, row["size"])],

@@ -96,7 +96,7 @@ def test_a_search_is_a_run_and_its_training_one_nested_in_it() -> None:
     assert search.data.metrics["cost_trained"] == search.data.metrics["cost_new_trainings"] == 1
     assert search.data.metrics["best_depth"] == 10
     assert search.data.metrics["best_size"] == row["size"]
-    assert search.data.metrics["best_test_accuracy"] == result.answer.test_accuracy
+    assert search.data.metrics["best_test_accuracy"] == result.answer.test_quality
     assert search.data.tags["verified"] == "true"
     assert "architecture wrn" in search.data.tags["plugins"]
     assert artifact(search, "result.json") == result.to_dict()
