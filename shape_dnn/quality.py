@@ -84,11 +84,6 @@ class Quality:
         """Write what stands above a column of values, such as ``trained [%]`` or ``trained [perplexity]``."""
         return f"{what} [{self.unit or self.name}]"
 
-    @property
-    def title(self) -> str:
-        """The name with the unit, such as ``accuracy [%]``."""
-        return f"{self.name} [{self.unit}]" if self.unit else self.name
-
     def number(self, value: float, digits: int = 4) -> str:
         """Write a value alone, with so many digits; for a percentage two of them stand before the point."""
         if self.unit == "%":
