@@ -142,7 +142,7 @@ def test_a_search_gives_up_an_evaluation_that_hangs_and_has_no_test_accuracy(mon
     with pytest.warns(UserWarning, match=r"the test set could not be read for \(10, 1/4\): .*it hung"):
         result = tune(**settings, option=option, hang_minutes=3 * SECOND, notify=watch)
     assert result.best == SHAPES[0]
-    assert result.answer.test_accuracy is None
+    assert result.answer.test_quality is None
 
 
 @pytest.mark.parametrize(

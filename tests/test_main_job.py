@@ -340,7 +340,7 @@ def test_lost_weights_cost_the_test_accuracy_and_nothing_else() -> None:
     with pytest.warns(UserWarning, match="the test set could not be read for"):
         result = tune(**one)
     assert result.verified
-    assert result.answer.test_accuracy is None
+    assert result.answer.test_quality is None
 
 
 def test_a_question_about_what_nobody_measured_is_refused() -> None:

@@ -55,7 +55,7 @@ def test_what_verification_trains_starts_from_smaller_weights_and_takes_fewer_ep
     assert printed["transfer"]["shapes"] == [{"depth": 22, "width": float(largest.width)}]
     assert len(printed["trained"]) == 4
     if first.best == largest:
-        assert first.answer.test_accuracy is not None
+        assert first.answer.test_quality is not None
     (grown,) = [row for row in printed["trained"] if row["depth"] == 22 and row["width"] == 0.75]
     asked = {(row["depth"], row["width"]): row for row in ask("shape-dnn-study", plugin="larger.py").rows()}
     assert asked[22, 0.75]["accuracy"] == grown["accuracy"]

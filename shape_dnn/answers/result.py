@@ -250,44 +250,41 @@ class Result:
         failures = [t for t in answer.trainings if t.reason]
         if failures and len(failures) == len(answer.trainings):
             raise NothingCompliesError(f"no training succeeded; the first failed because {failures[0].reason}")
+        closest = _closest(answer.closest, self.quality)
         emptied = next((s for s in answer.stages if s.after == 0), None)
         if emptied is not None:
             count = f"{emptied.before} shapes" if emptied.before != 1 else "one shape"
-            raise NothingCompliesError(
-                f"nothing complies: {emptied.constraint} dropped the last {count}{self._closest()}"
-            )
-        limits = " and ".join(map(str, self._limits_on_quality))
+            raise NothingCompliesError(f"nothing complies: {emptied.constraint} dropped the last {count}{closest}")
+        limits = " and ".join(map(str, self._limits_on_quality)) or "the constraints"
         raise NothingCompliesError(
-            f"nothing complies: every shape predicted to meet {limits or 'the constraints'} failed it when trained"
-            + self._closest()
+            f"nothing complies: every shape predicted to meet {limits} failed it when trained{closest}"
         )
 
     def probability(self, candidate: Candidate) -> float | None:
         """Return the probability that a training of a shape meets the limits on the quality."""
         return candidate.probability(self._limits_on_quality)
 
-    def _closest(self) -> str:
-        """Tell which shape comes closest to the limits on the quality, if that is why nothing complies."""
-        closest, quality = self.answer.closest, self.quality
-        if closest is None or closest.expected is None:
-            return ""
-        how = "predicted" if closest.quality is None else "trained"
-        value = quality.with_unit(closest.expected)
-        return f"; the closest is {closest.shape} with a {how} {quality.name} of {value}"
-
     def _row(self, candidate: Candidate) -> dict[str, Any]:
-        prediction, name = candidate.prediction, self.quality.name
+        prediction, quality = candidate.prediction, self.quality.name
         estimated = [name for name in self.metric_names if self.is_estimated(name, candidate.shape)]
         return {
             **_shape(candidate.shape),
             **{name: self.metrics.get(name, {}).get(candidate.shape) for name in self.metric_names},
-            name: candidate.quality,
-            f"predicted_{name}": None if prediction is None else prediction.mean,
+            quality: candidate.quality,
+            f"predicted_{quality}": None if prediction is None else prediction.mean,
             "predicted_std": None if prediction is None else prediction.std,
             **({"probability": self.probability(candidate)} if self.shows_probability else {}),
             **({} if self.goal is None else {"score": self.scores.get(candidate.shape)}),
             **({} if self.estimated is None else {"estimated": estimated}),
         }
+
+
+def _closest(closest: Candidate | None, quality: Quality) -> str:
+    """Tell which shape comes closest to the limits on the quality, if that is why nothing complies."""
+    if closest is None or closest.expected is None:
+        return ""
+    how = "predicted" if closest.quality is None else "trained"
+    return f"; the closest is {closest.shape} with a {how} {quality.name} of {quality.with_unit(closest.expected)}"
 
 
 def _failing(failing: Failing, quality: str) -> dict[str, Any]:
