@@ -73,13 +73,6 @@ class Quality:
         """Return by how much a value falls short of the best possible one; infinite if there is none."""
         return self.sign * (self.best - value)
 
-    @property
-    def record(self) -> dict[str, str]:
-        """Name, unit and direction, as results have them."""
-        return {"name": self.name, "unit": self.unit, "better": self.better}
-
-    # For people
-
     def heading(self, what: str) -> str:
         """Write what stands above a column of values, such as ``trained [%]`` or ``trained [perplexity]``."""
         return f"{what} [{self.unit or self.name}]"
@@ -115,6 +108,11 @@ class Quality:
         if self.unit == "%":
             return f"{number} points"
         return f"{number} {self.unit}" if self.unit else f"{number} in {self.name}"
+
+    @property
+    def record(self) -> dict[str, str]:
+        """Name, unit and direction, as results have them."""
+        return {"name": self.name, "unit": self.unit, "better": self.better}
 
 
 RESERVED = frozenset(
