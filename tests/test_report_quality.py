@@ -98,6 +98,14 @@ def test_figures_are_of_the_quality_and_its_best_is_the_lowest(
     assert reached == sorted(reached, reverse=True)
 
 
+def test_a_curve_is_thinned_out_however_its_steps_are_counted(overview: Overview) -> None:
+    long = tuple(Epoch(250 * n, None, 30 + 90 / n) for n in range(1, 1001))
+    (shape, training), *_ = overview.trainings.items()
+    points = replace(overview, trainings={shape: replace(training, curve=long)}).to_dict()["curves"]
+    assert len(points) == 50
+    assert points[-1]["epoch"] == 250_000
+
+
 @pytest.fixture
 def shown(overview: Overview) -> Iterator[Any]:
     """The report in a browser; at the end nothing was complained of."""

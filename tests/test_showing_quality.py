@@ -207,6 +207,10 @@ def test_progress_tells_steps_whose_number_nobody_knows(capsys: pytest.CaptureFi
     ]
 
 
+def test_progress_says_nothing_of_precision_and_memory_that_nobody_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lines(capsys, STARTED, events.TrainingsPrepared("", "", 0), verbose=True) == []
+
+
 def test_progress_of_accuracy_is_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     epoch = EpochFinished(SMALL, Epoch(3, 1.5, 91.2), 10)
     finished = TrainingFinished(Training(LARGE, 91.2, seconds=12.0), 1, 2)

@@ -143,9 +143,9 @@ class Progress:
                 yield f"test set read for {shape}: {quality.phrase(tested)}"
 
     def _prepared(self, event: TrainingsPrepared) -> Iterator[str]:
-        if event.reason or self._verbose:
+        if event.reason or (self._verbose and event.precision):
             yield f"training in {event.reason or event.precision}"
-        if event.memory > 1.5 * self._memory or self._verbose:  # a little more is no news
+        if event.memory > 1.5 * self._memory or (self._verbose and event.memory):  # a little more is no news
             self._memory = max(self._memory, event.memory)
             yield f"a training needs at most {event.memory / 1e9:.2g} GB of memory"
 

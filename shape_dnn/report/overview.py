@@ -272,8 +272,9 @@ def _level(confidence: float) -> dict[str, Any]:
 
 
 def _curve(training: Training) -> list[dict[str, Any]]:
-    step = max(1, -(-len(training.curve) // CURVE_POINTS))
-    shown = [epoch for epoch in training.curve if epoch.number % step == 0 or epoch is training.curve[-1]]
+    number = len(training.curve)
+    step = max(1, -(-number // CURVE_POINTS))
+    shown = [epoch for place, epoch in enumerate(training.curve, 1) if place % step == 0 or place == number]
     name, width, depth = str(training.shape), float(training.shape.width), training.shape.depth
     return [
         {"name": name, "depth": depth, "width": width, "epoch": e.number, "loss": e.loss, "quality": e.quality}
