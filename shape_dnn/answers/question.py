@@ -168,7 +168,7 @@ class StudyQuestion:
 
     @cached_property
     def metrics(self) -> list[KnownMetric]:
-        """Every metric of which something is known, but for accuracy."""
+        """Every metric of which something is known, but for the quality."""
         names = in_order({"size", *(family.metric for family in self.first_seed.contexts if family.metric is not None)})
         return [metric for metric in map(self._metric, names) if metric.values]
 
@@ -216,10 +216,10 @@ class StudyQuestion:
         Raises:
             MeterError: nothing is known of a metric.
         """
-        shapes, metrics = self.parts.shapes, self.parts.metrics_in_question
-        if "accuracy" in metrics and not any(t.quality is not None for t in self.first_seed.train(shapes)):
-            raise MeterError("no shape of the study was trained, so nothing is known of accuracies; run shape-dnn tune")
-        for metric in sorted(metrics - {"accuracy"}):
+        shapes, metrics, quality = self.parts.shapes, self.parts.metrics_in_question, self.parts.quality.name
+        if quality in metrics and not any(t.quality is not None for t in self.first_seed.train(shapes)):
+            raise MeterError(f"no shape of the study was trained, so no {quality} is known; run shape-dnn tune")
+        for metric in sorted(metrics - {quality}):
             unknown = sum(value is None for value in self.first_seed.estimate(metric, shapes))
             if unknown == len(shapes):
                 raise MeterError(f"the study knows the {metric} of no shape; measure it with shape-dnn measure or tune")

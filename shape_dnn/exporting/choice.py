@@ -28,7 +28,7 @@ MOST_NAMED = 8
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network, and what determined its accuracy (:class:`shape_dnn.study.problem.Problem`).
+    """A trained network, and what determined its quality (:class:`shape_dnn.study.problem.Problem`).
 
     Attributes:
         training: what came of it.
