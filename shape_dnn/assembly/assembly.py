@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shape_dnn.assembly import modelling, question, recipe
 from shape_dnn.assembly.prior import Prior, find_prior
@@ -56,6 +56,7 @@ class Assembly:
         settings: what the user wants.
         registry: plugins that were found before; by default they are found anew.
         origins: where settings, and options by their names, came from; the others, from flags.
+        quality: by which trainings are judged; by default that of the table, or accuracy.
 
     Raises:
         UsageError: from any part; names the setting that cannot be used.
@@ -63,9 +64,13 @@ class Assembly:
     """
 
     def __init__(
-        self, settings: Settings, registry: Registry | None = None, origins: Mapping[str, str] | None = None
+        self,
+        settings: Settings,
+        registry: Registry | None = None,
+        origins: Mapping[str, str] | None = None,
+        quality: Quality | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings, self._quality = settings, quality
         self._origins = origins or {}
         self.selection = Selection(settings, registry or Registry([Path(name) for name in settings.plugin]))
 
@@ -126,7 +131,7 @@ class Assembly:
     @cached_property
     def terminator(self) -> Loaded[Terminator]:
         """Which trainings are stopped early."""
-        return self.selection.load("terminator", self.settings.terminator)
+        return self._judging(self.selection.load("terminator", self.settings.terminator))
 
     @cached_property
     def observers(self) -> list[Loaded[Observer]]:
@@ -141,18 +146,24 @@ class Assembly:
     @cached_property
     def model(self) -> Loaded[AccuracyModel]:
         """The accuracy model, which has taken note of the prior if there is one."""
-        model: Loaded[AccuracyModel] = self.selection.load("accuracy_model", self.settings.model)
+        model: Loaded[AccuracyModel] = self._judging(self.selection.load("accuracy_model", self.settings.model))
         return model if self.prior is None else self.prior.teach(model)
 
     @cached_property
     def prior(self) -> Prior | None:
         """What the same family achieved elsewhere, if the user names where."""
-        return find_prior(self.selection)
+        return find_prior(self.selection, self.quality)
 
     @property
     def quality(self) -> Quality:
         """By which trainings are judged."""
-        return ACCURACY
+        return self._quality or (ACCURACY if self.table is None else self.table.quality)
+
+    def _judging(self, plugin: Loaded[Any]) -> Loaded[Any]:
+        """Tell a plugin that looks at qualities by which trainings are judged."""
+        if plugin.instance.quality != self.quality:
+            plugin.instance.quality = self.quality
+        return plugin
 
     # The space
 
@@ -184,7 +195,7 @@ class Assembly:
 
     @cached_property
     def _metrics(self) -> Metrics:
-        return Metrics(self.selection, self.table)
+        return Metrics(self.selection, self.table, self.quality)
 
     @cached_property
     def constraints(self) -> tuple[Constraint, ...]:
@@ -203,7 +214,7 @@ class Assembly:
 
     @cached_property
     def confidence(self) -> float | None:
-        """The probability with which the answer is to stand; None to go by expected accuracies alone."""
+        """The probability with which the answer is to stand; None to go by expected qualities alone."""
         if self.settings.confidence is not None:
             return question.confidence(self.settings.confidence)
         return CONFIDENCE if self.sampler.instance.confident else None

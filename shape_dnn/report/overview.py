@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from shape_dnn.answers.question import KnownMetric, in_order
 from shape_dnn.answers.table import recipe_lines
 from shape_dnn.assembly.goal_expressions import Least, Most
-from shape_dnn.constraints import ACCURACY, KNOWN_METRICS, Constraint
+from shape_dnn.constraints import KNOWN_METRICS, Constraint
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
+from shape_dnn.quality import ACCURACY
 from shape_dnn.records import Measurement, Training
 from shape_dnn.report.states import ShapeState
 from shape_dnn.search import durations
