@@ -121,6 +121,10 @@ def goal(settings: Settings, selection: Selection, metrics: Metrics) -> Goal | N
     def by_name(name: str) -> Goal | None:
         if _is_quality(name, metrics):
             return goal_expressions.best(metrics.quality)
+        if name == ACCURACY.name not in metrics.names:
+            quality = metrics.quality.name
+            message = f"trainings are judged by {quality}, not by accuracy; write --goal {quality}"
+            raise UsageError(message, setting="goal")
         return None if is_expression(name, selection, metrics) else _goal_plugin(name, selection, metrics)
 
     found = goal_expressions.parse(text, by_name, metrics.names)

@@ -61,7 +61,7 @@ def draw(
             unknown = any(prediction.std is None for prediction in predictions)
             error = left_out_error(model, trainings) if unknown else 0.0
             deviations = [error if prediction.std is None else prediction.std for prediction in predictions]
-            drawn = [prediction.mean for prediction in predictions] + np.array(deviations) * normal
+            drawn = [prediction.mean for prediction in predictions] + model.quality.sign * np.array(deviations) * normal
         draws = _rounded(model, np.asarray(drawn, float))
         if draws.shape != (number, len(shapes)) or not np.isfinite(draws).all():
             raise PluginError(

@@ -97,14 +97,15 @@ class BayesianLinear(AccuracyModel):
         """Draw a penalty, the variance of the noise, and then coefficients.
 
         Coefficients are drawn along the features and then turned into the singular directions, whose signs differ
-        between processors: so the same seed gives the same surfaces everywhere.
+        between processors: so the same seed gives the same surfaces everywhere. And it gives those of errors that are
+        100 less those of the accuracies.
         """
-        rng = np.random.default_rng(seed)
+        rng, sign = np.random.default_rng(seed), self.quality.sign
         directions = ((self.features(shapes) - self._mean) / self._scale) @ self._right.T
         penalties = rng.choice(len(self._weights), number, p=self._weights)
         noise = self._noise[penalties] * self._number / rng.chisquare(self._number, number)
         deviation = np.sqrt(noise)[:, None]
-        turned = rng.standard_normal((number, len(self._right))) @ self._right.T
+        turned = sign * rng.standard_normal((number, len(self._right))) @ self._right.T
         coefficients = self._coefficients[penalties] + deviation * np.sqrt(self._inverse[penalties]) * turned
-        intercepts = self._intercept + deviation / np.sqrt(self._number) * rng.standard_normal((number, 1))
+        intercepts = self._intercept + deviation / np.sqrt(self._number) * (sign * rng.standard_normal((number, 1)))
         return np.asarray(intercepts + coefficients @ directions.T)
