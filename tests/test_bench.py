@@ -83,7 +83,7 @@ class Clairvoyant(Method):
         complying = [shape for shape in seen.shapes if seen.complies(truth[shape])]
         if seen.goal is None:
             return Found(complying=complying if self.returns == "best" else set(seen.shapes) - set(complying))
-        scores = [-truth[s] for s in seen.shapes] if seen.goal_is_accuracy else seen.scores().tolist()
+        scores = [-truth[s] for s in seen.shapes] if seen.goal_is_quality else seen.scores().tolist()
         score = dict(zip(seen.shapes, scores, strict=True))
         if self.returns == "best":
             return Found(min(complying, key=score.__getitem__))
@@ -97,7 +97,7 @@ class Greedy(Method):
 
     def answer(self, seen: Seen, seed: int) -> Found:
         for shape in seen.shapes:
-            seen.accuracy(shape)
+            seen.trained(shape)
         return Found(seen.best)
 
 
@@ -133,7 +133,7 @@ def test_the_questions_depend_on_the_seed_alone(small: Path) -> None:
     table = RecordedTable.read(TableFile(small))
     few, many, others = draw(table, 5, seed=3), draw(table, 20, seed=3), draw(table, 20, seed=4)
     assert [q.candidates.tolist() for q in few] == [q.candidates.tolist() for q in many[:5]]
-    assert [q.least_accuracy for q in many] != [q.least_accuracy for q in others]
+    assert [q.limit for q in many] != [q.limit for q in others]
 
 
 def test_csv_and_a_table_for_people(small: Path, shape_dnn: Callable[..., Any]) -> None:

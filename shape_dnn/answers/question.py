@@ -154,7 +154,11 @@ class StudyQuestion:
     def count(self) -> Count:
         """Tells how trainings count, as it did in the search."""
         searched = self.run.settings.get("confidence") is not None
-        return Recount(self.facts) if searched or self.parts.confidence is not None else as_they_are
+        return (
+            Recount(self.facts, quality=self.parts.quality)
+            if searched or self.parts.confidence is not None
+            else as_they_are
+        )
 
     @cached_property
     def counted(self) -> Counted:

@@ -61,6 +61,7 @@ class Assembly:
         origins: where settings, and options by their names, came from; the others, from flags.
         problem: what a study remembers of that of its search, so that neither files of weights nor a trainer of one's
             own need be there.
+        quality: by which trainings are judged; by default that of the table or the trainer.
 
     Raises:
         UsageError: from any part; names the setting that cannot be used.
@@ -73,8 +74,9 @@ class Assembly:
         registry: Registry | None = None,
         origins: Mapping[str, str] | None = None,
         problem: Mapping[str, Any] | None = None,
+        quality: Quality | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings, self._quality = settings, quality
         self._origins = origins or {}
         self._remembered = recorded(problem) if problem and "trainer" in problem else None
         self._pretrained = remembered(problem)
@@ -149,7 +151,7 @@ class Assembly:
     @cached_property
     def terminator(self) -> Loaded[Terminator]:
         """Which trainings are stopped early."""
-        return self.selection.load("terminator", self.settings.terminator)
+        return self._judging(self.selection.load("terminator", self.settings.terminator))
 
     @cached_property
     def observers(self) -> list[Loaded[Observer]]:
@@ -164,20 +166,30 @@ class Assembly:
     @cached_property
     def model(self) -> Loaded[AccuracyModel]:
         """The accuracy model, which has taken note of the prior if there is one."""
-        model: Loaded[AccuracyModel] = self.selection.load("accuracy_model", self.settings.model)
+        model: Loaded[AccuracyModel] = self._judging(self.selection.load("accuracy_model", self.settings.model))
         return model if self.prior is None else self.prior.teach(model)
 
     @cached_property
     def prior(self) -> Prior | None:
         """What the same family achieved elsewhere, if the user names where."""
-        return find_prior(self.selection)
+        return find_prior(self.selection, self.quality)
 
     @property
     def quality(self) -> Quality:
         """By which trainings are judged."""
+        if self._quality is not None:
+            return self._quality
         if self._remembered is not None:
             return self._remembered[1]
+        if self.table is not None:
+            return self.table.quality
         return ACCURACY if self.own is None else self.own.loaded.instance.quality
+
+    def _judging(self, plugin: Loaded[Any]) -> Loaded[Any]:
+        """Tell a plugin that looks at qualities by which trainings are judged."""
+        if plugin.instance.quality != self.quality:
+            plugin.instance.quality = self.quality
+        return plugin
 
     # The space
 
@@ -227,7 +239,7 @@ class Assembly:
 
     @cached_property
     def _metrics(self) -> Metrics:
-        return Metrics(self.selection, self.table)
+        return Metrics(self.selection, self.table, self.quality)
 
     @cached_property
     def constraints(self) -> tuple[Constraint, ...]:
@@ -246,7 +258,7 @@ class Assembly:
 
     @cached_property
     def confidence(self) -> float | None:
-        """The probability with which the answer is to stand; None to go by expected accuracies alone."""
+        """The probability with which the answer is to stand; None to go by expected qualities alone."""
         if self.settings.confidence is not None:
             return question.confidence(self.settings.confidence)
         return CONFIDENCE if self.sampler.instance.confident else None

@@ -29,8 +29,8 @@ class Row:
             reference, rounded.
         seconds_percent: training seconds, in percent of those of all candidates.
         within_percent: answers that are as good as the noise allows.
-        violations_percent: answers that fall short of the limit on accuracy by more than the noise.
-        regret_points: where accuracy is the goal, by how many points the answer is worse than the best.
+        violations_percent: answers that fall short of the limit on quality by more than the noise.
+        regret_points: where quality is the goal, by how much the answer is worse than the best, in its unit.
         regret_percent: elsewhere, by how many percent of the goal.
         coverage: part of the trainings not made within the 90 % intervals of their predictions.
         doubt_error: expected calibration error of stated doubt.

@@ -17,6 +17,7 @@ from shape_dnn.kinds import AccuracyModel, Terminator
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Loaded
+from shape_dnn.quality import Quality
 from shape_dnn.records import Epoch, Prediction, Stop, Training
 from shape_dnn.search import fitting, modes
 from shape_dnn.search.query import Answer, Query
@@ -38,7 +39,7 @@ class Own(Method):
 
     Args:
         spec: how it was named.
-        values: settings by name, ``confidence=none`` to go by expected accuracies alone.
+        values: settings by name, ``confidence=none`` to go by expected qualities alone.
         registry: knows the plugins.
         measures_all: whether every metric is known of all shapes.
     """
@@ -63,7 +64,7 @@ class Own(Method):
             "confidence": None if self._by_expectation else parts.confidence,
             "train": self._settings.train,
             "together": self._settings.together,
-            "prior": None if parts.prior is None else [[str(s), a] for s, a in parts.prior.accuracies.items()],
+            "prior": None if parts.prior is None else [[str(s), q] for s, q in parts.prior.qualities.items()],
             "plugins": [[each.identity, each.provenance] for each in chosen],
             "measures all": measures_all,
         }
@@ -110,10 +111,11 @@ class Own(Method):
 
     def answer(self, seen: Seen, seed: int) -> Found:
         """Search."""
-        parts = self._assemble(seed)
+        parts = self._assemble(seed, seen.quality)
         facts = Interrupted(seen, parts.terminator.instance) if self.needs_curves else seen
         metrics = dict.fromkeys(seen.metrics, 0.0) if self._measures_all else {"size": 0.0, "params": 0.0}
-        query = Query(seen.limits, seen.goal, metrics, None if self._by_expectation else parts.confidence)
+        confidence = None if self._by_expectation else parts.confidence
+        query = Query(seen.limits, seen.goal, metrics, confidence, quality=seen.quality)
         decisions: dict[int, Judged] = {}
 
         def listen(event: Event) -> None:
@@ -128,8 +130,8 @@ class Own(Method):
             list(decisions.values()),
         )
 
-    def _assemble(self, seed: int) -> Assembly:
-        return Assembly(dataclasses.replace(self._settings, seed=seed), self._registry)
+    def _assemble(self, seed: int, quality: Quality | None = None) -> Assembly:
+        return Assembly(dataclasses.replace(self._settings, seed=seed), self._registry, quality=quality)
 
 
 def _predictions(found: Answer, shapes: Sequence[Shape], model: AccuracyModel) -> dict[Shape, Prediction]:
@@ -178,7 +180,7 @@ class Interrupted:
         epochs, curve = self._seen.epochs, running[shape]
         assert epochs is not None  # noqa: S101 - there are curves
         if len(curve) == epochs:
-            return Training(shape, self._seen.accuracy(shape), curve=curve)
+            return Training(shape, self._seen.trained(shape), curve=curve)
         others = [*self._ended.values(), *(Training(s, None, curve=c) for s, c in running.items() if s != shape)]
         if checked.should_stop(self._terminator, curve, epochs, others):
             return Training(shape, None, "stopped early", curve, stop=Stop(""))

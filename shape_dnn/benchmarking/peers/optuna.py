@@ -39,7 +39,7 @@ class _Optuna(Tuner):
 
     @abstractmethod
     def sampler(self, seed: int, constraints: Constraints | None) -> Any:
-        """Return the sampler; the limit on accuracy is a constraint as Optuna supports it."""
+        """Return the sampler; the limit on quality is a constraint as Optuna supports it."""
 
     def begin(self, seen: Seen, depths: int, widths: int, seed: int) -> Conversation:
         """Make a study."""

@@ -26,9 +26,9 @@ class Conversation(Protocol):
         """Say what came of it.
 
         Args:
-            objective: to be made small: the negated accuracy, or the logarithm of a goal, which models fit better than
-                goals that span orders of magnitude.
-            shortfall: points of accuracy that the limit lacks, not above 0 if it is met; None without a limit.
+            objective: to be made small: the quality, negated where higher is better, or the logarithm of a goal, which
+                models fit better than goals that span orders of magnitude.
+            shortfall: by how much the quality misses the limit, not above 0 if it is met; None without a limit.
         """
 
 
@@ -65,7 +65,7 @@ class Tuner(Method):
         logs = logarithms(seen.shapes)
         depths, widths = (np.unique(column) for column in logs.T)
         spans = np.maximum(np.ptp(logs, axis=0), 1e-9)
-        scores = None if seen.goal_is_accuracy else np.log(np.maximum(seen.scores(), 1e-300))
+        scores = None if seen.goal_is_quality else np.log(np.maximum(seen.scores(), 1e-300))
         conversation = self.begin(seen, len(depths), len(widths), seed)
         rng = np.random.default_rng(seed)
         trained: list[int] = []
@@ -78,7 +78,7 @@ class Tuner(Method):
             repeats = repeats + 1 if i in trained else 0
             if i not in trained:
                 trained.append(i)
-            accuracy = seen.accuracy(seen.shapes[i])
-            shortfall = seen.limits[0].limit - accuracy if seen.limits else None
-            conversation.tell(-accuracy if scores is None else float(scores[i]), shortfall)
+            reached = seen.upwards(seen.trained(seen.shapes[i]))
+            shortfall = seen.upwards(seen.limits[0].limit) - reached if seen.limits else None
+            conversation.tell(-reached if scores is None else float(scores[i]), shortfall)
         return Found(seen.best)
