@@ -430,10 +430,11 @@ def test_the_page_has_every_figure_and_loads_nothing(small: Path, bare: Path) ->
     page = Path("page.html").read_text()
     cells = re.findall(r"<td>(.*?)</td>", page)
     for row in found:
-        for name in ("seconds_percent", "violations_percent", "unanswered_percent"):
+        for name in ("seconds_percent", "unanswered_percent"):
             assert f"{getattr(row, name):.3g}" in cells
         assert f"{row.trainings:.3g} ({row.trainings_low:.3g} to {row.trainings_high:.3g})" in cells
         assert f"{row.within_percent:.3g} ({row.within_low:.3g} to {row.within_high:.3g})" in cells
+        assert f"{row.violations_percent:.3g} ({row.violations_low:.3g} to {row.violations_high:.3g})" in cells
         for value in (row.doubt_error, row.coverage, row.regret_points, row.regret_percent, row.p_within):
             assert ("–" if value is None else f"{value:.3g}") in cells
     assert "default-src 'none'" in html.unescape(page)
@@ -463,6 +464,15 @@ def test_intervals_hold_the_mean_and_shrink_with_the_number_of_questions() -> No
     (a, b), (c, d) = (statistics.interval(values.tolist()) for values in (few, many))
     assert d - c < (b - a) / 5
     assert statistics.interval([5.0] * 4) == (5.0, 5.0)
+
+
+def test_that_all_answers_were_right_is_not_certainty(bare: Path, shape_dnn: Callable[..., Any]) -> None:
+    ran = shape_dnn("bench", bare, "--questions", 20, "--method", "exhaustive", "--format", "json")
+    (row,) = ran.json
+    assert (row["within_percent"], row["violations_percent"]) == (100, 0)
+    rest = 100 * 1.96**2 / (20 + 1.96**2)
+    assert (row["within_low"], row["within_high"]) == pytest.approx((100 - rest, 100), abs=0.01)
+    assert (row["violations_low"], row["violations_high"]) == pytest.approx((0, rest), abs=0.01)
 
 
 def test_differences_are_tested_question_by_question() -> None:
