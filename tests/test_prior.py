@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import statistics
 from collections.abc import Callable, Iterable
 from fractions import Fraction
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 from test_main_job import HERE
 
-from shape_dnn import Result, Shape, UsageError, ask, tune
+from shape_dnn import Result, Shape, UsageError, ask, export, tune
 from shape_dnn.builtin.accuracy_models.log_error import LogError
 
 SPACE = [Shape(depth, Fraction(width, 4)) for width in range(1, 9) for depth in range(10, 50, 6)]
@@ -173,6 +175,22 @@ def test_results_name_the_prior_and_its_weight(shape_dnn: Callable[..., Any]) ->
     assert planned["prior"]["weight"] == 0.5
 
 
+def prior_of(report: str) -> str | None:
+    """Return what a report says of the prior, where it tells where all comes from."""
+    found = re.search("<dt>Prior</dt><dd>(.*?)</dd>", Path(report).read_text())
+    return None if found is None else found[1]
+
+
+def test_the_report_of_a_replay_names_the_prior_and_its_weight() -> None:
+    table("t.csv", accuracy, NOISE)
+    table("fitting.csv", elsewhere)
+    question = {"replay": "t.csv", "goal": "size", "min_accuracy": 88}
+    found = tune(**question, prior="fitting.csv", report="with.html")
+    tune(**question, report="without.html")
+    assert prior_of("with.html") == f"{len(SPACE)} shapes of fitting.csv, weight {prior(found)['weight']:.2f}"
+    assert prior_of("without.html") is None
+
+
 @pytest.mark.parametrize(
     ("prior", "complaint"),
     [
@@ -219,6 +237,12 @@ def test_a_study_is_a_prior_for_searches_of_the_same_architecture_and_questions_
     asked = ask("shape-dnn-study", goal="accuracy", max_size="0.03MB", plugin="here.py")
     assert prior(asked) == prior(found), "the model of a search knows what it knew then"
     assert asked.rows() == found.rows()
+    assert prior_of("shape-dnn-study/report.html") == f"4 shapes of former, weight {prior(found)['weight']:.2f}"
+    for shape in (None, found.best):
+        exported = export("shape-dnn-study", "network", shape=shape, plugin="here.py", formats=[])
+        assert json.loads((exported / "card.json").read_text())["prior"] == prior(found)
+    exported = export("former", "other", plugin="here.py", formats=[])
+    assert "prior" not in json.loads((exported / "card.json").read_text())
     without = ask("shape-dnn-study", goal="accuracy", max_size="0.03MB", plugin="here.py", prior="none")
     assert without.prior is None
     assert [row["predicted_accuracy"] for row in without.rows()] != [row["predicted_accuracy"] for row in asked.rows()]

@@ -130,6 +130,12 @@ def recipe_lines(recipe: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
         yield f"{setter}: " + ", ".join(f"{name} {notation(value)}" for name, value in parts.items())
 
 
+def prior_in_words(prior: Mapping[str, object]) -> str:
+    """Say what the accuracy model knew from elsewhere, given the record of it in a result."""
+    weight = "" if prior["weight"] is None else f", weight {prior['weight']:.2f}"
+    return f"{prior['trainings']} shapes of {prior['path']}{weight}"
+
+
 def notation(value: object) -> str:
     """Write a part of a recipe, as JSON but for text."""
     return value if isinstance(value, str) else json.dumps(value)
@@ -198,8 +204,7 @@ def _notes(result: Result) -> Iterator[str]:
     if noise is not None:
         yield f"noise: {noise.points:.2f} points, by {noise.trainings} trainings of {noise.shapes} shapes"
     if result.prior is not None:
-        weight = "" if result.prior["weight"] is None else f", weight {result.prior['weight']:.2f}"
-        yield f"prior: {result.prior['trainings']} shapes of {result.prior['path']}{weight}"
+        yield f"prior: {prior_in_words(result.prior)}"
     if transferred is not None:
         count = f"{len(transferred.shapes)} shapes were" if len(transferred.shapes) != 1 else "one shape was"
         bias = "none could be compared with one from scratch"
