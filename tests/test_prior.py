@@ -191,6 +191,26 @@ def test_the_report_of_a_replay_names_the_prior_and_its_weight() -> None:
     assert prior_of("without.html") is None
 
 
+def test_simulate_compares_the_models_that_take_a_prior(shape_dnn: Callable[..., Any]) -> None:
+    table("t.csv", accuracy, NOISE)
+    table("fitting.csv", elsewhere)
+    flags = ["simulate", "t.csv", "--seeds", 1, "--sampler", "active", "--goal", "accuracy"]
+    ran = shape_dnn(*flags, "--prior", "fitting.csv", "--format", "json")
+    (row,) = ran.json
+    assert row["model"] == "log-error"
+    assert "accuracy models that take no prior are left out: log-linear, paper, power-law, ridge" in ran.err
+    (alone,) = shape_dnn(*flags, "--model", "log-error", "--format", "json").json
+    assert row["trained"] < alone["trained"]
+    found = tune(replay="t.csv", goal="accuracy", prior="fitting.csv")
+    assert row["trained"] == len(found.answer.trainings), "it does what a search does"
+    refused = shape_dnn(*flags, "--prior", "fitting.csv", "--model", "ridge")
+    assert refused.status == 2
+    assert "--prior: accuracy model 'ridge' of shape-dnn" in refused.error
+    missing = shape_dnn(*flags, "--prior", "nowhere")
+    assert missing.status == 2
+    assert "--prior: " in missing.error
+
+
 @pytest.mark.parametrize(
     ("prior", "complaint"),
     [
