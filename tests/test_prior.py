@@ -16,7 +16,15 @@ import pytest
 from test_main_job import HERE
 
 from shape_dnn import Result, Shape, UsageError, ask, export, tune
+from shape_dnn.benchmarking.asking import ask as put
+from shape_dnn.benchmarking.methods import Method, parse
+from shape_dnn.benchmarking.problems import RecordedTable
+from shape_dnn.benchmarking.questions import draw
+from shape_dnn.builtin.accuracy_models import log_error
 from shape_dnn.builtin.accuracy_models.log_error import LogError
+from shape_dnn.kinds import TableFile
+from shape_dnn.plugins.registry import Registry
+from shape_dnn.study.tables import Table
 
 SPACE = [Shape(depth, Fraction(width, 4)) for width in range(1, 9) for depth in range(10, 50, 6)]
 NOISE = 0.2
@@ -209,6 +217,30 @@ def test_simulate_compares_the_models_that_take_a_prior(shape_dnn: Callable[...,
     missing = shape_dnn(*flags, "--prior", "nowhere")
     assert missing.status == 2
     assert "--prior: " in missing.error
+
+
+def test_a_comparison_learns_a_prior_once_and_comes_to_the_answers_of_one_that_learns_it_for_each_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorded = RecordedTable.read(TableFile(Path(table("t.csv", accuracy, NOISE))), noise=NOISE)
+    table("fitting.csv", elsewhere)
+    questions = draw(recorded, 6, seed=0)
+
+    def parsed() -> Method:
+        return parse("prior=fitting.csv", Registry([]))
+
+    anew = []
+    for i, question in enumerate(questions):
+        log_error._fit_elsewhere.cache_clear()
+        anew.append(put(recorded, question, parsed(), i))
+    assert anew != [put(recorded, question, parse("default", Registry([])), i) for i, question in enumerate(questions)]
+    log_error._fit_elsewhere.cache_clear()
+    read = []
+    monkeypatch.setattr(Table, "read", lambda path, own=Table.read: (read.append(path), own(path))[1])
+    method = parsed()
+    assert [put(recorded, question, method, i) for i, question in enumerate(questions)] == anew
+    assert log_error._fit_elsewhere.cache_info().misses == 1
+    assert read == [Path("fitting.csv")]
 
 
 @pytest.mark.parametrize(
