@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from shape_dnn.answers.reliability import missed_in_100
 from shape_dnn.shape import Shape
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from pandas import DataFrame
 
     from shape_dnn.answers.result import Result
     from shape_dnn.search.query import Candidate
+
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,28 @@ def data_frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Dat
         raise ImportError("a data frame needs pandas: pip install 'shape-dnn[pandas]'") from error
     known = [{name: math.nan if value is None else value for name, value in row.items()} for row in rows]
     return pandas.DataFrame(known, columns=list(columns))
+
+
+class Records(list[Record]):
+    """Records of one kind: a list that is also a table.
+
+    Attributes:
+        columns: names of their entries.
+    """
+
+    columns: ClassVar[tuple[str, ...]]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return them as dictionaries."""
+        return list(map(dataclasses.asdict, self))
+
+    def to_pandas(self) -> DataFrame:
+        """Return them as a data frame; what nobody knows, or does not apply, is NaN.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return data_frame(self.rows(), self.columns)
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -9,9 +9,9 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shape_dnn.answers.table import Summary, data_frame, number
+from shape_dnn.answers.table import Records, Summary, number
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.assembly.replay import tell_ignored
 from shape_dnn.errors import UsageError
@@ -21,9 +21,6 @@ from shape_dnn.search.algorithm import apply_limits, predict
 from shape_dnn.search.modes import sample, search
 from shape_dnn.search.posterior import PosteriorOf
 from shape_dnn.settings import Settings
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -52,22 +49,10 @@ class Comparison:
     found: float | None
 
 
-class Comparisons(list[Comparison]):
+class Comparisons(Records[Comparison]):
     """How each combination did: a list that is also a table."""
 
     columns = tuple(field.name for field in dataclasses.fields(Comparison))
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return flat records."""
-        return list(map(dataclasses.asdict, self))
-
-    def to_pandas(self) -> DataFrame:
-        """Return the rows as a data frame; what nobody knows is NaN.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
-        return data_frame(self.rows(), self.columns)
 
     @property
     def summary(self) -> Summary:
