@@ -34,8 +34,8 @@ class Ax(Tuner):
     """The Gaussian process and the acquisition that Ax chooses for the question: noisy log expected improvement.
 
     The limit on accuracy is an outcome constraint. Settings are those that it has by default: at first 5 trials, which
-    are the centre and a Sobol sequence, and noise that is inferred. Depth and width are whole numbers: a suggestion
-    takes a fifth of a second, and five times as long if they are logarithms, for answers that are right as often.
+    are the centre and a Sobol sequence, and noise that is inferred. Depth and width are whole numbers, as for Optuna: a
+    suggestion takes a fifth of a second, and five times as long if they are logarithms.
 
     Args:
         most: trainings after which it is stopped.
