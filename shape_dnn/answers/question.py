@@ -196,6 +196,12 @@ class StudyQuestion:
         return predict(self.parts.shapes, self.counted.trainings, self.parts.model.instance)
 
     @cached_property
+    def prior(self) -> Mapping[str, object] | None:
+        """What the accuracy model knew from elsewhere, and how much that counts by all that the study knows."""
+        _ = self.candidates  # the weight is that of the last fit
+        return None if self.parts.prior is None else self.parts.prior.record(self.parts.model.instance)
+
+    @cached_property
     def answer(self) -> Answer:
         """The answer to the question; that of the search, if it was searched."""
         parts, counted = self.parts, self.counted

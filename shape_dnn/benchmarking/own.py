@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.assembly.prior import Prior
 from shape_dnn.benchmarking.facts import Seen, whole_curve
 from shape_dnn.benchmarking.methods import Found, Method
 from shape_dnn.benchmarking.problems import RecordedTable
@@ -50,11 +51,13 @@ class Own(Method):
         self, spec: str, values: Mapping[str, object], registry: Registry, *, measures_all: bool = False
     ) -> None:
         self.spec, self._registry, self._measures_all = spec, registry, measures_all
+        self._prior: Prior | None = None
         self._by_expectation = values.get("confidence") == "none"
         kept = {name: value for name, value in values.items() if not (name == "confidence" and self._by_expectation)}
         self._settings = Settings.create({"together": 1, **kept})
         parts = self._assemble(seed=0)
         parts.check()
+        self._prior = parts.prior
         _ = parts.modelling
         self.needs_curves = self._settings.terminator != "none"
         chosen: list[Loaded[Any]] = [parts.sampler, parts.model, *([parts.terminator] if self.needs_curves else [])]
@@ -131,7 +134,10 @@ class Own(Method):
         )
 
     def _assemble(self, seed: int, quality: Quality | None = None) -> Assembly:
-        return Assembly(dataclasses.replace(self._settings, seed=seed), self._registry, quality=quality)
+        parts = Assembly(dataclasses.replace(self._settings, seed=seed), self._registry, quality=quality)
+        if self._prior is not None:
+            parts.prior = self._prior  # read once for all questions
+        return parts
 
 
 def _predictions(found: Answer, shapes: Sequence[Shape], model: AccuracyModel) -> dict[Shape, Prediction]:

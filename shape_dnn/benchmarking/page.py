@@ -14,7 +14,11 @@ from shape_dnn.benchmarking.statistics import Bin
 from shape_dnn.report.charts import THEME, Spec
 from shape_dnn.report.page import complete, save
 
-INTERVALS = {"trainings": ("trainings_low", "trainings_high"), "within_percent": ("within_low", "within_high")}
+INTERVALS = {
+    "trainings": ("trainings_low", "trainings_high"),
+    "within_percent": ("within_low", "within_high"),
+    "violations_percent": ("violations_low", "violations_high"),
+}
 """Figures that have an interval, which stands beside them."""
 
 

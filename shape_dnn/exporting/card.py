@@ -73,6 +73,7 @@ def describe(known: StudyQuestion, trained: Trained) -> dict[str, Any]:
             "seconds": training.seconds,
             **trained.provenance,
         },
+        **({} if known.prior is None else {"prior": dict(known.prior)}),
         "data": {
             "dataset": settings.dataset,
             "options": [text for text in settings.option if text.startswith("dataset.")],

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shape_dnn.kinds import AccuracyModel
+from shape_dnn.quality import Quality
 from shape_dnn.records import Prediction
 from shape_dnn.search.kernel import Floats, distances, logarithms, matern
 from shape_dnn.search.scale import Scale
@@ -92,6 +94,22 @@ def _with_prior(spread: float) -> tuple[Trend, Trend]:
     return plane, Trend((0.0, 0.0, 1.0), (slopes, slopes, SCALE), amplitudes)
 
 
+@lru_cache(maxsize=1)
+def _fit_elsewhere(
+    shapes: tuple[Shape, ...], accuracies: tuple[float, ...], quality: Quality
+) -> tuple[LogError, float]:
+    """Return a model of a prior, which nobody changes, and the standard deviation of its log errors.
+
+    One is kept: of a large prior it takes longer than a search on a table, and many searches in a row have the same.
+    """
+    known = sorted(zip(shapes, accuracies, strict=True))
+    some = np.random.default_rng(0).permutation(len(known))[:MOST_OF_A_PRIOR]
+    elsewhere = LogError()
+    elsewhere.quality = quality
+    elsewhere.fit([known[i][0] for i in some], [known[i][1] for i in some])
+    return elsewhere, float(elsewhere.log_errors(shapes).std())
+
+
 class LogError(AccuracyModel):
     """A plane for the trend, a process with a Matern 5/2 kernel for what the trend cannot follow, and noise.
 
@@ -115,12 +133,8 @@ class LogError(AccuracyModel):
 
         Of more than 200 shapes so many are taken at random: the others tell little more, and take the more time.
         """
-        known = sorted(zip(shapes, accuracies, strict=True))
-        some = np.random.default_rng(0).permutation(len(known))[:MOST_OF_A_PRIOR]
-        self._elsewhere = LogError()
-        self._elsewhere.quality = self.quality
-        self._elsewhere.fit([known[i][0] for i in some], [known[i][1] for i in some])
-        self._trends = _with_prior(max(float(self._elsewhere.log_errors(shapes).std()), FLATTEST))
+        self._elsewhere, spread = _fit_elsewhere(tuple(shapes), tuple(accuracies), self.quality)
+        self._trends = _with_prior(max(spread, FLATTEST))
         self._trend, self._weights = np.arange(2), np.full((2, 1), 0.5)
 
     @property
