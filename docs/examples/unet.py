@@ -22,7 +22,7 @@ class UNet(nn.Module):
         sizes = [channels * 2**level for level in range(levels + 1)]
         self.down = nn.ModuleList(convolutions(a, b) for a, b in zip([3, *sizes], sizes))
         self.up = nn.ModuleList(convolutions(a + b, a) for a, b in zip(sizes, sizes[1:]))
-        self.last = nn.Conv2d(channels, 1, 1)
+        self.last = nn.Conv2d(channels, 2, 1)
 
     def forward(self, x):
         seen = [self.down[0](x)]
@@ -38,7 +38,7 @@ def build(shape):
     return UNet(shape.depth, int(16 * shape.width))
 
 
-def train(shape, run, lr=3e-3, epochs=20):
+def train(shape, run, lr=1e-2, epochs=20):
     photograph = transform.rescale(data.retina(), 0.5, channel_axis=2)[129:577, 129:577]
     vessels = filters.apply_hysteresis_threshold(filters.sato(photograph[..., 1], range(1, 6)), 0.015, 0.03)
     both = torch.cat([torch.tensor(photograph), torch.tensor(vessels)[:, :, None]], 2).float().to(run.device)
@@ -48,13 +48,13 @@ def train(shape, run, lr=3e-3, epochs=20):
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=5 * epochs)
     for epoch in range(1, epochs + 1):
         for batch in torch.randperm(35).split(7):
-            loss = nn.functional.binary_cross_entropy_with_logits(network(x[batch]), y[batch])
+            loss = nn.functional.cross_entropy(network(x[batch]), y[batch, 0].long())
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
         with torch.no_grad():
-            found = network(x[35:]) > 0
+            found = network(x[35:]).argmax(1)
         if not run.report(epoch, jaccard_score(y[35:].flatten().cpu(), found.flatten().cpu(), average="macro")):
             break
     run.save(network)
