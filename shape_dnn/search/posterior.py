@@ -8,7 +8,7 @@ so the probability of an answer is the part of the draws that give it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -64,6 +64,7 @@ class AnswerPosterior:
         noise: standard deviation of the accuracies of one shape's trainings, in points; None to have the model tell.
         together: trainings to choose before the first of them has a result.
         exact: whether the whole budget of trainings is to be spent, settled or not.
+        begun: which part of a training was made, of shapes whose trainings can go on from there.
     """
 
     shapes: Sequence[Shape]
@@ -78,6 +79,7 @@ class AnswerPosterior:
     noise: float | None = None
     together: int = 1
     exact: bool = False
+    begun: Mapping[Shape, float] = field(default_factory=dict)
 
     @property
     def settled(self) -> bool:
@@ -212,8 +214,8 @@ class AnswerPosterior:
 
     @cached_property
     def costs(self) -> NDArray[np.float64]:
-        """The assumed duration of training each shape, in units of their mean."""
-        return durations.assume(self.shapes)
+        """The assumed duration of training each shape, or of what is left of it, in units of the mean of all."""
+        return durations.assume(self.shapes) * [1.0 - self.begun.get(shape, 0.0) for shape in self.shapes]
 
     @cached_property
     def _prices(self) -> NDArray[np.float64]:
