@@ -21,6 +21,9 @@ from shape_dnn import Training
 from shape_dnn.training.checkpoints import Checkpoint
 
 RECIPE = dataclasses.replace(TINY, epochs=5, crop=1, flip=True)
+EVERYTHING = dataclasses.replace(
+    RECIPE, optimizer="adamw", lr=5e-3, schedule="cosine", weight_decay=0.05, randaugment=9, erasing=0.25, mixup=0.4
+)
 
 
 class Interrupted(Exception):
@@ -65,13 +68,26 @@ def test_an_interrupted_training_comes_to_the_same_result_bit_for_bit(uninterrup
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
+def test_so_does_one_by_adamw_with_all_that_is_random() -> None:
+    whole = task(recipe=EVERYTHING, weights=Path("weights/whole"), checkpoints=Path("checkpoints/whole"))
+    uninterrupted = whole.run(lambda _: True)
+    with pytest.raises(Interrupted):
+        task(recipe=EVERYTHING, checkpoint_seconds=0.0).run(interrupt_after(3))  # type: ignore[arg-type]
+    torch.rand(7)  # whatever another task drew meanwhile
+    numbers = []
+    continued = task(recipe=EVERYTHING).run(lambda epoch: numbers.append(epoch) or True)
+    assert continued.curve == uninterrupted.curve == tuple(numbers)
+    parts = weights("weights/a.safetensors")
+    assert all(torch.equal(value, parts[name]) for name, value in weights("weights/whole").items())
+
+
 def test_no_epoch_is_trained_twice(uninterrupted: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     from shape_dnn.training.run import Run
 
     with pytest.raises(Interrupted):
         task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(3))  # type: ignore[arg-type]
     judged = []
-    accuracy = Run.quality
+    accuracy = Run.accuracy
     monkeypatch.setattr(Run, "accuracy", lambda self, *what: judged.append(1) or accuracy(self, *what))
     assert run().quality == uninterrupted.quality
     assert len(judged) == 2
@@ -84,7 +100,7 @@ def test_checkpoints_are_as_rare_as_asked_and_only_the_last_is_kept() -> None:
     assert [path.name for path in Path("checkpoints/a").glob("*/*")] == ["000005"]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "pickle"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "pickle", "former"])
 def test_a_damaged_checkpoint_costs_time_and_changes_no_result(uninterrupted: Training, damage: str) -> None:
     with pytest.raises(Interrupted):
         task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(3))  # type: ignore[arg-type]
@@ -96,6 +112,9 @@ def test_a_damaged_checkpoint_costs_time_and_changes_no_result(uninterrupted: Tr
         state.write_bytes(b"")
     elif damage == "missing":
         state.unlink()
+    elif damage == "former":  # of a version that named it otherwise
+        content = torch.load(state)
+        torch.save({**content, "velocities": content.pop("optimizer")}, state)
     else:
         torch.save({"curve": Exploit()}, state)
     assert run().curve == uninterrupted.curve

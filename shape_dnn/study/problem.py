@@ -21,7 +21,7 @@ from shape_dnn.kinds import Architecture, Conditions, Dataset, InputShape, Instr
 from shape_dnn.measuring.task import Bench
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.sources import Loaded
-from shape_dnn.recipes import PRECISIONS, Precision, Recipe
+from shape_dnn.recipes import PRECISIONS, UNSAID, Precision, Recipe
 from shape_dnn.shape import Shape
 from shape_dnn.training.setup import Protocol
 
@@ -145,9 +145,7 @@ class Problem:
     @cached_property
     def training_identity(self) -> dict[str, object]:
         """Everything but the shape that determines an accuracy. Reads the dataset."""
-        recipe = dataclasses.asdict(self.recipe)
-        if self.recipe.precision == "float32":  # which went without saying in former studies
-            del recipe["precision"]
+        recipe = {name: v for name, v in dataclasses.asdict(self.recipe).items() if UNSAID.get(name) != v}
         return {
             "architecture": self.architecture.identity,
             "dataset": self.fingerprint,

@@ -33,7 +33,7 @@ class Checkpoint:
         seconds: they took.
         network: parameters and buffers by name.
         best: those of the best epoch.
-        velocities: of the optimiser, by the name of the parameter.
+        optimizer: what the optimiser remembers, by ``MEMORY.PARAMETER``.
         random: states of torch's generators, by device.
     """
 
@@ -41,7 +41,7 @@ class Checkpoint:
     seconds: float
     network: dict[str, Tensor]
     best: dict[str, Tensor]
-    velocities: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
     random: dict[str, Tensor]
 
     def save(self, directory: Path) -> None:
@@ -60,7 +60,7 @@ class Checkpoint:
         state = {
             "curve": [[epoch.number, epoch.loss, epoch.quality] for epoch in self.curve],
             "seconds": self.seconds,
-            "velocities": self.velocities,
+            "optimizer": self.optimizer,
             "random": self.random,
         }
         buffer = io.BytesIO()
@@ -99,7 +99,7 @@ class Checkpoint:
             float(state["seconds"]),
             load_file(path / NETWORK),
             load_file(path / BEST),
-            dict(state["velocities"]),
+            dict(state["optimizer"]),
             dict(state["random"]),
         )
 

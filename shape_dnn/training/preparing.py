@@ -83,6 +83,7 @@ def peak_memory(setup: Setup) -> int:
     import torch
 
     from shape_dnn.measuring.peak_memory import LiveTensors
+    from shape_dnn.training.descent import descent
 
     live = LiveTensors()
     batch = setup.recipe.batch_size
@@ -92,8 +93,8 @@ def peak_memory(setup: Setup) -> int:
             network = architecture.build(setup.shape, setup.input_shape, setup.classes).train()
             kept = [*network.parameters(), *network.buffers()]
             pixels, labels = torch.empty(batch, *setup.input_shape), torch.empty(batch, dtype=torch.int64)
-            velocities = [torch.empty_like(value) for value in network.parameters()]
-            live.note([kept, velocities, pixels, labels])
+            optimizer = descent(network, setup.recipe)
+            live.note([kept, dict(optimizer.state), pixels, labels])
             with live.active():
                 torch.nn.functional.cross_entropy(network(pixels), labels).backward()  # type: ignore[no-untyped-call]
     except Exception:  # noqa: BLE001 - what is wrong with the network shows when it is trained

@@ -73,7 +73,7 @@ class Run:
             self.seconds,
             _on_cpu(self.network.state_dict()),
             self.best_state,
-            _on_cpu(self._step.descent.velocities),
+            _on_cpu(self._step.descent.state),
             random,
         )
 
@@ -81,7 +81,7 @@ class Run:
         """Put everything as it was when a checkpoint was taken."""
         self.network.load_state_dict(checkpoint.network)
         self.best_state = checkpoint.best
-        self._step.descent.velocities = checkpoint.velocities
+        self._step.descent.state = checkpoint.optimizer
         self._curve = list(checkpoint.curve)
         self._began = time.perf_counter() - checkpoint.seconds
         torch.set_rng_state(checkpoint.random["cpu"])
@@ -146,6 +146,8 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
         return recipe.lr * recipe.gamma ** sum(progress >= milestone for milestone in recipe.milestones)
     if progress < recipe.warmup:
         return recipe.lr * progress / recipe.warmup
+    if recipe.schedule == "cosine":
+        return recipe.lr * (1 + math.cos(math.pi * (progress - recipe.warmup) / (1 - recipe.warmup))) / 2
     return recipe.lr * (1 - progress) / (1 - recipe.warmup)
 
 

@@ -109,7 +109,7 @@ class TrainingTask(Task):
         train, judge = setup.split()
         forward = partial(checked.blame_network, setup.load_architecture(), checked.FORWARD, setup.shape)
         run = Run(network, setup.recipe, device, forward)
-        learnt_from = Batches(train, device)
+        learnt_from = Batches(train, device, classes=setup.classes)
         judged_on = Batches(judge, device, like=learnt_from)
         checkpoint = Checkpoint.load(self.checkpoints)
         if checkpoint is not None:
