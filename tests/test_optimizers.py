@@ -80,6 +80,32 @@ def test_what_has_no_gradient_stays_as_it_is(optimizer: str) -> None:
     assert all(value.grad is None for value in network.parameters())
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_step_can_be_recorded_with_its_rate_and_memory_as_tensors_that_stay_where_they_are(optimizer: str) -> None:
+    """As a CUDA graph needs it; here without one."""
+    torch.manual_seed(0)
+    networks = [Tiny()]
+    networks.append(copy.deepcopy(networks[0]))
+    plain, recorded = (descent(network, Recipe(epochs=1, optimizer=optimizer)) for network in networks)  # type: ignore[arg-type]
+    places = {name: value.data_ptr() for name, value in recorded.state.items()}
+    fresh = {name: value.clone() for name, value in recorded.state.items()}
+    weights = copy.deepcopy(networks[1].state_dict())
+    images, rate = torch.randn(6, 1, 8, 8), torch.zeros(())
+    for _ in range(3):  # a warm-up, which is undone
+        networks[1](images).square().mean().backward()
+        recorded(rate)
+    assert any(not torch.equal(value, fresh[name]) for name, value in recorded.state.items())
+    networks[1].load_state_dict(weights)
+    recorded.state = fresh
+    for number in (0.1, 0.05):
+        for network, descend, step in zip(networks, (plain, recorded), (number, rate.fill_(number)), strict=True):
+            network(images).square().mean().backward()
+            descend(step)
+    for name, value in networks[1].named_parameters():
+        torch.testing.assert_close(value, dict(networks[0].named_parameters())[name])
+    assert {name: value.data_ptr() for name, value in recorded.state.items()} == places
+
+
 def test_cosine_rises_linearly_and_falls_to_zero_by_half_a_cosine() -> None:
     recipe = Recipe(epochs=10, lr=0.4, schedule="cosine", warmup=0.2)
     rates = {step: learning_rate(recipe, step / 1000) for step in (0, 100, 200, 400, 600, 800, 999)}
