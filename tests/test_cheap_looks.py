@@ -56,10 +56,10 @@ class Watched(Seen):
         super().__init__(*given)
         self.calls: dict[Shape, list[int]] = {}
 
-    def accuracy(self, shape: Shape) -> float:
+    def trained(self, shape: Shape) -> float:
         if shape not in self.finished:
             self.calls.setdefault(shape, []).append(EPOCHS)
-        return super().accuracy(shape)
+        return super().trained(shape)
 
     def curve(self, shape: Shape, epochs: int) -> list[float]:
         if shape not in self.finished:
