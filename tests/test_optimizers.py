@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-from shape_dnn.training.loop import learning_rate
 from test_training import TINY, go_on, task, trainer
 
 from shape_dnn import Recipe, Shape
@@ -22,6 +21,7 @@ from shape_dnn.settings import Settings
 from shape_dnn.store.decoding import digest
 from shape_dnn.training.checkpoints import Checkpoint
 from shape_dnn.training.descent import descent
+from shape_dnn.training.loop import learning_rate
 from shape_dnn.training.memory import peak_memory
 
 ADAMW = dataclasses.replace(TINY, optimizer="adamw", lr=5e-3, schedule="cosine", weight_decay=0.05)
