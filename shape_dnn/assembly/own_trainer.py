@@ -103,11 +103,9 @@ def find_trainer(selection: Selection) -> Own | None:
     path, function = split_name(name)
     found = functions.read(path, function)
     values = _values(found, {**given, **_declared(also, found.options, path.name)})
-    own_name, version = path.stem if function == "train" else f"{path.stem}:{function}", functions.digest(path)
-    if path.suffix == functions.PICKLED:
-        own_name, _, version = path.stem.rpartition("-")
+    version = path.stem.rpartition("-")[2] if path.suffix == functions.PICKLED else functions.digest(path)
     source = Source(str(path), version, is_file=True)
-    loaded = Loaded(Choice("trainer", own_name, values), source, found.trainer(values))
+    loaded = Loaded(Choice("trainer", name_of(name), values), source, found.trainer(values))
     return Own(selection.note(loaded), OwnTrainer(path.resolve(), function, values))
 
 
@@ -122,6 +120,16 @@ def split_name(name: str) -> tuple[Path, str]:
     if colon and function.isidentifier() and Path(path).suffix:
         return Path(path), function
     return Path(name), "train"
+
+
+def name_of(setting: str) -> str:
+    """Return what a trainer is called, given how the user names it."""
+    if not is_file(setting):
+        return setting
+    path, function = split_name(setting)
+    if path.suffix == functions.PICKLED:
+        return path.stem.rpartition("-")[0]
+    return path.stem if function == "train" else f"{path.stem}:{function}"
 
 
 def recorded(record: Mapping[str, Any]) -> tuple[Loaded[Architecture], Quality]:
