@@ -38,6 +38,11 @@ class OwnTraining(Problem):
         return self.own.instance.steps
 
     @property
+    def always_saves(self) -> bool:
+        """That is left to the trainer."""
+        return False
+
+    @property
     def plugins(self) -> tuple[Loaded[Any], ...]:
         """The trainer."""
         return (self.own,)
