@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,12 @@ OF_CLASSIFIER = ("arch", "dataset", "data_dir", "recipe", "protocol", "transfer"
 """Settings that no other trainer has a use for."""
 NO_IMAGES = (0, 0, 0)
 """Stands for the shape of an image where a trainer has inputs of its own."""
+OF_NETWORKS = frozenset({"size", "latency", "energy", "memory"})
+"""Metrics of networks; the meter of another one may get by without."""
 OPTIONS = ("epochs", "lr")
 """Settings that are options of those trainers that have one of this name."""
+SUFFIXES = frozenset({".py", functions.PICKLED})
+"""How the names of files end that hold a trainer."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,9 @@ class Own:
     @property
     def title(self) -> str:
         """What messages call it."""
-        choice, source = self.loaded.choice, self.loaded.source
-        return f"trainer {Path(source.distribution).name if source.is_file else repr(choice.name)}"
+        trainer = self.loaded.instance
+        own = isinstance(trainer, functions.FunctionTrainer)
+        return trainer.functions.where if own else f"trainer {self.loaded.choice.name!r}"
 
     @property
     def builds(self) -> bool:
@@ -54,6 +59,27 @@ class Own:
         if isinstance(trainer, functions.FunctionTrainer):
             return trainer.functions.build is not None
         return type(trainer).build is not Trainer.build
+
+    @property
+    def runs(self) -> bool:
+        """Whether there are inputs for them, without which they cannot be timed."""
+        trainer = self.loaded.instance
+        if isinstance(trainer, functions.FunctionTrainer):
+            return trainer.functions.example is not None
+        return type(trainer).example is not Trainer.example
+
+    def check(self, metrics: Iterable[str]) -> None:
+        """See that it has what is needed to know these metrics, before hours of training.
+
+        Raises:
+            UsageError: it has not.
+        """
+        for metric in sorted(metrics):
+            if metric in OF_NETWORKS and not self.builds:
+                raise UsageError(f"{self.title} has no build(shape), without which no {metric} is known", "trainer")
+            if metric in OF_NETWORKS - {"size"} and not self.runs:
+                problem = f"{self.title} has no example(batch_size), without which no {metric} is known"
+                raise UsageError(f"{problem}; or EXAMPLE, a batch of inputs", setting="trainer")
 
     @property
     def architecture(self) -> Loaded[Architecture]:
@@ -91,6 +117,10 @@ def find_trainer(selection: Selection) -> Own | None:
     of_no_use = next((setting for setting in OF_CLASSIFIER if setting in settings.given), None)
     if of_no_use is not None:
         raise UsageError(f"is for the trainer {CLASSIFIER}, and {name!r} has its own; leave it out", of_no_use)
+    for flag in OF_CLASSIFIER:
+        if selection.options(flag):
+            option = f"{flag}.{next(iter(selection.options(flag)))}"
+            raise UsageError(f"{option} is for the trainer {CLASSIFIER}, and this is {name!r}; leave it out", "option")
     given = selection.options("trainer")
     also = {option: str(value) for option in OPTIONS if (value := getattr(settings, option)) is not None}
     twice = next((option for option in also if option in given), None)
@@ -108,18 +138,18 @@ def find_trainer(selection: Selection) -> Own | None:
         own_name, _, version = path.stem.rpartition("-")
     source = Source(str(path), version, is_file=True)
     loaded = Loaded(Choice("trainer", own_name, values), source, found.trainer(values))
-    return Own(selection.note(loaded), OwnTrainer(path.resolve(), function, values))
+    return Own(selection.note(loaded), OwnTrainer(path.resolve(), functions.digest(path), function, values))
 
 
 def is_file(name: str) -> bool:
     """Tell whether a trainer is named by its file rather than as a plugin."""
-    return split_name(name)[0].suffix in {".py", functions.PICKLED}
+    return split_name(name)[0].suffix in SUFFIXES
 
 
 def split_name(name: str) -> tuple[Path, str]:
     """Split ``FILE.py:FUNCTION``; the function is ``train`` unless it is named."""
     path, colon, function = name.rpartition(":")
-    if colon and function.isidentifier() and Path(path).suffix:
+    if colon and Path(path).suffix in SUFFIXES:
         return Path(path), function
     return Path(name), "train"
 
@@ -157,7 +187,8 @@ class _Forgotten:
 def _declared(wanted: Mapping[str, str], declared: Mapping[str, object], name: str) -> dict[str, str]:
     missing = next((option for option in wanted if option not in declared), None)
     if missing is not None:
-        raise UsageError(f"trainer {name!r} has no option {missing!r} that it could be", setting=missing)
+        problem = f"{name} takes no {missing}"
+        raise UsageError(f"{problem}; train(shape, run, {missing}=…) would, with a default", setting=missing)
     return dict(wanted)
 
 

@@ -17,6 +17,14 @@ def change(inputs: Any, how: Callable[[torch.Tensor], torch.Tensor]) -> Any:
     return tree_map(lambda value: how(value) if isinstance(value, torch.Tensor) else value, inputs)
 
 
+def tensors(inputs: Any) -> list[torch.Tensor]:
+    """Return every tensor of them."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    return [value for value in tree_leaves(inputs) if isinstance(value, torch.Tensor)]
+
+
 def call(network: torch.nn.Module, inputs: Any) -> Any:
     """Run a network: a tuple holds positional arguments, a mapping keyword arguments, anything else is the argument."""
     if isinstance(inputs, tuple):
