@@ -49,8 +49,9 @@ class Own:
     def title(self) -> str:
         """What messages call it."""
         trainer = self.loaded.instance
-        own = isinstance(trainer, functions.FunctionTrainer)
-        return trainer.functions.where if own else f"trainer {self.loaded.choice.name!r}"
+        if isinstance(trainer, functions.FunctionTrainer):
+            return trainer.functions.where
+        return f"trainer {self.loaded.choice.name!r}"
 
     @property
     def builds(self) -> bool:

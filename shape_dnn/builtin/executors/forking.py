@@ -33,7 +33,7 @@ class ForkedProcess(ForkServerProcess):
     So have those that it starts in turn, such as the ones that load data for a training.
     """
 
-    _start_method = None  # that of the parent holds within it, too
+    _start_method = None  # type: ignore[assignment]  # that of the parent holds within it, too
 
     @staticmethod
     def _Popen(process_obj: BaseProcess) -> popen_forkserver.Popen:  # noqa: N802 - so multiprocessing calls it
