@@ -86,7 +86,9 @@ class Own:
     def architecture(self) -> Loaded[Architecture]:
         """The family of the networks that it builds."""
         loaded = self.loaded
-        return Loaded(loaded.choice, loaded.source, BuiltByTrainer(self.source, self.title), loaded.content)
+        trainer = loaded.instance
+        networks = BuiltByTrainer(self.source, self.title, trainer.default_depths, trainer.default_widths)
+        return Loaded(loaded.choice, loaded.source, networks, loaded.content)
 
     def problem(self, selection: Selection, device: str, largest: Shape, threads: int) -> OwnTraining:
         """Put the problem together."""
@@ -167,7 +169,7 @@ def recorded(record: Mapping[str, Any]) -> tuple[Loaded[Architecture], Quality]:
     identity = record["trainer"]
     name = str(identity["name"])
     choice = Choice("trainer", name, dict(identity["options"]))
-    networks = BuiltByTrainer(_Forgotten(name), f"trainer {name!r}")
+    networks = BuiltByTrainer(_Forgotten(name), f"trainer {name!r}", *record["usual_ranges"])
     return Loaded(choice, Source(name, ""), networks), Quality.of_record(record["quality"])
 
 

@@ -139,12 +139,11 @@ class ProblemParts:
         """The design space, where shapes need no weights to start from."""
         architecture = self.architecture.instance
         depths, widths = self.ranges
-        usual = architecture if self.own is None else self.own.loaded.instance
         with blame(architecture):
             return DesignSpace(
                 architecture,
-                depths or _usual("depth", usual.default_depths, architecture),
-                widths or _usual("width", usual.default_widths, architecture),
+                depths or _usual("depth", architecture.default_depths, architecture),
+                widths or _usual("width", architecture.default_widths, architecture),
             )
 
     @cached_property

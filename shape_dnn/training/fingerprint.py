@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import io
 import types
 from collections.abc import Collection, Mapping, Set
 from fractions import Fraction
@@ -100,10 +101,8 @@ class _Walk:
                 self.add(getattr(part, "__func__", getattr(part, "fget", part)))
 
     def _add_object(self, value: object) -> None:
-        import cloudpickle
-
         try:
-            self._tell(hashlib.sha256(cloudpickle.dumps(value)).hexdigest())
+            self._tell(hashlib.sha256(_pickled(value)).hexdigest())
         except Exception:  # noqa: BLE001 - objects of strangers can fail in any way
             self._tell(f"{type(value).__module__}.{type(value).__qualname__}")
 
@@ -114,6 +113,23 @@ class _Walk:
     def _tell(self, *texts: str) -> None:
         for text in texts:
             self.digest.update(f"{len(text)}:{text}".encode())
+
+
+def _pickled(value: object) -> bytes:
+    """Pickle an object with its tensors by their values; as torch does it, it comes out another every time."""
+    import cloudpickle
+    import torch
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, value: Any) -> Any:
+            if isinstance(value, torch.Tensor):
+                values = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+                return tuple, ((str(value.dtype), tuple(value.shape), values),)
+            return super().reducer_override(value)
+
+    content = io.BytesIO()
+    Pickler(content).dump(value)
+    return content.getvalue()
 
 
 def _names(code: types.CodeType) -> set[str]:
