@@ -56,18 +56,7 @@ class Own:
     @property
     def builds(self) -> bool:
         """Whether it has networks, of which more can be known than what trainings come to."""
-        trainer = self.loaded.instance
-        if isinstance(trainer, functions.FunctionTrainer):
-            return trainer.functions.build is not None
-        return type(trainer).build is not Trainer.build
-
-    @property
-    def runs(self) -> bool:
-        """Whether there are inputs for them, without which they cannot be timed."""
-        trainer = self.loaded.instance
-        if isinstance(trainer, functions.FunctionTrainer):
-            return trainer.functions.example is not None
-        return type(trainer).example is not Trainer.example
+        return functions.has(self.loaded.instance, "build")
 
     def check(self, metrics: Iterable[str]) -> None:
         """See that it has what is needed to know these metrics, before hours of training.
@@ -78,7 +67,7 @@ class Own:
         for metric in sorted(metrics):
             if metric in OF_NETWORKS and not self.builds:
                 raise UsageError(f"{self.title} has no build(shape), without which no {metric} is known", "trainer")
-            if metric in OF_NETWORKS - {"size"} and not self.runs:
+            if metric in OF_NETWORKS - {"size"} and not functions.has(self.loaded.instance, "example"):
                 problem = f"{self.title} has no example(batch_size), without which no {metric} is known"
                 raise UsageError(f"{problem}; or EXAMPLE, a batch of inputs", setting="trainer")
 

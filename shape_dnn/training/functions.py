@@ -204,6 +204,13 @@ class FunctionTrainer(Trainer):
         return self.functions.resources or Resources()
 
 
+def has(trainer: Trainer, method: str) -> bool:
+    """Tell whether a trainer has what it need not have: networks, inputs for them, data that was kept for the end."""
+    if isinstance(trainer, FunctionTrainer):
+        return getattr(trainer.functions, method) is not None
+    return getattr(type(trainer), method) is not getattr(Trainer, method)
+
+
 def read(path: Path, function: str = "train") -> Functions:
     """Read what a file declares: of the functions that are in it, or were pickled into it.
 
