@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from shape_dnn.data import images
 from shape_dnn.errors import ExportError, NothingCompliesError, UsageError
-from shape_dnn.recipes import Recipe
+from shape_dnn.recipes import UNSAID, Recipe
 from shape_dnn.records import Training
 from shape_dnn.search.ordering import min_by_goal
 from shape_dnn.shape import Shape, by_width_then_depth
@@ -159,7 +159,7 @@ def training_of(known: StudyQuestion, shape: Shape) -> Trained:
 
 
 def _recipe(values: Mapping[str, Any]) -> Recipe:
-    return Recipe(**{"precision": "float32", **values, "milestones": tuple(values["milestones"])})
+    return Recipe(**{**UNSAID, **values, "milestones": tuple(values["milestones"])})
 
 
 def check_identity(architecture: Loaded[Architecture], expected: Mapping[str, Any]) -> None:

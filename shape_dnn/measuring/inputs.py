@@ -9,12 +9,20 @@ if TYPE_CHECKING:
     import torch
 
 
-def change(inputs: Any, how: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+def change(inputs: Any, how: Callable[[torch.Tensor], object]) -> Any:
     """Return the same inputs with every tensor changed."""
     import torch
     from torch.utils._pytree import tree_map
 
     return tree_map(lambda value: how(value) if isinstance(value, torch.Tensor) else value, inputs)
+
+
+def tensors(inputs: Any) -> list[torch.Tensor]:
+    """Return every tensor of them."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    return [value for value in tree_leaves(inputs) if isinstance(value, torch.Tensor)]
 
 
 def call(network: torch.nn.Module, inputs: Any) -> Any:

@@ -145,7 +145,7 @@ class ClassifierTrainer(Trainer):
         network = self.begin(shape, run.seed)
         train, judge = split(self.images, self.protocol, self.validation_fraction, run.seed)
         loop = Loop(network, self.recipe, device, self._forward(shape))
-        learnt_from = Batches(train, device)
+        learnt_from = Batches(train, device, classes=self.classes)
         return loop.fit(learnt_from, Batches(judge, device, like=learnt_from), run)
 
     def test(self, shape: Shape, run: Run) -> float:

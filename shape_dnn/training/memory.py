@@ -25,6 +25,7 @@ def peak_memory(trainer: ClassifierTrainer, shape: Shape) -> int:
     import torch
 
     from shape_dnn.measuring.peak_memory import LiveTensors
+    from shape_dnn.training.descent import descent
 
     live = LiveTensors()
     batch = trainer.recipe.batch_size
@@ -33,8 +34,7 @@ def peak_memory(trainer: ClassifierTrainer, shape: Shape) -> int:
             network = trainer.build(shape).train()
             kept = [*network.parameters(), *network.buffers()]
             pixels, labels = torch.empty(batch, *trainer.input_shape), torch.empty(batch, dtype=torch.int64)
-            velocities = [torch.empty_like(value) for value in network.parameters()]
-            live.note([kept, velocities, pixels, labels])
+            live.note([kept, dict(descent(network, trainer.recipe).state), pixels, labels])
             with live.active():
                 torch.nn.functional.cross_entropy(network(pixels), labels).backward()  # type: ignore[no-untyped-call]
     except Exception:  # noqa: BLE001 - what is wrong with the network shows when it is trained
