@@ -6,6 +6,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch.utils.data import random_split
 from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
 
 WORDS, LENGTH, OLD_TESTAMENT = 4000, 32, 23145
 EXAMPLE = {"input_ids": torch.zeros(1, LENGTH, dtype=torch.long)}
@@ -51,6 +52,8 @@ def train(shape, run, lr=2e-3, steps=300):
     judge = {"eval_strategy": "steps", "eval_steps": 30, "per_device_eval_batch_size": 256}
     other = {"use_cpu": run.device == "cpu", "save_strategy": "no", "report_to": "none", "disable_tqdm": True}
     arguments = TrainingArguments(run.directory, **learn, **judge, **other)
-    model, data = build(shape), {"train_dataset": training, "eval_dataset": validation}
-    Trainer(model, arguments, **data, compute_metrics=accuracy, callbacks=[Report(run)]).train()
-    run.save(model)
+    data = {"train_dataset": training, "eval_dataset": validation, "compute_metrics": accuracy}
+    trainer = Trainer(build(shape), arguments, **data, callbacks=[Report(run)])
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    run.save(trainer.model)

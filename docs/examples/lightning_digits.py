@@ -1,5 +1,7 @@
 """Read digits, with Lightning. Depth is the convolutions, width a factor on their 32 channels."""
 
+import logging
+
 import lightning
 import torch
 from sklearn.datasets import load_digits
@@ -38,8 +40,7 @@ class Report(lightning.Callback):
         self.run = run
 
     def on_validation_epoch_end(self, trainer, module):
-        accuracy = trainer.callback_metrics["accuracy"].item()
-        trainer.should_stop = not self.run.report(trainer.current_epoch + 1, accuracy)
+        trainer.should_stop = not self.run.report(trainer.current_epoch + 1, trainer.logged_metrics["accuracy"].item())
 
 
 def build(shape, lr=5e-3):
@@ -51,8 +52,9 @@ def train(shape, run, lr=5e-3, epochs=8):
     data = TensorDataset(images.float().view(-1, 1, 8, 8) / 16, digits)
     training, validation = random_split(data, [0.75, 0.25], torch.Generator().manual_seed(0))
     module = build(shape, lr)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     off = dict.fromkeys(["enable_progress_bar", "enable_model_summary", "enable_checkpointing", "logger"], False)
-    device = torch.device(run.device)
-    trainer = lightning.Trainer(accelerator=device.type, max_epochs=epochs, callbacks=[Report(run)], **off)
+    device = torch.device(run.device).type
+    trainer = lightning.Trainer(accelerator=device, max_epochs=epochs, callbacks=[Report(run)], **off)
     trainer.fit(module, DataLoader(training, 64, shuffle=True), DataLoader(validation, 450))
     run.save(module)

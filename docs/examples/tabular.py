@@ -25,13 +25,13 @@ def example(batch_size):
     return torch.randn(batch_size, COLUMNS)
 
 
-def fit(network, optimiser, x, y):
+def fit(network, optimizer, x, y):
     network.train()
     for batch in torch.randperm(len(x)).split(32):
         loss = F.mse_loss(network(x[batch]), y[batch])
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
 
 
 def train(shape, run, lr=1e-3, weight_decay=0.1, epochs=15, folds=10):
@@ -39,12 +39,12 @@ def train(shape, run, lr=1e-3, weight_decay=0.1, epochs=15, folds=10):
     y = (y - y.mean()) / y.std()
     parts = list(KFold(folds, shuffle=True, random_state=0).split(y))
     networks = [build(shape).to(run.device) for _ in parts]
-    optimisers = [torch.optim.AdamW(network.parameters(), lr, weight_decay=weight_decay) for network in networks]
+    optimizers = [torch.optim.AdamW(network.parameters(), lr, weight_decay=weight_decay) for network in networks]
     predicted = torch.zeros_like(y)
     for epoch in range(1, epochs + 1):
-        for network, optimiser, (learned, held_out) in zip(networks, optimisers, parts):
+        for network, optimizer, (learned, held_out) in zip(networks, optimizers, parts):
             normalised = (x - x[learned].mean(0)) / x[learned].std(0)
-            fit(network, optimiser, normalised[learned], y[learned])
+            fit(network, optimizer, normalised[learned], y[learned])
             with torch.no_grad():
                 predicted[held_out] = network.eval()(normalised[held_out])
         if not run.report(epoch, r2_score(y.cpu(), predicted.cpu())):

@@ -28,15 +28,15 @@ def images_of(part, batch_size):
 def train(shape, run, lr=2e-3, weight_decay=0.05, epochs=8):
     training, validation = images_of("train", 32), images_of("validation", 256)
     network = build(shape).to(run.device)
-    optimiser = create_optimizer_v2(network, "adamw", lr, weight_decay)
-    scheduler, _ = create_scheduler_v2(optimiser, "cosine", epochs, warmup_epochs=1, warmup_lr=lr / 10)
+    optimizer = create_optimizer_v2(network, "adamw", lr, weight_decay)
+    scheduler, _ = create_scheduler_v2(optimizer, "cosine", epochs, warmup_epochs=1, warmup_lr=lr / 10)
     for epoch in range(1, epochs + 1):
         network.train()
         for images, classes in training:
             loss = F.cross_entropy(network(images.to(run.device)), classes.to(run.device))
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
         scheduler.step(epoch)
         network.eval()
         with torch.no_grad():

@@ -36,23 +36,24 @@ def train(shape, run, lr=3e-3, epochs=10):
     text = torch.tensor(list(bible), device=run.device)
     text, held_out = text[:-16384], text[-16384:].view(-1, CONTEXT)
     model = build(shape).to(run.device)
-    optimiser = torch.optim.AdamW(model.parameters(), lr)
+    optimizer = torch.optim.AdamW(model.parameters(), lr)
     first = 1
     if saved := run.load():
         model.load_state_dict(saved)
-        optimiser.load_state_dict(saved.more["optimiser"])
+        optimizer.load_state_dict(saved.more["optimizer"])
         torch.set_rng_state(saved.more["random"])
         first = saved.more["epoch"] + 1
     for epoch in range(first, epochs + 1):
         for starts in torch.randint(len(text) - CONTEXT, (40, 16, 1)):
             batch = text[starts + torch.arange(CONTEXT + 1)]
             loss = F.cross_entropy(model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten())
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
         with torch.no_grad():
             loss = F.cross_entropy(model(held_out)[:, :-1].flatten(0, 1), held_out[:, 1:].flatten())
-        going_on = run.report(epoch, loss.exp().item())
-        run.save(model, optimiser=optimiser.state_dict(), random=torch.get_rng_state(), epoch=epoch)
-        if not going_on:
+        goes_on = run.report(epoch, loss.exp().item())
+        if run.is_due or not goes_on or epoch == epochs:
+            run.save(model, optimizer=optimizer.state_dict(), random=torch.get_rng_state(), epoch=epoch)
+        if not goes_on:
             break

@@ -44,14 +44,14 @@ def train(shape, run, lr=1e-2, epochs=20):
     both = torch.cat([torch.tensor(photograph), torch.tensor(vessels)[:, :, None]], 2).float().to(run.device)
     x, y = both.unfold(0, 64, 64).unfold(1, 64, 64).flatten(0, 1).split([3, 1], dim=1)
     network = build(shape).to(run.device)
-    optimiser = torch.optim.Adam(network.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=5 * epochs)
+    optimizer = torch.optim.Adam(network.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=5 * epochs)
     for epoch in range(1, epochs + 1):
         for batch in torch.randperm(35).split(7):
             loss = nn.functional.cross_entropy(network(x[batch]), y[batch, 0].long())
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step()
         with torch.no_grad():
             found = network(x[35:]).argmax(1)
