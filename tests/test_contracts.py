@@ -494,7 +494,6 @@ def test_contracts_find_plugins_that_break_the_rules(run_pytest: Callable[..., A
         "TestPolite::test_a_lower_quality_may_be_the_better",
         "TestLonely::test_has_shapes_to_choose_from",
         "TestLonely::test_curves_are_those_of_its_trainings",
-        "TestMean::test_predicts_any_quality",
         "TestStubborn::test_trains",
         "TestStubborn::test_stops_when_asked_and_goes_on",
         "TestNameless::test_trains_at_least_one_shape_and_at_most_all",
