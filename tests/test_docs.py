@@ -164,7 +164,8 @@ def test_the_examples_of_all_kinds_work_together() -> None:
     assert len(Path("diary.txt").read_text().splitlines()) == result.new_trainings
     for of_accuracy in ("arch", "dataset", "goal"):
         del names[of_accuracy]
-    result = tune(**names, trainer=trainer, plugin=[f"{kind}.py" for kind in KIND_PAGES], device="cpu")
+    files = [f"{kind}.py" for kind in KIND_PAGES]
+    result = tune(**names, trainer=trainer, goal="loss", plugin=files, device="cpu")
     assert result.verified
 
 
