@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from shape_dnn.kinds import Observer as Observer
     from shape_dnn.kinds import Option as Option
     from shape_dnn.kinds import Plugin as Plugin
+    from shape_dnn.kinds import Pretrained as Pretrained
     from shape_dnn.kinds import Resources as Resources
     from shape_dnn.kinds import Run as Run
     from shape_dnn.kinds import Sampler as Sampler
@@ -102,6 +103,7 @@ _HOMES = {
         "Observer",
         "Option",
         "Plugin",
+        "Pretrained",
         "Resources",
         "Run",
         "Sampler",

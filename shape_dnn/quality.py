@@ -76,6 +76,42 @@ class Quality:
         """Return by how much a value falls short of the best possible one; infinite if there is none."""
         return self.sign * (self.best - value)
 
+    def heading(self, what: str) -> str:
+        """Write what stands above a column of values, such as ``trained [%]`` or ``trained [perplexity]``."""
+        return f"{what} [{self.unit or self.name}]"
+
+    def number(self, value: float, digits: int = 4) -> str:
+        """Write a value alone, with so many digits; for a percentage two of them stand before the point."""
+        if self.unit == "%":
+            return f"{value:.{digits - 2}f}"
+        if abs(value) >= 10 ** (digits - 1):  # no digit before the point is left out
+            return f"{value:.0f}" if abs(value) < MOST_WRITTEN_OUT else f"{value:.{digits}g}"
+        return f"{value:#.{digits}g}".rstrip(".")
+
+    def with_unit(self, value: float, digits: int = 4) -> str:
+        """Write a value with its unit, if it has one."""
+        return f"{self.number(value, digits)} {self.unit}".rstrip()
+
+    def phrase(self, value: float, digits: int = 4) -> str:
+        """Write a value so that it can stand by itself, such as ``91.20 %`` or ``perplexity 31.20``."""
+        return ("" if self.unit else f"{self.name} ") + self.with_unit(value, digits)
+
+    def spread(self, value: float) -> str:
+        """Write a difference of two values, or a standard deviation, alone."""
+        return self.number(value, 4 if self.unit == "%" else 2)
+
+    def difference(self, value: float, sign: str = "") -> str:
+        """Write it so that it can stand by itself, such as ``0.30 points``, ``0.35 dB`` or ``0.35 in perplexity``.
+
+        Args:
+            value: of the difference.
+            sign: ``+`` to write that of a positive one, too.
+        """
+        number = (sign if value >= 0 else "") + self.spread(value)
+        if self.unit == "%":
+            return f"{number} points"
+        return f"{number} {self.unit}" if self.unit else f"{number} in {self.name}"
+
     @property
     def record(self) -> dict[str, str]:
         """Name, unit and direction, as results have them."""
@@ -105,9 +141,16 @@ class Quality:
 
 
 RESERVED = frozenset(
-    {"depth", "width", "seed", "size", "latency", "energy", "memory", "score", "estimated", "probability", "training"}
+    {
+        *("depth", "width", "shape", "seed", "size", "latency", "energy", "memory", "training", "std", "predicted_std"),
+        *("score", "estimated", "probability", "smaller", "again", "reason", "number", "curve", "seconds", "stop"),
+        *("repetitions", "time", "event", "done", "total", "traceback"),
+    }
 )
-"""Words that stand for something else in results."""
+"""Words that stand for something else in results, or in what observers write."""
+
+MOST_WRITTEN_OUT = 1e7
+"""From here on a value is written with an exponent."""
 
 ACCURACY = Quality("accuracy", "%", "higher", 0.0, 100.0)
 """What classifiers are trained for: the percentage of images that are given their class."""

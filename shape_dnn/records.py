@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from shape_dnn.quality import Quality
     from shape_dnn.shape import Shape
 
 
@@ -47,6 +48,15 @@ class Epoch:
     loss: float | None
     quality: float
     more: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    def numbers(self, quality: Quality) -> dict[str, float]:
+        """Return all that was told of it, by name; the loss is ``training_loss`` where the quality is called ``loss``.
+
+        Args:
+            quality: by which the training is judged.
+        """
+        loss = {} if self.loss is None else {"training_loss" if quality.name == "loss" else "loss": self.loss}
+        return {**self.more, **loss, quality.name: self.quality}
 
 
 @dataclass(frozen=True)
@@ -124,9 +134,10 @@ class Failing:
     smaller: Shape
     smaller_quality: float
 
-    def __str__(self) -> str:
-        """Say it in words."""
-        return f"{self.shape} has {self.quality:.1f} %, the smaller {self.smaller} has {self.smaller_quality:.1f} %"
+    def tell(self, quality: Quality) -> str:
+        """Say in words what they have of a quality."""
+        own, other = (quality.phrase(value, 3) for value in (self.quality, self.smaller_quality))
+        return f"{self.shape} has {own}, the smaller {self.smaller} has {other}"
 
 
 @dataclass(frozen=True)
@@ -143,10 +154,10 @@ class Accident:
     quality: float
     again: float
 
-    def __str__(self) -> str:
-        """Say it in words."""
-        first = f"{self.shape} came out with {self.quality:.1f} % by accident"
-        return f"{first}; trained again with another seed it has {self.again:.1f} %"
+    def tell(self, quality: Quality) -> str:
+        """Say in words what it has of a quality."""
+        first = f"{self.shape} came out with {quality.phrase(self.quality, 3)} by accident"
+        return f"{first}; trained again with another seed it has {quality.phrase(self.again, 3)}"
 
 
 @dataclass(frozen=True)
@@ -154,9 +165,8 @@ class Prediction:
     """What an accuracy model expects of training a shape.
 
     Attributes:
-        mean: percent.
-        std: standard deviation of the accuracy that a training would reach, in points, its own noise included;
-            None if the model cannot tell.
+        mean: in the unit of the quality.
+        std: standard deviation of what a training would come to, its own noise included; None if the model cannot tell.
     """
 
     mean: float
@@ -165,10 +175,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Noise:
-    """How much the accuracy of one shape varies from training to training.
+    """How much the quality of one shape varies from training to training.
 
     Attributes:
-        points: two standard deviations, pooled over the shapes (paper, Section 4.3 and Table 1).
+        points: two standard deviations, pooled over the shapes (paper, Section 4.3 and Table 1), in points of percent
+            or else in the unit of the quality.
         shapes: number of shapes that were trained more than once.
         trainings: number of their trainings.
     """

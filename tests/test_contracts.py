@@ -271,7 +271,7 @@ from fractions import Fraction
 from pathlib import Path
 import pytest
 from shape_dnn import AccuracyModel, Dataset, Executor, Goal, Observer, Outcome, Prediction, Sampler, Strategy, Terminator
-from shape_dnn import TableFile
+from shape_dnn import Pretrained, Shape, TableFile
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.testing import *
 
@@ -283,6 +283,18 @@ class TestForgetful(ArchitectureContract):
     @pytest.fixture
     def plugin(self):
         return Forgetful()
+
+class Idle(WideResNet):
+    def pretrained(self):
+        return {Shape(10, Fraction(1, 4)): Pretrained("none", Path("weights"))}
+    def load_pretrained(self, network, shape, pretrained):
+        pass
+
+class TestIdle(ArchitectureContract):
+    depths, widths = "10:17:6", "1/4:3/4:1/4"
+    @pytest.fixture
+    def plugin(self):
+        return Idle()
 
 class Repeating(Sampler):
     def choose(self, shapes, observed, budget):
@@ -404,6 +416,7 @@ def test_contracts_find_plugins_that_break_the_rules(run_pytest: Callable[..., A
     }
     assert failed == {
         "TestForgetful::test_size_is_that_of_the_built_network",
+        "TestIdle::test_starts_from_the_weights_that_it_has",
         "TestRepeating::test_chooses_some_of_the_shapes_within_the_budget",
         "TestRepeating::test_can_choose_everything",
         "TestRepeating::test_chooses_the_same_every_time",
@@ -437,7 +450,7 @@ def test_contracts_find_plugins_that_break_the_rules(run_pytest: Callable[..., A
         "TestNameless::test_answers_the_same_every_time",
     }  # fmt: skip
     assert "contracts of shape_dnn" in ran.out
-    assert " checks of 13 plugins ran" in ran.out
+    assert " checks of 14 plugins ran" in ran.out
 
 
 class Known(AccuracyModel):

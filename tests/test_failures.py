@@ -351,7 +351,7 @@ def test_search_question_report_and_export_agree_on_which_training_counts() -> N
     for part in ASKED:
         assert asked[part] == found[part], part
     rows = {(row["depth"], row["width"]): row for row in overview(Path("shape-dnn-study/report.html"))["shapes"]}
-    assert {place: row["accuracy"] for place, row in rows.items()} == {
+    assert {place: row["quality"] for place, row in rows.items()} == {
         (row["depth"], row["width"]): row["accuracy"] for row in found["shapes"]
     }
     assert rows[NARROW]["tested"] == found["best"]["test_accuracy"]

@@ -47,7 +47,7 @@ def test_after_another_question_search_question_report_and_export_agree() -> Non
     rows = {(row["depth"], row["width"]): row for row in report["shapes"]}
     for row in found["shapes"]:
         assert rows[row["depth"], row["width"]]["mean"] == row["predicted_accuracy"]
-        assert rows[row["depth"], row["width"]]["accuracy"] == row["accuracy"]
+        assert rows[row["depth"], row["width"]]["quality"] == row["accuracy"]
     out = export("shape-dnn-study", plugin="here.py", formats=["safetensors"])
     assert json.loads((out / "card.json").read_text())["shape"]["depth"] == found["best"]["depth"]
     again = tune(**SEARCH, **second).to_dict()

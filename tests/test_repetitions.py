@@ -85,7 +85,7 @@ def test_every_shape_is_trained_with_every_seed_and_no_training_is_made_twice(sh
     asked = ask("shape-dnn-study", goal="accuracy")
     assert asked.answer.best is not None
     assert asked.answer.best.quality == both.answer.best.quality  # type: ignore[union-attr]
-    assert asked.answer.test_quality == both.answer.test_accuracy
+    assert asked.answer.test_quality == both.answer.test_quality
     shown = shape_dnn(
         *(f"--{name}={value}" for name, value in settings.items() if name != "option"),
         *("-o", "dataset.limit=300", "--sampler", "interval", "--seeds", 2),

@@ -32,6 +32,8 @@ def test_ranges_of_whole_numbers_are_those_of_python(start: int, length: int, st
     expected = range(start, start + length, step)
     found = Range(Fraction(start), Fraction(start + length), Fraction(step))
     assert list(found) == list(expected)
+    assert [number for number in range(start - 1, start + length + step) if number in found] == list(expected)
+    assert start + Fraction(1, 2) not in found
     assert len(found) == len(expected)
 
 

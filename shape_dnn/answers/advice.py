@@ -33,7 +33,7 @@ class Advice:
     """A fact that is missing or uncertain.
 
     Attributes:
-        metric: ``accuracy`` for a training.
+        metric: name of the quality for a training.
         shape: of which shape.
         probability: that the answer would be another one if the fact were known.
     """
@@ -73,13 +73,16 @@ def _uncertain(
 ) -> Iterator[tuple[str, int, list[float]]]:
     """Yield what is not known for sure: metric, place of the shape, and likely values."""
     shapes = [candidate.shape for candidate in what_if.candidates]
+    quality = what_if.query.quality
+    asks = quality.name in what_if.query.metrics
     unsure = any(c.prediction is not None and c.prediction.std is None for c in what_if.candidates)
-    error = fitting.left_out_error(model, trainings) if unsure and what_if.asks("accuracy") else 0.0
+    error = fitting.left_out_error(model, trainings) if unsure and asks else 0.0
     for place, candidate in enumerate(what_if.candidates):
         prediction = candidate.prediction
-        if candidate.quality is None and prediction is not None and what_if.asks("accuracy"):
+        if candidate.quality is None and prediction is not None and asks:
             std = error if prediction.std is None else prediction.std
-            yield "accuracy", place, [min(value, 100.0) for value in _outcomes(prediction.mean, std)]
+            outcomes = _outcomes(prediction.mean, std)
+            yield quality.name, place, [min(max(value, quality.minimum), quality.maximum) for value in outcomes]
     for metric in what_if.metrics:
         estimates = known.estimates(metric, shapes)
         for place, shape in enumerate(shapes):
@@ -108,14 +111,10 @@ class WhatIf:
     candidates: Sequence[Candidate]
     facts: Facts
 
-    def asks(self, metric: str) -> bool:
-        """Tell whether the answer depends on a metric."""
-        return metric in self.query.metrics
-
     @cached_property
     def metrics(self) -> list[str]:
-        """The metrics but accuracy on which the answer depends."""
-        return sorted(self.query.metrics - {"accuracy"})
+        """The metrics but the quality on which the answer depends."""
+        return sorted(self.query.metrics - {self.query.quality.name})
 
     def changes(self, place: int, metric: str, value: float) -> bool:
         """Tell whether the answer would be another one if a shape had this value of a metric."""
@@ -126,14 +125,14 @@ class WhatIf:
         if self.query.goal is None:
             return complies != self._complying[place]
         score = self._score(place, values) if complies else None
-        surely = metric == "accuracy" and not self._any_sure  # then it is the only one
+        surely = metric == self.query.quality.name and not self._any_sure  # then it is the only one
         rival = None if surely else next((score for score, other in self._ranking if other != place), None)
         wins = score is not None and (rival is None or score < rival)
         return wins != (bool(self._ranking) and self._ranking[0][1] == place)
 
     @cached_property
     def _values(self) -> list[Values]:
-        return values_of(self.candidates, self.metrics, self.facts)
+        return values_of(self.candidates, self.metrics, self.facts, self.query.quality)
 
     def _complies(self, values: Values) -> bool:
         """Tell whether a shape with these values is within the limits."""

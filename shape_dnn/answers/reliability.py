@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from shape_dnn.quality import ACCURACY, Quality
+
 DEFAULTS = {"sampler": "active", "accuracy_model": "log-error"}
 """The plugins that were judged."""
 MISSED = ((0.05, 1), (0.2, 2), (0.4, 4), (0.7, 33), (1.0, 56))
@@ -13,17 +15,18 @@ By 4,000 decisions in 1,000 searches of five recorded tables (``benchmarks/resul
 """
 
 
-def missed_in_100(doubt: float, plugins: Iterable[Mapping[str, str]]) -> int | None:
+def missed_in_100(doubt: float, plugins: Iterable[Mapping[str, str]], quality: Quality = ACCURACY) -> int | None:
     """Return how many of 100 searches that stated such a doubt missed a better shape.
 
     Args:
         doubt: the probability of that by the accuracy model.
         plugins: kind and name of each that had a part in the search.
+        quality: by which trainings are judged.
 
     Returns:
-        None if other plugins decided, which were not judged.
+        None if other plugins decided, or on another quality, which was not judged.
     """
     used = {plugin["kind"]: plugin["name"] for plugin in plugins}
-    if any(used.get(kind) != name for kind, name in DEFAULTS.items()):
+    if quality != ACCURACY or any(used.get(kind) != name for kind, name in DEFAULTS.items()):
         return None
     return next(missed for most, missed in MISSED if doubt <= most)

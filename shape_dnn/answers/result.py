@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn.answers.table import data_frame, summarize
-from shape_dnn.constraints import KNOWN_METRICS
+from shape_dnn.constraints import KNOWN_METRICS, Constraint
 from shape_dnn.errors import MeterError, NothingCompliesError
 from shape_dnn.plugins import checked
+from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.records import Accident, Failing, Transferred
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.query import Answer, Candidate
@@ -49,6 +50,8 @@ class Result:
         report: the file that shows the outcome of a search.
         prior: what the accuracy model knew from elsewhere, and how much that counted; None where it knew nothing.
         advice: of a question: the further training or measurement that would most likely change the answer, if any.
+        quality: by which trainings are judged.
+        weights: names of those that trainings started from, by shape; None for random ones.
     """
 
     answer: Answer
@@ -68,6 +71,8 @@ class Result:
     report: Path | None = None
     prior: Mapping[str, object] | None = None
     advice: Advice | None = None
+    quality: Quality = ACCURACY
+    weights: Mapping[Shape, str] | None = None
 
     @classmethod
     def of(
@@ -90,7 +95,7 @@ class Result:
         if parts.table is not None:
             obtainable = [m for m in obtainable if m in in_table or parts.workload_of_table is not None]
         metrics: dict[str, Mapping[Shape, float | None]] = {}
-        for metric in sorted(set(obtainable) - {"accuracy"}):
+        for metric in sorted(set(obtainable) - {parts.quality.name}):
             try:
                 metrics[metric] = dict(zip(shapes, facts.estimate(metric, shapes), strict=True))
             except MeterError:
@@ -106,12 +111,16 @@ class Result:
         if parts.goal is not None:
             for candidate in shown:
                 values = {name: metrics[name][candidate.shape] for name in metrics}
-                known = {**values, "accuracy": candidate.expected}
+                known = {**values, parts.quality.name: candidate.expected}
                 scores[candidate.shape] = checked.score_of(parts.goal, known)
         prior = None if parts.prior is None else parts.prior.record(parts.model.instance)
+        weights = None
+        if parts.table is None and parts.pretrained is not None:
+            weights = {shape: parts.pretrained[shape].name for shape in parts.shapes}
         return cls(
             answer, arch, metrics, units, parts.selection.plugins, new_trainings, estimated, len(parts.seeds),
-            parts.settings.goal, scores, parts.query.confidence, bool(parts.pareto), prior=prior, **more,
+            parts.settings.goal, scores, parts.query.confidence, bool(parts.pareto), prior=prior,
+            quality=parts.quality, weights=weights, **more,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -146,12 +155,17 @@ class Result:
     def shows_score(self) -> bool:
         """Whether a score says more than the metrics, as where the goal is simply one of them it does not."""
         known = any(score is not None for score in self.scores.values())
-        return known and (self.goal or "").strip() not in {*self.metrics, "accuracy"}
+        return known and (self.goal or "").strip() not in {*self.metrics, self.quality.name}
 
     @property
     def shows_probability(self) -> bool:
-        """Whether accuracy is limited, so that those shapes that were not trained comply with a probability."""
-        return any(stage.constraint.metric == "accuracy" for stage in self.answer.stages)
+        """Whether the quality is limited, so that those shapes that were not trained comply with a probability."""
+        return bool(self._limits_on_quality)
+
+    @property
+    def _limits_on_quality(self) -> list[Constraint]:
+        limits = [stage.constraint for stage in self.answer.stages]
+        return [limit for limit in limits if limit.metric == self.quality.name]
 
     def is_estimated(self, metric: str, shape: Shape) -> bool:
         """Tell whether a value was predicted instead of measured."""
@@ -166,7 +180,8 @@ class Result:
         """Names of the entries of :meth:`rows`."""
         more = [*(["probability"] if self.shows_probability else []), *([] if self.goal is None else ["score"]),
                 *([] if self.estimated is None else ["estimated"])]  # fmt: skip
-        return ["depth", "width", *self.metric_names, "accuracy", "predicted_accuracy", "predicted_std", *more]
+        name = self.quality.name
+        return ["depth", "width", *self.metric_names, name, f"predicted_{name}", "predicted_std", *more]
 
     def to_pandas(self) -> DataFrame:
         """Return the complying shapes as a data frame with the columns of :meth:`rows`; what nobody measured is NaN.
@@ -178,25 +193,27 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that ``--format json`` prints."""
-        answer = self.answer
+        answer, name = self.answer, self.quality.name
         best = answer.best
         trained = [t for t in answer.trainings if not t.reason]
         failed = [t for t in answer.trainings if t.reason]
         return {
             "space": {"arch": self.arch, "shapes": answer.space},
+            **({} if self.quality == ACCURACY else {"quality": self.quality.record}),
+            **({} if self.weights is None else {"weights": list(map(_weights, self.weights.items()))}),
             "stages": [
                 {"metric": s.constraint.metric, "limit": s.constraint.bound, "before": s.before, "after": s.after}
                 for s in answer.stages
             ],
-            "trained": [{**_shape(t.shape), "accuracy": t.quality} for t in trained],
+            "trained": [{**_shape(t.shape), name: t.quality} for t in trained],
             "failed": [{**_shape(t.shape), "reason": t.reason} for t in failed],
             "shapes": self.rows(),
-            "best": None if best is None else {**self._row(best), "test_accuracy": answer.test_quality},
+            "best": None if best is None else {**self._row(best), f"test_{name}": answer.test_quality},
             "verified": answer.verified,
             **({} if answer.noise is None else {"noise": asdict(answer.noise)}),
             **({} if answer.certificate is None else {"certificate": asdict(answer.certificate)}),
-            **({"failing": list(map(_failing, answer.failing))} if answer.failing else {}),
-            **({"accidents": list(map(_accident, answer.accidents))} if answer.accidents else {}),
+            **({"failing": [_failing(each, name) for each in answer.failing]} if answer.failing else {}),
+            **({"accidents": [_accident(each, name) for each in answer.accidents]} if answer.accidents else {}),
             **({} if self.transferred is None else {"transfer": _transfer(self.transferred)}),
             **({} if answer.closest is None else {"closest": self._row(answer.closest)}),
             **({} if self.advice is None else {"advice": {**asdict(self.advice), "shape": _shape(self.advice.shape)}}),
@@ -239,39 +256,28 @@ class Result:
         failures = [t for t in answer.trainings if t.reason]
         if failures and len(failures) == len(answer.trainings):
             raise NothingCompliesError(f"no training succeeded; the first failed because {failures[0].reason}")
+        closest = _closest(answer.closest, self.quality)
         emptied = next((s for s in answer.stages if s.after == 0), None)
         if emptied is not None:
             count = f"{emptied.before} shapes" if emptied.before != 1 else "one shape"
-            raise NothingCompliesError(
-                f"nothing complies: {emptied.constraint} dropped the last {count}{self._closest()}"
-            )
-        limits = " and ".join(str(s.constraint) for s in answer.stages if s.constraint.metric == "accuracy")
+            raise NothingCompliesError(f"nothing complies: {emptied.constraint} dropped the last {count}{closest}")
+        limits = " and ".join(map(str, self._limits_on_quality)) or "the constraints"
         raise NothingCompliesError(
-            f"nothing complies: every shape predicted to meet {limits or 'the constraints'} failed it when trained"
-            + self._closest()
+            f"nothing complies: every shape predicted to meet {limits} failed it when trained{closest}"
         )
 
     def probability(self, candidate: Candidate) -> float | None:
-        """Return the probability that a training of a shape meets the limits on accuracy."""
-        stages = self.answer.stages
-        return candidate.probability([stage.constraint for stage in stages if stage.constraint.metric == "accuracy"])
-
-    def _closest(self) -> str:
-        """Tell which shape comes closest to the limits on accuracy, if that is why nothing complies."""
-        closest = self.answer.closest
-        if closest is None or closest.expected is None:
-            return ""
-        how = "predicted" if closest.quality is None else "trained"
-        return f"; the closest is {closest.shape} with a {how} accuracy of {closest.expected:.2f} %"
+        """Return the probability that a training of a shape meets the limits on the quality."""
+        return candidate.probability(self._limits_on_quality)
 
     def _row(self, candidate: Candidate) -> dict[str, Any]:
-        prediction = candidate.prediction
+        prediction, quality = candidate.prediction, self.quality.name
         estimated = [name for name in self.metric_names if self.is_estimated(name, candidate.shape)]
         return {
             **_shape(candidate.shape),
             **{name: self.metrics.get(name, {}).get(candidate.shape) for name in self.metric_names},
-            "accuracy": candidate.quality,
-            "predicted_accuracy": None if prediction is None else prediction.mean,
+            quality: candidate.quality,
+            f"predicted_{quality}": None if prediction is None else prediction.mean,
             "predicted_std": None if prediction is None else prediction.std,
             **({"probability": self.probability(candidate)} if self.shows_probability else {}),
             **({} if self.goal is None else {"score": self.scores.get(candidate.shape)}),
@@ -279,13 +285,26 @@ class Result:
         }
 
 
-def _failing(failing: Failing) -> dict[str, Any]:
-    smaller = {**_shape(failing.smaller), "accuracy": failing.smaller_quality}
-    return {**_shape(failing.shape), "accuracy": failing.quality, "smaller": smaller}
+def _weights(of_shape: tuple[Shape, str]) -> dict[str, Any]:
+    shape, name = of_shape
+    return {**_shape(shape), "name": name}
 
 
-def _accident(accident: Accident) -> dict[str, Any]:
-    return {**_shape(accident.shape), "accuracy": accident.quality, "again": accident.again}
+def _closest(closest: Candidate | None, quality: Quality) -> str:
+    """Tell which shape comes closest to the limits on the quality, if that is why nothing complies."""
+    if closest is None or closest.expected is None:
+        return ""
+    how = "predicted" if closest.quality is None else "trained"
+    return f"; the closest is {closest.shape} with a {how} {quality.name} of {quality.with_unit(closest.expected)}"
+
+
+def _failing(failing: Failing, quality: str) -> dict[str, Any]:
+    smaller = {**_shape(failing.smaller), quality: failing.smaller_quality}
+    return {**_shape(failing.shape), quality: failing.quality, "smaller": smaller}
+
+
+def _accident(accident: Accident, quality: str) -> dict[str, Any]:
+    return {**_shape(accident.shape), quality: accident.quality, "again": accident.again}
 
 
 def _shape(shape: Shape) -> dict[str, float]:

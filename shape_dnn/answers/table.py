@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from shape_dnn.answers.reliability import missed_in_100
 from shape_dnn.shape import Shape
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from pandas import DataFrame
 
     from shape_dnn.answers.result import Result
     from shape_dnn.search.query import Candidate
+
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -71,19 +75,36 @@ def data_frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Dat
     return pandas.DataFrame(known, columns=list(columns))
 
 
+class Records(list[Record]):
+    """Records of one kind: a list that is also a table.
+
+    Attributes:
+        columns: names of their entries.
+    """
+
+    columns: ClassVar[tuple[str, ...]]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return them as dictionaries."""
+        return list(map(dataclasses.asdict, self))
+
+    def to_pandas(self) -> DataFrame:
+        """Return them as a data frame; what nobody knows, or does not apply, is NaN.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return data_frame(self.rows(), self.columns)
+
+
 def number(value: float | None, digits: int = 4) -> str:
     """Write a number with a sensible precision; a value nobody knows is a dash."""
     return "-" if value is None else f"{value:.{digits}g}"
 
 
-def percent(value: float | None) -> str:
-    """Write an accuracy."""
-    return "-" if value is None else f"{value:.2f}"
-
-
 def summarize(result: Result) -> Summary:
     """Say what a search found, how sure that is, and what it took."""
-    answer = result.answer
+    answer, quality = result.answer, result.quality
     metrics = [
         name for name in result.metric_names if any(v is not None for v in result.metrics.get(name, {}).values())
     ]
@@ -97,9 +118,9 @@ def summarize(result: Result) -> Summary:
                 str(candidate.shape.depth),
                 str(candidate.shape.width),
                 *(_value(result, name, candidate.shape) for name in metrics),
-                "-" if prediction is None else f"{prediction.mean:.2f}",
-                "-" if prediction is None or prediction.std is None else f"{prediction.std:.2f}",
-                percent(candidate.quality),
+                "-" if prediction is None else quality.number(prediction.mean),
+                "-" if prediction is None or prediction.std is None else quality.spread(prediction.std),
+                "-" if candidate.quality is None else quality.number(candidate.quality),
                 *([_complies(result, candidate)] if limited else []),
                 *([number(result.scores[candidate.shape])] if scored else []),
             ]
@@ -110,9 +131,9 @@ def summarize(result: Result) -> Summary:
             "depth",
             "width",
             *headers,
-            "predicted [%]",
+            quality.heading("predicted"),
             "+/-",
-            "trained [%]",
+            quality.heading("trained"),
             *(["complies"] if limited else []),
             *(["score"] if scored else []),
         ],
@@ -130,6 +151,12 @@ def recipe_lines(recipe: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
         yield f"{setter}: " + ", ".join(f"{name} {notation(value)}" for name, value in parts.items())
 
 
+def prior_in_words(prior: Mapping[str, object]) -> str:
+    """Say what the accuracy model knew from elsewhere, given the record of it in a result."""
+    weight = "" if prior["weight"] is None else f", weight {prior['weight']:.2f}"
+    return f"{prior['trainings']} shapes of {prior['path']}{weight}"
+
+
 def notation(value: object) -> str:
     """Write a part of a recipe, as JSON but for text."""
     return value if isinstance(value, str) else json.dumps(value)
@@ -141,7 +168,7 @@ def _value(result: Result, metric: str, shape: Shape) -> str:
 
 
 def _complies(result: Result, candidate: Candidate) -> str:
-    """Say how sure it is that a shape meets the limits on accuracy, and with which probability."""
+    """Say how sure it is that a shape meets the limits on the quality, and with which probability."""
     probability = result.probability(candidate)
     if candidate.quality is not None or probability is None:
         return _sureness(result, candidate)
@@ -169,6 +196,8 @@ def _how_surely(result: Result) -> str:
 def _stages(result: Result) -> Iterator[str]:
     answer = result.answer
     yield f"space: {answer.space} shapes" + (f" of {result.arch}" if result.arch else "")
+    if result.weights is not None:
+        yield f"trainings start from weights: {', '.join(f'{shape} {name}' for shape, name in result.weights.items())}"
     for stage in answer.stages:
         yield f"{stage.constraint}: {stage.before} -> {stage.after} shapes, {stage.before - stage.after} dropped"
 
@@ -176,42 +205,44 @@ def _stages(result: Result) -> Iterator[str]:
 def _best(result: Result) -> Iterator[str]:
     best = result.answer.best
     if best is not None:
-        state = f"trained accuracy {best.quality:.2f} %" if best.quality is not None else "not trained yet"
-        accuracy = result.answer.test_quality
-        test = "" if accuracy is None else f", test accuracy {accuracy:.2f} %"
+        quality, tested = result.quality, result.answer.test_quality
+        state = "not trained yet"
+        if best.quality is not None:
+            state = f"trained {quality.name} {quality.with_unit(best.quality)}"
+        test = "" if tested is None else f", test {quality.name} {quality.with_unit(tested)}"
         yield f"best: depth {best.shape.depth}, width {best.shape.width}; {state}{test}"
 
 
 def _notes(result: Result) -> Iterator[str]:
     """Say how sure the answer is, and what that rests on."""
-    answer, transferred = result.answer, result.transferred
+    answer, transferred, quality = result.answer, result.transferred, result.quality
     certificate, noise = answer.certificate, answer.noise
-    equal = "" if certificate is None else f"what is within {certificate.tolerance:.2f} points counts as equal"
+    equal = "" if certificate is None else f"what is within {quality.difference(certificate.tolerance)} counts as equal"
     if certificate is not None and answer.best is not None:
         yield f"the probability that a better shape was missed is {_probability(certificate.doubt)}; {equal}"
-        missed = None if result.prior is not None else missed_in_100(certificate.doubt, result.plugins)
+        missed = None if result.prior is not None else missed_in_100(certificate.doubt, result.plugins, quality)
         if missed is not None and len(answer.trainings) < answer.candidates:
             yield f"of 100 recorded searches that were as sure, {missed} missed a better shape"
     elif certificate is not None and result.shows_probability and result.goal is None:
         wrong = _probability(certificate.doubt)
         yield f"the least certain shape is on the other side of the limit with a probability of {wrong}; {equal}"
     if noise is not None:
-        yield f"noise: {noise.points:.2f} points, by {noise.trainings} trainings of {noise.shapes} shapes"
+        yield f"noise: {quality.difference(noise.points)}, by {noise.trainings} trainings of {noise.shapes} shapes"
     if result.prior is not None:
-        weight = "" if result.prior["weight"] is None else f", weight {result.prior['weight']:.2f}"
-        yield f"prior: {result.prior['trainings']} shapes of {result.prior['path']}{weight}"
+        yield f"prior: {prior_in_words(result.prior)}"
     if transferred is not None:
         count = f"{len(transferred.shapes)} shapes were" if len(transferred.shapes) != 1 else "one shape was"
         bias = "none could be compared with one from scratch"
         if transferred.bias is not None:
-            bias = f"one that was also trained from scratch came out {transferred.bias:+.2f} points different"
+            difference = quality.difference(transferred.bias, "+")
+            bias = f"one that was also trained from scratch came out {difference} different"
         yield f"{count} trained from the weights of a smaller one; {bias}"
-    yield from map(str, answer.accidents)
+    yield from (accident.tell(quality) for accident in answer.accidents)
     if answer.failing:
-        worst = min(answer.failing, key=lambda failing: failing.quality)
+        worst = min(answer.failing, key=lambda failing: quality.sign * failing.quality)
         count = f"{len(answer.failing)} shapes do" if len(answer.failing) != 1 else "one shape does"
         remedy = "" if result.recipe is None else ": try a lower --lr or a longer warm-up (-o recipe.warmup)"
-        yield f"{count} not train with this recipe ({worst}){remedy}"
+        yield f"{count} not train with this recipe ({worst.tell(quality)}){remedy}"
 
 
 def _predictions(result: Result) -> Iterator[str]:
@@ -219,9 +250,9 @@ def _predictions(result: Result) -> Iterator[str]:
     candidates, advice = result.answer.complying, result.advice
     predicted = sum(candidate.quality is None and candidate.prediction is not None for candidate in candidates)
     if predicted and not result.answer.trainings:
-        yield f"the accuracy of {predicted} of {len(candidates)} is only predicted"
+        yield f"the {result.quality.name} of {predicted} of {len(candidates)} is only predicted"
     if advice is not None:
-        what = "training" if advice.metric == "accuracy" else f"measuring the {advice.metric} of"
+        what = "training" if advice.metric == result.quality.name else f"measuring the {advice.metric} of"
         chance = _probability(advice.probability)
         yield f"{what} {advice.shape} is what would most likely change the answer, with a probability of {chance}"
 
@@ -236,7 +267,7 @@ def _cost(result: Result) -> Iterator[str]:
     answer = result.answer
     for training in answer.trainings:
         if training.reason:
-            yield f"{training.shape} has no accuracy: {training.reason}"
+            yield f"{training.shape} has no {result.quality.name}: {training.reason}"
     trained, repeated = len(answer.trainings), answer.repeated
     if answer.budget is not None:
         yield from _plan(result)
@@ -253,7 +284,7 @@ def _cost(result: Result) -> Iterator[str]:
     if result.report is not None:
         yield f"report: {result.report}"
     if answer.best is None and answer.complying and answer.budget is None and not result.is_front:
-        yield "without --goal (size, latency, energy, accuracy, …) no shape is called the best"
+        yield f"without --goal (size, latency, energy, {result.quality.name}, …) no shape is called the best"
 
 
 def _plan(result: Result) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from shape_dnn.assembly.selection import Selection
 from shape_dnn.errors import PluginError, UsageError, blame
-from shape_dnn.kinds import Architecture, Conditions, Dataset, Executor
+from shape_dnn.kinds import Architecture, Conditions, Dataset, Executor, Pretrained
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.recipes import Recipe
 from shape_dnn.shape import Shape
@@ -21,6 +21,7 @@ def problem(
     device: str,
     recipe: Recipe,
     shapes: Sequence[Shape],
+    pretrained: Mapping[Shape, Pretrained] | None,
 ) -> Classification:
     """Put the problem together.
 
@@ -32,6 +33,7 @@ def problem(
         device: where shapes are trained and measured.
         recipe: how they are trained.
         shapes: the space, sorted by width and then depth.
+        pretrained: weights that trainings start from, by shape; None for random ones.
 
     Raises:
         UsageError: the images are too small for the architecture.
@@ -56,6 +58,7 @@ def problem(
         largest=shapes[-1],
         threads=threads_of(executor),
         plugin_files=selection.registry.files,
+        pretrained=pretrained,
     )
 
 

@@ -9,6 +9,7 @@ import click
 
 from shape_dnn.cli.config import gather, options
 from shape_dnn.cli.output import DEBUG, results_only
+from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.settings import QUESTION
 
 
@@ -41,9 +42,12 @@ def command(study: str, shape: str | None, output: str | None, formats: str | No
 
 def _describe(card: dict[str, Any]) -> str:
     shape, metrics, agreement = card["shape"], card["metrics"], card["agreement"]
-    lines = [f"depth {shape['depth']}, width {shape['fraction']}: trained accuracy {metrics['accuracy']:.2f} %"]
-    if metrics["test_accuracy"] is not None:
-        lines.append(f"test accuracy {metrics['test_accuracy']:.2f} %")
+    quality = Quality(**card.get("quality", ACCURACY.record))
+    trained, tested = metrics[quality.name], metrics[f"test_{quality.name}"]
+    known = f"trained {quality.name} {quality.with_unit(trained)}"
+    lines = [f"depth {shape['depth']}, width {shape['fraction']}: {known}"]
+    if tested is not None:
+        lines.append(f"test {quality.name} {quality.with_unit(tested)}")
     for name, difference in agreement["largest_difference"].items():
         lines.append(f"logits of {name} differ by at most {difference:.1e} on {agreement['images']} images")
     return "; ".join(lines)

@@ -25,11 +25,13 @@ from shape_dnn.events import (
     EpochFinished,
     Event,
     Measured,
+    SearchStarted,
     StageFinished,
     TrainingFinished,
     TrainingsPlanned,
     TrainingsPrepared,
 )
+from shape_dnn.quality import ACCURACY
 from shape_dnn.shape import Shape
 from shape_dnn.system import interrupts
 from shape_dnn.system.text import visible
@@ -55,7 +57,8 @@ class Scene:
         self._lock = threading.Lock()  # a terminal is drawn by a thread of its own
         self._time_left = TimeLeft(clock)
         self._stages: list[str] = []
-        self._running: dict[Shape, tuple[int, int, float]] = {}
+        self._quality = ACCURACY
+        self._running: dict[Shape, tuple[int, int | None, float]] = {}
         self._title, self._part = "", ""
         self._done, self._total = 0, 0
         self._interrupted = False
@@ -68,6 +71,9 @@ class Scene:
 
     def _take(self, event: Event) -> None:
         match event:
+            case SearchStarted(quality=quality):
+                self._begin("", "", 0)
+                self._quality = quality
             case StageFinished(metric, limit, unit, before, after):
                 self._begin("", "", 0)
                 self._stages.append(f"{metric} {limit} {unit}".rstrip() + f": {before} -> {after}")
@@ -118,7 +124,7 @@ class Scene:
             yield Text(interrupts.NOTICE, no_wrap=False, overflow="fold")
 
     def _draw_stage(self, width: int) -> RenderableType:
-        parts_of_running = sum(number / epochs for number, epochs, _ in self._running.values())
+        parts_of_running = sum(number / epochs for number, epochs, _ in self._running.values() if epochs is not None)
         cells: list[RenderableType] = [Text(visible(self._title))]
         if width >= ROOM_FOR_BARS:
             cells.append(ProgressBar(self._total, min(self._total, self._done + parts_of_running), width=20))
@@ -130,13 +136,11 @@ class Scene:
 
     def _draw_running(self, width: int, most: int) -> Iterator[RenderableType]:
         rows: list[list[RenderableType]] = []
-        for shape, (number, epochs, accuracy) in list(self._running.items())[:most]:
-            row: list[RenderableType] = [
-                Text(f"  {shape}"),
-                Text(f"epoch {number:>{len(str(epochs))}}/{epochs}"),
-                Text(f"{accuracy:6.2f} %"),
-            ]
-            rows.append([*row, ProgressBar(epochs, number, width=20)] if width >= ROOM_FOR_BARS else row)
+        for shape, (number, epochs, value) in list(self._running.items())[:most]:
+            place = f"step {number}" if epochs is None else f"epoch {number:>{len(str(epochs))}}/{epochs}"
+            row: list[RenderableType] = [Text(f"  {shape}"), Text(place), Text(f"{self._quality.phrase(value):>8}")]
+            bar = Text() if epochs is None else ProgressBar(epochs, number, width=20)
+            rows.append([*row, bar] if width >= ROOM_FOR_BARS else row)
         if rows:
             yield _grid(rows)
         if len(self._running) > most:

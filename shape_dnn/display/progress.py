@@ -26,6 +26,7 @@ from shape_dnn.events import (
     TrainingsPlanned,
     TrainingsPrepared,
 )
+from shape_dnn.quality import ACCURACY
 from shape_dnn.records import Measurement
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Progress:
         self._verbose = verbose
         self._debug = debug
         self._scene = Scene()
+        self._quality = ACCURACY
         self._memory = 0
         self._told = time.monotonic()
         self._measured: Counter[str] = Counter()
@@ -72,7 +74,7 @@ class Progress:
     def __call__(self, event: Event) -> None:
         """Show one event."""
         if isinstance(event, SearchStarted):
-            self._told = time.monotonic()
+            self._told, self._quality = time.monotonic(), event.quality
         self._scene.take(event)
         self._display.show(list(self._lines(event)))
 
@@ -86,7 +88,7 @@ class Progress:
 
     def _known(self, metric: str, shapes: int) -> Iterator[str]:
         others = shapes - self._measured.pop(metric, 0)
-        if self._verbose and others > 0 and metric != "accuracy":
+        if self._verbose and others > 0 and metric != self._quality.name:
             count = f"{others} shapes" if others != 1 else "one shape"
             yield f"{metric} of {count} was not measured now: it is known from before, computed or predicted"
 
@@ -117,28 +119,33 @@ class Progress:
             case TrainingsPrepared():
                 yield from self._prepared(event)
             case EpochFinished(shape, epoch, epochs) if self._verbose and not self._display.draws:
-                yield f"epoch   {epoch.number:>3}/{epochs} {shape!s:<12} {epoch.quality:6.2f} % loss {epoch.loss:.4g}"
+                place = f"step    {epoch.number:>3}" if epochs is None else f"epoch   {epoch.number:>3}/{epochs}"
+                loss = "" if epoch.loss is None else f" loss {epoch.loss:.4g}"
+                yield f"{place} {shape!s:<12} {self._quality.phrase(epoch.quality):>8}{loss}"
             case TrainingFinished() | TrainedAgain() | Tested():
                 yield from self._outcome(event)
 
     def _outcome(self, event: TrainingFinished | TrainedAgain | Tested) -> Iterator[str]:
+        quality = self._quality
         match event:
             case TrainingFinished(training, done, total, where):
-                accuracy = training.quality
-                value = f"{accuracy:6.2f} %" if accuracy is not None else f"failed: {training.reason}"
+                value = f"failed: {training.reason}"
+                if training.quality is not None:
+                    value = f"{quality.phrase(training.quality):>8}"
                 seconds = "" if training.seconds is None else f"{training.seconds:6.1f} s"
                 yield f"trained {done:>3}/{total} {training.shape!s:<12} {value} {seconds}".rstrip()
                 yield from where.splitlines() if self._debug else ()
-            case TrainedAgain(shape, accuracy, again):
-                before = f"{shape} came out far below a smaller shape, with {accuracy:.2f} %"
-                yield f"{before}; trained again with another seed it has {again:.2f} %"
-            case Tested(shape, accuracy):
-                yield f"test set read for {shape}: {accuracy:.2f} %"
+            case TrainedAgain(shape, first, again):
+                where = "below" if quality.better == "higher" else "above"
+                before = f"{shape} came out far {where} a smaller shape, with {quality.phrase(first)}"
+                yield f"{before}; trained again with another seed it has {quality.phrase(again)}"
+            case Tested(shape, tested):
+                yield f"test set read for {shape}: {quality.phrase(tested)}"
 
     def _prepared(self, event: TrainingsPrepared) -> Iterator[str]:
-        if event.reason or self._verbose:
+        if event.reason or (self._verbose and event.precision):
             yield f"training in {event.reason or event.precision}"
-        if event.memory > 1.5 * self._memory or self._verbose:  # a little more is no news
+        if event.memory > 1.5 * self._memory or (self._verbose and event.memory):  # a little more is no news
             self._memory = max(self._memory, event.memory)
             yield f"a training needs at most {event.memory / 1e9:.2g} GB of memory"
 

@@ -121,8 +121,8 @@ class Running:
     Attributes:
         latest: when it last reported.
         number: epochs so far.
-        first: seconds until its first report, in which its process may have started.
-        gaps: seconds between its reports.
+        first: seconds of an epoch until its first report, in which its process may have started.
+        gaps: seconds of an epoch between its reports.
     """
 
     latest: float
@@ -132,7 +132,7 @@ class Running:
 
     def report(self, now: float, number: int) -> None:
         """Take note of an epoch."""
-        self.gaps.append(now - self.latest)
+        self.gaps.append((now - self.latest) / (number - self.number))
         self.latest, self.number = now, number
 
     @property
@@ -148,12 +148,21 @@ class Pace:
     Attributes:
         seconds: of an epoch, by shape.
         workers: how many trainings ran at once.
-        epochs: of a whole training.
+        epochs: of a whole training; None as long as that was not told.
+        lengths: epochs of the trainings that ended with a result, or were stopped.
     """
 
     seconds: dict[Shape, float] = field(default_factory=dict)
     workers: int = 0
-    epochs: int = 0
+    epochs: int | None = None
+    lengths: list[int] = field(default_factory=list)
+
+    @property
+    def whole(self) -> float | None:
+        """Epochs of a whole training, or as many as those had that ended; None if neither is known."""
+        if self.epochs is not None:
+            return self.epochs
+        return statistics.fmean(self.lengths) if self.lengths else None
 
     def estimate(self, shapes: Sequence[Shape]) -> Mapping[Shape, float]:
         """Return the seconds of an epoch of each shape, as seen or else as estimated from those that were."""
@@ -194,17 +203,21 @@ class Batch:
         if self.pace.workers:
             self._known_from = self.began
 
-    def report(self, now: float, shape: Shape, number: int, epochs: int) -> None:
+    def report(self, now: float, shape: Shape, number: int, epochs: int | None) -> None:
         """Take note of an epoch; a training that begins again reports an earlier one."""
         one = self._running.get(shape)
         if one is None or number <= one.number:
             began = self._freed.popleft() if self._freed else self.began
-            self._running[shape] = Running(now, number, now - began)
+            self._running[shape] = Running(now, number, (now - began) / number)
         else:
             one.report(now, number)
         self.pace.seconds[shape] = self._running[shape].seconds
         self.pace.workers = max(self.pace.workers, len(self._running))
         self.pace.epochs = epochs
+        self._see(now)
+
+    def _see(self, now: float) -> None:
+        """Take note that something of a training was seen."""
         if self._known_from is None:
             self._known_from = now + max(START, (now - self.began) / 2)
 
@@ -213,18 +226,23 @@ class Batch:
         one = self._running.pop(training.shape, None)
         self._finished.add(training.shape)
         self._freed.append(now)
-        if training.curve and (training.quality is not None or training.stopped):
-            self._lengths.append(len(training.curve))
+        if training.quality is not None or training.stopped:
+            told = training.curve[-1].number if training.curve else 1  # as one that reports nothing has
+            epochs = told if one is None else one.number
+            self._lengths.append(epochs)
+            self.pace.lengths.append(epochs)
             if training.seconds and (one is None or not one.gaps):
-                self.pace.seconds[training.shape] = training.seconds / len(training.curve)
+                self.pace.seconds[training.shape] = training.seconds / epochs
+                self._see(now)
         if training.seconds and now - training.seconds >= self.began:  # else a part of it was trained earlier
             self._spans.append((now - training.seconds, now))
             at_once = max(sum(a <= begin < b for a, b in self._spans) for begin, _ in self._spans)
             self.pace.workers = max(self.pace.workers, at_once)  # also where nobody hears of it before it ends
 
     def left(self, now: float) -> float | None:
-        """Return the seconds that are left; None before an epoch of any training was seen."""
-        if self._known_from is None or now < self._known_from:
+        """Return the seconds that are left; None before an epoch was seen, or while nobody knows how many come."""
+        length = statistics.fmean(self._lengths) if self._lengths else self.pace.whole
+        if self._known_from is None or now < self._known_from or length is None or not self.pace.seconds:
             return None
         waiting = self._waiting(self.pace.estimate(self.shapes))
         ends = [self._left_of(one, now) for one in self._running.values()]
@@ -233,7 +251,6 @@ class Batch:
         busy = max(0, min(silent, len(waiting)))
         ends += [-min(now - begin, waiting[0]) for begin in since[:busy]]
         heapq.heapify(ends)
-        length = statistics.fmean(self._lengths) if self._lengths else self.pace.epochs
         for seconds in waiting:
             heapq.heappush(ends, heapq.heappop(ends) + seconds * length)
         return max(0.0, *ends)
@@ -241,7 +258,7 @@ class Batch:
     def _left_of(self, one: Running, now: float) -> float:
         silence = now - one.latest
         seconds = max(one.seconds, silence)  # what takes longer than expected does so in later epochs too
-        return max(0.0, (self.pace.epochs - one.number) * seconds - silence)
+        return max(0.0, ((self.pace.whole or 0) - one.number) * seconds - silence)
 
     def _waiting(self, epoch: Mapping[Shape, float]) -> list[float]:
         """Return the seconds of an epoch of each training that waits, the longest first.

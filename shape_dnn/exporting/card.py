@@ -7,6 +7,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn.answers.result import ALWAYS_SHOWN
+from shape_dnn.quality import ACCURACY
 from shape_dnn.store.families import Family
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ LIBRARIES = ("shape-dnn", "torch", "onnx", "onnxscript", "onnxruntime")
 
 def describe(known: StudyQuestion, trained: Trained) -> dict[str, Any]:
     """Return the card of a trained network, without what is found out when files are written."""
-    shape, training = trained.shape, trained.training
+    shape, training, quality = trained.shape, trained.training, known.parts.quality
     settings, problem = known.parts.settings, known.run.problem
     metrics: dict[str, float | None] = dict.fromkeys(ALWAYS_SHOWN)
     measurements: dict[str, Any] = {}
@@ -57,9 +58,10 @@ def describe(known: StudyQuestion, trained: Trained) -> dict[str, Any]:
         "class_names": problem.get("class_names") or None,
         "metrics": {
             **metrics,
-            "accuracy": training.quality,
-            "test_accuracy": known.first_that_counts(shape).test(shape),
+            quality.name: training.quality,
+            f"test_{quality.name}": known.first_that_counts(shape).test(shape),
         },
+        **({} if quality == ACCURACY else {"quality": quality.record}),
         "measurements": measurements,
         "training": {
             "recipe": asdict(trained.recipe),
@@ -67,9 +69,11 @@ def describe(known: StudyQuestion, trained: Trained) -> dict[str, Any]:
             "protocol": trained.protocol,
             "validation_fraction": trained.validation_fraction,
             "donor": None if trained.donor is None else _shape(trained.donor),
+            "weights": trained.pretrained,
             "seconds": training.seconds,
             **trained.provenance,
         },
+        **({} if known.prior is None else {"prior": dict(known.prior)}),
         "data": {
             "dataset": settings.dataset,
             "options": [text for text in settings.option if text.startswith("dataset.")],

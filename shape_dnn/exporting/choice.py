@@ -28,7 +28,7 @@ MOST_NAMED = 8
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network, and what determined its accuracy (:class:`shape_dnn.study.problem.Problem`).
+    """A trained network, and what determined its quality (:class:`shape_dnn.study.problem.Problem`).
 
     Attributes:
         training: what came of it.
@@ -42,7 +42,8 @@ class Trained:
         protocol: on which images its epochs were judged.
         validation_fraction: part of the training images held out for that.
         seed: of the training and of the validation split.
-        donor: depth and width of the shape whose weights it started from; None for random ones.
+        donor: depth and width of the shape whose weights it grew from; None if it grew from none.
+        pretrained: name of the weights of its own shape that it started from; None for random ones.
         provenance: versions of plugins and libraries that it was trained with.
     """
 
@@ -58,6 +59,7 @@ class Trained:
     validation_fraction: float
     seed: int
     donor: Shape | None
+    pretrained: str | None
     provenance: Mapping[str, Any]
 
     @property
@@ -151,6 +153,7 @@ def training_of(known: StudyQuestion, shape: Shape) -> Trained:
             float(identity["validation_fraction"]),
             int(identity["seed"]),
             None if donor is None else Shape.parse(",".join(map(str, donor))),
+            None if "weights" not in identity else str(identity["weights"][str(shape)]),
             store.provenance(context, shape),
         )
 

@@ -23,6 +23,7 @@ from shape_dnn.kinds.meters import Meter as Meter
 from shape_dnn.kinds.meters import Workload as Workload
 from shape_dnn.kinds.networks import Architecture as Architecture
 from shape_dnn.kinds.networks import InputShape as InputShape
+from shape_dnn.kinds.networks import Pretrained as Pretrained
 from shape_dnn.kinds.running import Executor as Executor
 from shape_dnn.kinds.running import Observer as Observer
 from shape_dnn.kinds.running import Terminator as Terminator

@@ -26,12 +26,15 @@ class Option:
         help: one line.
         choices: the accepted values, if they are few.
         minimum: the least accepted value of a number.
+        is_path: whether it says where something lies. That does not tell one fact from another; what lies there may,
+            and for the plugin to say.
     """
 
     default: OptionValue | None = None
     help: str = ""
     choices: tuple[OptionValue, ...] = ()
     minimum: float | None = None
+    is_path: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,6 +12,7 @@ from shape_dnn.recipes import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import torch
 
@@ -19,6 +21,20 @@ if TYPE_CHECKING:
 
 InputShape = tuple[int, int, int]
 """Channels, height and width of an image."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Weights that there are of a shape, for trainings to start from.
+
+    Attributes:
+        name: tells them from all others, and is part of what identifies a training: a digest of their file, or the name
+            under which they are published.
+        file: where they lie, and which is taken to wherever the shape is trained; None where the name is enough.
+    """
+
+    name: str
+    file: Path | None = None
 
 
 class Architecture(ABC):
@@ -85,6 +101,33 @@ class Architecture(ABC):
         What the user asks for comes after it.
         """
         return recipe
+
+    def pretrained(self) -> Mapping[Shape, Pretrained] | None:
+        """Return the weights that trainings start from, by shape; by default None, for random ones.
+
+        Only shapes that have weights are in the space then. Asked where the search runs, once.
+
+        Raises:
+            UsageError: an option names weights that are not there, or that are of another family.
+        """
+        return None
+
+    def load_pretrained(self, network: torch.nn.Module, shape: Shape, pretrained: Pretrained) -> None:
+        """Give a network that :meth:`build` made the weights that its training starts from.
+
+        What does not depend on the family alone, such as the last layer, may stay random. Called where the shape is
+        trained, for shapes of :meth:`pretrained` only.
+
+        Args:
+            network: with random weights.
+            shape: its shape.
+            pretrained: the weights; its file lies where it was taken to.
+
+        Raises:
+            UsageError: they do not fit.
+            UnavailableError: they cannot be had; the message says the remedy.
+        """
+        raise PluginError(f"{label(self)} has weights to start from, and no load_pretrained()")
 
     def can_grow(self, shape: Shape, larger: Shape) -> bool:
         """Tell whether :meth:`grow` can make a network of one shape of a network of another."""

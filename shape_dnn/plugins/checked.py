@@ -40,7 +40,8 @@ RESERVED = frozenset(
     {"depth", "width", "seed", "accuracy", "predicted_accuracy", "predicted_std", "test_accuracy", "training"}
 )
 """Words of results and studies that no metric can be called."""
-BUILD, EXAMPLE, FORWARD = "to build", "to make inputs for", "in the forward pass of"
+BUILD, LOAD = "to build", "to load the weights of"
+EXAMPLE, FORWARD = "to make inputs for", "in the forward pass of"
 """What an architecture can fail to do, or in."""
 
 
@@ -50,7 +51,7 @@ def blame_network(architecture: Architecture, what: str, shape: Shape) -> Iterat
 
     Args:
         architecture: which built it.
-        what: ``BUILD``, ``EXAMPLE`` or ``FORWARD``.
+        what: ``BUILD``, ``LOAD``, ``EXAMPLE`` or ``FORWARD``.
         shape: of the network.
 
     Raises:

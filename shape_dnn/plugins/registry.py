@@ -74,7 +74,8 @@ class Registry:
         with contextlib.suppress(AttributeError):  # an object with slots is blamed by its class
             object.__setattr__(instance, "_plugin_label", f"{words(kind)} {name!r} of {entry.source}")
         content = "" if entry.source.is_file else _edited(entry.source.distribution, type(instance).__module__)
-        return Loaded(Choice(kind, name, values, entry.source.version), entry.source, instance, content)
+        paths = frozenset(option for option, each in self.declaration(kind, name).options.items() if each.is_path)
+        return Loaded(Choice(kind, name, values, entry.source.version), entry.source, instance, content, paths)
 
     def options(self, kind: str, name: str) -> Mapping[str, Option]:
         """Return the options of a plugin, each with its default.

@@ -90,24 +90,28 @@ class Loaded(Generic[T]):
         source: of its declaration.
         instance: the object.
         content: digest of the files of a package that is installed for editing.
+        paths: names of options that say where something lies.
     """
 
     choice: Choice
     source: Source
     instance: T
     content: str = ""
+    paths: frozenset[str] = frozenset()
 
     @property
     def identity(self) -> dict[str, object]:
         """What determines the behaviour of the object, as JSON values.
 
         The version of a distribution does not count, since an upgrade must not discard what was measured and trained;
-        the content of a plugin file, or of a package installed for editing, does, since it is being worked on.
+        the content of a plugin file, or of a package installed for editing, does, since it is being worked on. Where
+        something lies does not count either.
         """
         origin = f"file {self.source.version}" if self.source.is_file else self.source.distribution
         if self.content:
             origin += f" with content {self.content}"
-        options = {name: str(value) for name, value in sorted(self.choice.options.items())}
+        telling = sorted(item for item in self.choice.options.items() if item[0] not in self.paths)
+        options = {name: str(value) for name, value in telling}
         return {"name": self.choice.name, "from": origin, "options": options}
 
     @property

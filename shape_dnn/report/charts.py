@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shape_dnn.quality import Quality
 from shape_dnn.report.states import ShapeState
 
 Spec = dict[str, Any]
@@ -95,11 +96,12 @@ def heat_map(column: str, title: str, rows: Rows, reverse: bool = False) -> Spec
 STAR = "M0,-1L0.22,-0.31L0.95,-0.31L0.36,0.12L0.59,0.81L0,0.38L-0.59,0.81L-0.36,0.12L-0.95,-0.31L-0.22,-0.31Z"
 
 
-def front(x: str, x_title: str, y: str, y_title: str) -> Spec:
+def front(x: str, x_title: str, y: str, y_title: str, quality: Quality) -> Spec:
     """Show two columns of every shape against each other, with the front of those that comply.
 
     Rows need ``on_front`` and ``complies``.
     """
+    from_above = x == "expected" and quality.better == "higher"  # whoever asks for more of it gets the next shape
     return {
         "data": {"name": "shapes"},
         "transform": [{"filter": f"isValid(datum['{x}']) && isValid(datum['{y}'])"}],
@@ -107,14 +109,14 @@ def front(x: str, x_title: str, y: str, y_title: str) -> Spec:
         "layer": [
             {
                 "transform": [{"filter": "datum.on_front"}],
-                "mark": {"type": "line", "interpolate": "step-after" if y == "expected" else "step-before",
+                "mark": {"type": "line", "interpolate": "step-before" if from_above else "step-after",
                          "color": "#D55E00", "strokeWidth": 1.5},
                 "encoding": {"order": {"field": x, "type": "quantitative"}},
             },
             {
                 "mark": {"type": "point", "tooltip": {"content": "data"}, "size": 45},
                 "encoding": {
-                    **by_state(),
+                    **by_state(quality),
                     "opacity": {"condition": {"test": "datum.complies", "value": 1}, "value": 0.25},
                 },
             },
@@ -128,8 +130,9 @@ def front(x: str, x_title: str, y: str, y_title: str) -> Spec:
     }  # fmt: skip
 
 
-def fit(rows: Rows) -> Spec:
-    """Show predicted accuracies with 95 % intervals against the trained ones, over the axis with more values."""
+def fit(rows: Rows, quality: Quality) -> Spec:
+    """Show predicted qualities with 95 % intervals against the trained ones, over the axis with more values."""
+    title = titled(quality.name, quality.unit)
     depths, widths = {row["depth"] for row in rows}, {row["width"] for row in rows}
     along, name = ("depth", "width") if len(depths) >= len(widths) else ("width", "depth")
     facet = {"field": "fraction", "sort": fractions(rows)} if name == "width" else {"field": "depth"}
@@ -144,17 +147,17 @@ def fit(rows: Rows) -> Spec:
                 {
                     "transform": [{"filter": "isValid(datum.low)"}],
                     "mark": {"type": "area", "opacity": 0.2, "color": "#0072B2"},
-                    "encoding": {"y": quantity("low", "accuracy [%]"), "y2": {"field": "high"}},
+                    "encoding": {"y": quantity("low", title), "y2": {"field": "high"}},
                 },
                 {
                     "transform": [{"filter": "isValid(datum.mean)"}],
                     "mark": {"type": "line", "color": "#0072B2", "strokeWidth": 1.5},
-                    "encoding": {"y": quantity("mean", "accuracy [%]")},
+                    "encoding": {"y": quantity("mean", title)},
                 },
                 {
-                    "transform": [{"filter": "isValid(datum.accuracy)"}],
+                    "transform": [{"filter": "isValid(datum.quality)"}],
                     "mark": {"type": "point", "size": 40, "tooltip": {"content": "data"}},
-                    "encoding": {"y": quantity("accuracy", "accuracy [%]"), **by_state()},
+                    "encoding": {"y": quantity("quality", title), **by_state(quality)},
                 },
             ],
             "width": 170,
@@ -193,9 +196,10 @@ def measured(column: str, title: str) -> Spec:
 
 
 def curves(value: str, title: str) -> Spec:
-    """Show the learning curve of every training: ``accuracy`` or ``loss`` by epoch."""
+    """Show the learning curve of every training: ``quality`` or ``loss`` by epoch."""
     return {
         "data": {"name": "curves"},
+        "transform": [{"filter": f"isValid(datum.{value})"}],
         "mark": {"type": "line", "strokeWidth": 1.2, "tooltip": {"content": "data"}},
         "encoding": {
             "x": {"field": "epoch", "type": "quantitative"},
@@ -214,11 +218,11 @@ def quantity(field: str, title: str) -> Spec:
     return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False}}
 
 
-def by_state() -> Spec:
-    """Return the channels that say by colour and form what is known of an accuracy."""
+def by_state(quality: Quality) -> Spec:
+    """Return the channels that say by colour and form what is known of a quality."""
     names = list(STATES)
     colors, shapes = (list(part) for part in zip(*STATES.values(), strict=True))
-    legend = {"title": "accuracy"}
+    legend = {"title": quality.name}
     return {
         "color": {"field": "state", "type": "nominal", "scale": {"domain": names, "range": colors}, "legend": legend},
         "shape": {"field": "state", "type": "nominal", "scale": {"domain": names, "range": shapes}, "legend": legend},

@@ -10,6 +10,7 @@ from typing import Any
 
 from shape_dnn.answers.question import KnownMetric, StudyQuestion
 from shape_dnn.errors import UsageError
+from shape_dnn.quality import Quality
 from shape_dnn.records import Measurement
 from shape_dnn.report import charts
 from shape_dnn.report.charts import Spec
@@ -77,11 +78,11 @@ def figures(overview: Overview, known: StudyQuestion) -> Iterator[tuple[str, Spe
             )
         else:
             yield f"{name}-by-batch", _by_batch(metric, batches)
-    rows = _accuracies(overview)
+    rows, quality = _qualities(overview), overview.quality.name
     if rows:
-        yield "accuracy-by-parameters", _by_parameters(rows)
+        yield f"{quality}-by-parameters", _by_parameters(rows, overview.quality)
     else:
-        missing.append("accuracy against parameters: it knows the accuracy of no shape")
+        missing.append(f"{quality} against parameters: it knows the {quality} of no shape")
     for metric in overview.metrics:
         if rows and metric.name in ("latency", "energy", "size"):
             base = base_width(overview.shapes)
@@ -170,19 +171,19 @@ def _by_batch(metric: KnownMetric, batches: Mapping[int, Mapping[Shape, Measurem
     return _lines(rows, "batch", charts.titled(metric.name, metric.unit), color)
 
 
-def _accuracies(overview: Overview) -> Rows:
-    """Return the accuracy of each shape that has one, trained or predicted, with its parameters."""
+def _qualities(overview: Overview) -> Rows:
+    """Return the quality of each shape that has one, trained or predicted, with its parameters."""
     sizes = next((metric.values for metric in overview.metrics if metric.name == "size"), {})
     return [
         {"depth": c.shape.depth, "width": float(c.shape.width), "fraction": str(c.shape.width),
-         "accuracy": c.expected, "millions": (sizes[c.shape].value or 0.0) / 4,
+         "quality": c.expected, "millions": (sizes[c.shape].value or 0.0) / 4,
          "known by": "prediction" if c.quality is None else "training"}
         for c in overview.candidates
         if c.expected is not None and c.shape in sizes
     ]  # fmt: skip
 
 
-def _by_parameters(rows: Rows) -> Spec:
+def _by_parameters(rows: Rows, quality: Quality) -> Spec:
     scale = {"type": "log", "nice": False}  # whole decades would be half empty
     x = {"field": "millions", "type": "quantitative", "title": "stored values [millions]", "scale": scale}
     shape = {"field": "known by", "type": "nominal", "scale": {"domain": ["training", "prediction"],
@@ -191,15 +192,16 @@ def _by_parameters(rows: Rows) -> Spec:
     return {
         "data": {"values": rows},
         "mark": {"type": "point", "size": 36},
-        "encoding": {"x": x, "y": charts.quantity("accuracy", "accuracy [%]"), "color": color, "shape": shape},
+        "encoding": {"x": x, "y": _of(quality), "color": color, "shape": shape},
     }
 
 
 def _tuned(overview: Overview, metric: KnownMetric, base: Any) -> Spec:
-    """Show the best accuracy up to each value of a metric, of all shapes and of those that differ in depth alone."""
+    """Show the best quality up to each value of a metric, of all shapes and of those that differ in depth alone."""
     rows: Rows = []
+    quality = overview.quality
     for name, chosen in (("tuned in depth and width", None), (f"scaled by depth, width {base}", base)):
-        best = float("-inf")
+        best: float | None = None
         candidates = [
             (value, c.expected, c.shape)
             for c in overview.candidates
@@ -208,15 +210,19 @@ def _tuned(overview: Overview, metric: KnownMetric, base: Any) -> Spec:
             and c.shape in metric.values
             and (value := metric.values[c.shape].value) is not None
         ]
-        for value, accuracy, shape in sorted(candidates):
-            if accuracy > best:
-                best = accuracy
-                rows.append({"networks": name, "value": value, "accuracy": accuracy, "shape": str(shape)})
+        for value, reached, shape in sorted(candidates):
+            if best is None or quality.is_better(reached, best):
+                best = reached
+                rows.append({"networks": name, "value": value, "quality": reached, "shape": str(shape)})
     color = {"field": "networks", "type": "nominal", "title": None, "scale": {"range": ["#0072B2", "#D55E00"]},
              "legend": {"orient": "bottom"}}  # fmt: skip
     x = {**charts.quantity("value", charts.titled(metric.name, metric.unit)), "scale": {"type": "log", "nice": False}}
     return {
         "data": {"values": rows},
         "mark": {"type": "line", "point": {"size": 24}, "interpolate": "step-after", "strokeWidth": 1.2},
-        "encoding": {"x": x, "y": charts.quantity("accuracy", "accuracy [%]"), "color": color},
+        "encoding": {"x": x, "y": _of(quality), "color": color},
     }
+
+
+def _of(quality: Quality) -> Spec:
+    return charts.quantity("quality", charts.titled(quality.name, quality.unit))

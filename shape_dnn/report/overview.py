@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -12,11 +13,12 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn.answers.question import KnownMetric, in_order
-from shape_dnn.answers.table import recipe_lines
+from shape_dnn.answers.table import prior_in_words, recipe_lines
 from shape_dnn.assembly.goal_expressions import Least, Most
-from shape_dnn.constraints import ACCURACY, KNOWN_METRICS, Constraint
+from shape_dnn.constraints import KNOWN_METRICS, Constraint
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
+from shape_dnn.quality import Quality
 from shape_dnn.records import Measurement, Training
 from shape_dnn.report.states import ShapeState
 from shape_dnn.search import durations
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from shape_dnn.assembly.assembly import Assembly
 
 CONFIDENCES = (None, 0.8, 0.9, 0.95, 0.99)
-"""With which probability an accuracy that is only predicted must meet a limit; None for the expected one."""
+"""With which probability a quality that is only predicted must meet a limit; None for the expected one."""
 CURVE_POINTS = 50
 """Points of a learning curve that are shown."""
 FLAGS: Mapping[tuple[str, bool], str] = {
@@ -50,15 +52,15 @@ class Overview:
     Attributes:
         title: what it is about.
         parts: of the search.
-        metrics: that are known of some shape, but for accuracy.
+        metrics: that are known of some shape, but for the quality.
         trainings: every training, failed ones included.
         candidates: every shape whose training did not fail, with its prediction.
-        tested: accuracy on the test set of those shapes that were answers.
+        tested: quality on the test set of those shapes that were answers.
         command: what to call for an answer to another question, such as ``shape-dnn ask STUDY``.
         provenance: how all this came about, as names and texts.
         export: what to call for the network of a trained shape; empty where there are no weights.
         verified: whether the question was searched, so that the best shape is one that was trained if any complies.
-        remarks: on shapes that came to an accuracy though their training failed, be it the first one alone.
+        remarks: on shapes that came to a quality though their training failed, be it the first one alone.
         repeated: number of shapes that were trained again.
     """
 
@@ -92,7 +94,7 @@ class Overview:
             _history(known),
             f"shape-dnn export {study}",
             known.was_searched,
-            _remarks(counted),
+            _remarks(counted, known.parts.quality),
             counted.repeated,
         )
 
@@ -101,25 +103,32 @@ class Overview:
         """Put together what a search on a recorded table looked up."""
         assert parts.table is not None  # noqa: S101 - called only then
         shapes, metrics = parts.shapes, []
-        for name in in_order({*parts.table.metrics, "size"} - {"accuracy", "seconds"}):
+        for name in in_order({*parts.table.metrics, "size"} - {parts.quality.name, "seconds"}):
             if name in parts.table.columns or parts.workload_of_table is not None:
                 values = dict(zip(shapes, parts.replay.measure(name, shapes), strict=True))
                 found = {shape: Measurement(value) for shape, value in values.items() if value is not None}
                 unit = KNOWN_METRICS[name].unit if name in KNOWN_METRICS else ""
                 metrics.append(KnownMetric(name, unit, found))
         by_shape = {training.shape: training for training in counted.trainings}
+        candidates = predict(shapes, counted.trainings, parts.model.instance)
+        prior = None if parts.prior is None else parts.prior.record(parts.model.instance)
         return cls(
             parts.table.path.stem,
             parts,
             metrics,
             by_shape,
-            predict(shapes, counted.trainings, parts.model.instance),
+            candidates,
             {},
             f"shape-dnn --replay {shlex.quote(str(parts.settings.replay))}",
-            [("Table", parts.table.path.name), *_plugins(parts)],
-            remarks=_remarks(counted),
+            [("Table", parts.table.path.name), *_prior(prior), *_plugins(parts)],
+            remarks=_remarks(counted, parts.quality),
             repeated=counted.repeated,
         )
+
+    @property
+    def quality(self) -> Quality:
+        """By which trainings are judged."""
+        return self.parts.quality
 
     @cached_property
     def shapes(self) -> list[Shape]:
@@ -136,6 +145,7 @@ class Overview:
             "command": self.command,
             "export": self.export,
             "metrics": [{"name": metric.name, "unit": metric.unit} for metric in self.metrics],
+            "quality": _bounded(self.quality),
             "limits": [_limit(constraint) for constraint in self._limits],
             "levels": [_level(confidence) for confidence in sorted(self._confidences)],
             "confidence": query.confidence or 0.5,
@@ -153,9 +163,11 @@ class Overview:
         """One limit of each kind that can be chosen; infinite where none was."""
         limits = {(limit.metric, limit.upper): limit for limit in self.parts.query.constraints}
         for metric in self.metrics:
-            limits.setdefault((metric.name, True), Constraint(metric.name, True, float("inf"), metric.unit))
-        limits.setdefault(("accuracy", False), Constraint("accuracy", False, float("-inf"), ACCURACY.unit))
-        order = [*in_order({metric for metric, _ in limits} - {"accuracy"}), "accuracy"]
+            limits.setdefault((metric.name, True), Constraint(metric.name, True, math.inf, metric.unit))
+        name, upper = self.quality.name, self.quality.better == "lower"
+        free = math.inf if upper else -math.inf
+        limits.setdefault((name, upper), Constraint(name, upper, free, self.quality.unit))
+        order = [*in_order({metric for metric, _ in limits} - {name}), name]
         return [limits[key] for key in sorted(limits, key=lambda key: (order.index(key[0]), not key[1]))]
 
     @property
@@ -174,7 +186,7 @@ class Overview:
             "fraction": str(shape.width),
             "state": self._state(shape),
             "reason": (training.reason if training else "") or self.remarks.get(shape, ""),
-            "accuracy": candidate.quality if candidate else None,
+            "quality": candidate.quality if candidate else None,
             "mean": prediction.mean if prediction else None,
             "std": prediction.std if prediction else None,
             "tested": self.tested.get(shape),
@@ -199,7 +211,8 @@ class Overview:
     def _goals(self) -> list[dict[str, Any]]:
         """The scores of every shape by each goal; none for one that lacks a metric."""
         named: dict[str, Goal] = {metric.name: Least(metric.name) for metric in self.metrics}
-        named["accuracy"] = Most("accuracy")
+        name = self.quality.name
+        named[name] = Most(name) if self.quality.better == "higher" else Least(name)
         own = self.parts.settings.goal
         if own is not None and self.parts.goal is not None:
             named[own] = self.parts.goal
@@ -213,7 +226,7 @@ class Overview:
         for shape in self.shapes:
             candidate = self._candidates.get(shape)
             known = {metric.name: metric.values[shape].value for metric in self.metrics if shape in metric.values}
-            known["accuracy"] = candidate.expected if candidate else None
+            known[self.quality.name] = candidate.expected if candidate else None
             scores.append(checked.score_of(goal, known))
         return scores
 
@@ -234,20 +247,25 @@ class Overview:
         }
 
 
-def _remarks(counted: Answer | Counted) -> dict[Shape, str]:
-    accidents = {accident.shape: str(accident) for accident in counted.accidents}
-    return accidents | {failing.shape: f"does not train: {failing}" for failing in counted.failing}
+def _remarks(counted: Answer | Counted, quality: Quality) -> dict[Shape, str]:
+    accidents = {accident.shape: accident.tell(quality) for accident in counted.accidents}
+    return accidents | {failing.shape: f"does not train: {failing.tell(quality)}" for failing in counted.failing}
 
 
 def _tested(facts: Facts, trainings: Mapping[Shape, Training], again: Collection[Shape]) -> dict[Shape, float]:
     trained = [shape for shape, training in trainings.items() if training.quality is not None]
     found = {shape: facts.test(shape, again=shape in again) for shape in trained}
-    return {shape: accuracy for shape, accuracy in found.items() if accuracy is not None}
+    return {shape: quality for shape, quality in found.items() if quality is not None}
+
+
+def _bounded(quality: Quality) -> dict[str, Any]:
+    bounds = {"minimum": quality.minimum, "maximum": quality.maximum}
+    return {**quality.record, **{name: bound if math.isfinite(bound) else None for name, bound in bounds.items()}}
 
 
 def _limit(limit: Constraint) -> dict[str, Any]:
     flag = FLAGS.get((limit.metric, limit.upper), f"--{'max' if limit.upper else 'min'} {limit.metric}=")
-    value = limit.limit if abs(limit.limit) < float("inf") else None
+    value = limit.limit if math.isfinite(limit.limit) else None
     return {"metric": limit.metric, "upper": limit.upper, "unit": limit.unit, "flag": flag, "value": value}
 
 
@@ -256,11 +274,12 @@ def _level(confidence: float) -> dict[str, Any]:
 
 
 def _curve(training: Training) -> list[dict[str, Any]]:
-    step = max(1, -(-len(training.curve) // CURVE_POINTS))
-    shown = [epoch for epoch in training.curve if epoch.number % step == 0 or epoch is training.curve[-1]]
+    number = len(training.curve)
+    step = max(1, -(-number // CURVE_POINTS))
+    shown = [epoch for place, epoch in enumerate(training.curve, 1) if place % step == 0 or place == number]
     name, width, depth = str(training.shape), float(training.shape.width), training.shape.depth
     return [
-        {"name": name, "depth": depth, "width": width, "epoch": e.number, "loss": e.loss, "accuracy": e.quality}
+        {"name": name, "depth": depth, "width": width, "epoch": e.number, "loss": e.loss, "quality": e.quality}
         for e in shown
     ]
 
@@ -270,11 +289,15 @@ def _plugins(parts: Assembly) -> list[tuple[str, str]]:
     return [("Plugins", "; ".join(found))]
 
 
+def _prior(record: Mapping[str, object] | None) -> list[tuple[str, str]]:
+    return [] if record is None else [("Prior", prior_in_words(record))]
+
+
 def _history(known: StudyQuestion) -> list[tuple[str, str]]:
     """Tell what was searched, with which versions, on which device."""
     settings = known.parts.settings.changed()
     asked = ", ".join(f"{name} {value}" for name, value in settings.items() if name != "study")
-    entries = [("Settings", asked or "all defaults"), ("State of the search", known.run.state)]
+    entries = [("Settings", asked or "all defaults"), *_prior(known.prior), ("State of the search", known.run.state)]
     problem = dict(known.run.problem)
     with known.store.decoding():
         recipe = "; ".join(f"of {line}" for line in recipe_lines(dict(problem.pop("recipe", {}))))

@@ -75,7 +75,7 @@ def save(page: str, path: Path) -> None:
 def render(overview: Overview) -> str:
     """Return the page as HTML."""
     content = overview.to_dict()
-    sections = _sections(overview, content)
+    sections, quality = _sections(overview, content), overview.quality
     everything = {
         "overview": {name: content[name] for name in content if name != "provenance"},
         "charts": [{"id": c.id, "spec": c.spec, "live": c.live} for s in sections for c in s.charts],
@@ -89,14 +89,15 @@ def render(overview: Overview) -> str:
         cost=_cost(content["cost"]),
         sections=sections,
         columns=["complies", "score", "depth", "width", *(charts.titled(m.name, m.unit) for m in overview.metrics),
-                 "trained [%]", "predicted [%]", "+/-", "test [%]", "accuracy is", "reason"],
+                 *map(quality.heading, ("trained", "predicted")), "+/-", quality.heading("test"),
+                 f"{quality.name} is", "reason"],
         rows=[_cells(overview, row) for row in content["shapes"]],
         scores=[_number(score, "–") for score in _scores(content)],
     )  # fmt: skip
 
 
 def complete(room: str, data: object, **values: object) -> str:
-    """Return a page of a room as HTML: its template, with its own program, the charts' libraries and the common style.
+    """Return a page of a room as HTML: its template within ``page.html``, its program, and what all pages share.
 
     Args:
         room: of the package, in which ``template.html`` and ``ROOM.js`` lie.
@@ -109,14 +110,14 @@ def complete(room: str, data: object, **values: object) -> str:
     style = (package / "report" / "report.css").read_text(encoding="utf-8")
     program = (package / room / f"{room}.js").read_text(encoding="utf-8")
     library = vega()
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string((package / room / "template.html").read_text(encoding="utf-8"))
+    loader = jinja2.FunctionLoader(lambda name: (package / name).read_text(encoding="utf-8"))
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, loader=loader)
     # Nothing runs or styles the page but these three texts; whatever strangers named stays text.
     policy = (
         f"default-src 'none'; script-src '{_hash(library)}' '{_hash(program)}'; style-src '{_hash(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    return template.render(
+    return environment.get_template(f"{room}/template.html").render(
         policy=policy,
         style=_trusted(style),
         library=_trusted(library),
@@ -171,23 +172,23 @@ def _hash(text: str) -> str:
 
 
 def _sections(overview: Overview, content: dict[str, Any]) -> list[Section]:
-    rows = content["shapes"]
+    rows, quality = content["shapes"], overview.quality
+    name, title = quality.name, charts.titled(quality.name, quality.unit)
     columns = {f"m{i}": metric for i, metric in enumerate(overview.metrics)}
     titles = {column: charts.titled(metric.name, metric.unit) for column, metric in columns.items()}
-    depths, widths = (len({row[name] for row in rows}) for name in ("depth", "width"))
+    depths, widths = (len({row[axis] for row in rows}) for axis in ("depth", "width"))
     grid = f"over {depths} depths and {widths} widths"
     maps = [
         Chart(f"map-{c}", columns[c].name, f"Heat map of {columns[c].name} {grid}.", charts.heat_map(c, t, rows), True)
         for c, t in titles.items()
     ]
-    accuracies = [row for row in rows if row["accuracy"] is not None or row["mean"] is not None]
     fits = []
-    if accuracies:
-        spec = charts.heat_map("expected", "accuracy [%]", rows, reverse=True)
-        about = f"Heat map of accuracy {grid}, trained or else predicted."
-        maps.append(Chart("map-accuracy", "accuracy, trained or predicted", about, spec, live=True))
-        about = f"Predicted accuracy with 95 % intervals {grid}, and the accuracies of the trained shapes."
-        fits.append(Chart("fit", "accuracy by depth and width", about, charts.fit(rows)))
+    if any(row["quality"] is not None or row["mean"] is not None for row in rows):
+        spec = charts.heat_map("expected", title, rows, reverse=quality.better == "higher")
+        about = f"Heat map of {name} {grid}, trained or else predicted."
+        maps.append(Chart("map-quality", f"{name}, trained or predicted", about, spec, live=True))
+        about = f"Predicted {name} with 95 % intervals {grid}, and that of the trained shapes."
+        fits.append(Chart("fit", f"{name} by depth and width", about, charts.fit(rows, quality)))
     intervals = [
         Chart(f"measured-{c}", columns[c].name, f"{columns[c].name} by depth with intervals.", charts.measured(c, t))
         for c, t in titles.items()
@@ -200,16 +201,18 @@ def _sections(overview: Overview, content: dict[str, Any]) -> list[Section]:
                        None, live=True),)),
         Section("maps", "Every metric", "Shapes that do not comply are faint; the star is the best by the goal.",
                 "charts", tuple(maps)),
-        Section("accuracy", "Accuracy model", "Lines are predictions and the bands their 95 % intervals; points are "
-                "trainings. " + _failures(rows), "wide", tuple(fits)),
+        Section("model", f"{name[:1].upper()}{name[1:]} model", "Lines are predictions and the bands their 95 % "
+                "intervals; points are trainings. " + _failures(rows, name), "wide", tuple(fits)),
     ]  # fmt: skip
     if intervals:
         text = "Bars are 95 % intervals. A status other than ok says what disturbed a measurement."
         sections.append(Section("measured", "Measurements", text, "charts", tuple(intervals)))
     if content["curves"]:
-        both = (("accuracy", "accuracy [%]"), ("loss", "training loss"))
-        shown = tuple(Chart(f"curve-{v}", v, f"{v} of every training by epoch.", charts.curves(v, t)) for v, t in both)
-        sections.append(Section("curves", "Learning curves", "One line for each training.", "charts", shown))
+        shown = [Chart("curve-quality", name, f"{name} of every training by epoch.", charts.curves("quality", title))]
+        if any(point["loss"] is not None for point in content["curves"]):
+            spec = charts.curves("loss", "training loss")
+            shown.append(Chart("curve-loss", "loss", "loss of every training by epoch.", spec))
+        sections.append(Section("curves", "Learning curves", "One line for each training.", "charts", tuple(shown)))
     for section in sections:
         for chart in section.charts:
             if chart.spec is not None:
@@ -221,27 +224,28 @@ def _fronts(overview: Overview) -> dict[str, Spec]:
     fields = {
         metric.name: (f"m{i}", charts.titled(metric.name, metric.unit)) for i, metric in enumerate(overview.metrics)
     }
-    fields["accuracy"] = ("expected", "accuracy [%]")
+    quality = overview.quality
+    fields[quality.name] = ("expected", charts.titled(quality.name, quality.unit))
     return {
-        f"{x} {y}": {**charts.front(*fields[x], *fields[y]), "config": charts.THEME}
+        f"{x} {y}": {**charts.front(*fields[x], *fields[y], quality), "config": charts.THEME}
         for x in fields
         for y in fields
         if x != y
     }
 
 
-def _failures(rows: list[dict[str, Any]]) -> str:
+def _failures(rows: list[dict[str, Any]], quality: str) -> str:
     failed = [
         f"{row['name']}: {row['reason']}" for row in rows if row["state"] in (ShapeState.FAILED, ShapeState.STOPPED)
     ]
-    return f"Without an accuracy, and why: {'; '.join(failed)}." if failed else "No training failed."
+    return f"Without {quality}, and why: {'; '.join(failed)}." if failed else "No training failed."
 
 
 def _summary(content: dict[str, Any]) -> str:
     states = [row["state"] for row in content["shapes"]]
     counted = ", ".join(f"{states.count(state)} {state}" for state in charts.STATES if state in states)
     what = f"{content['arch']} on {content['dataset']}: " if content["arch"] else "recorded table: "
-    return f"{what}{len(states)} shapes. Their accuracies: {counted}."
+    return f"{what}{len(states)} shapes. Their {content['quality']['name']}: {counted}."
 
 
 def _cost(cost: dict[str, Any]) -> str:
@@ -272,11 +276,13 @@ def _scores(content: dict[str, Any]) -> list[float | None]:
 
 def _cells(overview: Overview, row: dict[str, Any]) -> list[str]:
     metrics = [f"m{i}" for i in range(len(overview.metrics))]
+    number, spread = overview.quality.number, overview.quality.spread
+    qualities = (("quality", number), ("mean", number), ("std", spread), ("tested", number))
     return [
         str(row["depth"]),
         row["fraction"],
         *(_measured(row[column], row[f"{column}_status"]) for column in metrics),
-        *(("–" if row[name] is None else f"{row[name]:.2f}") for name in ("accuracy", "mean", "std", "tested")),
+        *(("–" if row[name] is None else write(row[name])) for name, write in qualities),
         row["state"],
         row["reason"],
     ]

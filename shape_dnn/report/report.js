@@ -5,11 +5,10 @@
   const $ = (id) => document.getElementById(id);
   const rows = overview.shapes;
   const column = Object.fromEntries(overview.metrics.map((metric, i) => [metric.name, `m${i}`]));
-  const unit = Object.fromEntries(overview.metrics.map((metric) => [metric.name, metric.unit]));
-  unit.accuracy = "%";
+  const quality = overview.quality;
 
   for (const row of rows) {
-    row.expected = row.accuracy ?? row.mean;
+    row.expected = row.quality ?? row.mean;
     row.low = row.mean === null || row.std === null ? null : row.mean - 1.96 * row.std;
     row.high = row.mean === null || row.std === null ? null : row.mean + 1.96 * row.std;
   }
@@ -22,7 +21,7 @@
     front: [],
   };
   const names = overview.metrics.map((metric) => metric.name);
-  if (rows.some((row) => row.expected !== null)) names.push("accuracy");
+  if (rows.some((row) => row.expected !== null)) names.push(quality.name);
   const costly = ["latency", "energy", "size"].find((name) => names.includes(name)) ?? names[0];
   question.front = [costly, names.findLast((name) => name !== costly)];
 
@@ -33,24 +32,25 @@
     return value !== null && (limit.upper ? value <= limit.value : value >= limit.value);
   }
 
+  const valueOf = (row, name) => (name === quality.name ? row.expected : row[column[name]]);
+
   function complies(row) {
     if (row.state === "failed" || row.state === "stopped") return false;
-    const value = (limit) => (limit.metric === "accuracy" ? row.expected : row[column[limit.metric]]);
-    return question.limits.every((limit) => allows(limit, value(limit)));
+    return question.limits.every((limit) => allows(limit, valueOf(row, limit.metric)));
   }
 
   // Whether it was trained, or complies with the wanted probability as well as by expectation.
   function isSure(row) {
-    if (row.accuracy !== null || row.mean === null || !row.std) return true;
+    if (row.quality !== null || row.mean === null || !row.std) return true;
     const deviations = overview.levels.find((level) => level.confidence === question.confidence).deviations * row.std;
     return question.limits.every((limit) =>
-      limit.metric !== "accuracy" || allows(limit, limit.upper ? row.mean + deviations : row.mean - deviations));
+      limit.metric !== quality.name || allows(limit, limit.upper ? row.mean + deviations : row.mean - deviations));
   }
 
   function costs(row) {
     return question.front.map((name) => {
-      const value = name === "accuracy" ? row.expected : row[column[name]];
-      return value === null ? null : name === "accuracy" ? -value : value;
+      const value = valueOf(row, name);
+      return value !== null && name === quality.name && quality.better === "higher" ? -value : value;
     });
   }
 
@@ -67,11 +67,11 @@
     if (goal) {
       // Rows are in order of width and depth, so that the smaller shape wins a tie.
       // The answer to the question that was searched was verified; to another one it may be a prediction.
-      const trained = isSearched() && complying.some((row) => row.accuracy !== null);
+      const trained = isSearched() && complying.some((row) => row.quality !== null);
       const sure = complying.some(isSure);
       rows.forEach((row, i) => {
         const score = goal.scores[i];
-        if (trained ? row.accuracy === null : sure && !isSure(row)) return;
+        if (trained ? row.quality === null : sure && !isSure(row)) return;
         if (row.complies && score !== null && (best === null || score < best.score)) best = { row, score };
       });
       if (best) best.row.best = true;
@@ -91,7 +91,7 @@
   function commandLine() {
     const parts = [overview.command];
     for (const limit of question.limits) if (limit.value !== null) parts.push(limit.flag + limit.value);
-    if (question.limits.some((limit) => limit.metric === "accuracy" && limit.value !== null)) {
+    if (question.limits.some((limit) => limit.metric === quality.name && limit.value !== null)) {
       parts.push(`--confidence ${question.confidence}`);
     }
     return parts;
@@ -100,6 +100,15 @@
   // What is shown of it.
 
   const number = (value, digits = 4) => (value === null ? "–" : String(Number(value.toPrecision(digits))));
+
+  // A value of the quality as `Quality.number` in quality.py writes it, with its unit, and what differs by little.
+  function alone(value, digits = 4) {
+    if (quality.unit === "%") return value.toFixed(digits - 2);
+    if (Math.abs(value) < 10 ** (digits - 1)) return value.toPrecision(digits);
+    return Math.abs(value) < 1e7 ? value.toFixed(0) : number(value, digits);
+  }
+  const written = (value) => `${alone(value)} ${quality.unit}`.trim();
+  const spread = (value) => alone(value, quality.unit === "%" ? 4 : 2);
 
   function element(name, attributes = {}, ...children) {
     const made = document.createElement(name);
@@ -112,26 +121,27 @@
     const known = overview.metrics
       .filter((metric) => row[column[metric.name]] !== null)
       .map((metric) => `${metric.name} ${number(row[column[metric.name]])} ${metric.unit}`.trim());
-    if (row.accuracy !== null) known.push(`trained accuracy ${row.accuracy.toFixed(2)} %`);
+    if (row.quality !== null) known.push(`trained ${quality.name} ${written(row.quality)}`);
     else if (row.mean !== null) {
-      const spread = row.std === null ? "" : ` ± ${(1.96 * row.std).toFixed(2)}`;
-      known.push(`predicted accuracy ${row.mean.toFixed(2)}${spread} %, not trained yet`);
+      const range = row.std === null ? "" : ` ± ${spread(1.96 * row.std)}`;
+      const value = `${alone(row.mean)}${range} ${quality.unit}`.trim();
+      known.push(`predicted ${quality.name} ${value}, not trained yet`);
     }
-    if (row.tested !== null) known.push(`test accuracy ${row.tested.toFixed(2)} %`);
+    if (row.tested !== null) known.push(`test ${quality.name} ${written(row.tested)}`);
     return known.join(", ");
   }
 
   function showAnswer({ complying, best }) {
-    const predicted = complying.filter((row) => row.accuracy === null);
+    const predicted = complying.filter((row) => row.quality === null);
     const count = `${complying.length} of ${rows.length} shapes comply`;
     const likely = predicted.filter((row) => !isSure(row)).length;
-    const sure = predicted.length ? `; the accuracy of ${predicted.length} of them is only predicted` +
+    const sure = predicted.length ? `; the ${quality.name} of ${predicted.length} of them is only predicted` +
       (likely ? `, and ${likely} comply likely, but not surely` : "") : "";
     const lines = [element("p", {}, `${count}${sure}.`)];
     if (best) {
       const name = element("strong", { id: "best" }, `depth ${best.depth}, width ${best.fraction}`);
       lines.unshift(element("p", {}, name, element("br"), describe(best)));
-      if (overview.export && best.accuracy !== null) {
+      if (overview.export && best.quality !== null) {
         const command = `${overview.export} --shape ${best.depth},${best.fraction}`;
         lines.push(element("p", {}, "Its network as files: ", element("code", { id: "export" }, command)));
       }
@@ -164,7 +174,10 @@
     const escape = (text) => String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
     const row = value && typeof value === "object" ? value : {};
     const about = row.state === undefined ? [] : [describe(row), row.reason ? `${row.state}: ${row.reason}` : row.state];
-    if (row.epoch !== undefined) about.push(`epoch ${row.epoch}, accuracy ${number(row.accuracy)} %, loss ${number(row.loss)}`);
+    if (row.epoch !== undefined) {
+      about.push(`epoch ${row.epoch}, ${quality.name} ${number(row.quality)} ${quality.unit}`.trim() +
+        (row.loss === null ? "" : `, loss ${number(row.loss)}`));
+    }
     return [`<b>${escape(row.name ?? "")}</b>`, ...about.map(escape)].join("<br>");
   }
 
@@ -197,15 +210,23 @@
 
   // Controls.
 
+  // A round number of which some dozens lie between two values.
+  function stepOf(low, high) {
+    const range = high - low || Math.abs(high) || 1;
+    const power = 10 ** Math.floor(Math.log10(range / 50));
+    return [1, 2, 5, 10].map((factor) => factor * power).find((step) => range / step <= 100);
+  }
+
   function stops(limit) {
-    const values = rows.map((row) => (limit.metric === "accuracy" ? row.expected : row[column[limit.metric]]));
+    const values = rows.map((row) => valueOf(row, limit.metric));
     const known = values.filter((value) => value !== null).sort((a, b) => a - b);
     if (!known.length) return [];
-    if (limit.metric === "accuracy") {
+    if (limit.metric === quality.name) {
       const [low, high] = [known[0], known[known.length - 1]];
-      const step = high - low < 5 ? 0.05 : high - low < 20 ? 0.1 : 0.5;
+      const step = quality.unit === "%" ? (high - low < 5 ? 0.05 : high - low < 20 ? 0.1 : 0.5) : stepOf(low, high);
       const first = Math.floor(low / step), last = Math.ceil(high / step);
-      return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toFixed(2)));
+      const possible = (value) => Math.min(Math.max(value, quality.minimum ?? value), quality.maximum ?? value);
+      return Array.from({ length: last - first + 1 }, (_, i) => possible(Number(((first + i) * step).toPrecision(12))));
     }
     // Three digits, away from the value, so that the shape itself complies.
     const round = (value) => {
@@ -219,11 +240,12 @@
   function limitControl(limit, i) {
     const choices = stops(limit);
     const name = `${limit.metric} ${limit.upper ? "at most" : "at least"}`;
+    const [least, most] = limit.metric === quality.name ? [quality.minimum, quality.maximum] : [0, null];
     const free = limit.upper ? choices.length : 0;
     const slider = element("input", { type: "range", min: 0, max: choices.length, step: 1, id: `slider-${i}`, "aria-label": name });
     const field = element("input", { type: "text", inputmode: "decimal", id: `limit-${i}`, placeholder: "no limit", size: 8,
                                      "aria-label": `${name}, in ${limit.unit || "its unit"}` });
-    const say = () => slider.setAttribute("aria-valuetext", limit.value === null ? "no limit" : `${limit.value} ${limit.unit}`);
+    const say = () => slider.setAttribute("aria-valuetext", limit.value === null ? "no limit" : `${limit.value} ${limit.unit}`.trim());
     const place = () => {
       if (limit.value === null) slider.value = free;
       else {
@@ -243,7 +265,7 @@
     field.addEventListener("input", () => {
       const text = field.value.trim();
       const value = text === "" ? null : Number(text);
-      const wrong = value !== null && !(Number.isFinite(value) && value >= 0);
+      const wrong = value !== null && !(Number.isFinite(value) && value >= (least ?? value) && value <= (most ?? value));
       field.toggleAttribute("aria-invalid", wrong);
       if (wrong) return field.setAttribute("aria-invalid", "true");
       limit.value = value;

@@ -1,4 +1,4 @@
-"""What is known of the accuracy of a shape."""
+"""What is known of the quality of a shape."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class ShapeState(StrEnum):
-    """What is known of the accuracy of a shape."""
+    """What is known of the quality of a shape."""
 
     VERIFIED = "verified"
     """Trained, and read on the test set."""

@@ -62,6 +62,11 @@ class Range:
     def __iter__(self) -> Iterator[Fraction]:
         return (self.start + i * self.step for i in range(len(self)))
 
+    def __contains__(self, number: object) -> bool:
+        if not isinstance(number, int | Fraction) or not self.start <= number < self.stop:
+            return False
+        return (number - self.start) % self.step == 0
+
     def __str__(self) -> str:
         return f"{self.start}:{self.stop}:{self.step}"
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from shape_dnn.data import images
 from shape_dnn.errors import DatasetError
 from shape_dnn.events import DatasetRead, Event, ignore
-from shape_dnn.kinds import Dataset, LabelledImages
+from shape_dnn.kinds import Dataset, LabelledImages, Pretrained
 from shape_dnn.measuring.task import PluginNetworks
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.sources import Loaded
@@ -25,6 +25,7 @@ from shape_dnn.shape import Shape
 from shape_dnn.store.files import Files
 from shape_dnn.study.problem import Problem
 from shape_dnn.training.classifier import ClassifierTrainer, Donor, Protocol
+from shape_dnn.training.sources import TrainerSource
 
 TELLING_SECONDS = 0.5
 """Least time between two events that tell how far a dataset is read."""
@@ -38,13 +39,15 @@ class Classification(Problem):
         dataset: images to classify.
         recipe: how shapes are trained.
         protocol: on which images they are judged.
-        donor: the shape whose weights trainings start from; None for random weights.
+        donor: the shape whose weights trainings grow from; None if they grow from none.
+        pretrained: weights of the architecture that trainings start from, by shape; None for random ones.
     """
 
     dataset: Loaded[Dataset]
     recipe: Recipe
     protocol: Protocol
     donor: Shape | None = None
+    pretrained: Mapping[Shape, Pretrained] | None = None
 
     @property
     def quality(self) -> Quality:
@@ -80,6 +83,12 @@ class Classification(Problem):
             donor,
             self.threads,
         )
+
+    def trainer_of(self, trainer: TrainerSource, shape: Shape) -> TrainerSource:
+        """Return how one of the shapes is trained, which takes the file of its own weights alone."""
+        if self.pretrained is None:
+            return trainer
+        return dataclasses.replace(cast("ClassifierTrainer", trainer), pretrained=self.pretrained[shape])
 
     def _images(self, files: Files) -> Path:
         """Return where workers find the images."""
@@ -128,12 +137,20 @@ class Classification(Problem):
         return self
 
     @property
+    def _weights(self) -> dict[str, object]:
+        """Which weights the training of each shape starts from, as JSON values; nothing for random ones."""
+        if self.pretrained is None:
+            return {}
+        return {"weights": {str(shape): weights.name for shape, weights in sorted(self.pretrained.items())}}
+
+    @property
     def record(self) -> dict[str, object]:
         """Architecture, conditions, and the names of the classes."""
         return {
             "architecture": self.architecture.identity,
             **self.conditions.record,
             "class_names": list(self.class_names),
+            **self._weights,
         }
 
     def read(self, notify: Callable[[Event], None]) -> None:
@@ -186,6 +203,7 @@ class Classification(Problem):
             "seed": self.seed,
             **({} if self.threads == 1 else {"threads": self.threads}),  # one went without saying in former studies
             **({} if self.donor is None else {"donor": [self.donor.depth, str(self.donor.width)]}),
+            **self._weights,
         }
 
 

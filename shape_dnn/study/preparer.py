@@ -114,6 +114,10 @@ class Preparer:
             self._trainer = self.problem, self.problem.trainer(self._facts.store.files, self._donor)
         return self._trainer[1]
 
+    def trainer_of(self, shape: Shape) -> TrainerSource:
+        """Return how one shape is trained."""
+        return self.problem.trainer_of(self.trainer, shape)
+
     def needs_of(self, shape: Shape) -> Needs:
         """Return what a training takes; if that is not known, only the device."""
         fresh = leaves_traces(self.trainer)

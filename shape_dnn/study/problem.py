@@ -73,6 +73,10 @@ class Problem(ABC):
             donor: the network that they grow from; None to start from random weights.
         """
 
+    def trainer_of(self, trainer: TrainerSource, shape: Shape) -> TrainerSource:
+        """Return how one of the shapes is trained, given how all of them are."""
+        return trainer
+
     @property
     def precision(self) -> Precision | str:
         """In which trainings compute; ``auto`` until that is decided, and empty where the trainer has it for itself."""

@@ -221,7 +221,7 @@ class Trainings:
         context, attempt = self.facts.contexts[TRAININGS], secrets.token_hex(8)
         checkpoints.keep_last(self.facts.store.files.checkpoints(context, shape))
         return TrainingTask(
-            self._preparer.trainer,
+            self._preparer.trainer_of(shape),
             shape,
             self.problem.seed,
             self.facts.store.files.weights(context, shape).with_suffix(f".{attempt}.partial"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from shape_dnn.assembly.pretrained import pretrained
 from shape_dnn.kinds import Architecture, InputShape
 from shape_dnn.plugins import checked
 from shape_dnn.recipes import IMAGENET32_PAPER, WRN_PAPER, Recipe
@@ -140,6 +141,22 @@ class ArchitectureContract(Contract):
             with torch.inference_mode():
                 together, alone = network(batch), torch.cat([network(image[None]) for image in batch])
             torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)
+
+    def test_starts_from_the_weights_that_it_has(self, plugin: Architecture, twin: Architecture) -> None:
+        """Weights to start from are called the same every time, and replace random ones; those in files are tried."""
+        import torch
+
+        found = pretrained(plugin) or {}
+        assert found == (pretrained(twin) or {})
+        for shape, weights in found.items():
+            if weights.file is None:
+                continue  # published ones may have to be fetched
+            networks = [self.built(plugin, shape, self.inputs[0], seed) for seed in (1, 2)]
+            first, second = (network.state_dict() for network in networks)
+            drawn = {name for name in first if not torch.equal(first[name], second[name])}
+            for network in networks:
+                plugin.load_pretrained(network, shape, weights)
+            assert any(torch.equal(first[name], second[name]) for name in drawn), f"{shape}: all weights stay random"
 
     def test_grows_without_changing_what_it_computes(self, plugin: Architecture) -> None:
         """Where a network can grow into a larger one, that gives the same logits, and the copies learn to differ."""

@@ -36,13 +36,14 @@ EVENTS: tuple[events.Event, ...] = (
     events.TrainingsPlanned(GRID[:3], 1, 0),
     events.TrainingsPrepared("bfloat16", "bfloat16: the processor has avx512_bf16", 400_000_000),
     events.EpochFinished(SHAPE, Epoch(1, 2.0, 50.0), 2),
+    events.EpochFinished(SHAPE, Epoch(2, None, 60.0, {"learning_rate": 0.1}), None),
     events.TrainingFinished(Training(SHAPE, accuracy(SHAPE), "", (Epoch(1, 2.0, 50.0),), 1.0), 1, 2),
     events.TrainingFinished(Training(GRID[1], None, "the loss became nan"), 2, 2),
     events.Judged(2, 0.125, SHAPE, 0.3),
     events.Tested(SHAPE, 90.0),
     events.SearchFinished(RESULT, ()),
 )
-"""One of every kind, and those that tell of a failure."""
+"""One of every kind, those that tell of a failure, and a point of a curve without a loss or a known end."""
 
 
 class ObserverContract(Contract):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from shape_dnn.data import images
 from shape_dnn.data.splits import Part
 from shape_dnn.errors import PluginError, blame, label
-from shape_dnn.kinds import Architecture, InputShape, Resources, Run, Trainer
+from shape_dnn.kinds import Architecture, InputShape, Pretrained, Resources, Run, Trainer
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.sources import Choice
 from shape_dnn.recipes import Recipe
@@ -53,8 +53,9 @@ class ClassifierTrainer(Trainer):
         recipe: hyper-parameters.
         device: where, as torch writes it.
         protocol: on which images an epoch is judged.
-        donor: the network that they grow from; None to start from random weights.
+        donor: the network that they grow from; None if they grow from none.
         threads: of operators on the processor.
+        pretrained: weights of the architecture that a shape starts from; None to start from random ones.
     """
 
     _plugin_label = "the classifier"
@@ -69,6 +70,7 @@ class ClassifierTrainer(Trainer):
     protocol: Protocol
     donor: Donor | None = None
     threads: int = 1
+    pretrained: Pretrained | None = None
 
     @property
     def steps(self) -> int:  # type: ignore[override]
@@ -77,8 +79,11 @@ class ClassifierTrainer(Trainer):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Plugins, images, and the weights that they grow from."""
-        return (*self.plugin_files, self.images, *([self.donor.weights] if self.donor else []))
+        """Plugins, images, and the weights that a shape starts from."""
+        weights = [self.donor.weights] if self.donor else []
+        if self.pretrained is not None and self.pretrained.file is not None:
+            weights.append(self.pretrained.file)
+        return (*self.plugin_files, self.images, *weights)
 
     @property
     def input_shape(self) -> InputShape:
@@ -104,14 +109,22 @@ class ClassifierTrainer(Trainer):
             return architecture.build(shape, self.input_shape, self.classes)
 
     def begin(self, shape: Shape, seed: int) -> torch.nn.Module:
-        """Build the network with the weights that it starts from, drawn from torch's generator or the donor's.
+        """Build the network with the weights that it starts from: drawn from torch's generator, pretrained or grown.
 
         Raises:
             NetworkError: the architecture failed.
             PluginError: the network is not what it says.
+            UsageError: pretrained weights do not fit.
+            UnavailableError: pretrained weights cannot be had.
         """
+        import torch
+
         network, architecture = self.build(shape), self.load_architecture()
         check_network(network, architecture, shape, self.input_shape, self.classes)
+        if self.pretrained is not None:
+            # What is drawn while weights are read must not decide what is drawn in training.
+            with checked.blame_network(architecture, checked.LOAD, shape), torch.random.fork_rng(devices=[]):
+                architecture.load_pretrained(network, shape, self.pretrained)
         if self.donor is not None:
             from safetensors.torch import load_file
 

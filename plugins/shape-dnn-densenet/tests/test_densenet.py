@@ -52,5 +52,5 @@ def test_a_search_on_real_images(monkeypatch: pytest.MonkeyPatch, tmp_path: obje
         option={"dataset.limit": 400},
     )  # fmt: skip
     assert result.verified
-    assert result.answer.test_accuracy > 20
+    assert result.answer.test_quality > 20
     assert 0 < len(result.shapes) <= 2

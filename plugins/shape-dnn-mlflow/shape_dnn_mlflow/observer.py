@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from shape_dnn import Observer
 from shape_dnn.errors import UnavailableError, UsageError
 from shape_dnn.events import EpochFinished, Event, Measured, SearchFinished, SearchStarted, TrainingFinished
+from shape_dnn.quality import ACCURACY
 
 Key = tuple[int, float]
 """Depth and width of a shape."""
@@ -29,8 +30,8 @@ LONGEST = 500
 SQLITE = "sqlite:///"
 IMPATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 """By itself MLflow tries for minutes, and up to twenty of them."""
-NO_METRICS = ("depth", "width", "accuracy", "predicted_accuracy", "predicted_std", "score", "estimated")
-"""Parts of a row of a result that are no metrics."""
+NO_METRICS = ("depth", "width", "predicted_std", "score", "estimated")
+"""Parts of a row of a result that are no metrics, beside those that the quality is a part of."""
 
 
 @dataclass
@@ -48,7 +49,8 @@ class MLflow(Observer):
     The run of a search has the settings as parameters, the cost of the search and the values of the best shape as
     metrics, and ``settings.json``, ``result.json`` and the weights of the best shape as artifacts. The run of a
     training has depth and width as parameters; its metrics are ``loss`` and ``accuracy`` by epoch, ``final_accuracy``,
-    and those known of the shape, such as ``latency``, or ``latency_estimated`` where it was predicted.
+    and those known of the shape, such as ``latency``, or ``latency_estimated`` where it was predicted. Another quality
+    stands under its own name, and beside it whatever else a training reports.
 
     Args:
         tracking_uri: server or file; empty to leave it to MLflow.
@@ -58,6 +60,7 @@ class MLflow(Observer):
     def __init__(self, tracking_uri: str = "sqlite:///mlflow.db", experiment: str = "shape_dnn") -> None:
         self._where = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "its default store")
         self._search = ""
+        self._quality = ACCURACY
         self._ended = False
         self._runs: dict[Key, _Run] = {}
         self._metrics: dict[Key, dict[str, float]] = {}
@@ -72,7 +75,8 @@ class MLflow(Observer):
         """Record what concerns a training or the whole search."""
         with self._asking():
             match event:
-                case SearchStarted(settings, shapes):
+                case SearchStarted(settings, shapes, quality):
+                    self._quality = quality
                     self._begin_search({**settings, "shapes": shapes})
                 case Measured(metric, _, shape, measurement):
                     if measurement.value is not None:
@@ -83,7 +87,7 @@ class MLflow(Observer):
                     if run is None or run.ended or epoch.number <= run.epochs:
                         run = self._begin(key)
                     run.epochs = epoch.number
-                    self._log(run, {"loss": epoch.loss, "accuracy": epoch.quality})
+                    self._log(run, epoch.numbers(self._quality))
                 case TrainingFinished(training):
                     key = training.shape.depth, float(training.shape.width)
                     self._finish(key, training.quality, training.reason, stopped=training.stopped)
@@ -125,12 +129,13 @@ class MLflow(Observer):
 
     def _answer(self, result: Mapping[str, Any], files: tuple[Path, ...]) -> None:
         """Record the answer, and of each trained shape what no event told: what was known before, and sizes."""
+        quality = self._quality.name
         for row in (*result["trained"], *result["failed"]):
             key = row["depth"], row["width"]
             if key not in self._runs:
-                self._finish(key, row.get("accuracy"), row.get("reason", ""))
+                self._finish(key, row.get(quality), row.get("reason", ""))
         for row in result["shapes"]:
-            for name in row.keys() - set(NO_METRICS):
+            for name in row.keys() - {*NO_METRICS, quality, f"predicted_{quality}"}:
                 if row[name] is not None:
                     estimated = "_estimated" if name in row.get("estimated", ()) else ""
                     self._learn((row["depth"], row["width"]), name + estimated, row[name])
@@ -161,14 +166,14 @@ class MLflow(Observer):
         self._client.log_batch(run.info.run_id, _metrics(self._metrics.get(key, {})), parameters)
         return self._runs[key]
 
-    def _finish(self, key: Key, accuracy: float | None, reason: str, *, stopped: bool = False) -> None:
+    def _finish(self, key: Key, quality: float | None, reason: str, *, stopped: bool = False) -> None:
         """Record what a training came to."""
         run = self._runs.get(key)
         if run is None or run.ended:
             run = self._begin(key)
-        if accuracy is not None:
-            self._log(run, {"final_accuracy": accuracy})
-        status = "FINISHED" if accuracy is not None else "KILLED" if stopped else "FAILED"
+        if quality is not None:
+            self._log(run, {f"final_{self._quality.name}": quality})
+        status = "FINISHED" if quality is not None else "KILLED" if stopped else "FAILED"
         self._end(run, status, reason)
 
     def _learn(self, key: Key, metric: str, value: float) -> None:

@@ -11,10 +11,10 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from shape_dnn import Shape, UsageError, tune
+from shape_dnn import Quality, Shape, UsageError, tune
 from shape_dnn.cli import main
 from shape_dnn.errors import UnavailableError
-from shape_dnn.events import EpochFinished, Event, SearchStarted, StageFinished, TrainingFinished
+from shape_dnn.events import EpochFinished, Event, SearchFinished, SearchStarted, StageFinished, TrainingFinished
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Epoch, Stop, Training
 from shape_dnn.testing import ObserverContract
@@ -96,7 +96,7 @@ def test_a_search_is_a_run_and_its_training_one_nested_in_it() -> None:
     assert search.data.metrics["cost_trained"] == search.data.metrics["cost_new_trainings"] == 1
     assert search.data.metrics["best_depth"] == 10
     assert search.data.metrics["best_size"] == row["size"]
-    assert search.data.metrics["best_test_accuracy"] == result.answer.test_accuracy
+    assert search.data.metrics["best_test_accuracy"] == result.answer.test_quality
     assert search.data.tags["verified"] == "true"
     assert "architecture wrn" in search.data.tags["plugins"]
     assert artifact(search, "result.json") == result.to_dict()
@@ -124,6 +124,35 @@ def test_a_replay_is_recorded_too_whatever_its_columns_are_called() -> None:
     assert {name: run.data.metrics["final_accuracy"] for name, run in trainings.items()} == {
         f"{t.shape.depth}-{t.shape.width}": t.quality for t in result.answer.trainings
     }
+
+
+@pytest.mark.usefixtures("database")
+def test_another_quality_than_accuracy_is_recorded_under_its_name() -> None:
+    observer = MLflow()
+    place = {"depth": SHAPE.depth, "width": float(SHAPE.width)}
+    row = {**place, "perplexity": 31.2, "predicted_perplexity": 31.5, "predicted_std": 0.3, "size": 1.2}
+    cost = {"trained": 1, "candidates": 1, "new_trainings": 1}
+    result = {
+        "trained": [row],
+        "failed": [],
+        "shapes": [row],
+        "best": row,
+        "verified": True,
+        "cost": cost,
+        "plugins": [],
+    }
+    observer.notify(SearchStarted({"study": "study"}, 1, Quality("perplexity", better="lower")))
+    observer.notify(EpochFinished(SHAPE, Epoch(1, None, 60.0, {"learning_rate": 0.1}), None))
+    observer.notify(EpochFinished(SHAPE, Epoch(2, 3.5, 31.2), None))
+    observer.notify(TrainingFinished(Training(SHAPE, 31.2), 1, 1))
+    observer.notify(SearchFinished(result, ()))
+    observer.close()
+    search, trainings = recorded()
+    training = trainings["10-0.25"]
+    assert curve(training, "perplexity") == [(1, 60.0), (2, 31.2)]
+    assert (curve(training, "loss"), curve(training, "learning_rate")) == ([(2, 3.5)], [(1, 0.1)])
+    assert set(training.data.metrics) == {"perplexity", "loss", "learning_rate", "final_perplexity", "size"}
+    assert search.data.metrics["best_perplexity"] == 31.2
 
 
 @pytest.mark.usefixtures("database")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from shape_dnn import Architecture, Shape
-from shape_dnn_timm.stages import Blocks, distribute
+from shape_dnn import Shape
+from shape_dnn_timm.family import Family, Sizes
+from shape_dnn_timm.stages import Blocks, count, distribute, scale, width_of
 
 if TYPE_CHECKING:
     import torch
@@ -19,9 +19,24 @@ CHANNELS = (96, 192, 384, 768)
 PATCH = 4
 PUBLISHED: tuple[Blocks, ...] = ((1, 1, 1, 1), (2, 2, 6, 2), (3, 3, 9, 3), (3, 3, 27, 3))
 """Four blocks; atto, femto and pico; tiny; small, base and larger ones."""
+NEAREST = Fraction(1, 2)
+"""Shift with which channels are rounded to the nearest number."""
+
+WEIGHTS = {
+    Shape(12, Fraction(5, 12)): "convnext_atto.d2_in1k",
+    Shape(12, Fraction(1, 2)): "convnext_femto.d1_in1k",
+    Shape(12, Fraction(2, 3)): "convnext_pico.d1_in1k",
+    Shape(14, Fraction(5, 6)): "convnext_nano.in12k_ft_in1k",
+    Shape(18, Fraction(1)): "convnext_tiny.fb_in22k_ft_in1k",
+    Shape(36, Fraction(1)): "convnext_small.fb_in22k_ft_in1k",
+    Shape(36, Fraction(4, 3)): "convnext_base.fb_in22k_ft_in1k",
+    Shape(36, Fraction(2)): "convnext_large.fb_in22k_ft_in1k",
+    Shape(36, Fraction(8, 3)): "convnext_xlarge.fb_in22k_ft_in1k",
+}
+"""Weights that timm publishes, trained alike as far as there are such."""
 
 
-class ConvNeXt(Architecture):
+class ConvNeXt(Family):
     """A stem of 4x4 patches, four stages of blocks with halvings of the image between them, and a linear layer.
 
     A width that gives no whole number of channels is rounded to the nearest one.
@@ -33,6 +48,12 @@ class ConvNeXt(Architecture):
     smallest_image = 32
     default_depths = "4:19:7"
     default_widths = "1/6:7/6:1/6"
+    stem, head = "stem.0", "head.fc"
+
+    @property
+    def published(self) -> dict[Shape, str]:
+        """Names of timm's weights of this family, by shape."""
+        return WEIGHTS
 
     def is_depth(self, depth: int) -> bool:
         """Tell whether every stage has a block."""
@@ -48,7 +69,14 @@ class ConvNeXt(Architecture):
 
     def channels(self, width: Fraction) -> tuple[int, ...]:
         """Return the channels of each stage."""
-        return tuple(math.floor(channels * width + Fraction(1, 2)) for channels in CHANNELS)
+        return scale(CHANNELS, width, NEAREST)
+
+    def shape_of(self, sizes: Sizes) -> Shape | None:
+        """Tell of which shape a network is by its tensors."""
+        blocks = count(sizes, [f"stages.{stage}.blocks." for stage in range(4)])
+        channels = tuple(sizes[f"stages.{stage}.blocks.0.conv_dw.weight"][0] for stage in range(4))
+        width = width_of(channels, CHANNELS, NEAREST)
+        return None if width is None or self.blocks(sum(blocks)) != blocks else Shape(sum(blocks), width)
 
     def count_values(self, shape: Shape, input_shape: InputShape, classes: int) -> int:
         """Count parameters; there are no statistics, since layers are normalised by themselves."""

@@ -1,8 +1,11 @@
-"""How many blocks each of four stages has when only their total is given."""
+"""Blocks and channels of four stages: what they are at a depth and a width, and the other way round."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Collection, Iterable, Sequence
+from fractions import Fraction
 
 Blocks = tuple[int, int, int, int]
 FIRST = (2, 1, 0, 3)
@@ -24,3 +27,35 @@ def distribute(total: int, published: Sequence[Blocks]) -> Blocks:
         blocks[stage] += added
         missing -= added
     return (blocks[0], blocks[1], blocks[2], blocks[3])
+
+
+def count(names: Collection[str], stages: Sequence[str]) -> Blocks:
+    """Return the blocks of each stage of a network, by the names of its tensors.
+
+    Args:
+        names: of the tensors, such as ``layer1.0.conv1.weight``.
+        stages: what the names of each of the four stages begin with, such as ``layer1.``.
+    """
+    blocks = [
+        len({name[len(stage) :].partition(".")[0] for name in names if name.startswith(stage)}) for stage in stages
+    ]
+    return (blocks[0], blocks[1], blocks[2], blocks[3])
+
+
+def scale(channels: Iterable[int], width: Fraction, shift: Fraction) -> tuple[int, ...]:
+    """Return channels times a width, rounded down after a shift: of 1/2 to the nearest number, of 0 down."""
+    return tuple(math.floor(number * width + shift) for number in channels)
+
+
+def width_of(scaled: Sequence[int], channels: Sequence[int], shift: Fraction) -> Fraction | None:
+    """Return the simplest width at which :func:`scale` makes some channels of others; None if there is none."""
+    pairs = list(zip(scaled, channels, strict=True))
+    low = max((after - shift) / before for after, before in pairs)
+    high = min((after + 1 - shift) / before for after, before in pairs)
+    if low >= high:
+        return None
+    for denominator in itertools.count(1):
+        width = Fraction(math.ceil(low * denominator), denominator)
+        if width < high:
+            return width
+    raise AssertionError("a fraction lies between any two")

@@ -129,4 +129,4 @@ def test_a_search_on_photographs(photographs: str, arch: str, more: dict[str, ob
         option=options, **more,
     )  # fmt: skip
     assert result.verified
-    assert result.answer.test_accuracy >= 50
+    assert result.answer.test_quality >= 50

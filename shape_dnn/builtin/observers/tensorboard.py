@@ -13,6 +13,7 @@ from typing import Any, cast
 from shape_dnn.errors import UnavailableError, UsageError
 from shape_dnn.events import EpochFinished, Event, Measured, SearchFinished, SearchStarted, TrainingFinished
 from shape_dnn.kinds import Observer
+from shape_dnn.quality import ACCURACY
 
 try:
     # TensorBoard's own writer: torch.utils.tensorboard and tensorboardX both import torch, which takes seconds.
@@ -29,17 +30,18 @@ Key = tuple[int, float]
 """Depth and width of a shape."""
 SHOWN_ELSEWHERE = ("trained", "failed", "shapes")
 """Parts of a result that the runs of the shapes show."""
-NO_METRICS = ("depth", "width", "accuracy", "predicted_accuracy", "predicted_std", "estimated")
-"""Parts of a row of a result that are no metrics."""
+NO_METRICS = ("depth", "width", "predicted_std", "estimated")
+"""Parts of a row of a result that are no metrics, beside those that the quality is a part of."""
 
 
 class TensorBoard(Observer):
     """Writes a run for every shape that is trained, and one for the search with its question and its answer.
 
     The run of a shape has ``loss`` and ``accuracy`` by epoch, ``final/accuracy``, ``final/test_accuracy`` if it is the
-    best, and each metric known of it, as ``metric/latency``, or ``estimated/latency`` where it was predicted. Depth and
-    width are its hyper-parameters. A shape that is trained again, with another seed, from other weights or because a
-    process died, gets another run.
+    best, and each metric known of it, as ``metric/latency``, or ``estimated/latency`` where it was predicted. Another
+    quality stands under its own name, and beside it whatever else a training reports. Depth and width are its
+    hyper-parameters. A shape that is trained again, with another seed, from other weights or because a process died,
+    gets another run.
 
     Args:
         directory: where every search makes a directory of its own.
@@ -53,6 +55,7 @@ class TensorBoard(Observer):
             message = f"observer.directory={directory}: cannot be written: {error.strerror}"
             raise UsageError(message, setting="option") from None
         self._search = _Run(self._directory)
+        self._quality = ACCURACY
         self._runs: dict[Key, _Run] = {}
         self._begun: Counter[Key] = Counter()
         self._metrics: dict[Key, dict[str, float]] = {}
@@ -60,7 +63,8 @@ class TensorBoard(Observer):
     def notify(self, event: Event) -> None:
         """Write what concerns a training or the whole search."""
         match event:
-            case SearchStarted(settings, shapes):
+            case SearchStarted(settings, shapes, quality):
+                self._quality = quality
                 given = {name: value for name, value in settings.items() if value not in (None, [])}
                 self._search.write(_text("question", {**given, "shapes": shapes}))
             case Measured(metric, _, shape, measurement):
@@ -72,7 +76,7 @@ class TensorBoard(Observer):
                 if run is None or epoch.number <= run.epochs:
                     run = self._begin(key)
                 run.epochs = epoch.number
-                run.write(_scalars({"loss": epoch.loss, "accuracy": epoch.quality}), epoch.number)
+                run.write(_scalars(epoch.numbers(self._quality)), epoch.number)
             case TrainingFinished(training):
                 key = training.shape.depth, float(training.shape.width)
                 self._finish(key, training.quality, training.reason)
@@ -96,10 +100,11 @@ class TensorBoard(Observer):
         run.write(_scalars(self._metrics.get(key, {})))
         return run
 
-    def _finish(self, key: Key, accuracy: float | None, reason: str) -> None:
+    def _finish(self, key: Key, quality: float | None, reason: str) -> None:
         """Write what a training came to, and close its file: there may be many."""
         run = self._runs.get(key) or self._begin(key)
-        run.write(_text("reason", reason) if accuracy is None else _scalars({"final/accuracy": accuracy}), run.epochs)
+        final = f"final/{self._quality.name}"
+        run.write(_text("reason", reason) if quality is None else _scalars({final: quality}), run.epochs)
         run.close()
 
     def _learn(self, key: Key, tag: str, value: float) -> None:
@@ -112,19 +117,20 @@ class TensorBoard(Observer):
 
     def _answer(self, result: Mapping[str, Any]) -> None:
         """Write the answer, and of each trained shape what no event told: what was known before, and sizes."""
+        name = self._quality.name
         self._search.write(_text("answer", {n: value for n, value in result.items() if n not in SHOWN_ELSEWHERE}))
         for row in (*result["trained"], *result["failed"]):
             if (row["depth"], row["width"]) not in self._runs:
-                self._finish((row["depth"], row["width"]), row.get("accuracy"), row.get("reason", ""))
+                self._finish((row["depth"], row["width"]), row.get(name), row.get("reason", ""))
         for row in result["shapes"]:
-            for name in row.keys() - set(NO_METRICS):
-                if row[name] is not None:
-                    group = "estimated" if name in row.get("estimated", ()) else "metric"
-                    self._learn((row["depth"], row["width"]), f"{group}/{name}", row[name])
+            for metric in row.keys() - {*NO_METRICS, name, f"predicted_{name}"}:
+                if row[metric] is not None:
+                    group = "estimated" if metric in row.get("estimated", ()) else "metric"
+                    self._learn((row["depth"], row["width"]), f"{group}/{metric}", row[metric])
         best = result["best"]
-        if best and best["test_accuracy"] is not None:
+        if best and best[f"test_{name}"] is not None:
             run = self._runs[best["depth"], best["width"]]
-            run.write(_scalars({"final/test_accuracy": best["test_accuracy"]}), run.epochs)
+            run.write(_scalars({f"final/test_{name}": best[f"test_{name}"]}), run.epochs)
 
 
 class _Run:
