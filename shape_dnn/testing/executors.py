@@ -96,7 +96,7 @@ class Parallel(Trial):
 class Mark(Trial):
     """Leave a mark in the process."""
 
-    needs: Needs = Needs(fresh=True)  # type: ignore[assignment]  # noqa: RUF009
+    needs: Needs = Needs(fresh=True)  # noqa: RUF009
 
     def run(self, report: Callable[[object], bool]) -> bool:
         """Tell whether there was one already."""
