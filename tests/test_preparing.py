@@ -14,6 +14,7 @@ from test_training import SHAPE, TINY, go_on, task, trainer
 
 from shape_dnn import Shape, tune
 from shape_dnn.builtin.executors.local import Local
+from shape_dnn.builtin.executors.room import Place
 from shape_dnn.events import Event, TrainingsPrepared
 from shape_dnn.store.facts import Store
 from shape_dnn.training.memory import peak_memory
@@ -76,11 +77,11 @@ def test_no_more_run_at_once_than_memory_is_there_for(
     class Worker:
         alive = True
 
-        def __init__(self, _threads: int) -> None:
-            self.connection = self
+        def __init__(self, _threads: int, place: Place) -> None:
+            self.connection, self.place = self, place
 
-        def start(self, task: Task) -> None:
-            pass
+        def start(self, task: Task, place: Place) -> None:
+            self.place = place
 
         def poll(self) -> bool:
             return True
@@ -89,7 +90,7 @@ def test_no_more_run_at_once_than_memory_is_there_for(
             seen.append(len(executor._busy))
             return Outcome(task)
 
-    monkeypatch.setattr("shape_dnn.builtin.executors.local._Worker", Worker)
+    monkeypatch.setattr("shape_dnn.builtin.executors.local.Worker", Worker)
     monkeypatch.setattr(executor, "_next_to_look_at", lambda: list(executor._busy)[:1])
     assert [outcome.task for outcome in executor.run(tasks, 3, lambda *_: True)] == tasks
     assert max(seen) == most

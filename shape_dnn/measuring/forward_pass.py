@@ -12,6 +12,7 @@ from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Option
 from shape_dnn.measuring import inputs
 from shape_dnn.plugins import checked
+from shape_dnn.system import environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,12 +140,14 @@ class ForwardPass:
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """Let operators on the processor use this many threads meanwhile."""
+    """Let operators on the processor use this many threads meanwhile, and so numpy and whatever is imported then."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    with environment.changed(OMP_NUM_THREADS=str(number)), threadpool_limits(number):
+        torch.set_num_threads(number)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
