@@ -298,7 +298,7 @@ def test_a_former_export_is_replaced_and_stays_if_the_new_one_fails(
     export(searched[0], "out", shape="10,1/2", formats=["safetensors"])
     assert card_of(out)["shape"]["fraction"] == "1/2"
 
-    def wrong(program: object, path: Path) -> Callable[[Tensor], Tensor]:
+    def wrong(program: object, path: Path, signature: object) -> Callable[[Tensor], Tensor]:
         path.write_bytes(b"")
         return lambda images: torch.zeros(len(images), 10)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn.assembly import modelling, question, recipe
-from shape_dnn.assembly.own_trainer import Own, find_trainer, is_file, recorded
+from shape_dnn.assembly.own_trainer import CLASSIFIER, Own, find_trainer, is_file, recorded
 from shape_dnn.assembly.pretrained import pretrained, remembered, select
 from shape_dnn.assembly.prior import Prior, find_prior
 from shape_dnn.assembly.question import Metrics
@@ -103,6 +103,11 @@ class Assembly:
     def own(self) -> Own | None:
         """The trainer of the user, if it is not the built-in classifier."""
         return None if self._remembered is not None else find_trainer(self.selection)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether shapes are trained by a trainer of the user, of which a question need not have the code."""
+        return self.settings.trainer != CLASSIFIER
 
     @cached_property
     def architecture(self) -> Loaded[Architecture]:

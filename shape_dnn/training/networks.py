@@ -25,6 +25,7 @@ class BuiltByTrainer(Architecture):
     """
 
     depth_rule = "depths are from 1"
+    _inputs_label = " on what example() gives"
 
     def __init__(self, source: TrainerSource, title: str) -> None:
         self._source = source
