@@ -25,7 +25,8 @@ class Resources:
     Attributes:
         cores: of the processor; so many threads its operators have.
         gpus: of a machine with any; None for one where the device is a GPU.
-        memory: bytes that it needs at most, its process included; 0 if that is not known.
+        memory: bytes that it needs at most, its process included; 0 if that is not known, and then it is estimated if
+            there are networks, example inputs and a batch size.
 
     Raises:
         ValueError: a part cannot be used; names it and what is accepted.
@@ -134,6 +135,8 @@ class Trainer(ABC):
     """Range of widths searched unless the user gives one."""
     steps: int | None = None
     """How many steps a whole training reports; None if that is not known, and then none can be stopped early."""
+    batch_size: int | None = None
+    """Examples in one step, by which the memory of a training is estimated; None if that is not known."""
 
     @abstractmethod
     def train(self, shape: Shape, run: Run) -> float | None:

@@ -124,8 +124,8 @@ class FunctionTrainer(Trainer):
         self.functions, self.options = functions, dict(options)
         self.quality = functions.quality
         self.default_depths, self.default_widths = functions.depths, functions.widths
-        length = options.get("epochs", options.get("steps"))
-        self.steps = length if isinstance(length, int) and not isinstance(length, bool) else None
+        self.steps = _whole(options.get("epochs", options.get("steps")))
+        self.batch_size = _whole(options.get("batch_size"))
         self._plugin_label = functions.where
 
     def _call(self, name: str, *given: Any) -> Any:
@@ -172,6 +172,10 @@ class FunctionTrainer(Trainer):
         """Call ``resources``, or return what there is."""
         wanted = self.functions.resources
         return Resources() if wanted is None else self._call("resources", shape) if callable(wanted) else wanted
+
+
+def _whole(value: OptionValue | None) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def read(path: Path, function: str = "train") -> Functions:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shape_dnn import devices
 from shape_dnn.errors import PluginError, TrainingError, blame, label
 from shape_dnn.kinds import Resources, Trainer
 from shape_dnn.shape import Shape
-from shape_dnn.training import precision
+from shape_dnn.training import memory, precision
 from shape_dnn.training.classifier import ClassifierTrainer
 from shape_dnn.training.precision import Decision
 from shape_dnn.training.sources import TrainerSource
@@ -77,13 +77,14 @@ class PreparingTask(Task):
         free = max(1, devices.free_memory(self.device))
         for shape in self.shapes:
             report(shape)
-            taken = _resources(trainer, shape)
+            taken = _resources(trainer, shape, self.device)
             cores = max(self.threads, taken.cores)
             needs[shape] = Needs(self.device, taken.memory, taken.memory / free, cores=cores, gpus=taken.gpus)
         return Preparation(decision, needs)
 
 
-def _resources(trainer: Trainer, shape: Shape) -> Resources:
+def _resources(trainer: Trainer, shape: Shape, device: str) -> Resources:
+    """Ask what a training takes; its memory is estimated where the trainer does not say."""
     try:
         with blame(trainer):
             taken: object = trainer.resources(shape)
@@ -91,4 +92,4 @@ def _resources(trainer: Trainer, shape: Shape) -> Resources:
         raise TrainingError(str(error)) from error
     if not isinstance(taken, Resources):
         raise TrainingError(f"{label(trainer)}: resources() returned {taken!r:.60} instead of shape_dnn.Resources")
-    return taken
+    return taken if taken.memory else replace(taken, memory=memory.estimate(trainer, shape, device))
