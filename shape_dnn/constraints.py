@@ -46,11 +46,12 @@ class Metric:
         except ValueError:
             raise self._refusal(text, units) from None
         if not self.minimum <= value <= self.maximum:
-            raise UsageError(f"{text!r} is not a possible {self.name}, which is {self._range} {self.unit}".rstrip())
+            raise UsageError(f"{text!r} is not a possible {self.name}, which is {self.range} {self.unit}".rstrip())
         return value
 
     @property
-    def _range(self) -> str:
+    def range(self) -> str:
+        """The possible values, in words."""
         if math.isinf(self.maximum):
             return f"at least {self.minimum:g}"
         return f"at most {self.maximum:g}" if math.isinf(self.minimum) else f"from {self.minimum:g} to {self.maximum:g}"
@@ -75,9 +76,8 @@ SCALES: Mapping[str, Mapping[str, Fraction]] = {
 SIZE = Metric("size", "MB")
 LATENCY = Metric("latency", "ms")
 ENERGY = Metric("energy", "J")
-ACCURACY = Metric("accuracy", "%", maximum=100.0)
 
-KNOWN_METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (SIZE, LATENCY, ENERGY, ACCURACY)}
+KNOWN_METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (SIZE, LATENCY, ENERGY)}
 
 
 @dataclass(frozen=True)

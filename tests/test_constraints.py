@@ -1,7 +1,8 @@
 import pytest
 
 from shape_dnn import Constraint, UsageError
-from shape_dnn.constraints import ACCURACY, ENERGY, LATENCY, SIZE, Metric, check_consistent
+from shape_dnn.constraints import ENERGY, LATENCY, SIZE, Metric, check_consistent
+from shape_dnn.quality import ACCURACY
 
 
 @pytest.mark.parametrize(
@@ -18,8 +19,8 @@ from shape_dnn.constraints import ACCURACY, ENERGY, LATENCY, SIZE, Metric, check
         (LATENCY, "0.5s", 500.0),
         (ENERGY, "3J", 3.0),
         (ENERGY, "304mJ", 0.304),
-        (ACCURACY, "95%", 95.0),
-        (ACCURACY, "95.5", 95.5),
+        (ACCURACY.metric, "95%", 95.0),
+        (ACCURACY.metric, "95.5", 95.5),
         (SIZE, "1e-3", 0.001),
         (SIZE, "1/4", 0.25),
         (Metric("memory", "MB"), "1GB", 1000.0),
@@ -42,7 +43,7 @@ def test_units_are_exact(metric: Metric, text: str, value: float) -> None:
         (SIZE, "1/0"),
         (SIZE, "1e999"),
         (SIZE, "2 MB 3"),
-        (ACCURACY, "101"),
+        (ACCURACY.metric, "101"),
         (LATENCY, "4J"),
     ],
 )

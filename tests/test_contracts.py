@@ -362,6 +362,15 @@ class TestEnvious(TerminatorContract):
     def plugin(self):
         return Envious()
 
+class Upward(Terminator):
+    def should_stop(self, curve, epochs, others):
+        return curve[-1].quality < curve[0].quality + 5
+
+class TestUpward(TerminatorContract):
+    @pytest.fixture
+    def plugin(self):
+        return Upward()
+
 class Shelving(Executor):
     def run(self, tasks, workers, report):
         done = {task: task.run(lambda what, task=task: report(task, what)) for task in tasks}
@@ -430,6 +439,8 @@ def test_contracts_find_plugins_that_break_the_rules(run_pytest: Callable[..., A
         "TestPicky::test_bears_every_event",
         "TestEnvious::test_answers_after_every_epoch",
         "TestEnvious::test_answers_the_same_every_time",
+        "TestEnvious::test_a_lower_quality_may_be_the_better",
+        "TestUpward::test_a_lower_quality_may_be_the_better",
         "TestShelving::test_runs_every_task_once",
         "TestShelving::test_can_be_used_again",
         "TestShelving::test_runs_one_task_at_a_time_in_each_process",
@@ -444,6 +455,7 @@ def test_contracts_find_plugins_that_break_the_rules(run_pytest: Callable[..., A
         "TestTwice::test_starts_nothing_more_when_told_to_stop",
         "TestPolite::test_answers_after_every_epoch",
         "TestPolite::test_answers_the_same_every_time",
+        "TestPolite::test_a_lower_quality_may_be_the_better",
         "TestLonely::test_has_shapes_to_choose_from",
         "TestLonely::test_curves_are_those_of_its_trainings",
         "TestNameless::test_trains_at_least_one_shape_and_at_most_all",

@@ -366,7 +366,7 @@ def test_damaged_images_are_not_taken_for_those_of_the_training(study: Path) -> 
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("architecture", 3), ("recipe", 5), ("recipe", {"epochs": 1, "milestones": [], "schedule": "cosine"}), ("protocol", "evil"), ("seed", "x"), ("validation_fraction", []),
+    [("architecture", 3), ("recipe", 5), ("recipe", {"epochs": 1, "milestones": [], "schedule": "flat"}), ("protocol", "evil"), ("seed", "x"), ("validation_fraction", []),
      ("classes", None), ("dataset", "../../outside"), ("donor", 7)],
 )  # fmt: skip
 def test_a_study_of_a_stranger_leads_nowhere(study: Path, key: str, value: object) -> None:

@@ -19,7 +19,7 @@ from shape_dnn.builtin.samplers.active import Active
 from shape_dnn.builtin.samplers.d_optimal import CheapDOptimal, DOptimal, corners
 from shape_dnn.events import ignore
 from shape_dnn.kinds import Strategy
-from shape_dnn.search.algorithm import apply_accuracy_limits, predict
+from shape_dnn.search.algorithm import apply_quality_limits, predict
 from shape_dnn.search.design import d_optimal
 from shape_dnn.search.durations import assume, estimate
 from shape_dnn.search.guesses import guess
@@ -180,7 +180,7 @@ def test_what_is_likely_to_comply_is_listed_and_what_is_sure_is_told_apart() -> 
     trainings = Surface(noise=0.5).train(SHAPES[::9])
     candidates = predict(SHAPES, trainings, LogLinear())
     queries = [Query([least(93)], confidence=confidence) for confidence in (None, 0.5, 0.9, 0.99)]
-    listed = [apply_accuracy_limits(candidates, query, ignore)[0] for query in queries]
+    listed = [apply_quality_limits(candidates, query, ignore)[0] for query in queries]
     assert listed == [listed[0]] * 4, "the expected accuracy decides"
     sure = [[candidate for candidate in listed[0] if query.is_sure(candidate)] for query in queries]
     assert sure[0] == sure[1] == listed[0]

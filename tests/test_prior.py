@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import statistics
 from collections.abc import Callable, Iterable
 from fractions import Fraction
@@ -13,8 +15,16 @@ import numpy as np
 import pytest
 from test_main_job import HERE
 
-from shape_dnn import Result, Shape, UsageError, ask, tune
+from shape_dnn import Result, Shape, UsageError, ask, export, tune
+from shape_dnn.benchmarking.asking import ask as put
+from shape_dnn.benchmarking.methods import Method, parse
+from shape_dnn.benchmarking.problems import RecordedTable
+from shape_dnn.benchmarking.questions import draw
+from shape_dnn.builtin.accuracy_models import log_error
 from shape_dnn.builtin.accuracy_models.log_error import LogError
+from shape_dnn.kinds import TableFile
+from shape_dnn.plugins.registry import Registry
+from shape_dnn.study.tables import Table
 
 SPACE = [Shape(depth, Fraction(width, 4)) for width in range(1, 9) for depth in range(10, 50, 6)]
 NOISE = 0.2
@@ -173,6 +183,66 @@ def test_results_name_the_prior_and_its_weight(shape_dnn: Callable[..., Any]) ->
     assert planned["prior"]["weight"] == 0.5
 
 
+def prior_of(report: str) -> str | None:
+    """Return what a report says of the prior, where it tells where all comes from."""
+    found = re.search("<dt>Prior</dt><dd>(.*?)</dd>", Path(report).read_text())
+    return None if found is None else found[1]
+
+
+def test_the_report_of_a_replay_names_the_prior_and_its_weight() -> None:
+    table("t.csv", accuracy, NOISE)
+    table("fitting.csv", elsewhere)
+    question = {"replay": "t.csv", "goal": "size", "min_accuracy": 88}
+    found = tune(**question, prior="fitting.csv", report="with.html")
+    tune(**question, report="without.html")
+    assert prior_of("with.html") == f"{len(SPACE)} shapes of fitting.csv, weight {prior(found)['weight']:.2f}"
+    assert prior_of("without.html") is None
+
+
+def test_simulate_compares_the_models_that_take_a_prior(shape_dnn: Callable[..., Any]) -> None:
+    table("t.csv", accuracy, NOISE)
+    table("fitting.csv", elsewhere)
+    flags = ["simulate", "t.csv", "--seeds", 1, "--sampler", "active", "--goal", "accuracy"]
+    ran = shape_dnn(*flags, "--prior", "fitting.csv", "--format", "json")
+    (row,) = ran.json
+    assert row["model"] == "log-error"
+    assert "accuracy models that take no prior are left out: log-linear, paper, power-law, ridge" in ran.err
+    (alone,) = shape_dnn(*flags, "--model", "log-error", "--format", "json").json
+    assert row["trained"] < alone["trained"]
+    found = tune(replay="t.csv", goal="accuracy", prior="fitting.csv")
+    assert row["trained"] == len(found.answer.trainings), "it does what a search does"
+    refused = shape_dnn(*flags, "--prior", "fitting.csv", "--model", "ridge")
+    assert refused.status == 2
+    assert "--prior: accuracy model 'ridge' of shape-dnn" in refused.error
+    missing = shape_dnn(*flags, "--prior", "nowhere")
+    assert missing.status == 2
+    assert "--prior: " in missing.error
+
+
+def test_a_comparison_learns_a_prior_once_and_comes_to_the_answers_of_one_that_learns_it_for_each_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorded = RecordedTable.read(TableFile(Path(table("t.csv", accuracy, NOISE))), noise=NOISE)
+    table("fitting.csv", elsewhere)
+    questions = draw(recorded, 6, seed=0)
+
+    def parsed() -> Method:
+        return parse("prior=fitting.csv", Registry([]))
+
+    anew = []
+    for i, question in enumerate(questions):
+        log_error._fit_elsewhere.cache_clear()
+        anew.append(put(recorded, question, parsed(), i))
+    assert anew != [put(recorded, question, parse("default", Registry([])), i) for i, question in enumerate(questions)]
+    log_error._fit_elsewhere.cache_clear()
+    read = []
+    monkeypatch.setattr(Table, "read", lambda path, own=Table.read: (read.append(path), own(path))[1])
+    method = parsed()
+    assert [put(recorded, question, method, i) for i, question in enumerate(questions)] == anew
+    assert log_error._fit_elsewhere.cache_info().misses == 1
+    assert read == [Path("fitting.csv")]
+
+
 @pytest.mark.parametrize(
     ("prior", "complaint"),
     [
@@ -219,6 +289,12 @@ def test_a_study_is_a_prior_for_searches_of_the_same_architecture_and_questions_
     asked = ask("shape-dnn-study", goal="accuracy", max_size="0.03MB", plugin="here.py")
     assert prior(asked) == prior(found), "the model of a search knows what it knew then"
     assert asked.rows() == found.rows()
+    assert prior_of("shape-dnn-study/report.html") == f"4 shapes of former, weight {prior(found)['weight']:.2f}"
+    for shape in (None, found.best):
+        exported = export("shape-dnn-study", "network", shape=shape, plugin="here.py", formats=[])
+        assert json.loads((exported / "card.json").read_text())["prior"] == prior(found)
+    exported = export("former", "other", plugin="here.py", formats=[])
+    assert "prior" not in json.loads((exported / "card.json").read_text())
     without = ask("shape-dnn-study", goal="accuracy", max_size="0.03MB", plugin="here.py", prior="none")
     assert without.prior is None
     assert [row["predicted_accuracy"] for row in without.rows()] != [row["predicted_accuracy"] for row in asked.rows()]
@@ -230,5 +306,7 @@ def test_a_study_of_another_architecture_is_refused() -> None:
     Path("here.py").write_text(HERE)
     tune(**SMALL, study="former", sampler="interval", train=3, goal="accuracy")
     stem = {**SMALL, "option": {**SMALL["option"], "arch.stem": 16}}
-    with pytest.raises(UsageError, match="of architecture wrn stem=scaled, and this search is of wrn stem=16"):
+    with pytest.raises(
+        UsageError, match="of architecture wrn stem=scaled, and this search is of architecture wrn stem=16"
+    ):
         tune(**stem, prior="former", goal="accuracy")

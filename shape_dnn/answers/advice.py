@@ -132,7 +132,7 @@ class WhatIf:
 
     @cached_property
     def _values(self) -> list[Values]:
-        return values_of(self.candidates, self.metrics, self.facts)
+        return values_of(self.candidates, self.metrics, self.facts, self.query.quality)
 
     def _complies(self, values: Values) -> bool:
         """Tell whether a shape with these values is within the limits."""

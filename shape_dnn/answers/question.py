@@ -154,7 +154,11 @@ class StudyQuestion:
     def count(self) -> Count:
         """Tells how trainings count, as it did in the search."""
         searched = self.run.settings.get("confidence") is not None
-        return Recount(self.facts) if searched or self.parts.confidence is not None else as_they_are
+        return (
+            Recount(self.facts, quality=self.parts.quality)
+            if searched or self.parts.confidence is not None
+            else as_they_are
+        )
 
     @cached_property
     def counted(self) -> Counted:
@@ -192,6 +196,12 @@ class StudyQuestion:
         return predict(self.parts.shapes, self.counted.trainings, self.parts.model.instance)
 
     @cached_property
+    def prior(self) -> Mapping[str, object] | None:
+        """What the accuracy model knew from elsewhere, and how much that counts by all that the study knows."""
+        _ = self.candidates  # the weight is that of the last fit
+        return None if self.parts.prior is None else self.parts.prior.record(self.parts.model.instance)
+
+    @cached_property
     def answer(self) -> Answer:
         """The answer to the question; that of the search, if it was searched."""
         parts, counted = self.parts, self.counted
@@ -208,7 +218,7 @@ class StudyQuestion:
     def result(self) -> Result:
         """Return the answer as users see it."""
         advice = most_telling(self.parts.query, self.candidates, self.facts, self.first_seed, self.parts.model.instance)
-        return Result.of(self.parts, self.answer, self.first_seed, self.parts.settings.arch, advice=advice)
+        return Result.of(self.parts, self.answer, self.first_seed, self.parts.architecture.choice.name, advice=advice)
 
     def check(self) -> None:
         """Refuse a question about a metric of which the study knows nothing; warn if it knows it of some shapes only.

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from shape_dnn.answers.reliability import missed_in_100
 from shape_dnn.shape import Shape
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from pandas import DataFrame
 
     from shape_dnn.answers.result import Result
     from shape_dnn.search.query import Candidate
+
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,28 @@ def data_frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Dat
     return pandas.DataFrame(known, columns=list(columns))
 
 
+class Records(list[Record]):
+    """Records of one kind: a list that is also a table.
+
+    Attributes:
+        columns: names of their entries.
+    """
+
+    columns: ClassVar[tuple[str, ...]]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return them as dictionaries."""
+        return list(map(dataclasses.asdict, self))
+
+    def to_pandas(self) -> DataFrame:
+        """Return them as a data frame; what nobody knows, or does not apply, is NaN.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return data_frame(self.rows(), self.columns)
+
+
 def number(value: float | None, digits: int = 4) -> str:
     """Write a number with a sensible precision; a value nobody knows is a dash."""
     return "-" if value is None else f"{value:.{digits}g}"
@@ -123,6 +149,12 @@ def recipe_lines(recipe: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
     for setter in dict.fromkeys(part["from"] for part in recipe.values()):
         parts = {name: part["value"] for name, part in recipe.items() if part["from"] == setter}
         yield f"{setter}: " + ", ".join(f"{name} {notation(value)}" for name, value in parts.items())
+
+
+def prior_in_words(prior: Mapping[str, object]) -> str:
+    """Say what the accuracy model knew from elsewhere, given the record of it in a result."""
+    weight = "" if prior["weight"] is None else f", weight {prior['weight']:.2f}"
+    return f"{prior['trainings']} shapes of {prior['path']}{weight}"
 
 
 def notation(value: object) -> str:
@@ -197,8 +229,7 @@ def _notes(result: Result) -> Iterator[str]:
     if noise is not None:
         yield f"noise: {quality.difference(noise.points)}, by {noise.trainings} trainings of {noise.shapes} shapes"
     if result.prior is not None:
-        weight = "" if result.prior["weight"] is None else f", weight {result.prior['weight']:.2f}"
-        yield f"prior: {result.prior['trainings']} shapes of {result.prior['path']}{weight}"
+        yield f"prior: {prior_in_words(result.prior)}"
     if transferred is not None:
         count = f"{len(transferred.shapes)} shapes were" if len(transferred.shapes) != 1 else "one shape was"
         bias = "none could be compared with one from scratch"

@@ -6,9 +6,9 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import get_args
 
-from shape_dnn.answers.table import Summary, data_frame, number
+from shape_dnn.answers.table import Records, Summary, number
 from shape_dnn.assembly.replay import find_table
 from shape_dnn.assembly.selection import Selection
 from shape_dnn.benchmarking import comparison
@@ -22,9 +22,6 @@ from shape_dnn.errors import UsageError
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.settings import Settings
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 SHOWN = {
     "method": "method", "trainings": "trainings", "seconds_percent": "seconds %",
     "within_percent": "right %", "violations_percent": "violate %", "regret_points": "regret pt",
@@ -34,7 +31,7 @@ SHOWN = {
 """Figures that a table for people shows, if any method has them, with their headings."""
 
 
-class Benchmark(list[Row]):
+class Benchmark(Records[Row]):
     """The figures of each method on each table: a list that is also a table.
 
     Args:
@@ -46,18 +43,6 @@ class Benchmark(list[Row]):
     def __init__(self, judged: Sequence[Performance]) -> None:
         super().__init__(comparison.rows(judged))
         self.judged = judged
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return flat records."""
-        return list(map(dataclasses.asdict, self))
-
-    def to_pandas(self) -> DataFrame:
-        """Return the rows as a data frame; what does not apply is NaN.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
-        return data_frame(self.rows(), self.columns)
 
     @property
     def summaries(self) -> list[Summary]:

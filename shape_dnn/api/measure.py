@@ -36,13 +36,15 @@ def measure(
         UsageError: a setting cannot be used.
         MeterError: a metric cannot be measured here.
     """
-    if "accuracy" in metrics or not metrics:
-        message = "accuracy is not measured but trained; use tune" if metrics else "name at least one metric"
-        raise UsageError(message, setting="metrics")
+    if not metrics:
+        raise UsageError("name at least one metric", setting="metrics")
     twice = next((metric for metric in metrics if list(metrics).count(metric) > 1), None)
     if twice is not None:
         raise UsageError(f"{twice} is named twice", setting="metrics")
     parts = Assembly(Settings.create(settings))
+    quality = parts.quality.name
+    if quality in metrics:
+        raise UsageError(f"{quality} is not measured but trained; use tune", setting="metrics")
     if parts.settings.replay is not None:
         raise UsageError("a recorded table is not measured", setting="replay")
     with ExitStack() as stack:

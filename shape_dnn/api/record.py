@@ -21,6 +21,7 @@ from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.errors import NothingCompliesError, UsageError
 from shape_dnn.events import Event, ignore
 from shape_dnn.kinds import TableFile
+from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.records import Training
 from shape_dnn.search.algorithm import apply_limits
 from shape_dnn.search.query import Query
@@ -28,6 +29,7 @@ from shape_dnn.settings import SETTINGS, Settings
 from shape_dnn.shape import Shape
 from shape_dnn.store.facts import Store
 from shape_dnn.store.families import TRAININGS
+from shape_dnn.study.tables import quality_line
 from shape_dnn.system import durable
 from shape_dnn.system.text import one_line
 
@@ -46,8 +48,8 @@ TELLING = (
     "meter", "option", "plugin",
 )  # fmt: skip
 """Settings that determine what a table holds, and are named in it unless they are as by default."""
-TAKEN = frozenset({"depth", "width", "seed", "accuracy", "seconds"})
-"""Columns that are no metrics to be measured."""
+TAKEN = frozenset({"depth", "width", "seed", "seconds"})
+"""Columns that are no metrics to be measured, beside the quality."""
 
 
 def record(
@@ -71,7 +73,7 @@ def record(
         metrics: names of metrics to be measured, beside the size.
         overwrite: whether files that are there are replaced.
         notify: called with every event.
-        **settings: as for :func:`tune`; limits say which shapes are recorded, and there can be none on accuracy. What
+        **settings: as for :func:`tune`; limits say which shapes are recorded, and there can be none on quality. What
             chooses among shapes, such as a sampler or a goal, has no part in it, and neither have observers.
 
     Returns:
@@ -85,7 +87,7 @@ def record(
     parts = Assembly(Settings.create({**settings, "seeds": seeds}))
     parts.check()
     _check(parts)
-    columns, place = _columns(metrics), Path(path)
+    columns, place = _columns(metrics, parts.quality), Path(path)
     _check_place(place, overwrite)
     curves = place.with_name(f"{place.stem}-curves{place.suffix}")
     _check_place(curves, overwrite)
@@ -102,15 +104,17 @@ def _check(parts: Assembly) -> None:
         if getattr(parts.settings, name) != SETTINGS[name].default:
             raise UsageError(f"{why}; leave it out", setting=name)
     for limit in parts.constraints:
-        if limit.metric == "accuracy":
-            raise UsageError(f"{REFUSED['min_accuracy']}; leave it out", setting="max" if limit.upper else "min")
+        if limit.metric == parts.quality.name:
+            message = f"{limit.metric} is what is recorded; leave it out"
+            raise UsageError(message, setting="max" if limit.upper else "min")
 
 
-def _columns(metrics: Sequence[str]) -> list[str]:
+def _columns(metrics: Sequence[str], quality: Quality) -> list[str]:
     """Return the metrics that are recorded, the size first."""
     for place, name in enumerate(metrics):
-        if name in TAKEN or name in metrics[:place]:
-            problem = "is no metric that is measured" if name in TAKEN else "is named twice"
+        taken = name in TAKEN or name == quality.name
+        if taken or name in metrics[:place]:
+            problem = "is no metric that is measured" if taken else "is named twice"
             raise UsageError(f"{name} {problem}", setting="metrics")
     return ["size", *(name for name in metrics if name != "size")]
 
@@ -129,17 +133,19 @@ class _Recording:
 
     Attributes:
         origin: how it came about, in lines.
+        quality: by which trainings are judged.
         metrics: values of each shape, by metric.
         trainings: each with its seed.
     """
 
     origin: Sequence[str]
+    quality: Quality
     metrics: Mapping[str, Mapping[Shape, float | None]]
     trainings: Sequence[tuple[int, Training]]
 
     def rows(self) -> Iterator[tuple[object, ...]]:
         """Give the lines of the table."""
-        yield "depth", "width", "seed", "accuracy", *self.metrics, "seconds"
+        yield "depth", "width", "seed", self.quality.name, *self.metrics, "seconds"
         for seed, training in self.trainings:
             seconds = "" if training.seconds is None else f"{training.seconds:.3f}"
             metrics = [_text(values[training.shape]) for values in self.metrics.values()]
@@ -147,10 +153,12 @@ class _Recording:
 
     def epochs(self) -> Iterator[tuple[object, ...]]:
         """Give the lines of the learning curves."""
-        yield "depth", "width", "seed", "epoch", "loss", "accuracy"
+        losses = [] if self.quality.name == "loss" else ["loss"]  # of training, beside what is judged
+        yield "depth", "width", "seed", "epoch", *losses, self.quality.name
         for seed, training in self.trainings:
             for epoch in training.curve:
-                yield *training.shape, seed, epoch.number, _text(epoch.loss), _text(epoch.quality)
+                loss = [_text(epoch.loss)] if losses else []
+                yield *training.shape, seed, epoch.number, *loss, _text(epoch.quality)
 
 
 def _record(parts: Assembly, columns: Sequence[str], notify: Callable[[Event], None]) -> _Recording:
@@ -165,7 +173,8 @@ def _record(parts: Assembly, columns: Sequence[str], notify: Callable[[Event], N
         for study in studies:
             study.prepare()
         with recorded(store, "record", parts, studies):
-            query = Query(parts.constraints, costs={name: meter.instance.cost for name, meter in meters.items()})
+            costs = {name: meter.instance.cost for name, meter in meters.items()}
+            query = Query(parts.constraints, costs=costs, quality=parts.quality)
             shapes, _ = apply_limits(parts.shapes, query, studies[0], notify)
             if not shapes:
                 raise NothingCompliesError("nothing complies: no shape of the space is within the limits")
@@ -173,15 +182,19 @@ def _record(parts: Assembly, columns: Sequence[str], notify: Callable[[Event], N
             trained = [(seed, t) for seed, study in zip(parts.seeds, studies, strict=True) for t in study.train(shapes)]
         units = [f"{name} in {meters[name].instance.unit}" for name in columns]
         families = [study.facts.contexts[TRAININGS] for study in studies]
-        return _Recording(list(_origin(parts, store, units, families, shapes)), values, trained)
+        return _Recording(list(_origin(parts, store, units, families, shapes)), parts.quality, values, trained)
 
 
 def _origin(
     parts: Assembly, store: Store, units: Sequence[str], families: Sequence[int], shapes: Sequence[Shape]
 ) -> Iterator[str]:
     """Say what the columns are, and with which flags, recipe, hardware and versions they were obtained, and when."""
-    judged = "validation" if parts.settings.protocol == "validation" else "test"
-    yield f"{judged} accuracy in percent, {', '.join(units)}, seconds of a training; {' '.join(_flags(parts))}"
+    if parts.quality == ACCURACY:
+        judged = f"{'validation' if parts.settings.protocol == 'validation' else 'test'} accuracy in percent"
+    else:
+        yield f"quality: {quality_line(parts.quality)}"
+        judged = parts.quality.name
+    yield f"{judged}, {', '.join(units)}, seconds of a training; {' '.join(_flags(parts))}"
     with store.decoding():
         precision = store.identity(families[0])["recipe"].get("precision", "float32")
         versions = dict.fromkeys(_versions(store.provenance(family, shape)) for family in families for shape in shapes)

@@ -9,9 +9,9 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shape_dnn.answers.table import Summary, data_frame, number
+from shape_dnn.answers.table import Records, Summary, number
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.assembly.replay import tell_ignored
 from shape_dnn.errors import UsageError
@@ -21,9 +21,6 @@ from shape_dnn.search.algorithm import apply_limits, predict
 from shape_dnn.search.modes import sample, search
 from shape_dnn.search.posterior import PosteriorOf
 from shape_dnn.settings import Settings
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -52,22 +49,10 @@ class Comparison:
     found: float | None
 
 
-class Comparisons(list[Comparison]):
+class Comparisons(Records[Comparison]):
     """How each combination did: a list that is also a table."""
 
     columns = tuple(field.name for field in dataclasses.fields(Comparison))
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return flat records."""
-        return list(map(dataclasses.asdict, self))
-
-    def to_pandas(self) -> DataFrame:
-        """Return the rows as a data frame; what nobody knows is NaN.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
-        return data_frame(self.rows(), self.columns)
 
     @property
     def summary(self) -> Summary:
@@ -95,9 +80,9 @@ def simulate(
         table: CSV file (:mod:`shape_dnn.study.tables`), or the name of a table of a plugin.
         strategies: names; by default the one of the settings.
         samplers: names; by default every one that is installed.
-        models: names; by default every one that is installed.
+        models: names; by default every one that is installed, or with a prior every one that takes it.
         seeds: number of searches for each combination, with seeds from 0.
-        **settings: limits, goal and others as for :func:`shape_dnn.tune`.
+        **settings: limits, goal, prior and others as for :func:`shape_dnn.tune`.
 
     Raises:
         UsageError: the table or a setting cannot be used.
@@ -111,6 +96,8 @@ def simulate(
         "model": list(models) or registry.names("accuracy_model"),
     }
     _check_options(base, registry, compared)
+    if not models:
+        compared["model"] = _that_take_the_prior(base, registry, compared["model"])
     recorded = Assembly(base, registry).table
     assert recorded is not None  # noqa: S101 - the settings name one
     tell_ignored(recorded)
@@ -128,6 +115,40 @@ def _check_options(base: Settings, registry: Registry, compared: Mapping[str, Se
                 raise UsageError(f"{text}: none of the {flag}s {', '.join(names)} has such an option", setting="option")
 
 
+def _that_take_the_prior(base: Settings, registry: Registry, models: Sequence[str]) -> list[str]:
+    """Leave out the models that take no prior, with a warning, if there is one."""
+    by_name = {model: _assemble(base, registry, base.strategy, base.sampler, model) for model in models}
+    taking = [model for model, parts in by_name.items() if _takes_the_prior(parts)]
+    if len(taking) < len(models):
+        refusing = ", ".join(model for model in models if model not in taking)
+        warnings.warn(f"accuracy models that take no prior are left out: {refusing}", stacklevel=3)
+    return taking
+
+
+def _takes_the_prior(parts: Assembly) -> bool:
+    if parts.prior is None:
+        return True
+    try:
+        _ = parts.model
+    except UsageError as error:
+        if error.setting != "prior":
+            raise
+        return False
+    return True
+
+
+def _assemble(base: Settings, registry: Registry, strategy: str, sampler: str, model: str, seed: int = 0) -> Assembly:
+    """Put a search together whose plugins are each given those of the options that they have."""
+    names = {"strategy": strategy, "sampler": sampler, "model": model}
+    options = tuple(
+        text
+        for text in base.option
+        if (flag := text.partition(".")[0]) not in names or _has_option(registry, flag, names[flag], text)
+    )
+    settings = dataclasses.replace(base, strategy=strategy, sampler=sampler, model=model, option=options, seed=seed)
+    return Assembly(settings, registry)
+
+
 def _has_option(registry: Registry, flag: str, name: str, text: str) -> bool:
     kind = next(kind.name for kind in KINDS.values() if kind.flag == flag)
     option = text.partition("=")[0].strip().removeprefix(f"{flag}.")
@@ -139,16 +160,7 @@ def _compare(
 ) -> Comparison:
     trained, percents, means, maxima, found = [], [], [], [], []
     for seed in seeds:
-        names = {"strategy": strategy, "sampler": sampler, "model": model}
-        options = tuple(
-            text
-            for text in base.option
-            if (flag := text.partition(".")[0]) not in names or _has_option(registry, flag, names[flag], text)
-        )
-        parts = Assembly(
-            dataclasses.replace(base, strategy=strategy, sampler=sampler, model=model, option=options, seed=seed),
-            registry,
-        )
+        parts = _assemble(base, registry, strategy, sampler, model, seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a poor fit shows in its error, which is what is asked for
             answer = search(parts.shapes, parts.query, parts.modelling, parts.replay)

@@ -196,7 +196,8 @@ def _plan(parts: Assembly) -> Result:
         planned = {training.shape for training in answer.trainings}
         made = sum(known.is_made(t) for known in of_seeds for t in known.train(sorted(planned)))
         new_trainings = len(planned) * len(of_seeds) - made
-        return Result.of(parts, answer, of_seeds[0], parts.settings.arch, new_trainings, recipe=parts.recipe_record)
+        arch = problem.architecture.choice.name
+        return Result.of(parts, answer, of_seeds[0], arch, new_trainings, recipe=parts.recipe_record)
     finally:
         store.close()
         close(parts.executor.instance)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Goal
+from shape_dnn.quality import Quality
 
 BINARY: Mapping[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: lambda a, b: a + b,
@@ -60,6 +61,11 @@ class Most(Goal):
     def score(self, values: Mapping[str, float]) -> float:
         """Return the negated value, since the lowest score wins."""
         return -values[self.metrics[0]]
+
+
+def best(quality: Quality) -> Goal:
+    """Return the goal of the best quality."""
+    return Most(quality.name) if quality.better == "higher" else Least(quality.name)
 
 
 class Expression(Goal):

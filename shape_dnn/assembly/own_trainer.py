@@ -105,27 +105,21 @@ def find_trainer(selection: Selection) -> Own | None:
     path, function = split_name(name)
     found = functions.read(path, function)
     values = _values(found, {**given, **_declared(also, found.options, path.name)})
-    own_name, source = _origin(path, function)
-    loaded = Loaded(Choice("trainer", own_name, values), source, found.trainer(values))
+    loaded = Loaded(Choice("trainer", name_of(name), values), _origin(path), found.trainer(values))
     return Own(selection.note(loaded), OwnTrainer(path.resolve(), function, values))
 
 
-def _origin(path: Path, function: str) -> tuple[str, Source]:
-    """Return what the trainer of a file is called, and where it comes from."""
-    if path.suffix == functions.PICKLED:
-        own_name, _, version = path.stem.rpartition("-")
-    else:
-        own_name, version = path.stem if function == "train" else f"{path.stem}:{function}", functions.digest(path)
-    return own_name, Source(str(path), version, is_file=True)
+def _origin(path: Path) -> Source:
+    version = path.stem.rpartition("-")[2] if path.suffix == functions.PICKLED else functions.digest(path)
+    return Source(str(path), version, is_file=True)
 
 
 def origin(name: str) -> Loaded[None] | None:
     """Return where the trainer of a file comes from, without running it; None for a plugin, or if there is no file."""
-    path, function = split_name(name)
+    path, _ = split_name(name)
     if not is_file(name) or not path.is_file():
         return None
-    own_name, source = _origin(path, function)
-    return Loaded(Choice("trainer", own_name), source, None)
+    return Loaded(Choice("trainer", name_of(name)), _origin(path), None)
 
 
 def again(name: str, options: Mapping[str, str], plugins: Sequence[str]) -> Own:
@@ -159,6 +153,16 @@ def split_name(name: str) -> tuple[Path, str]:
     if colon and function.isidentifier() and Path(path).suffix:
         return Path(path), function
     return Path(name), "train"
+
+
+def name_of(setting: str) -> str:
+    """Return what a trainer is called, given how the user names it."""
+    if not is_file(setting):
+        return setting
+    path, function = split_name(setting)
+    if path.suffix == functions.PICKLED:
+        return path.stem.rpartition("-")[0]
+    return path.stem if function == "train" else f"{path.stem}:{function}"
 
 
 def recorded(record: Mapping[str, Any]) -> tuple[Loaded[Architecture], Quality]:

@@ -11,6 +11,7 @@ from shape_dnn.errors import PluginError, UsageError
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.sources import Loaded
+from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.settings import Settings
 from shape_dnn.shape import exact
 from shape_dnn.study.tables import Table
@@ -23,17 +24,19 @@ class Metrics:
     Args:
         selection: knows the meters.
         table: that is replayed, if one is; its columns are metrics, too.
+        quality: by which trainings are judged, which is asked about like a metric.
 
     Attributes:
+        quality: the same.
         names: of all that a limit or a goal may mean, be it a column of text, so that it is said why it cannot be used.
     """
 
-    def __init__(self, selection: Selection, table: Table | None) -> None:
-        self._selection, self._table = selection, table
+    def __init__(self, selection: Selection, table: Table | None, quality: Quality) -> None:
+        self._selection, self._table, self.quality = selection, table, quality
         self._text = frozenset(table.ignored if table else ())
         columns = {*table.metrics, *self._text} if table else set()
         meters = selection.registry.names("meter")
-        self.names = frozenset({*KNOWN_METRICS, *meters, *selection.meters_by_metric, *columns})
+        self.names = frozenset({quality.name, *KNOWN_METRICS, *meters, *selection.meters_by_metric, *columns})
 
     def named(self, setting: str, name: str) -> Metric:
         """Return a metric with its unit.
@@ -41,6 +44,8 @@ class Metrics:
         Raises:
             UsageError: there is none of this name; names the setting that asks for it.
         """
+        if name == self.quality.name:
+            return self.quality.metric
         if name in KNOWN_METRICS:
             return KNOWN_METRICS[name]
         if self._table is not None and name in self._text:
@@ -64,11 +69,16 @@ def constraints(settings: Settings, metrics: Metrics) -> tuple[Constraint, ...]:
     Raises:
         UsageError: one cannot be read, or contradicts another.
     """
+    quality = metrics.quality
+    if settings.min_accuracy is not None and quality.name != ACCURACY.name:
+        flag = "min" if quality.better == "higher" else "max"
+        message = f"trainings are judged by {quality.name}, not by accuracy; write --{flag} {quality.name}=VALUE"
+        raise UsageError(message, setting="min_accuracy")
     texts = [
         ("max_size", "size", settings.max_size),
         ("max_latency", "latency", settings.max_latency),
         ("max_energy", "energy", settings.max_energy),
-        ("min_accuracy", "accuracy", settings.min_accuracy),
+        ("min_accuracy", ACCURACY.name, settings.min_accuracy),
         *(("max", *split_pair("max", text)) for text in settings.max),
         *(("min", *split_pair("min", text)) for text in settings.min),
     ]
@@ -87,6 +97,8 @@ def constraints(settings: Settings, metrics: Metrics) -> tuple[Constraint, ...]:
 
 def is_expression(goal: str, selection: Selection, metrics: Metrics) -> bool:
     """Tell whether a goal is written out, rather than the name of a plugin. A metric alone is an expression."""
+    if _is_quality(goal, metrics):
+        return True
     if selection.registry.is_declared("goal", goal):
         return False
     is_difference = "-" in goal and metrics.names.issuperset(goal.split("-"))
@@ -94,7 +106,7 @@ def is_expression(goal: str, selection: Selection, metrics: Metrics) -> bool:
 
 
 def goal(settings: Settings, selection: Selection, metrics: Metrics) -> Goal | None:
-    """Read what makes the best shape, if the user said so: a plugin, or an expression over metrics.
+    """Read what makes the best shape, if the user said so: a plugin, the quality, or an expression over metrics.
 
     Raises:
         UsageError: it is neither, or names a metric that there is not.
@@ -107,12 +119,23 @@ def goal(settings: Settings, selection: Selection, metrics: Metrics) -> Goal | N
         raise UsageError("contradicts --goal: a front has no best shape; give one of them", setting="pareto")
 
     def by_name(name: str) -> Goal | None:
+        if _is_quality(name, metrics):
+            return goal_expressions.best(metrics.quality)
+        if name == ACCURACY.name and name not in metrics.names:
+            quality = metrics.quality.name
+            message = f"trainings are judged by {quality}, not by accuracy; write --goal {quality}"
+            raise UsageError(message, setting="goal")
         return None if is_expression(name, selection, metrics) else _goal_plugin(name, selection, metrics)
 
     found = goal_expressions.parse(text, by_name, metrics.names)
     for metric in found.metrics:
         metrics.named("goal", metric)
     return found
+
+
+def _is_quality(name: str, metrics: Metrics) -> bool:
+    """Tell whether a goal is the best quality. That of accuracy is a plugin."""
+    return name == metrics.quality.name and metrics.quality != ACCURACY
 
 
 def _goal_plugin(name: str, selection: Selection, metrics: Metrics) -> Goal:

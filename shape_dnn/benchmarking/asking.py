@@ -63,5 +63,5 @@ def _covered(table: RecordedTable, question: Question, predictions: Mapping[int,
     if not predictions or any(prediction.std is None for prediction in predictions.values()):
         return None
     means, stds = np.array([(prediction.mean, prediction.std) for prediction in predictions.values()], float).T
-    accuracies = table.accuracies[list(predictions), question.repetition]
-    return float((np.abs(accuracies - means) <= DEVIATIONS * stds).mean())
+    trained = table.qualities[list(predictions), question.repetition]
+    return float((np.abs(trained - means) <= DEVIATIONS * stds).mean())

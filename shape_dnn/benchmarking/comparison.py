@@ -29,8 +29,8 @@ class Row:
             reference, rounded.
         seconds_percent: training seconds, in percent of those of all candidates.
         within_percent: answers that are as good as the noise allows.
-        violations_percent: answers that fall short of the limit on accuracy by more than the noise.
-        regret_points: where accuracy is the goal, by how many points the answer is worse than the best.
+        violations_percent: answers that fall short of the limit on quality by more than the noise.
+        regret_points: where quality is the goal, by how much the answer is worse than the best, in its unit.
         regret_percent: elsewhere, by how many percent of the goal.
         coverage: part of the trainings not made within the 90 % intervals of their predictions.
         doubt_error: expected calibration error of stated doubt.
@@ -44,6 +44,8 @@ class Row:
         trainings_high: upper end.
         within_low: lower end of the 95 % interval of the answers within the noise.
         within_high: upper end.
+        violations_low: lower end of the 95 % interval of the answers that fall short of the limit.
+        violations_high: upper end.
         p_trainings: probability of such a difference in trainings to the first method by chance; None for the first.
         p_within: the same for answers within the noise.
     """
@@ -68,6 +70,8 @@ class Row:
     trainings_high: float
     within_low: float
     within_high: float
+    violations_low: float
+    violations_high: float
     p_trainings: float | None
     p_within: float | None
 
@@ -147,7 +151,8 @@ def _rows_of_table(found: Sequence[Performance]) -> list[Row]:
 def _row(each: Performance, outcomes: Sequence[Outcome], first: Sequence[Outcome] | None, goal: float | None) -> Row:
     trainings, within = [o.trainings for o in outcomes], [o.within for o in outcomes]
     trainings_low, trainings_high = statistics.interval(trainings)
-    within_low, within_high = statistics.interval([100.0 * right for right in within])
+    within_low, within_high = percent_interval(within)
+    violations_low, violations_high = percent_interval([o.violates for o in outcomes])
     return Row(
         each.method.spec,
         each.table.name,
@@ -169,9 +174,17 @@ def _row(each: Performance, outcomes: Sequence[Outcome], first: Sequence[Outcome
         trainings_high,
         within_low,
         within_high,
+        violations_low,
+        violations_high,
         None if first is None else statistics.p_of_costs([o.trainings for o in first], trainings),
         None if first is None else statistics.p_of_parts([o.within for o in first], within),
     )
+
+
+def percent_interval(answers: Sequence[bool]) -> tuple[float, float]:
+    """Return the 95 % interval of the percentage of the answers of which something is true."""
+    low, high = statistics.interval_of_part(sum(answers), len(answers))
+    return 100 * low, 100 * high
 
 
 def as_good_after(each: Performance, goal: float | None) -> int | None:

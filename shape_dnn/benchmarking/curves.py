@@ -9,6 +9,7 @@ import numpy as np
 
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import TableFile
+from shape_dnn.quality import Quality
 from shape_dnn.search.kernel import Floats
 from shape_dnn.shape import Shape
 from shape_dnn.study.tables import read_curves
@@ -21,16 +22,19 @@ def is_curves_of(path: Path, tables: Collection[Path]) -> bool:
     return any(path == table.with_name(name.format(table.stem)) for table in tables for name in NAMES)
 
 
-def curves_of(file: TableFile, seeds: Mapping[Shape, Sequence[int]], repetitions: int) -> Floats | None:
+def curves_of(
+    file: TableFile, seeds: Mapping[Shape, Sequence[int]], repetitions: int, quality: Quality
+) -> Floats | None:
     """Read the curves of a table: those that it names, or else those that lie beside it.
 
     Args:
         file: where the table lies.
         seeds: of the trainings of each shape, in order.
         repetitions: how many of them count.
+        quality: by which they are judged.
 
     Returns:
-        Accuracies in percent, of shape (number of shapes, repetitions, epochs); None if there are none.
+        Qualities, of shape (number of shapes, repetitions, epochs); None if there are none.
 
     Raises:
         UsageError: names what is missing.
@@ -39,7 +43,7 @@ def curves_of(file: TableFile, seeds: Mapping[Shape, Sequence[int]], repetitions
     path = file.curves or next(iter(beside), None)
     if path is None:
         return None
-    curves = read_curves(path)
+    curves = read_curves(path, quality)
     rows = []
     for shape, own in seeds.items():
         for seed in own[:repetitions]:

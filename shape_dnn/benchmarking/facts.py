@@ -25,9 +25,10 @@ class Seen:
 
     Attributes:
         shapes: those that meet the limits that need no training, sorted by width and depth.
-        limits: on accuracy.
+        quality: by which trainings are judged.
+        limits: on quality.
         goal: what makes the best shape; None if all that comply are asked for.
-        noise: standard deviation of the accuracies of one shape's trainings, in points.
+        noise: standard deviation of the qualities of one shape's trainings.
         epochs: of a whole training; None if only its end was recorded.
         parts: what was trained, in the order in which it was begun, and which part of a whole training; 2 for what was
             trained again.
@@ -36,7 +37,7 @@ class Seen:
 
     def __init__(self, table: RecordedTable, question: Question) -> None:
         self.shapes = [table.shapes[i] for i in question.candidates]
-        self.limits, self.goal = question.limits, question.goal
+        self.quality, self.limits, self.goal = question.quality, question.limits, question.goal
         self.noise = table.noise
         self.epochs = None if table.curves is None else table.curves.shape[2]
         self.parts: dict[Shape, float] = {}
@@ -56,32 +57,36 @@ class Seen:
         return list(self.__table.metrics)
 
     @property
-    def goal_is_accuracy(self) -> bool:
-        """Whether the most accurate shape is asked for; any other goal is known of every shape without training."""
-        return self.goal is not None and self.goal.metrics == ("accuracy",)
+    def goal_is_quality(self) -> bool:
+        """Whether the best quality is asked for; any other goal is known of every shape without training."""
+        return self.__question.goal_is_quality
 
     def scores(self) -> Floats:
-        """Return the score of all shapes, where the goal is not accuracy; the lowest is the best."""
+        """Return the score of all shapes, where the goal is not quality; the lowest is the best."""
         assert self.goal is not None  # noqa: S101 - asked for only then
         return np.asarray(sum(weight * self.metric(name) for name, weight in self.goal.weights.items()))
 
-    def complies(self, accuracy: float | None) -> bool:
-        """Tell whether an accuracy meets the limit."""
-        return all(limit.allows(accuracy) for limit in self.limits)
+    def complies(self, value: float | None) -> bool:
+        """Tell whether a quality meets the limit."""
+        return all(limit.allows(value) for limit in self.limits)
+
+    def upwards(self, value: float) -> float:
+        """Return a quality such that the larger is the better, for methods that only know that."""
+        return self.quality.sign * value
 
     # What is counted
 
-    def accuracy(self, shape: Shape) -> float:
-        """Train a shape to the end, or look up what came of it if that was done; return its accuracy in percent."""
+    def trained(self, shape: Shape) -> float:
+        """Train a shape to the end, or look up what came of it if that was done; return its quality."""
         self.parts[shape] = max(self.parts.get(shape, 0.0), 1.0)
-        return float(self.__table.accuracies[self.__position[shape], self.__question.repetition])
+        return float(self.__table.qualities[self.__position[shape], self.__question.repetition])
 
     def curve(self, shape: Shape, epochs: int) -> list[float]:
-        """Train a shape for so many epochs, going on where an earlier call ended; return the accuracy after each."""
+        """Train a shape for so many epochs, going on where an earlier call ended; return the quality after each."""
         curves, place = self.__table.curves, self.__position[shape]
         assert curves is not None  # noqa: S101 - whoever needs curves says so before
         self.parts[shape] = max(self.parts.get(shape, 0.0), epochs / curves.shape[2])
-        return [float(accuracy) for accuracy in curves[place, self.__question.repetition, :epochs]]
+        return [float(value) for value in curves[place, self.__question.repetition, :epochs]]
 
     # What came of it
 
@@ -93,13 +98,13 @@ class Seen:
     @property
     def complying(self) -> list[Shape]:
         """What was trained to the end and met the limit."""
-        return [shape for shape in self.finished if self.complies(self.accuracy(shape))]
+        return [shape for shape in self.finished if self.complies(self.trained(shape))]
 
     @property
     def best(self) -> Shape | None:
         """The best by the goal of what was trained to the end and met the limit."""
-        if self.goal_is_accuracy:
-            return max(self.complying, key=self.accuracy, default=None)
+        if self.goal_is_quality:
+            return max(self.complying, key=lambda shape: self.upwards(self.trained(shape)), default=None)
         score = dict(zip(self.shapes, self.scores(), strict=True))
         return min(self.complying, key=score.__getitem__, default=None)
 
@@ -123,7 +128,7 @@ class Seen:
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train shapes to the end."""
         seconds = self.__table.seconds
-        return [Training(s, self.accuracy(s), seconds=float(seconds[self.__position[s]])) for s in shapes]
+        return [Training(s, self.trained(s), seconds=float(seconds[self.__position[s]])) for s in shapes]
 
     def verify(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train shapes to the end."""
@@ -132,21 +137,21 @@ class Seen:
     def again(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train shapes once more, where the table holds another training of each."""
         table, repetition = self.__table, self.__question.repetition
-        repetitions = table.accuracies.shape[1]
+        repetitions = table.qualities.shape[1]
         if repetitions == 1:
             return []
         self.parts |= dict.fromkeys(shapes, 2.0)
         places = [self.__position[shape] for shape in shapes]
         return [
-            Training(shape, float(table.accuracies[i, (repetition + 1) % repetitions]), seconds=float(table.seconds[i]))
+            Training(shape, float(table.qualities[i, (repetition + 1) % repetitions]), seconds=float(table.seconds[i]))
             for shape, i in zip(shapes, places, strict=True)
         ]
 
     def test(self, shape: Shape, *, again: bool = False) -> float | None:
-        """There is no second accuracy."""
+        """There is no second quality."""
         return None
 
 
-def whole_curve(accuracies: Sequence[float]) -> tuple[Epoch, ...]:
-    """Write accuracies as epochs, whose losses nobody knows."""
-    return tuple(Epoch(number, 0.0, accuracy) for number, accuracy in enumerate(accuracies, 1))
+def whole_curve(qualities: Sequence[float]) -> tuple[Epoch, ...]:
+    """Write qualities as epochs, whose losses nobody knows."""
+    return tuple(Epoch(number, 0.0, value) for number, value in enumerate(qualities, 1))

@@ -22,7 +22,7 @@ class Decision:
     Attributes:
         doubt: the probability, by what it knew, that a better shape was missed.
         best: position of the best shape so far; None if none complied.
-        tolerance: what counts as equal to it, in points.
+        tolerance: what counts as equal to it, in the unit of the quality.
     """
 
     doubt: float
@@ -66,7 +66,7 @@ class Run:
     def after(self, number: int, table: RecordedTable, question: Question) -> Run:
         """Return what it had come to after so many trainings, for one that answers with the best of what it trained."""
         trained = self.trained[:number]
-        seen = table.accuracies[:, question.repetition]
+        seen = table.qualities[:, question.repetition]
         complying = [i for i in trained if question.complies(seen[i])]
         if question.goal is None:
             return replace(self, trained=trained, parts=self.parts[:number], returned=complying)
@@ -84,10 +84,10 @@ class Outcome:
         trainings: whole trainings made; parts count as such.
         seconds: of training, as a part of those of all candidates.
         within: whether the answer is as good as the noise allows: no shape is better that meets the limit, or exceeds
-            the accuracy of the answer, by one standard deviation of a training, and it does not violate the limit. A
+            the quality of the answer, by one standard deviation of a training, and it does not violate the limit. A
             set is if its recall and precision are.
         answered: whether a shape was returned, or rightly none.
-        points: regret in points, where accuracy is the goal.
+        points: regret in the unit of the quality, where that is the goal.
         percent: regret in percent of the goal, elsewhere.
         violates: whether what was returned falls short of the limit by more than two standard deviations (the noise of
             the paper's Table 1).
@@ -115,7 +115,7 @@ class Outcome:
 
 
 def judge(table: RecordedTable, question: Question, run: Run) -> Outcome:
-    """Compare what a search came to with the truth, the mean accuracy of each shape over its trainings."""
+    """Compare what a search came to with the truth, the mean quality of each shape over its trainings."""
     left = question.candidates
     trained = list(run.trained)
     cost = Outcome(
@@ -133,13 +133,15 @@ def judge(table: RecordedTable, question: Question, run: Run) -> Outcome:
 
 
 def _misses(table: RecordedTable, question: Question, answer: int | None, tolerance: float) -> bool:
-    """Tell whether a shape is better than the answer even if its accuracy were worse by the tolerance."""
+    """Tell whether a shape is better than the answer even if its quality were worse by the tolerance."""
     left, truth = question.candidates, table.truth
     clearly = left[question.complies(truth[left], tolerance)]
     if answer is None or not len(clearly):
         return answer is None and len(clearly) > 0
     scores = question.scores(table, truth)
-    return bool(question.scores(table, truth - tolerance)[clearly].min() < scores[answer] * (1 - 1e-9))
+    return bool(
+        question.scores(table, truth - question.quality.sign * tolerance)[clearly].min() < scores[answer] * (1 - 1e-9)
+    )
 
 
 def _judge_best(table: RecordedTable, question: Question, answer: int | None, cost: Outcome) -> Outcome:
@@ -150,8 +152,9 @@ def _judge_best(table: RecordedTable, question: Question, answer: int | None, co
         return replace(cost, within=rightly, answered=rightly)
     violates = not question.complies(float(truth[answer]), -2 * table.noise)
     assert question.goal is not None  # noqa: S101 - otherwise a set is judged
-    if question.goal.metrics == ("accuracy",):
-        points = max(0.0, float(truth[left].max() - truth[answer]))
+    if question.goal_is_quality:
+        upwards = question.quality.sign * truth
+        points = max(0.0, float(upwards[left].max() - upwards[answer]))
         return replace(cost, within=points <= table.noise and not violates, points=points, violates=violates)
     scores = question.scores(table, truth)
     best = float(scores[complying].min()) if len(complying) else np.inf

@@ -88,20 +88,22 @@ class Peer:
         home: import path of its class, ``module:Class``, called with the setting if there is one.
         setting: what may follow the colon; empty if nothing may.
         package: what must be importable, and is installed by ``pip install``; empty if nothing.
+        module: its name where it is imported, if that is another.
     """
 
     home: str
     setting: str = ""
     package: str = ""
+    module: str = ""
 
     @property
     def installed(self) -> bool:
         """Whether it can be used."""
-        return not self.package or util.find_spec(self.package.replace("-", "_")) is not None
+        return not self.package or util.find_spec(self.module or self.package.replace("-", "_")) is not None
 
 
-def _peer(home: str, setting: str = "", package: str = "") -> Peer:
-    return Peer(f"shape_dnn.benchmarking.peers.{home}", setting, package)
+def _peer(home: str, setting: str = "", package: str = "", module: str = "") -> Peer:
+    return Peer(f"shape_dnn.benchmarking.peers.{home}", setting, package, module)
 
 
 PEERS: Mapping[str, Peer] = {
@@ -111,10 +113,13 @@ PEERS: Mapping[str, Peer] = {
     "bisection": _peer("baselines:Bisection"),
     "top-k": _peer("epochs:TopAfterOneEpoch", "how many are kept, 5"),
     "successive-halving": _peer("epochs:SuccessiveHalving", "one of how many goes on, 3"),
+    "freeze-thaw": _peer("freeze_thaw:FreezeThaw", "percent of the epochs after which it looks, 1 and 50"),
     "expected-improvement": _peer("expected_improvement:ExpectedImprovement"),
     "optuna-tpe": _peer("optuna:Tpe", "the most trainings, 25", "optuna"),
+    "optuna-tpe-log": _peer("optuna:TpeOfLogarithms", "the most trainings, 25", "optuna"),
     "optuna-gp": _peer("optuna:GaussianProcess", "the most trainings, 18", "optuna"),
     "botorch": _peer("botorch:BoTorch", "the most trainings, 18", "botorch"),
+    "ax": _peer("ax:Ax", "the most trainings, 15", "ax-platform", "ax"),
     "syne-tune": _peer("syne_tune:Bore", "the most trainings, 15", "syne-tune"),
 }
 """By name."""

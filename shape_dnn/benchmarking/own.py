@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.assembly.prior import Prior
 from shape_dnn.benchmarking.facts import Seen, whole_curve
 from shape_dnn.benchmarking.methods import Found, Method
 from shape_dnn.benchmarking.problems import RecordedTable
@@ -17,6 +18,7 @@ from shape_dnn.kinds import AccuracyModel, Terminator
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Loaded
+from shape_dnn.quality import Quality
 from shape_dnn.records import Epoch, Prediction, Stop, Training
 from shape_dnn.search import fitting, modes
 from shape_dnn.search.query import Answer, Query
@@ -38,7 +40,7 @@ class Own(Method):
 
     Args:
         spec: how it was named.
-        values: settings by name, ``confidence=none`` to go by expected accuracies alone.
+        values: settings by name, ``confidence=none`` to go by expected qualities alone.
         registry: knows the plugins.
         measures_all: whether every metric is known of all shapes.
     """
@@ -49,11 +51,13 @@ class Own(Method):
         self, spec: str, values: Mapping[str, object], registry: Registry, *, measures_all: bool = False
     ) -> None:
         self.spec, self._registry, self._measures_all = spec, registry, measures_all
+        self._prior: Prior | None = None
         self._by_expectation = values.get("confidence") == "none"
         kept = {name: value for name, value in values.items() if not (name == "confidence" and self._by_expectation)}
         self._settings = Settings.create({"together": 1, **kept})
         parts = self._assemble(seed=0)
         parts.check()
+        self._prior = parts.prior
         _ = parts.modelling
         self.needs_curves = self._settings.terminator != "none"
         chosen: list[Loaded[Any]] = [parts.sampler, parts.model, *([parts.terminator] if self.needs_curves else [])]
@@ -63,7 +67,7 @@ class Own(Method):
             "confidence": None if self._by_expectation else parts.confidence,
             "train": self._settings.train,
             "together": self._settings.together,
-            "prior": None if parts.prior is None else [[str(s), a] for s, a in parts.prior.accuracies.items()],
+            "prior": None if parts.prior is None else [[str(s), q] for s, q in parts.prior.qualities.items()],
             "plugins": [[each.identity, each.provenance] for each in chosen],
             "measures all": measures_all,
         }
@@ -110,10 +114,11 @@ class Own(Method):
 
     def answer(self, seen: Seen, seed: int) -> Found:
         """Search."""
-        parts = self._assemble(seed)
+        parts = self._assemble(seed, seen.quality)
         facts = Interrupted(seen, parts.terminator.instance) if self.needs_curves else seen
         metrics = dict.fromkeys(seen.metrics, 0.0) if self._measures_all else {"size": 0.0, "params": 0.0}
-        query = Query(seen.limits, seen.goal, metrics, None if self._by_expectation else parts.confidence)
+        confidence = None if self._by_expectation else parts.confidence
+        query = Query(seen.limits, seen.goal, metrics, confidence, quality=seen.quality)
         decisions: dict[int, Judged] = {}
 
         def listen(event: Event) -> None:
@@ -128,8 +133,11 @@ class Own(Method):
             list(decisions.values()),
         )
 
-    def _assemble(self, seed: int) -> Assembly:
-        return Assembly(dataclasses.replace(self._settings, seed=seed), self._registry)
+    def _assemble(self, seed: int, quality: Quality | None = None) -> Assembly:
+        parts = Assembly(dataclasses.replace(self._settings, seed=seed), self._registry, quality=quality)
+        if self._prior is not None:
+            parts.prior = self._prior  # read once for all questions
+        return parts
 
 
 def _predictions(found: Answer, shapes: Sequence[Shape], model: AccuracyModel) -> dict[Shape, Prediction]:
@@ -178,7 +186,7 @@ class Interrupted:
         epochs, curve = self._seen.epochs, running[shape]
         assert epochs is not None  # noqa: S101 - there are curves
         if len(curve) == epochs:
-            return Training(shape, self._seen.accuracy(shape), curve=curve)
+            return Training(shape, self._seen.trained(shape), curve=curve)
         others = [*self._ended.values(), *(Training(s, None, curve=c) for s, c in running.items() if s != shape)]
         if checked.should_stop(self._terminator, curve, epochs, others):
             return Training(shape, None, "stopped early", curve, stop=Stop(""))

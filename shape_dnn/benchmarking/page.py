@@ -14,7 +14,11 @@ from shape_dnn.benchmarking.statistics import Bin
 from shape_dnn.report.charts import THEME, Spec
 from shape_dnn.report.page import complete, save
 
-INTERVALS = {"trainings": ("trainings_low", "trainings_high"), "within_percent": ("within_low", "within_high")}
+INTERVALS = {
+    "trainings": ("trainings_low", "trainings_high"),
+    "within_percent": ("within_low", "within_high"),
+    "violations_percent": ("violations_low", "violations_high"),
+}
 """Figures that have an interval, which stands beside them."""
 
 
@@ -106,7 +110,7 @@ def _number(value: Any) -> str:
 
 def _about(each: Performance) -> str:
     table = each.table
-    number, repetitions = table.accuracies.shape
+    number, repetitions = table.qualities.shape
     about = f"{number} shapes with {repetitions} trainings each, which vary by {table.noise:.2g} points"
     return "; ".join([f"{table.name}: {about}", f"questions are about {', '.join(table.metrics)}", *table.notes]) + "."
 

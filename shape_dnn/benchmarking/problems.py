@@ -14,7 +14,9 @@ import numpy as np
 from shape_dnn.benchmarking.curves import curves_of
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import TableFile
+from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.search.kernel import Floats
+from shape_dnn.search.scale import Scale
 from shape_dnn.shape import Shape
 from shape_dnn.study.tables import Table
 
@@ -23,7 +25,8 @@ ASKED_ABOUT = ("size", "multiply-adds", "latency", "energy", "memory")
 CLOSED_FORMS = frozenset({"size", "params"})
 """Metrics that cost nothing to know."""
 ASSUMED_NOISE = 0.2
-"""Standard deviation of a training in points where nothing tells it: the middle of the paper's Table 1."""
+"""Standard deviation of a training where nothing tells it, in percent (:class:`Scale`): the middle of the paper's
+Table 1."""
 LEAST = 8
 """Shapes that a question leaves at least."""
 
@@ -35,33 +38,36 @@ class RecordedTable:
     Attributes:
         name: the stem of its file.
         shapes: sorted by width and depth; every array has one row for each.
-        accuracies: of repeated trainings in percent, of shape (number of shapes, repetitions).
-        curves: accuracy after each epoch, of shape (number of shapes, repetitions, epochs); None if not recorded.
+        qualities: of repeated trainings, of shape (number of shapes, repetitions).
+        curves: quality after each epoch, of shape (number of shapes, repetitions, epochs); None if not recorded.
         metrics: what questions are about, by name, known without training.
         seconds: of a training; only ratios matter.
-        noise: standard deviation of the accuracies of one shape's trainings, in points.
+        noise: standard deviation of the qualities of one shape's trainings.
         notes: what was assumed, a sentence each.
+        quality: by which trainings are judged.
     """
 
     name: str
     shapes: Sequence[Shape]
-    accuracies: Floats
+    qualities: Floats
     curves: Floats | None
     metrics: Mapping[str, Floats]
     seconds: Floats
     noise: float
     notes: tuple[str, ...] = ()
+    quality: Quality = ACCURACY
 
     @cached_property
     def truth(self) -> Floats:
-        """The mean accuracy of each shape."""
-        return np.asarray(self.accuracies.mean(1))
+        """The mean quality of each shape."""
+        return np.asarray(self.qualities.mean(1))
 
     @cached_property
     def digest(self) -> str:
         """A name for all that determines questions and answers."""
-        parts = [self.accuracies, self.seconds, *self.metrics.values(), *([] if self.curves is None else [self.curves])]
-        whole = hashlib.sha256(repr(([str(shape) for shape in self.shapes], list(self.metrics), self.noise)).encode())
+        parts = [self.qualities, self.seconds, *self.metrics.values(), *([] if self.curves is None else [self.curves])]
+        words = [str(shape) for shape in self.shapes], list(self.metrics), self.noise, self.quality
+        whole = hashlib.sha256(repr(words).encode())
         for part in parts:
             whole.update(repr(part.shape).encode() + np.ascontiguousarray(part).tobytes())
         return whole.hexdigest()[:16]
@@ -72,36 +78,39 @@ class RecordedTable:
 
         Args:
             file: where the table lies.
-            noise: standard deviation of a training in points, for a table that does not tell it.
+            noise: standard deviation of a training, for a table that does not tell it.
             metrics: columns that questions are about; by default those of ``ASKED_ABOUT`` that there are.
 
         Raises:
             UsageError: something in the files cannot be used; names it.
         """
         path, table = file.path, Table.read(file.path)
+        name = table.quality.name
         trained = {
-            shape: kept
-            for shape in table.shapes
-            if (kept := [r for r in table.rows[shape] if r["accuracy"] is not None])
+            shape: kept for shape in table.shapes if (kept := [r for r in table.rows[shape] if r[name] is not None])
         }
         if len(trained) < LEAST:
-            message = f"{path}: {len(trained)} shapes with an accuracy; a question takes at least {LEAST}"
+            message = f"{path}: {len(trained)} shapes with a value of {name}; a question takes at least {LEAST}"
             raise UsageError(message, setting="table")
         notes = [f"column {name!r} of {path.stem} holds text and is ignored" for name in table.ignored]
         if len(trained) < len(table.shapes):
-            notes.append(f"{path.stem}: {len(table.shapes) - len(trained)} shapes without an accuracy are left out")
+            notes.append(
+                f"{path.stem}: {len(table.shapes) - len(trained)} shapes without a value of {name} are left out"
+            )
         read = _Reader(path, table, trained, notes)
         repetitions = min(map(len, trained.values()))
-        accuracies = np.array([[row["accuracy"] for row in rows[:repetitions]] for rows in trained.values()], float)
+        qualities = np.array([[row[name] for row in rows[:repetitions]] for rows in trained.values()], float)
+        seeds = {shape: [int(row.get("seed") or 0) for row in rows] for shape, rows in trained.items()}
         return cls(
             path.stem,
             list(trained),
-            accuracies,
-            curves_of(file, {s: [int(r.get("seed") or 0) for r in rows] for s, rows in trained.items()}, repetitions),
+            qualities,
+            curves_of(file, seeds, repetitions, table.quality),
             read.metrics(metrics),
             read.seconds(),
             read.noise(noise),
             tuple(notes),
+            table.quality,
         )
 
 
@@ -116,7 +125,7 @@ class _Reader:
 
     def metrics(self, wanted: Collection[str]) -> dict[str, Floats]:
         """Return what questions are about."""
-        there = [name for name in self.table.metrics if name != "accuracy"]
+        there = [name for name in self.table.metrics if name != self.table.quality.name]
         for name in wanted:
             if name not in there:
                 known = ", ".join(there) or "none"
@@ -142,19 +151,22 @@ class _Reader:
 
     def noise(self, given: float | None) -> float:
         """Return the noise from repeated trainings, or else from the table, or else as given, or else as assumed."""
-        groups = [[row["accuracy"] or 0.0 for row in rows] for rows in self.trained.values()]
+        name = self.table.quality.name
+        groups = [[row[name] or 0.0 for row in rows] for rows in self.trained.values()]
         free = sum(len(group) - 1 for group in groups)
         squares = sum(float(np.var(group)) * len(group) for group in groups)
         if free and squares:
             return math.sqrt(squares / free)
         if self.table.noise is not None:
             return self.table.noise
-        if given is None:
-            self.notes.append(
-                f"{self.path.stem} does not tell the noise: {ASSUMED_NOISE} points are assumed, the middle of the "
-                "paper's Table 1; --noise tells it"
-            )
-        return ASSUMED_NOISE if given is None else given
+        if given is not None:
+            return given
+        is_accuracy = self.table.quality == ACCURACY
+        assumed = ASSUMED_NOISE * Scale.of(self.table.quality, [value for group in groups for value in group]).unit
+        amount = f"{assumed:g} points are" if is_accuracy else f"a standard deviation of {assumed:.2g} is"
+        source = ", the middle of the paper's Table 1" if is_accuracy else ""
+        self.notes.append(f"{self.path.stem} does not tell the noise: {amount} assumed{source}; --noise tells it")
+        return assumed
 
     def _column(self, name: str, *, least: bool = False) -> Floats:
         values = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -11,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shape_dnn.benchmarking.problems import LEAST, RecordedTable
-from shape_dnn.constraints import ACCURACY, Constraint
+from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Goal
+from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.search.kernel import Floats
 
 Ask = Literal["best", "sets"]
@@ -42,31 +42,40 @@ class Question:
     Attributes:
         candidates: positions of the shapes that the limits leave that need no training.
         goal: what makes the best shape; None if all that comply are asked for.
-        least_accuracy: the limit on accuracy, if there is one.
+        limit: the worst quality that complies, if there is a limit.
         repetition: which of the repeated trainings a search sees.
+        quality: by which trainings are judged.
     """
 
     candidates: NDArray[np.int64]
     goal: Weighted | None
-    least_accuracy: float | None
+    limit: float | None
     repetition: int
+    quality: Quality = ACCURACY
 
     @property
     def limits(self) -> tuple[Constraint, ...]:
-        """The limit on accuracy."""
-        if self.least_accuracy is None:
+        """The limit on quality."""
+        if self.limit is None:
             return ()
-        return (Constraint("accuracy", False, self.least_accuracy, ACCURACY.unit),)
+        return (Constraint(self.quality.name, self.quality.better == "lower", self.limit, self.quality.unit),)
 
-    def complies(self, accuracies: Floats | float, by: float = 0.0) -> NDArray[np.bool_]:
-        """Tell which accuracies meet the limit by so many points."""
-        limit = -math.inf if self.least_accuracy is None else self.least_accuracy
-        return np.asarray(np.asarray(accuracies) >= limit + by)
+    @property
+    def goal_is_quality(self) -> bool:
+        """Whether the best quality is asked for; any other goal is known of every shape without training."""
+        return self.goal is not None and self.goal.metrics == (self.quality.name,)
 
-    def scores(self, table: RecordedTable, accuracies: Floats) -> Floats:
-        """Score every shape of the table, given accuracies for them."""
+    def complies(self, qualities: Floats | float, by: float = 0.0) -> NDArray[np.bool_]:
+        """Tell which qualities meet the limit by so much."""
+        if self.limit is None:
+            return np.ones(np.shape(qualities), bool)
+        sign = self.quality.sign
+        return np.asarray(sign * np.asarray(qualities) >= sign * self.limit + by)
+
+    def scores(self, table: RecordedTable, qualities: Floats) -> Floats:
+        """Score every shape of the table, given qualities for them."""
         assert self.goal is not None  # noqa: S101 - asked for only then
-        columns = {**table.metrics, "accuracy": accuracies}
+        columns = {**table.metrics, self.quality.name: qualities}
         return np.asarray(sum(weight * columns[name] for name, weight in self.goal.weights.items()))
 
 
@@ -74,9 +83,10 @@ def draw(table: RecordedTable, number: int, seed: int, ask: Ask = "best") -> lis
     """Draw questions; the first of many are those of few.
 
     Limits on some of the metrics each leave between a quarter and all of the shapes, together at least ``LEAST``. A
-    limit on accuracy lies between the 10th and the 98th percentile of what is left. If the best shape is asked for,
-    about half of the questions have one; the goal is then a metric, accuracy, or a weighted sum of the metrics in which
-    each contributes alike on average. Without one it is accuracy. If sets are asked for, all questions have one.
+    limit on quality lies between the 10th and the 98th percentile of what is left, from the worst. If the best shape is
+    asked for, about half of the questions have one; the goal is then a metric, quality, or a weighted sum of the
+    metrics in which each contributes alike on average. Without one it is quality. If sets are asked for, all questions
+    have one.
 
     Args:
         table: that is asked about.
@@ -85,7 +95,7 @@ def draw(table: RecordedTable, number: int, seed: int, ask: Ask = "best") -> lis
         ask: what is asked for.
     """
     rng = np.random.default_rng(seed)
-    names = list(table.metrics)
+    names, quality = list(table.metrics), table.quality
     drawn: list[Question] = []
     while len(drawn) < number:
         left = np.ones(len(table.shapes), bool)
@@ -94,17 +104,23 @@ def draw(table: RecordedTable, number: int, seed: int, ask: Ask = "best") -> lis
         candidates = np.flatnonzero(left)
         if len(candidates) < LEAST:
             continue
-        repetition = len(drawn) % table.accuracies.shape[1]
+        repetition = len(drawn) % table.qualities.shape[1]
         if ask == "best" and rng.random() >= 0.5:
-            drawn.append(Question(candidates, Weighted({"accuracy": -1.0}), None, repetition))
+            drawn.append(Question(candidates, Weighted(_best(quality)), None, repetition, quality))
             continue
-        least = float(np.quantile(table.truth[candidates], rng.uniform(0.1, 0.98)))
+        upwards = quality.sign * table.truth[candidates]
+        limit = quality.sign * float(np.quantile(upwards, rng.uniform(0.1, 0.98)))
         goal = _goal(table, rng) if ask == "best" else None
-        drawn.append(Question(candidates, goal, least, repetition))
+        drawn.append(Question(candidates, goal, limit, repetition, quality))
     return drawn
 
 
 def _goal(table: RecordedTable, rng: np.random.Generator) -> Weighted:
     alike = {name: 1 / float(column.mean() or 1.0) for name, column in table.metrics.items()}
-    kinds: list[Mapping[str, float]] = [*({name: 1.0} for name in table.metrics), {"accuracy": -1.0}, alike]
+    kinds: list[Mapping[str, float]] = [*({name: 1.0} for name in table.metrics), _best(table.quality), alike]
     return Weighted(kinds[rng.integers(len(kinds))])
+
+
+def _best(quality: Quality) -> dict[str, float]:
+    """Return the weight of the goal that is the best quality."""
+    return {quality.name: -float(quality.sign)}

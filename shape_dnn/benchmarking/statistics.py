@@ -22,6 +22,15 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def interval_of_part(number: int, of: int) -> tuple[float, float]:
+    """Return the 95 % interval of a part by the counts (Wilson 1927), which also knows how little few of them tell.
+
+    Where all or none were seen, as of right answers, the bootstrap has nothing to vary.
+    """
+    found = stats.binomtest(number, of).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
+
+
 def p_of_parts(ours: Sequence[bool], theirs: Sequence[bool]) -> float:
     """Return the probability of such a difference in right answers to the same questions by chance alone.
 
@@ -63,9 +72,8 @@ class Bin:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of that part by the counts (Wilson 1927)."""
-        found = stats.binomtest(self.missed, self.decisions).proportion_ci(method="wilson")
-        return float(found.low), float(found.high)
+        """The 95 % interval of that part."""
+        return interval_of_part(self.missed, self.decisions)
 
 
 def reliability(doubts: Sequence[tuple[float, bool]]) -> list[Bin]:

@@ -8,7 +8,7 @@ from statistics import NormalDist, fmean, median
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Goal, Terminator
 from shape_dnn.records import Epoch, Training
-from shape_dnn.search.learning_curves import extrapolate
+from shape_dnn.search.learning_curves import best_so_far, extrapolate
 
 
 class Never(Terminator):
@@ -22,8 +22,8 @@ class Never(Terminator):
 class Median(Terminator):
     """The median stopping rule (Golovin et al. 2017, Section 3.2.2).
 
-    Stops a training whose best accuracy so far is below the median of the mean accuracies of the others up to the same
-    epoch.
+    Stops a training whose best quality so far is worse than the median of the mean qualities of the others up to the
+    same epoch.
 
     Args:
         grace: epochs that every training gets.
@@ -40,7 +40,7 @@ class Median(Terminator):
         means = [fmean(e.quality for e in t.curve[:number]) for t in others if len(t.curve) >= number]
         if number < self.grace or len(means) < self.least:
             return False
-        return max(epoch.quality for epoch in curve) < median(means)
+        return self.quality.is_better(median(means), best_so_far(curve, self.quality))
 
 
 class SuccessiveHalving(Terminator):
@@ -68,14 +68,14 @@ class SuccessiveHalving(Terminator):
         here = curve[-1].quality
         values = [t.curve[number - 1].quality for t in others if len(t.curve) >= number]
         kept = (len(values) + 1) // self.reduction
-        return kept > 0 and sum(value > here for value in values) >= kept
+        return kept > 0 and sum(self.quality.is_better(value, here) for value in values) >= kept
 
 
 class LearningCurve(Terminator):
     """Stops a training that, by its curve and those of the finished ones, cannot matter to what is asked.
 
-    What matters is to meet the limits on accuracy, and if accuracy is the goal to exceed the best so far. Without
-    either every training matters.
+    What matters is to meet the limits on quality, and if quality is the goal to exceed the best so far. Without either
+    every training matters.
 
     Args:
         grace: epochs that every training gets.
@@ -87,23 +87,22 @@ class LearningCurve(Terminator):
     def __init__(self, grace: int = 2, risk: float = 0.05) -> None:
         self.grace = grace
         self.risk = risk
-        self._least: float | None = None
+        self._limits: list[float] = []
         self._is_goal = False
 
     def consider(self, limits: Sequence[Constraint], goal: Goal | None) -> None:
-        """Note which accuracies matter."""
-        self._least = max((limit.limit for limit in limits if not limit.upper), default=None)
-        self._is_goal = goal is not None and goal.metrics == ("accuracy",)
+        """Note which qualities matter."""
+        self._limits = [limit.limit for limit in limits if limit.upper == (self.quality.better == "lower")]
+        self._is_goal = goal is not None and goal.metrics == (self.quality.name,)
 
     def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
         """Extrapolate."""
+        sign = self.quality.sign
         finished = [training.quality for training in others if training.quality is not None]
-        needed = [] if self._least is None else [self._least]
-        if self._is_goal and finished:
-            needed.append(max(finished))
+        needed = [sign * value for value in (*self._limits, *(finished if self._is_goal else ()))]
         if len(curve) < self.grace or len(curve) >= epochs or not needed:
             return False
-        end = extrapolate(curve, epochs, others)
+        end = extrapolate(curve, epochs, others, self.quality)
         if end is None or not end.std:
             return False
-        return 1 - NormalDist(end.mean, end.std).cdf(max(needed)) < self.risk
+        return 1 - NormalDist(sign * end.mean, end.std).cdf(max(needed)) < self.risk

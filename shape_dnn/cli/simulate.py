@@ -27,6 +27,7 @@ from shape_dnn.cli.output import DEBUG, FORMAT, print_csv, print_json, print_tab
     "max_energy",
     "min_accuracy",
     "goal",
+    "prior",
     "option",
     "plugin",
 )

@@ -44,5 +44,6 @@ def describe(trained: Trained) -> dict[str, Any]:
         **({} if quality == ACCURACY else {"quality": quality.record}),
         "measurements": measurements,
         "training": {**trained.made, "seconds": found.training.seconds, **found.provenance},
+        **({} if known.prior is None else {"prior": dict(known.prior)}),
         "exported_with": {name: metadata.version(name) for name in LIBRARIES},
     }

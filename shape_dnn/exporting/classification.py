@@ -18,7 +18,7 @@ from shape_dnn.exporting.checks import check_identity
 from shape_dnn.exporting.choice import Found
 from shape_dnn.exporting.classifier import Classifier
 from shape_dnn.exporting.trained import Trained, record
-from shape_dnn.recipes import Recipe
+from shape_dnn.recipes import UNSAID, Recipe
 from shape_dnn.shape import Shape
 from shape_dnn.study.classification import Classification
 from shape_dnn.training.batches import Batches
@@ -141,7 +141,7 @@ def _rest(number: int) -> list[int]:
 
 
 def _recipe(values: Mapping[str, Any]) -> Recipe:
-    return Recipe(**{"precision": "float32", **values, "milestones": tuple(values["milestones"])})
+    return Recipe(**{**UNSAID, **values, "milestones": tuple(values["milestones"])})
 
 
 def _images(known: StudyQuestion, fingerprint: str, input_shape: InputShape, classes: int) -> Path:

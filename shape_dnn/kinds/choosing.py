@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from shape_dnn.errors import UsageError, label
+from shape_dnn.quality import ACCURACY, Quality
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,8 +42,12 @@ class Posterior(Protocol):
         """Every training so far."""
 
     @property
+    def quality(self) -> Quality:
+        """What trainings are judged by."""
+
+    @property
     def limits(self) -> Sequence[Constraint]:
-        """Limits on accuracy."""
+        """Limits on quality."""
 
     @property
     def goal(self) -> Goal | None:
@@ -70,7 +75,7 @@ class Posterior(Protocol):
 
     @property
     def tolerance(self) -> float:
-        """The standard deviation of a training's accuracy about what is expected of its shape, in points."""
+        """The standard deviation of a training's quality about what is expected of its shape, in its unit."""
 
     @property
     def initial(self) -> int:
@@ -102,17 +107,23 @@ class Sampler(ABC):
 
         Args:
             shapes: all candidates, sorted by width and then depth.
-            observed: every training so far, in the order of ``shapes``; a failed one has no accuracy.
+            observed: every training so far, in the order of ``shapes``; a failed one has no quality.
             budget: number of trainings in all, of which ``len(observed)`` are spent.
         """
 
 
 class AccuracyModel(ABC):
-    """Predicts the accuracy of shapes from the accuracy of some that were trained (paper, Equation 2)."""
+    """Predicts the quality of shapes from that of some that were trained (paper, Equation 2).
+
+    Accuracies, here and below, are values of whatever trainings are judged by, in its unit.
+    """
+
+    quality: Quality = ACCURACY
+    """What they are values of; set before the model is first asked."""
 
     @abstractmethod
     def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
-        """Learn from trained shapes, at least one, and their accuracies in percent."""
+        """Learn from trained shapes, at least one, and their accuracies."""
 
     @abstractmethod
     def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
@@ -126,7 +137,7 @@ class AccuracyModel(ABC):
         Args:
             shapes: as for :meth:`fit`.
             accuracies: trained or extrapolated ones.
-            stds: standard deviation of each extrapolation, in points; 0 for a training that was finished.
+            stds: standard deviation of each extrapolation; 0 for a training that was finished.
         """
         kept = [i for i, std in enumerate(stds) if std == 0]
         self.fit([shapes[i] for i in kept], [accuracies[i] for i in kept])
@@ -136,7 +147,7 @@ class AccuracyModel(ABC):
 
         Args:
             shapes: that were trained there, each once.
-            accuracies: in percent.
+            accuracies: of the same quality.
 
         Raises:
             UsageError: unless a model overrides this.
@@ -155,7 +166,7 @@ class AccuracyModel(ABC):
 
     @property
     def noise(self) -> float:
-        """The standard deviation of one training's accuracy about what is expected of its shape, in points.
+        """The standard deviation of one training's accuracy about what is expected of its shape.
 
         0 unless the model estimates it; the standard deviation of a prediction is then taken for doubt about the shape.
         """
@@ -186,4 +197,4 @@ class Goal(ABC):
 
     @abstractmethod
     def score(self, values: Mapping[str, float]) -> float:
-        """Return the score of a shape from its ``metrics``; accuracy is the trained one or else the predicted one."""
+        """Return the score of a shape from its ``metrics``; quality is the trained one or else the predicted one."""

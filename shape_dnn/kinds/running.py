@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from shape_dnn import devices
+from shape_dnn.quality import ACCURACY, Quality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -69,11 +70,14 @@ class Executor(ABC):
 class Terminator(ABC):
     """Decides whether a training is worth continuing."""
 
+    quality: Quality = ACCURACY
+    """What trainings are judged by; set before the terminator is first asked."""
+
     by_question: ClassVar[bool] = False
     """Whether it decides by what is asked, so that another question may continue what it stopped."""
 
     def consider(self, limits: Sequence[Constraint], goal: Goal | None) -> None:  # noqa: B027 - most do not care
-        """Be told what is asked, before the first training: the limits on accuracy, and the goal if there is one."""
+        """Be told what is asked, before the first training: the limits on quality, and the goal if there is one."""
 
     @abstractmethod
     def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
@@ -83,7 +87,7 @@ class Terminator(ABC):
             curve: the training's epochs so far.
             epochs: how many it would have in all.
             others: the other trainings of the same search: finished, stopped, and those that run at the same time,
-                each with its curve so far. Only finished ones have an accuracy.
+                each with its curve so far. Only finished ones have a quality.
         """
 
 

@@ -1,4 +1,4 @@
-"""Recorded tables of shapes and accuracies."""
+"""Recorded tables of shapes and what their trainings came to."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ class TableFile:
 
     Attributes:
         path: CSV with the columns ``depth,width,accuracy`` and any others that hold a metric, a row for every training.
+            Where trainings are judged by something else, a comment says so (:mod:`shape_dnn.study.tables`), and the
+            column has its name.
         curves: CSV with the columns ``depth,width,seed,epoch,accuracy``, a row for every epoch of these trainings; None
             if their learning curves were not recorded.
     """

@@ -13,7 +13,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn.answers.question import KnownMetric, in_order
-from shape_dnn.answers.table import recipe_lines
+from shape_dnn.answers.table import prior_in_words, recipe_lines
 from shape_dnn.assembly.goal_expressions import Least, Most
 from shape_dnn.assembly.own_trainer import is_file
 from shape_dnn.constraints import KNOWN_METRICS, Constraint
@@ -112,15 +112,17 @@ class Overview:
                 unit = KNOWN_METRICS[name].unit if name in KNOWN_METRICS else ""
                 metrics.append(KnownMetric(name, unit, found))
         by_shape = {training.shape: training for training in counted.trainings}
+        candidates = predict(shapes, counted.trainings, parts.model.instance)
+        prior = None if parts.prior is None else parts.prior.record(parts.model.instance)
         return cls(
             parts.table.path.stem,
             parts,
             metrics,
             by_shape,
-            predict(shapes, counted.trainings, parts.model.instance),
+            candidates,
             {},
             f"shape-dnn --replay {shlex.quote(str(parts.settings.replay))}",
-            [("Table", parts.table.path.name), *_plugins(parts)],
+            [("Table", parts.table.path.name), *_prior(prior), *_plugins(parts)],
             remarks=_remarks(counted, parts.quality),
             repeated=counted.repeated,
         )
@@ -309,11 +311,15 @@ def _plugins(parts: Assembly) -> list[tuple[str, str]]:
     return [("Plugins", "; ".join(found))]
 
 
+def _prior(record: Mapping[str, object] | None) -> list[tuple[str, str]]:
+    return [] if record is None else [("Prior", prior_in_words(record))]
+
+
 def _history(known: StudyQuestion) -> list[tuple[str, str]]:
     """Tell what was searched, with which versions, on which device."""
     settings = known.parts.settings.changed()
     asked = ", ".join(f"{name} {value}" for name, value in settings.items() if name != "study")
-    entries = [("Settings", asked or "all defaults"), ("State of the search", known.run.state)]
+    entries = [("Settings", asked or "all defaults"), *_prior(known.prior), ("State of the search", known.run.state)]
     problem = dict(known.run.problem)
     with known.store.decoding():
         recipe = "; ".join(f"of {line}" for line in recipe_lines(dict(problem.pop("recipe", {}))))

@@ -97,7 +97,7 @@ def render(overview: Overview) -> str:
 
 
 def complete(room: str, data: object, **values: object) -> str:
-    """Return a page of a room as HTML: its template, with its own program, the charts' libraries and the common style.
+    """Return a page of a room as HTML: its template within ``page.html``, its program, and what all pages share.
 
     Args:
         room: of the package, in which ``template.html`` and ``ROOM.js`` lie.
@@ -110,14 +110,14 @@ def complete(room: str, data: object, **values: object) -> str:
     style = (package / "report" / "report.css").read_text(encoding="utf-8")
     program = (package / room / f"{room}.js").read_text(encoding="utf-8")
     library = vega()
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string((package / room / "template.html").read_text(encoding="utf-8"))
+    loader = jinja2.FunctionLoader(lambda name: (package / name).read_text(encoding="utf-8"))
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, loader=loader)
     # Nothing runs or styles the page but these three texts; whatever strangers named stays text.
     policy = (
         f"default-src 'none'; script-src '{_hash(library)}' '{_hash(program)}'; style-src '{_hash(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    return template.render(
+    return environment.get_template(f"{room}/template.html").render(
         policy=policy,
         style=_trusted(style),
         library=_trusted(library),

@@ -65,22 +65,22 @@ def train_sample(
 def predict(shapes: Sequence[Shape], trainings: Sequence[Training], model: AccuracyModel) -> list[Candidate]:
     """Step 5, second part: fit the accuracy model, predict every shape; one whose training failed is left out."""
     trainings = in_order(trainings)
-    accuracies = {t.shape: t.quality for t in trainings if t.quality is not None}
-    failed = {t.shape for t in trainings} - set(accuracies)
+    qualities = {t.shape: t.quality for t in trainings if t.quality is not None}
+    failed = {t.shape for t in trainings} - set(qualities)
     remaining = [shape for shape in shapes if shape not in failed]
-    if not accuracies or not remaining:
+    if not qualities or not remaining:
         return [Candidate(shape, None, None) for shape in remaining]
     predictions = fitting.predict(model, trainings, remaining)
     return [
-        Candidate(shape, accuracies.get(shape), prediction)
+        Candidate(shape, qualities.get(shape), prediction)
         for shape, prediction in zip(remaining, predictions, strict=True)
     ]
 
 
-def apply_accuracy_limits(
+def apply_quality_limits(
     candidates: Sequence[Candidate], query: Query, notify: Callable[[Event], None] = ignore
 ) -> tuple[list[Candidate], list[Stage]]:
-    """Step 6: drop the shapes whose trained, or else predicted, accuracy is beyond a limit."""
+    """Step 6: drop the shapes whose trained, or else predicted, quality is beyond a limit."""
     complying = list(candidates)
     stages = []
     for constraint in query.functional:
@@ -106,8 +106,8 @@ def verify(complying: Sequence[Candidate], query: Query, facts: Facts) -> list[T
             return made
         results = facts.verify([best.shape])
         made += results
-        accuracy = results[0].quality if results else None
-        if accuracy is not None and all(c.allows(accuracy) for c in query.functional):
+        quality = results[0].quality if results else None
+        if quality is not None and all(c.allows(quality) for c in query.functional):
             break
     # It may have come out worse than promised, and one that was trained before be better.
     refused([candidate.shape for candidate in complying if candidate.quality is not None], query, facts)

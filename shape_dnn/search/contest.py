@@ -15,21 +15,24 @@ from shape_dnn.constraints import Constraint
 from shape_dnn.errors import ShapeDnnError
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
+from shape_dnn.quality import Quality
 from shape_dnn.search import guesses
 from shape_dnn.search.kernel import Floats
 from shape_dnn.shape import Shape
 
 LEVELS = 9
-"""Accuracies at which the score of a shape is computed; between them it is interpolated."""
+"""Qualities at which the score of a shape is computed; between them it is interpolated."""
+CLEARANCE, LEAST_CLEARANCE = 1e-3, 1e-8
+"""Parts of the range of a quality that its levels keep from the far bound, and from each other."""
 DEVIATIONS = 3.0
 """Standard deviations by which a metric may be lower or higher than guessed."""
 
 
-def complies(limits: Sequence[Constraint], accuracies: Floats, worse_by: float = 0.0) -> NDArray[np.bool_]:
-    """Tell which accuracies would meet all limits even if they were worse by so many points."""
-    inside = np.ones(accuracies.shape, bool)
+def complies(limits: Sequence[Constraint], qualities: Floats, worse_by: float = 0.0) -> NDArray[np.bool_]:
+    """Tell which qualities would meet all limits even if they were worse by so much."""
+    inside = np.ones(qualities.shape, bool)
     for limit in limits:
-        inside &= accuracies + worse_by <= limit.limit if limit.upper else accuracies - worse_by >= limit.limit
+        inside &= qualities + worse_by <= limit.limit if limit.upper else qualities - worse_by >= limit.limit
     return inside
 
 
@@ -81,19 +84,21 @@ class Contest:
 
     Attributes:
         shapes: all of them.
-        draws: of their expected accuracies, of shape (number of draws, number of shapes).
-        tolerance: by how many points worse a shape must still be better to count as such.
-        accuracies: of those that were trained.
+        quality: by which trainings are judged.
+        draws: of their expected qualities, of shape (number of draws, number of shapes).
+        tolerance: by how much worse a shape must still be better to count as such.
+        trained: qualities of those that were trained.
         open: positions of those that were not.
-        limits: on accuracy.
+        limits: on quality.
         goal: orders them.
-        columns: by metric of the goal, except accuracy.
+        columns: by metric of the goal, except quality.
     """
 
     shapes: Sequence[Shape]
+    quality: Quality
     draws: Floats
     tolerance: float
-    accuracies: Mapping[Shape, float]
+    trained: Mapping[Shape, float]
     open: NDArray[np.int64]
     limits: Sequence[Constraint]
     goal: Goal
@@ -104,10 +109,9 @@ class Contest:
         """The position of the best shape that was trained and complies."""
         likely = {name: column.likely for name, column in self.columns.items()}
         scored = [
-            (self._score(likely, i, accuracy), i)
+            (self._score(likely, i, value), i)
             for i, shape in enumerate(self.shapes)
-            if (accuracy := self.accuracies.get(shape)) is not None
-            and all(limit.allows(accuracy) for limit in self.limits)
+            if (value := self.trained.get(shape)) is not None and all(limit.allows(value) for limit in self.limits)
         ]
         score, place = min(scored, default=(math.inf, -1))
         return place if score < math.inf else None
@@ -116,7 +120,7 @@ class Contest:
     def better(self) -> NDArray[np.bool_]:
         """Where an open shape may be better than the incumbent, of shape (number of draws, open shapes).
 
-        That is where it would be with its accuracy worse by the tolerance, and its metrics as good as they may be.
+        That is where it would be with its quality worse by the tolerance, and its metrics as good as they may be.
         Without an incumbent, where it complies and may have a score.
         """
         if self.incumbent is None:
@@ -145,22 +149,26 @@ class Contest:
         return np.asarray((gains * complies(self.limits, self.draws))[:, self.open])
 
     @cached_property
-    def _by_accuracy(self) -> bool:
-        return "accuracy" in self.goal.metrics
+    def _by_quality(self) -> bool:
+        return self.quality.name in self.goal.metrics
 
     @cached_property
     def _levels(self) -> Floats:
-        """Accuracies at which scores are computed, of shape (LEVELS, number of shapes)."""
+        """Possible qualities at which scores are computed, of shape (LEVELS, number of shapes)."""
+        least, most = self.quality.minimum, self.quality.maximum
         low, high = self.draws.min(0) - self.tolerance, self.draws.max(0) + self.tolerance
-        return np.linspace(np.clip(low, 0.0, 99.9), np.clip(np.maximum(high, low + 1e-6), 0.1, 100.0), LEVELS)
+        span = most - least if math.isfinite(most - least) else float(high.max() - low.min()) or 1.0
+        clear = CLEARANCE * span
+        high = np.maximum(high, low + LEAST_CLEARANCE * span)
+        return np.linspace(np.clip(low, least, most - clear), np.clip(high, least + clear, most), LEVELS)
 
-    def _likely_scores(self, accuracies: Floats) -> Floats:
-        """Return the scores of all shapes at some accuracies, both of shape (number of draws, number of shapes)."""
-        return self._interpolate(accuracies, self._likely)
+    def _likely_scores(self, qualities: Floats) -> Floats:
+        """Return the scores of all shapes at some qualities, both of shape (number of draws, number of shapes)."""
+        return self._interpolate(qualities, self._likely)
 
-    def _best_scores(self, accuracies: Floats) -> Floats:
+    def _best_scores(self, qualities: Floats) -> Floats:
         """Return what they are if what was guessed is as good as it may be."""
-        return self._interpolate(accuracies, self._best)
+        return self._interpolate(qualities, self._best)
 
     @cached_property
     def _likely(self) -> Floats:
@@ -178,25 +186,25 @@ class Contest:
     def _tabulate(self, metrics: Mapping[str, Floats]) -> Floats:
         """Return scores at the levels, of the same shape; infinite where there is none."""
 
-        def score(place: int, accuracy: float) -> float:
+        def score(place: int, quality: float) -> float:
             try:
-                return self._score(metrics, place, accuracy)
-            except ShapeDnnError:  # no shape may ever have this accuracy; those that have theirs are scored in earnest
+                return self._score(metrics, place, quality)
+            except ShapeDnnError:  # no shape may ever have this quality; those that have theirs are scored in earnest
                 return math.inf
 
-        levels = self._levels if self._by_accuracy else self._levels[:1]
+        levels = self._levels if self._by_quality else self._levels[:1]
         scores = [[score(i, float(level)) for i, level in enumerate(row)] for row in levels]
         return np.broadcast_to(np.array(scores), self._levels.shape)
 
-    def _score(self, metrics: Mapping[str, Floats], place: int, accuracy: float) -> float:
-        """Return the score of a shape if it had this accuracy; infinite if it lacks a metric."""
+    def _score(self, metrics: Mapping[str, Floats], place: int, quality: float) -> float:
+        """Return the score of a shape if it had this quality; infinite if it lacks a metric."""
         values = {name: float(column[place]) for name, column in metrics.items() if not math.isnan(column[place])}
-        score = checked.score(self.goal, {**values, "accuracy": accuracy})
+        score = checked.score(self.goal, {**values, self.quality.name: quality})
         return math.inf if score is None else score
 
-    def _interpolate(self, accuracies: Floats, scores: Floats) -> Floats:
+    def _interpolate(self, qualities: Floats, scores: Floats) -> Floats:
         levels = self._levels
         with np.errstate(invalid="ignore"):  # between a score and none
-            columns = [np.interp(accuracies[:, i], levels[:, i], scores[:, i]) for i in range(len(self.shapes))]
+            columns = [np.interp(qualities[:, i], levels[:, i], scores[:, i]) for i in range(len(self.shapes))]
         found = np.stack(columns, axis=1)
         return np.where(np.isnan(found), np.inf, found)

@@ -20,7 +20,7 @@ def d_optimal(
     """Choose shapes one by one, each of which adds most to the determinant of the information matrix.
 
     The information is that of a regression on an intercept, log d, log w, their squares and their product, with the
-    logarithms standardised over ``shapes``; the shape that adds most is the one whose accuracy such a regression
+    logarithms standardised over ``shapes``; the shape that adds most is the one whose quality such a regression
     knows least (Fedorov 1972).
 
     Args:

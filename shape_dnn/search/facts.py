@@ -32,7 +32,7 @@ class Facts(Protocol):
         """Return a training of each shape with another seed, in order; those that cannot be had are left out."""
 
     def test(self, shape: Shape, *, again: bool = False) -> float | None:
-        """Return the accuracy of a trained shape on the test set, or of its training again; None if there is none."""
+        """Return the quality of a trained shape on the test set, or of its training again; None if there is none."""
 
 
 def in_order(trainings: Sequence[Training]) -> list[Training]:

@@ -5,39 +5,40 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from shape_dnn.errors import PluginError, blame, label
 from shape_dnn.kinds import AccuracyModel
+from shape_dnn.quality import Quality
 from shape_dnn.records import Prediction, Training
+from shape_dnn.search import rounding
 from shape_dnn.search.learning_curves import extrapolate
 from shape_dnn.shape import Shape
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 DIGITS = 9
-"""Digits after the point of what a model says, in points of accuracy; the rest is rounding noise of a processor."""
+"""Digits after the point of what a model says, in percent of the range of the quality; the rest is rounding noise of a
+processor. Of a quality without one, digits of the number itself."""
 
 
 def fit(model: AccuracyModel, trainings: Sequence[Training]) -> None:
-    """Fit a model to the accuracy of every single training; a shape trained several times weighs accordingly.
+    """Fit a model to the quality of every single training; a shape trained several times weighs accordingly.
 
     Trainings that were stopped take part with what their curves promise, and how sure that is.
     """
-    known = [(training.shape, accuracy, 0.0) for training in trainings for accuracy in training.qualities]
+    known = [(training.shape, value, 0.0) for training in trainings for value in training.qualities]
     epochs = max((len(training.curve) for training in trainings if training.quality is not None), default=0)
     for training in trainings:
-        end = extrapolate(training.curve, epochs, trainings) if training.stopped else None
+        end = extrapolate(training.curve, epochs, trainings, model.quality) if training.stopped else None
         if end is not None and end.std:
             known.append((training.shape, end.mean, end.std))
-    shapes, accuracies, stds = (list(column) for column in zip(*known, strict=True)) if known else ([], [], [])
+    shapes, values, stds = (list(column) for column in zip(*known, strict=True)) if known else ([], [], [])
     with blame(model):
         if any(stds):
-            model.fit_uncertain(shapes, accuracies, stds)
+            model.fit_uncertain(shapes, values, stds)
         else:
-            model.fit(shapes, accuracies)
+            model.fit(shapes, values)
 
 
 def predict(model: AccuracyModel, trainings: Sequence[Training], shapes: Sequence[Shape]) -> list[Prediction]:
@@ -50,9 +51,7 @@ def predict(model: AccuracyModel, trainings: Sequence[Training], shapes: Sequenc
 def draw(
     model: AccuracyModel, trainings: Sequence[Training], shapes: Sequence[Shape], number: int
 ) -> NDArray[np.float64]:
-    """Fit a model and draw surfaces of expected accuracy: finite numbers, of shape (number, number of shapes)."""
-    import numpy as np
-
+    """Fit a model and draw surfaces of expected quality: finite numbers, of shape (number, number of shapes)."""
     fit(model, trainings)
     with blame(model):
         drawn = model.draw(shapes, number, seed=len(trainings))
@@ -62,8 +61,8 @@ def draw(
             unknown = any(prediction.std is None for prediction in predictions)
             error = left_out_error(model, trainings) if unknown else 0.0
             deviations = [error if prediction.std is None else prediction.std for prediction in predictions]
-            drawn = [prediction.mean for prediction in predictions] + np.array(deviations) * normal
-        draws = np.round(np.asarray(drawn, float), DIGITS)
+            drawn = [prediction.mean for prediction in predictions] + model.quality.sign * np.array(deviations) * normal
+        draws = _rounded(model, np.asarray(drawn, float))
         if draws.shape != (number, len(shapes)) or not np.isfinite(draws).all():
             raise PluginError(
                 f"{label(model)} returned draws of shape {draws.shape} instead of {(number, len(shapes))}"
@@ -89,7 +88,7 @@ def left_out_error(model: AccuracyModel, trainings: Sequence[Training]) -> float
 def noise(model: AccuracyModel) -> float:
     """Ask a model that was fitted for the standard deviation of a training: a number from 0."""
     with blame(model):
-        value = round(float(model.noise), DIGITS)
+        value = _round(model, float(model.noise))
         if not 0 <= value < math.inf:
             raise PluginError(f"{label(model)} says that trainings vary by {value}, which is no standard deviation")
     return value
@@ -105,7 +104,7 @@ def initial(model: AccuracyModel) -> int:
 
 
 def prior_weight(model: AccuracyModel) -> float | None:
-    """Ask a model for the probability that accuracies run as its prior has them; None if it cannot tell."""
+    """Ask a model for the probability that qualities run as its prior has them; None if it cannot tell."""
     with blame(model):
         weight = model.prior_weight
         if weight is None:
@@ -117,17 +116,35 @@ def prior_weight(model: AccuracyModel) -> float | None:
 
 
 def _predictions(model: AccuracyModel, shapes: Sequence[Shape]) -> list[Prediction]:
-    predictions = [_plain(prediction) for prediction in model.predict(shapes)]
+    predictions = [_plain(model, prediction) for prediction in model.predict(shapes)]
     if len(predictions) != len(shapes):
         raise PluginError(f"{label(model)} made {len(predictions)} predictions for {len(shapes)} shapes")
     return predictions
 
 
-def _plain(prediction: Prediction) -> Prediction:
+def _plain(model: AccuracyModel, prediction: Prediction) -> Prediction:
     """Make plain numbers of a prediction, which may hold those of numpy."""
     if not isinstance(prediction, Prediction):
         raise TypeError(f"predict returned {type(prediction).__name__} objects instead of shape_dnn.Prediction")
     mean, std = float(prediction.mean), None if prediction.std is None else float(prediction.std)
     if not math.isfinite(mean) or (std is not None and not 0 <= std < math.inf):
         raise ValueError(f"it predicted {prediction}")
-    return Prediction(round(mean, DIGITS), None if std is None else round(std, DIGITS))
+    return Prediction(_round(model, mean), None if std is None else _round(model, std))
+
+
+def _round(model: AccuracyModel, value: float) -> float:
+    """Leave out rounding noise."""
+    digits = _digits(model.quality)
+    return float(f"{value:.{DIGITS}g}") if digits is None else round(value, digits)
+
+
+def _rounded(model: AccuracyModel, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Leave out rounding noise of many values."""
+    digits = _digits(model.quality)
+    return rounding.rounded(values) if digits is None else np.round(values, digits)
+
+
+def _digits(quality: Quality) -> int | None:
+    """Return how many digits after the point count; None where that depends on the value."""
+    percent = (quality.maximum - quality.minimum) / 100
+    return DIGITS - math.floor(math.log10(percent)) if math.isfinite(percent) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shape_dnn.records import Training
-from shape_dnn.search.algorithm import apply_accuracy_limits, predict
+from shape_dnn.search.algorithm import apply_quality_limits, predict
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.ordering import front, refused
 from shape_dnn.search.query import Candidate, Modelling, Query
@@ -22,7 +22,7 @@ def verify_front(
     shapes = [candidate.shape for candidate in complying]
     made: list[Training] = []
     while True:
-        candidates, _ = apply_accuracy_limits(predict(shapes, [*trainings, *made], modelling.model), query)
+        candidates, _ = apply_quality_limits(predict(shapes, [*trainings, *made], modelling.model), query)
         untrained = [c.shape for c in front(candidates, query, facts) if c.quality is None]
         if not untrained:
             return made

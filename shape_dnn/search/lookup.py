@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from shape_dnn.events import Event, ignore
-from shape_dnn.search.algorithm import apply_accuracy_limits, apply_limits
+from shape_dnn.search.algorithm import apply_limits, apply_quality_limits
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.ordering import closest, eligible, front, min_by_goal
 from shape_dnn.search.query import Answer, Candidate, Query
@@ -29,14 +29,14 @@ def recall(
         query: limits and goal.
         predicted: those of the shapes whose training did not fail, with their predictions.
         facts: what is known.
-        notify: told after each limit on accuracy.
+        notify: told after each limit on quality.
         verified: whether the question was searched, so that the best shape is one that was trained if any complies.
         again: shapes of which a second training counts.
     """
     survivors, stages = apply_limits(shapes, query, facts)
     left = set(survivors)
     candidates = [candidate for candidate in predicted if candidate.shape in left]
-    complying, more_stages = apply_accuracy_limits(candidates, query, notify)
+    complying, more_stages = apply_quality_limits(candidates, query, notify)
     nearest = None
     if not complying:
         known = [candidate for candidate in candidates if candidate.quality is not None]
@@ -45,10 +45,10 @@ def recall(
     best = min_by_goal(eligible(complying, query, verified=verified), query, facts)
     if query.pareto:
         complying = front(complying, query, facts)
-    test_accuracy = None
+    test_quality = None
     if best is not None and best.quality is not None:
-        test_accuracy = facts.test(best.shape, again=best.shape in again)
+        test_quality = facts.test(best.shape, again=best.shape in again)
     return Answer(
-        len(shapes), (*stages, *more_stages), len(survivors), (), tuple(complying), best, test_accuracy,
+        len(shapes), (*stages, *more_stages), len(survivors), (), tuple(complying), best, test_quality,
         closest=nearest,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from shape_dnn.errors import PluginError, label
 from shape_dnn.events import Event, ignore
 from shape_dnn.plugins import checked
 from shape_dnn.records import Training
-from shape_dnn.search.algorithm import apply_accuracy_limits, apply_limits, predict, train_sample, verify
+from shape_dnn.search.algorithm import apply_limits, apply_quality_limits, predict, train_sample, verify
 from shape_dnn.search.confident import train_until_sure
 from shape_dnn.search.facts import Facts, in_order, with_known
 from shape_dnn.search.failures import counting
@@ -70,7 +70,7 @@ def _verify(
     shapes: Sequence[Shape], trainings: Sequence[Training], query: Query, modelling: Modelling, facts: Facts
 ) -> list[Training]:
     """Train what may be the answer, or part of the front, unless it was trained; return the trainings made."""
-    complying, _ = apply_accuracy_limits(predict(shapes, trainings, modelling.model), query)
+    complying, _ = apply_quality_limits(predict(shapes, trainings, modelling.model), query)
     if query.pareto:
         return verify_front(complying, trainings, query, modelling, facts)
     if query.goal is None:

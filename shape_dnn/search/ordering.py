@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from shape_dnn.plugins import checked
+from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.query import Candidate, Query
 from shape_dnn.shape import Shape, by_width_then_depth
@@ -15,11 +17,13 @@ Values = Mapping[str, float | None]
 Costs = tuple[float, ...]
 
 
-def values_of(candidates: Sequence[Candidate], metrics: Sequence[str], facts: Facts) -> list[Values]:
-    """Return what is known of each candidate: its metrics by name, and its expected accuracy."""
+def values_of(
+    candidates: Sequence[Candidate], metrics: Sequence[str], facts: Facts, quality: Quality = ACCURACY
+) -> list[Values]:
+    """Return what is known of each candidate: its metrics by name, and its expected quality."""
     shapes = [candidate.shape for candidate in candidates]
-    columns = {metric: facts.estimate(metric, shapes) for metric in metrics if metric != "accuracy"}
-    columns["accuracy"] = [candidate.expected for candidate in candidates]
+    columns = {metric: facts.estimate(metric, shapes) for metric in metrics if metric != quality.name}
+    columns[quality.name] = [candidate.expected for candidate in candidates]
     return [{metric: column[i] for metric, column in columns.items()} for i in range(len(shapes))]
 
 
@@ -50,7 +54,8 @@ def best_first(candidates: Sequence[Candidate], query: Query, facts: Facts) -> I
         return
 
     def rank(some: Sequence[int]) -> Iterator[tuple[float, tuple[Fraction, int], int]]:
-        for i, values in zip(some, values_of([candidates[i] for i in some], goal.metrics, facts), strict=True):
+        known = values_of([candidates[i] for i in some], goal.metrics, facts, query.quality)
+        for i, values in zip(some, known, strict=True):
             score = checked.score(goal, values)
             if score is not None:
                 yield score, by_width_then_depth(candidates[i].shape), i
@@ -72,9 +77,9 @@ def best_first(candidates: Sequence[Candidate], query: Query, facts: Facts) -> I
 def front(candidates: Sequence[Candidate], query: Query, facts: Facts) -> list[Candidate]:
     """Return the candidates that no other beats: one at least as good in every metric, and better in one.
 
-    The lower value is the better one, and for accuracy the higher. A candidate that lacks a metric is left out.
+    The lower value of a metric is the better one; of the quality, the better. A candidate that lacks one is left out.
     """
-    values = values_of(candidates, query.pareto, facts)
+    values = values_of(candidates, query.pareto, facts, query.quality)
     known = [(costs, i) for i, each in enumerate(values) if (costs := traded_off(each, query)) is not None]
     optimal: list[tuple[Costs, int]] = []
     for costs, i in sorted(known):  # whoever beats another comes before it
@@ -85,8 +90,9 @@ def front(candidates: Sequence[Candidate], query: Query, facts: Facts) -> list[C
 
 def traded_off(values: Values, query: Query) -> Costs | None:
     """Return what a front trades off, lower being better; None if some of it is not known."""
+    quality = query.quality
     costs = [
-        None if (value := values[metric]) is None else -value if metric == "accuracy" else value
+        None if (value := values[metric]) is None else -quality.sign * value if metric == quality.name else value
         for metric in query.pareto
     ]
     known = tuple(cost for cost in costs if cost is not None)
@@ -99,11 +105,13 @@ def beats(one: Costs, other: Costs) -> bool:
 
 
 def closest(candidates: Sequence[Candidate], query: Query) -> Candidate | None:
-    """Return the candidate that comes closest to the limits on accuracy, the smaller shape on a tie."""
+    """Return the candidate that comes closest to the limits on quality, the smaller shape on a tie."""
 
     def shortfall(candidate: Candidate) -> tuple[float, tuple[Fraction, int]]:
-        accuracy = candidate.expected or 0.0
-        distances = [accuracy - c.limit if c.upper else c.limit - accuracy for c in query.functional]
+        value = candidate.expected
+        distances = [
+            math.inf if value is None else value - c.limit if c.upper else c.limit - value for c in query.functional
+        ]
         return max(distances, default=0.0), by_width_then_depth(candidate.shape)
 
     return min(candidates, key=shortfall, default=None)

@@ -1,6 +1,6 @@
 """What a search knows half-way of the answer to its question, and which trainings would tell most about it.
 
-Everything is a statement about joint draws from the accuracy model: surfaces of expected accuracy over all shapes, each
+Everything is a statement about joint draws from the accuracy model: surfaces of expected quality over all shapes, each
 as likely as the next. What is asked (which shape is best, which shapes comply) has a definite answer on each of them,
 so the probability of an answer is the part of the draws that give it.
 """
@@ -8,7 +8,7 @@ so the probability of an answer is the part of the draws that give it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from shape_dnn.constraints import Constraint
 from shape_dnn.events import Judged
 from shape_dnn.kinds import AccuracyModel, Goal
+from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.records import Noise, Training
 from shape_dnn.search import design, durations, fitting, rounding
 from shape_dnn.search.contest import Column, Contest, complies
@@ -45,14 +46,14 @@ def _nothing(metric: str, _shapes: Sequence[Shape]) -> Sequence[float | None]:
 class AnswerPosterior:
     """What a search knows half-way.
 
-    A shape that was not trained counts as missed only where it would be better even if its accuracy were worse by one
+    A shape that was not trained counts as missed only where it would be better even if its quality were worse by one
     standard deviation of a training: what lies within the noise no search can tell.
 
     Attributes:
         shapes: all that meet the limits that need no training, sorted by width and then depth.
         observed: every training so far.
-        model: predicts accuracies.
-        limits: on accuracy.
+        model: predicts qualities.
+        limits: on quality.
         goal: orders the shapes that comply; without one, all that comply are asked for.
         measure: returns a metric of some shapes.
         at_hand: metrics that are asked for of all shapes, since that costs nothing. Of any other metric of the goal
@@ -61,9 +62,11 @@ class AnswerPosterior:
         asked: the shapes that were measured so far for the sake of each such metric. Given on from one posterior to the
             next, so that a search that goes on decides as one that was never interrupted, whatever else was measured.
         confidence: probability from which an answer stands.
-        noise: standard deviation of the accuracies of one shape's trainings, in points; None to have the model tell.
+        noise: standard deviation of the qualities of one shape's trainings; None to have the model tell.
         together: trainings to choose before the first of them has a result.
         exact: whether the whole budget of trainings is to be spent, settled or not.
+        quality: by which trainings are judged.
+        begun: which part of a training was made, of shapes whose trainings can go on from there.
     """
 
     shapes: Sequence[Shape]
@@ -78,6 +81,8 @@ class AnswerPosterior:
     noise: float | None = None
     together: int = 1
     exact: bool = False
+    quality: Quality = ACCURACY
+    begun: Mapping[Shape, float] = field(default_factory=dict)
 
     @property
     def settled(self) -> bool:
@@ -92,7 +97,7 @@ class AnswerPosterior:
 
         With a goal, that a shape was missed that is better than the best so far, or complies at all if none was found;
         for that, the most promising shape must have been trained. Without a goal, that the least certain shape is on
-        the other side of a limit; without any limit, 1 until the expected accuracies of the shapes are known within
+        the other side of a limit; without any limit, 1 until the expected qualities of the shapes are known within
         the noise in the mean.
         """
         if not len(self._open):
@@ -118,11 +123,11 @@ class AnswerPosterior:
     @property
     def judgement(self) -> Judged:
         """What is known, in short."""
-        return Judged(len(self._accuracies), self.doubt, self.best, self.tolerance)
+        return Judged(len(self._trained), self.doubt, self.best, self.tolerance)
 
     @property
     def tolerance(self) -> float:
-        """The standard deviation of a training's accuracy about what is expected of its shape, in points."""
+        """The standard deviation of a training's quality about what is expected of its shape, in its unit."""
         if self.noise is not None:
             return self.noise
         return self._fitted[1] if self._is_known else 0.0
@@ -133,7 +138,7 @@ class AnswerPosterior:
         With a goal these are the shapes of the largest expected improvement over the best so far and over each other
         (Mockus 1978; Ginsbourger et al. 2010), where shapes that would not comply improve nothing.
         """
-        if len(self._accuracies) < min(LEAST, self.initial, len(self.shapes)):
+        if len(self._trained) < min(LEAST, self.initial, len(self.shapes)):
             return design.d_optimal(self.shapes, number, self.costs, {t.shape for t in self.observed})
         if self.goal is None:
             worth = self._misjudged if self.limits else self._spread
@@ -160,13 +165,13 @@ class AnswerPosterior:
     def _contest(self) -> Contest:
         """The open shapes beside the best so far, once what may decide between them is measured."""
         assert self.goal is not None  # noqa: S101 - asked for only then
-        metrics = [metric for metric in self.goal.metrics if metric != "accuracy"]
+        metrics = [metric for metric in self.goal.metrics if metric != self.quality.name]
         elsewhere = [metric for metric in metrics if metric not in self.at_hand]
-        self._ask(elsewhere, [shape for shape in self.shapes if shape in self._accuracies])
+        self._ask(elsewhere, [shape for shape in self.shapes if shape in self._trained])
         while True:
             contest = Contest(
-                self.shapes, self._draws, self.tolerance, self._accuracies, self._open, self.limits, self.goal,
-                {metric: self._column(metric) for metric in metrics},
+                self.shapes, self.quality, self._draws, self.tolerance, self._trained, self._open, self.limits,
+                self.goal, {metric: self._column(metric) for metric in metrics},
             )  # fmt: skip
             wanted = self._worth_measuring(contest, elsewhere)
             if not wanted:
@@ -212,20 +217,20 @@ class AnswerPosterior:
 
     @cached_property
     def costs(self) -> NDArray[np.float64]:
-        """The assumed duration of training each shape, in units of their mean."""
-        return durations.assume(self.shapes)
+        """The assumed duration of training each shape, or of what is left of it, in units of the mean of all."""
+        return durations.assume(self.shapes) * [1.0 - self.begun.get(shape, 0.0) for shape in self.shapes]
 
     @cached_property
     def _prices(self) -> NDArray[np.float64]:
         return np.asarray(np.maximum(self.costs[self._open], 1e-6) ** COST_EXPONENT)
 
     @cached_property
-    def _accuracies(self) -> dict[Shape, float]:
+    def _trained(self) -> dict[Shape, float]:
         return {t.shape: t.quality for t in self.observed if t.quality is not None}
 
     @property
     def _is_known(self) -> bool:
-        return len(self._accuracies) >= min(LEAST, len(self.shapes))
+        return len(self._trained) >= min(LEAST, len(self.shapes))
 
     @cached_property
     def _open(self) -> NDArray[np.int64]:
@@ -240,7 +245,7 @@ class AnswerPosterior:
 
     @property
     def _draws(self) -> NDArray[np.float64]:
-        """Draws of the expected accuracies of all shapes, of shape (DRAWS, number of shapes)."""
+        """Draws of the expected qualities of all shapes, of shape (DRAWS, number of shapes)."""
         return self._fitted[0]
 
     @cached_property
@@ -262,7 +267,7 @@ class AnswerPosterior:
 
     @cached_property
     def _spread(self) -> NDArray[np.float64]:
-        """The standard deviation of the expected accuracy of each open shape."""
+        """The standard deviation of the expected quality of each open shape."""
         return np.asarray(self._draws[:, self._open].std(0))
 
 
@@ -271,7 +276,7 @@ class PosteriorOf:
 
     Args:
         query: limits and goal.
-        modelling: predicts accuracies.
+        modelling: predicts qualities.
         facts: what is known; asked for metrics of the goal where they may decide.
         count: tells how trainings count.
     """
@@ -297,11 +302,12 @@ class PosteriorOf:
             _deviation(counted.noise),
             together=modelling.together,
             exact=modelling.strategy.exact,
+            quality=query.quality,
         )
 
 
 def _deviation(noise: Noise | None) -> float | None:
-    """Return the standard deviation of the accuracy of a shape, the mean over its trainings; None if none tells."""
+    """Return the standard deviation of the quality of a shape, the mean over its trainings; None if none tells."""
     if noise is None:
         return None
     return noise.points / 2 / math.sqrt(noise.trainings / noise.shapes)

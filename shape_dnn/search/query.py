@@ -20,9 +20,9 @@ class Query:
     Attributes:
         constraints: limits on metrics.
         goal: orders the shapes that comply; without one, all are returned.
-        costs: declared cost of obtaining each metric; the cheapest limit is applied first, and accuracy last.
+        costs: declared cost of obtaining each metric; the cheapest limit is applied first, and quality last.
         confidence: probability from which a shape that was not trained surely complies, and the answer is found; None
-            to go by expected accuracies alone, as the paper does.
+            to go by expected qualities alone, as the paper does.
         pareto: metrics whose trade-off is asked for instead of a best shape.
         quality: by which trainings are judged.
     """
@@ -63,7 +63,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Modelling:
-    """How the accuracy of many shapes is found by training few.
+    """How the quality of many shapes is found by training few.
 
     Attributes:
         strategy: how many shapes to train.
@@ -109,21 +109,21 @@ class Candidate:
         return None if self.prediction is None else self.prediction.mean
 
     def complies(self, limit: Constraint, confidence: float | None) -> bool:
-        """Tell whether it meets a limit on accuracy.
+        """Tell whether it meets a limit on quality.
 
         Args:
-            limit: on accuracy.
+            limit: on quality.
             confidence: with which probability a training must meet it if there was none yet; None to go by the
-                expected accuracy.
+                expected quality.
         """
-        accuracy, prediction = self.expected, self.prediction
+        value, prediction = self.expected, self.prediction
         if self.quality is None and prediction is not None and prediction.std and confidence is not None:
             deviations = NormalDist().inv_cdf(confidence) * prediction.std
-            accuracy = prediction.mean + deviations if limit.upper else prediction.mean - deviations
-        return limit.allows(accuracy)
+            value = prediction.mean + deviations if limit.upper else prediction.mean - deviations
+        return limit.allows(value)
 
     def probability(self, limits: Sequence[Constraint]) -> float | None:
-        """Return the probability that a training meets the limits on accuracy, 0 or 1 if there was one.
+        """Return the probability that a training meets the limits on quality, 0 or 1 if there was one.
 
         None if the model does not say how sure it is.
         """
@@ -146,7 +146,7 @@ class Certificate:
         doubt: with a goal, the probability that a shape that was not trained is better than the best by more than the
             tolerance (or complies at all, if none was found). Without one, the largest probability that one of the
             shapes is on the other side of a limit by more than the tolerance.
-        tolerance: the standard deviation of a training's accuracy, in points: what is within it no search can tell.
+        tolerance: the standard deviation of a training's quality: what is within it no search can tell.
     """
 
     confidence: float
@@ -167,7 +167,7 @@ class Answer:
         best: the best of them by the goal; None without a goal, or if there is none.
         test_quality: of the best on the test set, if it was read.
         certificate: how sure it is, if a confidence was asked for.
-        closest: if nothing complies for lack of accuracy, the shape that comes closest.
+        closest: if nothing complies for lack of quality, the shape that comes closest.
         budget: of a plan, the most trainings before verification; what is trained may depend on results.
         unknown: of a plan, the metrics of the goal that are not known yet of every shape.
         failing: the shapes that fail to train, by width and then depth, if a confidence was asked for.
@@ -197,7 +197,7 @@ class Answer:
 
     @property
     def noise(self) -> Noise | None:
-        """How much accuracies vary from training to training; None if no shape was trained more than once.
+        """How much qualities vary from training to training; None if no shape was trained more than once.
 
         Those that fail to train say nothing of the others.
         """

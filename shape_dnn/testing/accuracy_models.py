@@ -11,6 +11,7 @@ import pytest
 
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import AccuracyModel
+from shape_dnn.quality import Quality
 from shape_dnn.records import Epoch, Prediction, Stop, Training
 from shape_dnn.search import fitting
 from shape_dnn.shape import Shape
@@ -26,6 +27,18 @@ GROUPS, GROUP = 100, 20
 MOST_FAR = 305
 """Draws of 2,000 that may be more than three standard deviations off: the quantile at 1 - 1e-8 if each is with 1/9."""
 EPOCHS = 10
+ERROR = Quality("error", "%", "lower", 0.0, 100.0)
+OTHERS = {
+    "a loss": Quality("loss", "", "lower", 0.0),
+    "one with a best value alone": Quality("R2", "", "higher", maximum=1.0),
+    "one without bounds": Quality("log-likelihood"),
+}
+"""Qualities that have other bounds than accuracies."""
+
+
+def _as(quality: Quality, accuracy: float) -> float:
+    """Return what a quality without a range might be of a shape that has an accuracy."""
+    return (quality.best if math.isfinite(quality.best) else -800.0) - quality.sign * (100 - accuracy) / 25
 
 
 def _curve(final: float, length: int) -> tuple[Epoch, ...]:
@@ -130,6 +143,32 @@ class AccuracyModelContract(Contract):
                 in_the_middle = abs(median(distances.reshape(GROUPS, GROUP).mean(1).tolist()))
                 assert in_the_middle <= 2 * prediction.std / math.sqrt(GROUP) + TOLERANCE
                 assert (abs(distances) > 3 * prediction.std + TOLERANCE).sum() <= MOST_FAR
+
+    def test_a_lower_quality_may_be_the_better(self, plugin: AccuracyModel, twin: AccuracyModel) -> None:
+        """Told that it is about errors, it predicts what 100 less the accuracies would have it predict."""
+        twin.quality = ERROR
+        trained = {shape: accuracy(shape) for shape in self.TRAINED}
+        accuracies = self.predict(plugin, trained, GRID)
+        errors = self.predict(twin, {shape: 100 - value for shape, value in trained.items()}, GRID)
+        for one, other in zip(accuracies, errors, strict=True):
+            assert 100 - one.mean == pytest.approx(other.mean, abs=TOLERANCE)
+            assert (one.std is None) == (other.std is None)
+            assert one.std is None or one.std == pytest.approx(other.std, abs=TOLERANCE)
+
+    @pytest.mark.parametrize("other", OTHERS)
+    def test_predicts_any_quality(self, plugin: AccuracyModel, other: str) -> None:
+        """Whatever bounds it has: from one training on, and no worse than its mean does."""
+        plugin.quality = quality = OTHERS[other]
+        truth = {shape: _as(quality, accuracy(shape)) for shape in GRID}
+        for number in (1, 2, 3):
+            self.predict(plugin, {shape: truth[shape] for shape in self.TRAINED[:number]}, GRID)
+        trained = {shape: truth[shape] for shape in self.TRAINED}
+        others = [shape for shape in GRID if shape not in trained]
+        predictions, mean = self.predict(plugin, trained, others), fmean(trained.values())
+        error = fmean(abs(p.mean - truth[s]) for p, s in zip(predictions, others, strict=True))
+        assert error < 1.1 * fmean(abs(mean - truth[shape]) for shape in others)
+        draws = fitting.draw(plugin, [Training(*pair) for pair in trained.items()], GRID, 8)
+        assert draws.shape == (8, len(GRID))
 
     def test_takes_a_prior_or_refuses_it(self, plugin: AccuracyModel) -> None:
         """With a prior it predicts as ever from one training on, and may say with which probability that fits."""

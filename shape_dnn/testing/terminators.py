@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
+from shape_dnn.assembly.goal_expressions import best
 from shape_dnn.builtin.goals import Accuracy
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Terminator
 from shape_dnn.plugins import checked
+from shape_dnn.quality import Quality
 from shape_dnn.records import Epoch, Stop, Training
 from shape_dnn.study.trainings import Others
 from shape_dnn.testing.contract import Contract
 from shape_dnn.testing.spaces import GRID, accuracy
 
 EPOCHS = 10
+ERROR = Quality("error", "%", "lower", 0.0, 100.0)
+
+
+def _turned(accuracy: float | None) -> float | None:
+    """Return the error that an accuracy is."""
+    return None if accuracy is None else 100 - accuracy
+
+
+def _turn(curve: Sequence[Epoch]) -> tuple[Epoch, ...]:
+    """Return the errors of a learning curve."""
+    return tuple(replace(epoch, quality=100 - epoch.quality) for epoch in curve)
 
 
 class TerminatorContract(Contract):
@@ -61,6 +75,22 @@ class TerminatorContract(Contract):
         """With yes or no, also when nothing else has finished yet."""
         for question in self.questions():
             checked.should_stop(asked, *question)
+
+    def test_a_lower_quality_may_be_the_better(self, plugin: Terminator, twin: Terminator) -> None:
+        """Told that it is about errors, it stops what it would stop by the accuracies that 100 less them are."""
+        twin.quality = ERROR
+        for question in ("a limit on accuracy", "the best accuracy"):
+            self.told(plugin, question)
+            twin.consider(
+                [Constraint(ERROR.name, True, 100 - limit.limit, "%") for limit in self.LIMITS]
+                if "limit" in question
+                else (),
+                best(ERROR) if "best" in question else None,
+            )
+            for curve, epochs, others in self.questions():
+                turned = [replace(t, quality=_turned(t.quality), curve=_turn(t.curve)) for t in others]
+                expected = checked.should_stop(plugin, curve, epochs, others)
+                assert checked.should_stop(twin, _turn(curve), epochs, turned) == expected
 
     def test_answers_the_same_every_time(self, plugin: Terminator, twin: Terminator) -> None:
         """The answer depends on the curve and the other trainings alone."""

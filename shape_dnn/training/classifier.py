@@ -146,7 +146,7 @@ class ClassifierTrainer(Trainer):
         network = self.begin(shape, run.seed)
         train, judge = split(self.images, self.protocol, self.validation_fraction, run.seed)
         loop = Loop(network, self.recipe, device, self._forward(shape))
-        learnt_from = Batches(train, device)
+        learnt_from = Batches(train, device, classes=self.classes)
         return loop.fit(learnt_from, Batches(judge, device, like=learnt_from), run)
 
     def test(self, shape: Shape, run: Run) -> float:
@@ -172,6 +172,8 @@ class ClassifierTrainer(Trainer):
         """Return threads, and the memory of a training by estimate."""
         import torch
 
+        from shape_dnn.training.descent import descent
+
         def make() -> tuple[torch.Tensor, torch.Tensor]:
             size = self.recipe.batch_size
             return torch.empty(size, *self.input_shape), torch.empty(size, dtype=torch.int64)
@@ -180,10 +182,10 @@ class ClassifierTrainer(Trainer):
             pixels, labels = given
             return torch.nn.functional.cross_entropy(network(pixels), labels)
 
-        def velocities(network: torch.nn.Module) -> list[torch.Tensor]:
-            return [torch.empty_like(value) for value in network.parameters()]
+        def remember(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+            return dict(descent(network, self.recipe).state)
 
-        step = memory.step(lambda: self.build(shape), make, loss, velocities)
+        step = memory.step(lambda: self.build(shape), make, loss, remember)
         return Resources(self.threads, memory=0 if step is None else step.on(self.device, self._data_on_device))
 
     @property

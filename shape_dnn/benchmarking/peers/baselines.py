@@ -48,7 +48,7 @@ class Exhaustive(Method):
 class LargestFirst(Method):
     """Begin with the largest shape, and go on to smaller ones until one is no better.
 
-    The size that orders them is the goal, or the first metric of the table where accuracy is the goal. Shapes that
+    The size that orders them is the goal, or the first metric of the table where quality is the goal. Shapes that
     share a size are in order of width and depth. Stopping at the first that is no better is what a person would do;
     patience would cost trainings in every question.
     """
@@ -57,29 +57,29 @@ class LargestFirst(Method):
         """Train until it gets no better."""
         for shape in reversed(by_size(seen)):
             before = seen.best
-            seen.accuracy(shape)
+            seen.trained(shape)
             if before is not None and seen.best == before:
                 break
         return _best_trained(seen)
 
 
 class Bisection(Method):
-    """Sort the shapes by the goal, and bisect for the first that meets the limit on accuracy.
+    """Sort the shapes by the goal, and bisect for the first that meets the limit on quality.
 
-    That is the best if accuracy only grows with the metric, for the logarithm of the number of shapes. Where accuracy
+    That is the best if quality only grows with the metric, for the logarithm of the number of shapes. Where quality
     is the goal there is nothing to bisect, and the largest shape by the first metric is trained and returned.
     """
 
     def answer(self, seen: Seen, seed: int) -> Found:
         """Bisect."""
         order = by_size(seen)
-        if seen.goal_is_accuracy:
-            seen.accuracy(order[-1])
+        if seen.goal_is_quality:
+            seen.trained(order[-1])
             return _best_trained(seen)
         low, high = 0, len(order)
         while low < high:
             middle = (low + high) // 2
-            if seen.complies(seen.accuracy(order[middle])):
+            if seen.complies(seen.trained(order[middle])):
                 high = middle
             else:
                 low = middle + 1
@@ -87,8 +87,8 @@ class Bisection(Method):
 
 
 def by_size(seen: Seen) -> list[Shape]:
-    """Sort shapes by the goal, or by the first metric of the table where accuracy is the goal."""
-    size: Floats = seen.metric(seen.metrics[0]) if seen.goal_is_accuracy else seen.scores()
+    """Sort shapes by the goal, or by the first metric of the table where quality is the goal."""
+    size: Floats = seen.metric(seen.metrics[0]) if seen.goal_is_quality else seen.scores()
     return [seen.shapes[i] for i in np.argsort(size, kind="stable")]
 
 

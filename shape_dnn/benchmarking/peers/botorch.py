@@ -15,11 +15,11 @@ INITIAL = 5
 
 
 class BoTorch(Method):
-    """A ``SingleTaskGP`` on accuracy over log depth and log width, all candidates enumerated.
+    """A ``SingleTaskGP`` on quality over log depth and log width, all candidates enumerated.
 
     Settings: those of BoTorch, whose priors of the lengths fit few points (Hvarfner et al. 2024), with standardised
     outcomes and noise that is inferred. The acquisition is ``LogExpectedImprovement`` (Ament et al. 2023) where
-    accuracy is the goal. Any other goal is known, so its improvement is certain and is weighted by the probability that
+    quality is the goal. Any other goal is known, so its improvement is certain and is weighted by the probability that
     the limit is met; while nothing complies, that probability alone decides. 5 trainings spread by a Sobol sequence at
     first. It trains on until it is stopped.
 
@@ -46,7 +46,7 @@ class BoTorch(Method):
             worth = _acquisition(seen, places, trained)
             worth[trained] = -np.inf
             trained.append(int(worth.argmax()))
-            seen.accuracy(seen.shapes[trained[-1]])
+            seen.trained(seen.shapes[trained[-1]])
         return Found(seen.best)
 
 
@@ -59,16 +59,16 @@ def _acquisition(seen: Seen, places: Floats, trained: list[int]) -> Floats:
     from gpytorch.mlls import ExactMarginalLogLikelihood
 
     inputs = torch.tensor(places, dtype=torch.float64)
-    outcomes = torch.tensor([[seen.accuracy(seen.shapes[i])] for i in trained], dtype=torch.float64)
+    outcomes = torch.tensor([[seen.upwards(seen.trained(seen.shapes[i]))] for i in trained], dtype=torch.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of fits that were tried again
         model = SingleTaskGP(inputs[trained], outcomes)
         fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
         with torch.no_grad():
-            if seen.goal_is_accuracy:
+            if seen.goal_is_quality:
                 return np.asarray(LogExpectedImprovement(model, outcomes.max())(inputs[:, None]))
             posterior = model.posterior(inputs, observation_noise=True)
-            z = (posterior.mean - seen.limits[0].limit) / posterior.variance.sqrt()
+            z = (posterior.mean - seen.upwards(seen.limits[0].limit)) / posterior.variance.sqrt()
             likely: Floats = np.asarray(torch.special.log_ndtr(z)[:, 0])
     best = seen.best
     if best is None:

@@ -12,8 +12,8 @@ from shape_dnn.shape import Shape
 class TopAfterOneEpoch(Method):
     """Train everything for one epoch, and the best few to the end; they go on from there.
 
-    One epoch is the least that tells shapes apart, and the most accurate are kept whatever the goal, since a limit on
-    accuracy must be met before a metric matters. More epochs or more shapes cost more at every question; the setting
+    One epoch is the least that tells shapes apart, and the best are kept whatever the goal, since a limit on
+    quality must be met before a metric matters. More epochs or more shapes cost more at every question; the setting
     shows what they buy.
 
     Args:
@@ -28,14 +28,14 @@ class TopAfterOneEpoch(Method):
 
     def answer(self, seen: Seen, seed: int) -> Found:
         """Train."""
-        seen.train(_most_accurate(seen, seen.shapes, 1, self.keep))
+        seen.train(_best(seen, seen.shapes, 1, self.keep))
         return _best_finished(seen)
 
 
 class SuccessiveHalving(Method):
     """Successive halving (Jamieson and Talwalkar 2016): one of three goes on to three times as many epochs.
 
-    Everything is trained for 1 epoch, and the most accurate third for 3, of these a third for 9, and so on; what is
+    Everything is trained for 1 epoch, and the best third for 3, of these a third for 9, and so on; what is
     left is trained to the end. A reduction of 3 is that of Hyperband and ASHA (Li et al. 2018, 2020). ASHA promotes
     before a rung is full, so that many workers stay busy; with one training after the other, waiting for the rung
     decides by more and costs nothing, so this is its best case.
@@ -55,15 +55,15 @@ class SuccessiveHalving(Method):
         assert seen.epochs is not None  # noqa: S101 - it needs curves
         left, epochs = list(seen.shapes), 1
         while epochs < seen.epochs and len(left) > 1:
-            left = _most_accurate(seen, left, epochs, math.ceil(len(left) / self.reduction))
+            left = _best(seen, left, epochs, math.ceil(len(left) / self.reduction))
             epochs *= self.reduction
         seen.train(left)
         return _best_finished(seen)
 
 
-def _most_accurate(seen: Seen, shapes: list[Shape], epochs: int, number: int) -> list[Shape]:
-    """Train shapes for some epochs, and return the most accurate of them by the last."""
-    last = {shape: seen.curve(shape, epochs)[-1] for shape in shapes}
+def _best(seen: Seen, shapes: list[Shape], epochs: int, number: int) -> list[Shape]:
+    """Train shapes for some epochs, and return the best of them by the last."""
+    last = {shape: seen.upwards(seen.curve(shape, epochs)[-1]) for shape in shapes}
     return sorted(shapes, key=lambda shape: -last[shape])[:number]
 
 

@@ -14,7 +14,7 @@ from shape_dnn.search.kernel import Floats, logarithms
 
 INITIAL = 5
 LEAST_POINTS = 0.1
-"""Expected improvement at which it stops, in standard deviations of a training, where accuracy is the goal."""
+"""Expected improvement at which it stops, in standard deviations of a training, where quality is the goal."""
 LEAST_PART = 0.01
 """Elsewhere, as a part of the score of the best so far, or the probability that anything complies if nothing did."""
 
@@ -22,7 +22,7 @@ LEAST_PART = 0.01
 class ExpectedImprovement(Method):
     """A Gaussian process of scikit-learn over log depth and log width, with expected improvement.
 
-    It models accuracy alone and knows metrics for what they are: where the goal is another metric, the improvement of a
+    It models quality alone and knows metrics for what they are: where the goal is another metric, the improvement of a
     shape is certain and is weighted by the probability that it meets the limit (Gardner et al. 2014). That is more than
     a general tuner knows, and so the fairest comparison of models.
 
@@ -42,14 +42,14 @@ class ExpectedImprovement(Method):
         trained = spread(places, INITIAL, seed)
         seen.train([seen.shapes[i] for i in trained])
         while True:
-            accuracies = np.array([seen.accuracy(seen.shapes[i]) for i in trained])
-            mean, std, noise = _fit(places, trained, accuracies, seed)
+            qualities = np.array([seen.trained(seen.shapes[i]) for i in trained])
+            mean, std, noise = _fit(places, trained, qualities, seed)
             worth = _worth(seen, mean, std, noise)
             worth[trained] = 0.0
             if worth.max() <= 0:
                 break
             trained.append(int(worth.argmax()))
-            seen.accuracy(seen.shapes[trained[-1]])
+            seen.trained(seen.shapes[trained[-1]])
             if len(trained) == len(seen.shapes):
                 break
         deviations = np.hypot(std, noise)
@@ -72,8 +72,8 @@ def spread(places: Floats, number: int, seed: int) -> list[int]:
     return chosen
 
 
-def _fit(places: Floats, trained: list[int], accuracies: Floats, seed: int) -> tuple[Floats, Floats, float]:
-    """Return mean and standard deviation of the expected accuracy of all shapes, and the noise of a training."""
+def _fit(places: Floats, trained: list[int], qualities: Floats, seed: int) -> tuple[Floats, Floats, float]:
+    """Return mean and standard deviation of the expected quality of all shapes, and the noise of a training."""
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
@@ -81,23 +81,23 @@ def _fit(places: Floats, trained: list[int], accuracies: Floats, seed: int) -> t
     process = GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=2, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of lengths at their bounds
-        process.fit(places[trained], accuracies)
+        process.fit(places[trained], qualities)
         mean, std = process.predict(places, return_std=True)
-    scale = float(np.std(accuracies)) or 1.0
+    scale = float(np.std(qualities)) or 1.0
     noise = scale * float(np.sqrt(process.kernel_.k2.noise_level))
     return np.asarray(mean), np.sqrt(np.maximum(np.asarray(std) ** 2 - noise**2, 1e-12)), noise
 
 
 def _worth(seen: Seen, mean: Floats, std: Floats, noise: float) -> Floats:
     """Return the expected improvement of every shape, 0 where it is not worth a training."""
-    likely = np.ones(len(mean))
+    likely, sign = np.ones(len(mean)), seen.quality.sign
     for limit in seen.limits:
-        likely = likely * stats.norm.sf((limit.limit - mean) / np.hypot(std, noise))
+        likely = likely * stats.norm.sf(sign * (limit.limit - mean) / np.hypot(std, noise))
     best = seen.best
     if best is None:
         return np.where(likely > LEAST_PART, likely, 0.0)
-    if seen.goal_is_accuracy:
-        gap = mean - seen.accuracy(best)
+    if seen.goal_is_quality:
+        gap = sign * (mean - seen.trained(best))
         improvement = gap * stats.norm.cdf(gap / std) + std * stats.norm.pdf(gap / std)
         return np.where(improvement * likely > LEAST_POINTS * seen.noise, improvement * likely, 0.0)
     scores = seen.scores()

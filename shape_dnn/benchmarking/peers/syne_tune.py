@@ -11,6 +11,7 @@ import numpy as np
 
 from shape_dnn.benchmarking.facts import Seen
 from shape_dnn.benchmarking.peers.tuners import Conversation, Tuner
+from shape_dnn.search.kernel import Floats
 
 METRIC = "objective"
 
@@ -21,18 +22,19 @@ class _Scheduler:
     It knows no constraints: what misses the limit is told as worse than anything that meets it, by how much it misses.
     """
 
-    def __init__(self, scheduler: Any) -> None:
-        self._scheduler, self._number, self._worst = scheduler, 0, float("-inf")
+    def __init__(self, scheduler: Any, depths: Floats, widths: Floats) -> None:
+        self._scheduler, self._depths, self._widths = scheduler, depths, widths
+        self._number, self._worst = 0, float("-inf")
         self._trial: Any = None
 
-    def ask(self) -> Sequence[int]:
+    def ask(self) -> Sequence[float]:
         from syne_tune.backend.trial_status import Trial
 
         config = self._scheduler.suggest().config
         self._trial = Trial(self._number, config, datetime.fromtimestamp(0, UTC))
         self._number += 1
         self._scheduler.on_trial_add(self._trial)
-        return [round(config["depth"]), round(config["width"])]
+        return self._depths[round(config["depth"])], self._widths[round(config["width"])]
 
     def tell(self, objective: float, shortfall: float | None) -> None:
         self._worst = max(self._worst, objective)
@@ -53,7 +55,7 @@ class Bore(Tuner):
     def __init__(self, most: int = 15) -> None:
         super().__init__(most)
 
-    def begin(self, seen: Seen, depths: int, widths: int, seed: int) -> Conversation:
+    def begin(self, seen: Seen, depths: Floats, widths: Floats, seed: int) -> Conversation:
         """Make a scheduler."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of optional parts that are not installed
@@ -61,5 +63,8 @@ class Bore(Tuner):
             from syne_tune.optimizer.baselines import BORE
 
             np.random.seed(seed)  # noqa: NPY002 - it draws from numpy's common generator as well as from its own
-            space = {"depth": uniform(-0.499, depths - 0.501), "width": uniform(-0.499, widths - 0.501)}
-            return _Scheduler(BORE(space, metric=METRIC, do_minimize=True, random_seed=seed))
+            space = {
+                "depth": uniform(-0.499, len(depths) - 0.501),
+                "width": uniform(-0.499, len(widths) - 0.501),
+            }
+            return _Scheduler(BORE(space, metric=METRIC, do_minimize=True, random_seed=seed), depths, widths)

@@ -10,7 +10,7 @@ import numpy as np
 
 from shape_dnn.benchmarking.facts import Seen
 from shape_dnn.benchmarking.methods import Found, Method
-from shape_dnn.search.kernel import logarithms
+from shape_dnn.search.kernel import Floats, logarithms
 
 REPEATS = 5
 """Suggestions of shapes that were trained, in a row, after which a random one is trained instead."""
@@ -19,26 +19,25 @@ REPEATS = 5
 class Conversation(Protocol):
     """With a tuner, about one question."""
 
-    def ask(self) -> Sequence[int]:
-        """Return which depth and which width to try, as places in their order."""
+    def ask(self) -> Sequence[float]:
+        """Return the logarithms of a depth and a width to try."""
 
     def tell(self, objective: float, shortfall: float | None) -> None:
         """Say what came of it.
 
         Args:
-            objective: to be made small: the negated accuracy, or the logarithm of a goal, which models fit better than
-                goals that span orders of magnitude.
-            shortfall: points of accuracy that the limit lacks, not above 0 if it is met; None without a limit.
+            objective: to be made small: the quality, negated where higher is better, or the logarithm of a goal, which
+                models fit better than goals that span orders of magnitude.
+            shortfall: by how much the quality misses the limit, not above 0 if it is met; None without a limit.
         """
 
 
 class Tuner(Method):
     """Search with a general tuner, one training after the other.
 
-    It chooses a depth and a width from those that there are, as whole numbers. What falls on a shape that the limits
-    leave out counts as the nearest in the logarithms of depth and width that they leave, so no suggestion breaks a
-    limit that needs no training. A shape that is suggested again is not trained again: the tuner is told its result
-    once more, and after five such in a row a random shape that was not trained.
+    It chooses a depth and a width, and trains the shape that is nearest in their logarithms of those that the limits
+    leave, so no suggestion breaks a limit that needs no training. A shape that is suggested again is not trained again:
+    the tuner is told its result once more, and after five such in a row a random shape that was not trained.
 
     Args:
         most: trainings after which it is stopped.
@@ -50,13 +49,13 @@ class Tuner(Method):
         self.most = most
 
     @abstractmethod
-    def begin(self, seen: Seen, depths: int, widths: int, seed: int) -> Conversation:
+    def begin(self, seen: Seen, depths: Floats, widths: Floats, seed: int) -> Conversation:
         """Begin to search.
 
         Args:
             seen: the question.
-            depths: number of depths.
-            widths: number of widths.
+            depths: logarithms of the depths that there are, in order.
+            widths: those of the widths.
             seed: of the tuner.
         """
 
@@ -65,20 +64,19 @@ class Tuner(Method):
         logs = logarithms(seen.shapes)
         depths, widths = (np.unique(column) for column in logs.T)
         spans = np.maximum(np.ptp(logs, axis=0), 1e-9)
-        scores = None if seen.goal_is_accuracy else np.log(np.maximum(seen.scores(), 1e-300))
-        conversation = self.begin(seen, len(depths), len(widths), seed)
+        scores = None if seen.goal_is_quality else np.log(np.maximum(seen.scores(), 1e-300))
+        conversation = self.begin(seen, depths, widths, seed)
         rng = np.random.default_rng(seed)
         trained: list[int] = []
         repeats = 0
         while len(trained) < min(self.most, len(seen.shapes)):
-            depth, width = conversation.ask()
-            i = int((((logs - (depths[depth], widths[width])) / spans) ** 2).sum(1).argmin())
+            i = int((((logs - conversation.ask()) / spans) ** 2).sum(1).argmin())
             if i in trained and repeats == REPEATS:
                 i = int(rng.choice(np.setdiff1d(np.arange(len(seen.shapes)), trained)))
             repeats = repeats + 1 if i in trained else 0
             if i not in trained:
                 trained.append(i)
-            accuracy = seen.accuracy(seen.shapes[i])
-            shortfall = seen.limits[0].limit - accuracy if seen.limits else None
-            conversation.tell(-accuracy if scores is None else float(scores[i]), shortfall)
+            reached = seen.upwards(seen.trained(seen.shapes[i]))
+            shortfall = seen.upwards(seen.limits[0].limit) - reached if seen.limits else None
+            conversation.tell(-reached if scores is None else float(scores[i]), shortfall)
         return Found(seen.best)

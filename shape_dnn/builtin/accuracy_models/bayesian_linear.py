@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.records import Prediction
+from shape_dnn.search.scale import Scale
 from shape_dnn.shape import Shape
 
 PENALTIES = np.logspace(-6, 3, 46)
 NOISE_PRIOR = 0.2
-"""Standard deviation expected of one training, in points, before any was seen: the middle of the paper's Table 1."""
+"""Standard deviation expected of one training before any was seen, in percent (:class:`Scale`): the middle of the
+paper's Table 1."""
 NOISE_PRIOR_WEIGHT = 1.0
 """How many trainings that expectation counts for."""
 NOTHING = 1e-10
@@ -31,14 +33,14 @@ class BayesianLinear(AccuracyModel):
 
     @abstractmethod
     def features(self, shapes: Sequence[Shape]) -> NDArray[np.float64]:
-        """Return what the accuracy is linear in, of shape (number of shapes, number of features)."""
+        """Return what the quality is linear in, of shape (number of shapes, number of features)."""
 
     def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
         """Weight the penalties, by one singular value decomposition for all."""
         self._fit(shapes, accuracies, np.ones(len(shapes)))
 
     def fit_uncertain(self, shapes: Sequence[Shape], accuracies: Sequence[float], stds: Sequence[float]) -> None:
-        """Weigh extrapolated accuracies by their variance beside the noise that the finished trainings show."""
+        """Weigh what was extrapolated by their variance beside the noise that the finished trainings show."""
         super().fit_uncertain(shapes, accuracies, stds)
         variance = self.noise**2
         self._fit(shapes, accuracies, variance / (variance + np.asarray(stds, float) ** 2))
@@ -46,6 +48,7 @@ class BayesianLinear(AccuracyModel):
     def _fit(self, shapes: Sequence[Shape], accuracies: Sequence[float], weights: NDArray[np.float64]) -> None:
         raw = self.features(shapes)
         target = np.asarray(accuracies, float)
+        expected_noise = NOISE_PRIOR * Scale.of(self.quality, accuracies).unit
         self._number = float(weights.sum())
         self._mean, self._intercept = weights @ raw / self._number, float(weights @ target / self._number)
         scale = raw.std(0)
@@ -65,7 +68,7 @@ class BayesianLinear(AccuracyModel):
         self._coefficients = self._inverse * (singular * projected)
         kept = (singular**2 * self._inverse) @ projected**2
         freedom = self._number - 1 + NOISE_PRIOR_WEIGHT
-        noise = np.maximum(residual @ residual - kept, 0.0) + NOISE_PRIOR_WEIGHT * NOISE_PRIOR**2
+        noise = np.maximum(residual @ residual - kept, 0.0) + NOISE_PRIOR_WEIGHT * expected_noise**2
         self._noise = noise / freedom
         log_evidence = -0.5 * (freedom * np.log(self._noise) + np.log1p(singular**2 / PENALTIES[:, None]).sum(1))
         weights = np.exp(log_evidence - log_evidence.max())
@@ -94,14 +97,15 @@ class BayesianLinear(AccuracyModel):
         """Draw a penalty, the variance of the noise, and then coefficients.
 
         Coefficients are drawn along the features and then turned into the singular directions, whose signs differ
-        between processors: so the same seed gives the same surfaces everywhere.
+        between processors: so the same seed gives the same surfaces everywhere. And it gives those of errors that are
+        100 less those of the accuracies.
         """
-        rng = np.random.default_rng(seed)
+        rng, sign = np.random.default_rng(seed), self.quality.sign
         directions = ((self.features(shapes) - self._mean) / self._scale) @ self._right.T
         penalties = rng.choice(len(self._weights), number, p=self._weights)
         noise = self._noise[penalties] * self._number / rng.chisquare(self._number, number)
         deviation = np.sqrt(noise)[:, None]
-        turned = rng.standard_normal((number, len(self._right))) @ self._right.T
+        turned = sign * rng.standard_normal((number, len(self._right))) @ self._right.T
         coefficients = self._coefficients[penalties] + deviation * np.sqrt(self._inverse[penalties]) * turned
-        intercepts = self._intercept + deviation / np.sqrt(self._number) * rng.standard_normal((number, 1))
+        intercepts = self._intercept + deviation / np.sqrt(self._number) * (sign * rng.standard_normal((number, 1)))
         return np.asarray(intercepts + coefficients @ directions.T)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shape_dnn.kinds import AccuracyModel
+from shape_dnn.quality import Quality
 from shape_dnn.records import Prediction
 from shape_dnn.search.kernel import Floats, distances, logarithms, matern
+from shape_dnn.search.scale import Scale
 from shape_dnn.shape import Shape
 
 FLOOR = 0.05
 """Least error in percent: what is below cannot be told from no error at all."""
-WORST = float(np.log(100.0))
-"""Logarithm of the largest error there is."""
 LEVEL, SLOPES = 3.0, 1.0
 """Prior standard deviations of the plane: at the middle of the trained shapes, and of its slopes over the spread."""
 AMPLITUDES = (0.03, 0.1, 0.3, 0.9)
@@ -25,12 +26,17 @@ AMPLITUDES = (0.03, 0.1, 0.3, 0.9)
 LENGTHS = (1.0, 2.0, 4.0)
 """Distances, in spreads of the trained shapes, over which that is alike."""
 NOISES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-"""Standard deviations of one training of the typical error, in points."""
+"""Standard deviations of one training of the typical error, in percent."""
+LARGER_NOISES = (6.4, 12.8)
+"""And where the quality does not say how much a percent is."""
 GROWTHS = (0.0, 1.0)
 """Powers of the error with which the noise grows: not at all, or in proportion."""
 NOISE_PRIOR, NOISE_SPREAD = 0.3, 1.2
 """Noise that is expected before any was seen, and the standard deviation of its logarithm: from 0.1 points, as in the
 paper's Table 1, to one of small data is within one such deviation."""
+NOISE_SPREAD_WITHOUT_RANGE = 2.0
+"""That deviation where the quality does not say how much a percent is: losses of language models are predicted within
+0.3 %, and trainings of small networks on small data vary by 9 to 69 % of their error."""
 ACCIDENTS, ACCIDENT = 0.03, 1.0
 """Part of the trainings that come out otherwise than the shape is, and the standard deviation of by how much (log)."""
 SCALE = 0.3
@@ -93,10 +99,27 @@ def _with_prior(spread: float) -> tuple[Trend, Trend]:
     return plane, Trend((0.0, 0.0, 1.0), (slopes, slopes, SCALE), amplitudes)
 
 
+@lru_cache(maxsize=1)
+def _fit_elsewhere(
+    shapes: tuple[Shape, ...], accuracies: tuple[float, ...], quality: Quality
+) -> tuple[LogError, float]:
+    """Return a model of a prior, which nobody changes, and the standard deviation of its log errors.
+
+    One is kept: of a large prior it takes longer than a search on a table, and many searches in a row have the same.
+    """
+    known = sorted(zip(shapes, accuracies, strict=True))
+    some = np.random.default_rng(0).permutation(len(known))[:MOST_OF_A_PRIOR]
+    elsewhere = LogError()
+    elsewhere.quality = quality
+    elsewhere.fit([known[i][0] for i in some], [known[i][1] for i in some])
+    return elsewhere, float(elsewhere.log_errors(shapes).std())
+
+
 class LogError(AccuracyModel):
     """A plane for the trend, a process with a Matern 5/2 kernel for what the trend cannot follow, and noise.
 
-    Errors shrink by factors rather than by points, so their logarithms are modelled; no prediction is above 100 %.
+    Errors shrink by factors rather than by points, so their logarithms are modelled, on the scale that suits the
+    quality (:class:`~shape_dnn.search.scale.Scale`); no prediction is better than the best value there is.
     Amplitude and length of the process, the noise and how it grows with the error are averaged over a grid, each point
     of which is weighted by its marginal likelihood and a prior for the noise (Rasmussen and Williams 2006, Sections 2.7
     and 5.4), so that few trainings do not pretend to know them. At each point either every training is as good as the
@@ -115,11 +138,8 @@ class LogError(AccuracyModel):
 
         Of more than 200 shapes so many are taken at random: the others tell little more, and take the more time.
         """
-        known = sorted(zip(shapes, accuracies, strict=True))
-        some = np.random.default_rng(0).permutation(len(known))[:MOST_OF_A_PRIOR]
-        self._elsewhere = LogError()
-        self._elsewhere.fit([known[i][0] for i in some], [known[i][1] for i in some])
-        self._trends = _with_prior(max(float(self._elsewhere.log_errors(shapes).std()), FLATTEST))
+        self._elsewhere, spread = _fit_elsewhere(tuple(shapes), tuple(accuracies), self.quality)
+        self._trends = _with_prior(max(spread, FLATTEST))
         self._trend, self._weights = np.arange(2), np.full((2, 1), 0.5)
 
     @property
@@ -137,23 +157,26 @@ class LogError(AccuracyModel):
         self._fit(shapes, accuracies, np.zeros(len(shapes)))
 
     def fit_uncertain(self, shapes: Sequence[Shape], accuracies: Sequence[float], stds: Sequence[float]) -> None:
-        """Add the variance of extrapolated accuracies to the noise."""
+        """Add the variance of what was extrapolated to the noise."""
         self._fit(shapes, accuracies, np.asarray(stds, float))
 
     def _fit(self, shapes: Sequence[Shape], accuracies: Sequence[float], stds: Floats) -> None:
         order = sorted(range(len(shapes)), key=lambda i: (shapes[i], accuracies[i]))
         logs = logarithms([shapes[i] for i in order])
         self._centre, spread = logs.mean(0), logs.std(0)
-        self._scale = np.where(spread > 0, spread, 1.0)
+        self._spread = np.where(spread > 0, spread, 1.0)
         if self._elsewhere is not None:
             self._level_elsewhere = float(self._elsewhere.log_errors([shapes[i] for i in order]).mean())
         self._features = self._features_of([shapes[i] for i in order])
-        errors = np.maximum(100.0 - np.array([accuracies[i] for i in order], float), FLOOR)
+        values = [accuracies[i] for i in order]
+        self._scale = Scale.of(self.quality, values)
+        errors = np.maximum(self._scale.errors(values), FLOOR)
         self._level = float(np.log(errors).mean())
         self._target = np.log(errors) - self._level
         percents = np.maximum(errors, 1.0)  # below one percent the noise in points goes on as if it were one
         self._typical = float(np.exp(np.log(percents).mean()))
-        others = list(itertools.product(LENGTHS, NOISES, GROWTHS))
+        noises = NOISES if self._scale.has_range else (*NOISES, *LARGER_NOISES)
+        others = list(itertools.product(LENGTHS, noises, GROWTHS))
         grid = [
             (place, amplitude, *rest)
             for place, trend in enumerate(self._trends)
@@ -163,12 +186,13 @@ class LogError(AccuracyModel):
         self._trend = np.array([place for place, *_ in grid])
         self._amplitude, self._length, self._noise, self._growth = np.array([rest for _, *rest in grid]).T
         points = self._noise[:, None] * (percents / self._typical) ** self._growth[:, None]
-        self._variances = (points**2 + stds[order] ** 2) / percents**2
+        points_of_stds = stds[order] / self._scale.slopes(errors)
+        self._variances = (points**2 + points_of_stds**2) / percents**2
         self._weights = self._weigh()
 
     def _features_of(self, shapes: Sequence[Shape]) -> Floats:
         """Return log depth and log width in spreads, and of a prior log error less its mean, of each shape."""
-        places: Floats = (logarithms(shapes) - self._centre) / self._scale
+        places: Floats = (logarithms(shapes) - self._centre) / self._spread
         if self._elsewhere is None:
             return places
         return np.column_stack([places, self._elsewhere.log_errors(shapes) - self._level_elsewhere])
@@ -185,7 +209,8 @@ class LogError(AccuracyModel):
         self._solved = np.concatenate(solved)
         _, volumes = np.linalg.slogdet(covariances)
         evidence = -0.5 * (np.concatenate(fits) + volumes)
-        evidence -= 0.5 * (np.log(self._noise / NOISE_PRIOR) / NOISE_SPREAD) ** 2
+        spread = NOISE_SPREAD if self._scale.has_range else NOISE_SPREAD_WITHOUT_RANGE
+        evidence -= 0.5 * (np.log(self._noise / NOISE_PRIOR) / spread) ** 2
         # What the other trainings say of each one: by how much it differs, and with which variance.
         variance = 1.0 / np.diagonal(self._precisions, axis1=1, axis2=2)
         surprise = self._solved * variance
@@ -226,18 +251,24 @@ class LogError(AccuracyModel):
     def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
         """Predict the median, and the standard deviation of a new training.
 
-        Both are those of the logarithm of the error, taken back to points: the distribution in points is so skewed that
-        its own mean and deviation would say more of its far end than of what is likely.
+        Both are those of the logarithm of the error, taken back to the quality: the distribution of that is so skewed
+        that its own mean and deviation would say more of its far end than of what is likely.
         """
         means, variances, noises = self._moments(shapes)
-        errors = np.exp(np.minimum(means, WORST))
+        errors, scale = np.exp(np.minimum(means, self._worst)), self._scale
         # Few trainings know their own spread badly: that of Student's t with a degree of freedom less than they are.
         freedom = max(len(self._target) - 1.0, LEAST_FREEDOM)
-        stds = np.minimum(np.sqrt((errors**2 * variances + noises) * freedom / (freedom - 2)), 50.0)
-        return [Prediction(100.0 - float(error), float(std)) for error, std in zip(errors, stds, strict=True)]
+        stds = np.minimum(np.sqrt((errors**2 * variances + noises) * freedom / (freedom - 2)), scale.worst / 2)
+        found = zip(scale.values(errors), stds * scale.slopes(errors), strict=True)
+        return [Prediction(float(value), float(std)) for value, std in found]
+
+    @property
+    def _worst(self) -> float:
+        """The logarithm of the largest error that is expected."""
+        return float(np.log(self._scale.worst))
 
     def _moments(self, shapes: Sequence[Shape]) -> tuple[Floats, Floats, Floats]:
-        """Return mean and variance of the log error of each shape, and the variance of a training of it in points."""
+        """Return mean and variance of the log error of each shape, and the variance of a training in percent."""
         features = self._features_of(shapes)
         trends, processes = self._parts(features)
         total, means, squares, noises = 0.0, np.zeros(len(features)), np.zeros(len(features)), np.zeros(len(features))
@@ -252,7 +283,7 @@ class LogError(AccuracyModel):
             # With no accident, and with each training as one.
             mean = np.column_stack([mean, mean[:, None] - reach * (relief * self._solved[point])])
             variance = np.column_stack([variance, variance[:, None] + reach**2 * relief])
-            percents = np.exp(np.clip(self._level + mean, 0.0, WORST))
+            percents = np.exp(np.clip(self._level + mean, 0.0, self._worst))
             noise = self._noise[point] * (percents / self._typical) ** self._growth[point]
             total += weights.sum()
             means += mean @ weights
@@ -264,7 +295,7 @@ class LogError(AccuracyModel):
     @property
     def noise(self) -> float:
         """The noise of a training of the typical error that is expected by the grid."""
-        return float(self._weights.sum(1) @ self._noise)
+        return float(self._weights.sum(1) @ self._noise * self._scale.slopes(np.asarray(self._typical)))
 
     def draw(self, shapes: Sequence[Shape], number: int, seed: int) -> Floats:
         """Draw points of the grid, and for each a surface: one of the prior, bent to what was seen (Matheron's rule).
@@ -295,7 +326,7 @@ class LogError(AccuracyModel):
                 some = rows[of_these]
                 bend = self._bend(drawn[some, asked:], points[some], accidents[some], scatter[some])
                 drawn[some, :asked] += bend @ (trends[place] + amplitude**2 * correlation).T
-        return np.asarray(100.0 - np.exp(np.minimum(self._level + drawn[:, :asked], WORST)))
+        return self._scale.values(np.exp(np.minimum(self._level + drawn[:, :asked], self._worst)))
 
     def _bend(self, priors: Floats, points: NDArray[np.int64], accidents: NDArray[np.int64], scatter: Floats) -> Floats:
         """Return the weights of the covariances that bend surfaces of the prior to what was seen, a row for each."""

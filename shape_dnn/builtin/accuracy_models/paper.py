@@ -61,7 +61,7 @@ class LeastSquares(AccuracyModel):
         if not self._determined:
             return None
         root = symmetric_root(self._fit.cov_params())
-        normal = np.random.default_rng(seed).standard_normal((number, len(root)))
+        normal = self.quality.sign * np.random.default_rng(seed).standard_normal((number, len(root)))
         return np.asarray((self._fit.params + normal @ root) @ self._design(shapes).T)
 
     def _design(self, shapes: Sequence[Shape]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Accuracy by a saturating power law in depth and width."""
+"""The quality by a saturating power law in depth and width."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.records import Prediction
+from shape_dnn.search.scale import Scale
 from shape_dnn.shape import Shape
 
 STARTS = ((1.0, 1.0), (0.3, 1.0), (1.0, 0.3), (2.0, 2.0))
@@ -18,9 +19,9 @@ EXPONENT_SPREAD = 0.8
 SHARE_SPREAD = 1.5
 """Standard deviation of the prior of the logarithm of the share of depth, or of width, in the error."""
 FLOOR_SPREAD = 5.0
-"""Standard deviation of the prior of the error that remains, in standard deviations of the accuracies."""
+"""Standard deviation of the prior of the error that remains, in standard deviations of the errors."""
 NOISE_PRIOR = 0.2
-"""Standard deviation expected of one training, in points, before any was seen."""
+"""Standard deviation expected of one training before any was seen, in percent (:class:`Scale`)."""
 ROUNDS = 3
 
 
@@ -28,7 +29,8 @@ class PowerLaw(AccuracyModel):
     """The error is c + a d^-p + b w^-q, with depth and width in units of their geometric means.
 
     Five parameters, all but c positive, found as the most probable ones under weak priors, which a few trainings
-    outweigh; the standard deviation is that of their normal approximation (Laplace) and of a training's noise.
+    outweigh; the standard deviation is that of their normal approximation (Laplace) and of a training's noise. Since c
+    is free, errors of a quality without a best value count from 0.
     """
 
     def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
@@ -38,7 +40,8 @@ class PowerLaw(AccuracyModel):
         logs = self._logs(shapes)
         self._centre = logs.mean(0)
         logs = logs - self._centre
-        errors = 100 - np.asarray(accuracies, float)
+        self._scale = Scale.of(self.quality, accuracies)
+        errors = self._scale.shortfalls(accuracies)
         self._spread = max(float(errors.std()), NOISE_PRIOR)
         self._number = len(errors)
         mean = errors.mean()
@@ -76,25 +79,26 @@ class PowerLaw(AccuracyModel):
     def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
         """Predict mean and the standard deviation of a new training; from a single shape, the mean alone."""
         logs = self._logs(shapes) - self._centre
-        means = 100 - self._errors(self._parameters, logs)
+        means = self._scale.reached(self._errors(self._parameters, logs))
         if self._number < 2:
             return [Prediction(float(mean)) for mean in means]
         gradient = self._gradient(self._parameters, logs)
         variances = np.einsum("ij,jk,ik->i", gradient, self._covariance, gradient) + self._noise**2
-        return [Prediction(float(m), float(s)) for m, s in zip(means, np.sqrt(variances), strict=True)]
+        stds = np.sqrt(variances) * self._scale.unit
+        return [Prediction(float(mean), float(std)) for mean, std in zip(means, stds, strict=True)]
 
     @property
     def noise(self) -> float:
         """The standard deviation of the trainings about the law."""
-        return self._noise
+        return self._noise * self._scale.unit
 
     def draw(self, shapes: Sequence[Shape], number: int, seed: int) -> NDArray[np.float64]:
         """Draw parameters from their normal approximation, and follow the law along its tangent."""
         logs = self._logs(shapes) - self._centre
-        means = 100 - self._errors(self._parameters, logs)
+        means, unit = self._scale.reached(self._errors(self._parameters, logs)), self.quality.sign * self._scale.unit
         rng = np.random.default_rng(seed)
         steps = rng.multivariate_normal(np.zeros(len(self._parameters)), self._covariance, number, method="cholesky")
-        return np.asarray(means - steps @ self._gradient(self._parameters, logs).T)
+        return np.asarray(means - unit * (steps @ self._gradient(self._parameters, logs).T))
 
     @staticmethod
     def _logs(shapes: Sequence[Shape]) -> NDArray[np.float64]:
