@@ -309,3 +309,42 @@ def test_functions_of_a_notebook_are_exported_by_the_file_that_the_study_keeps()
     (kept,) = Path("s/trainers").iterdir()
     out = export("s", trainer=kept, formats=["onnx"])
     assert load(out, trainer=kept)(torch.ones(5, 3)).shape == (5, 1)
+
+
+PLUGIN = """
+import torch
+from shape_dnn import Option, Plugin, Trainer, hookimpl
+
+class Mine(Trainer):
+    def __init__(self, hidden):
+        self.hidden = hidden
+
+    def build(self, shape):
+        return torch.nn.Sequential(torch.nn.Linear(3, self.hidden), torch.nn.Linear(self.hidden, shape.depth))
+
+    def example(self, batch_size):
+        return torch.zeros(batch_size, 3)
+
+    def train(self, shape, run):
+        run.save(self.build(shape))
+        return 50.0
+
+@hookimpl
+def shape_dnn_trainers():
+    yield Plugin("mine", "a trainer", Mine, {"hidden": Option(4, "values between the layers")})
+"""
+
+
+def test_a_trainer_of_a_plugin_is_found_by_its_name() -> None:
+    Path("mine.py").write_text(PLUGIN)
+    tune(
+        plugin="mine.py", trainer="mine", option={"trainer.hidden": 5}, depth="1:2:1", width="1:2:1", goal="size",
+        device="cpu", study="s",
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="plugin: the study was made with 'mine.py'; name the files again"):
+        export("s", "out")
+    out = export("s", "out", plugin="mine.py", formats=["pt2"])
+    network = load(out, plugin="mine.py", trainer="mine")
+    assert network(torch.ones(2, 3)).shape == (2, 1)
+    assert network.get_submodule("0").out_features == 5
+    assert "--trainer" not in (Path("s") / "report.html").read_text().partition('"export":')[2][:60]
