@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from own import BUILD, EXAMPLE, SINE, write
 from test_datasets import write_batch, write_imagenet32, write_mnist
+from test_training import trainer
 
 from shape_dnn import (
     AccuracyModel,
@@ -55,8 +58,11 @@ from shape_dnn.testing import (
     SamplerContract,
     StrategyContract,
     TerminatorContract,
+    TrainerContract,
 )
 from shape_dnn.testing.spaces import accuracy
+from shape_dnn.training.classifier import ClassifierTrainer
+from shape_dnn.training.functions import FunctionTrainer, read
 
 
 class TestWideResNet(ArchitectureContract):
@@ -214,6 +220,24 @@ class TestLocal(ExecutorContract):
     name = "local"
 
 
+class TestClassifier(TrainerContract):
+    """A search puts it together of architecture, dataset and recipe, and so do we."""
+
+    name, shape, larger = "classifier", Shape(10, Fraction(1, 4)), Shape(16, Fraction(1, 2))
+
+    @pytest.fixture
+    def plugin(self) -> ClassifierTrainer:
+        return trainer()
+
+
+class TestFunctions(TrainerContract):
+    """Functions of a file are a trainer, too."""
+
+    @pytest.fixture
+    def plugin(self) -> FunctionTrainer:
+        return read(write(BUILD, EXAMPLE, SINE)).trainer({"lr": 0.03, "epochs": 4})
+
+
 class TestNone(TerminatorContract):
     name = "none"
 
@@ -271,7 +295,7 @@ from fractions import Fraction
 from pathlib import Path
 import pytest
 from shape_dnn import AccuracyModel, Dataset, Executor, Goal, Observer, Outcome, Prediction, Sampler, Strategy, Terminator
-from shape_dnn import Pretrained, Shape, TableFile
+from shape_dnn import Pretrained, Shape, TableFile, Trainer
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.testing import *
 
@@ -403,6 +427,18 @@ class TestPolite(TerminatorContract):
     def plugin(self):
         return Polite()
 
+class Stubborn(Trainer):
+    default_depths, default_widths = "1:3:1", "1:3:1"
+    steps = 3
+    def train(self, shape, run):
+        for step in (1, 2):
+            run.report(step, random.random())
+
+class TestStubborn(TrainerContract):
+    @pytest.fixture
+    def plugin(self):
+        return Stubborn()
+
 class TestLonely(TableContract):
     @pytest.fixture
     def plugin(self):
@@ -458,11 +494,14 @@ def test_contracts_find_plugins_that_break_the_rules(run_pytest: Callable[..., A
         "TestPolite::test_a_lower_quality_may_be_the_better",
         "TestLonely::test_has_shapes_to_choose_from",
         "TestLonely::test_curves_are_those_of_its_trainings",
+        "TestMean::test_predicts_any_quality",
+        "TestStubborn::test_trains",
+        "TestStubborn::test_stops_when_asked_and_goes_on",
         "TestNameless::test_trains_at_least_one_shape_and_at_most_all",
         "TestNameless::test_answers_the_same_every_time",
     }  # fmt: skip
     assert "contracts of shape_dnn" in ran.out
-    assert " checks of 14 plugins ran" in ran.out
+    assert " checks of 15 plugins ran" in ran.out
 
 
 class Known(AccuracyModel):

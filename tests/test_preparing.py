@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,7 +21,14 @@ from shape_dnn.training.functions import Functions, FunctionTrainer
 from shape_dnn.training.memory import estimate
 from shape_dnn.work import Needs, Outcome, Task
 
-SEARCH = {"depth": "10:17:6", "width": "1/2:1:1/2", "train": 2, "epochs": 1, "device": "cpu", "sampler": "interval"}
+SEARCH: dict[str, Any] = {
+    "depth": "10:17:6",
+    "width": "1/2:1:1/2",
+    "train": 2,
+    "epochs": 1,
+    "device": "cpu",
+    "sampler": "interval",
+}
 
 
 def test_the_memory_of_a_training_grows_with_its_shape_and_batch() -> None:
@@ -39,7 +47,7 @@ def test_the_memory_of_a_training_is_no_more_than_estimated() -> None:
     with torch.profiler.profile(profile_memory=True) as profile:
         task(shape=wide, recipe=own.recipe).run(go_on)
     live = peak = 0
-    for event in profile.profiler.kineto_results.events():  # type: ignore[union-attr]
+    for event in profile.profiler.kineto_results.events():
         if event.name() == "[memory]":
             live += event.nbytes()
             peak = max(peak, live)

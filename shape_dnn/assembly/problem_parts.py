@@ -29,6 +29,7 @@ from shape_dnn.search.space import DesignSpace, Range
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 from shape_dnn.study.tables import Table
+from shape_dnn.training.networks import BuiltByTrainer
 
 if TYPE_CHECKING:
     from shape_dnn.study.problem import Problem
@@ -144,12 +145,11 @@ class ProblemParts:
         """The design space, where shapes need no weights to start from."""
         architecture = self.architecture.instance
         depths, widths = self.ranges
-        usual = architecture if self.own is None else self.own.loaded.instance
         with blame(architecture):
             return DesignSpace(
                 architecture,
-                depths or _usual("depth", usual.default_depths, architecture),
-                widths or _usual("width", usual.default_widths, architecture),
+                depths or _usual("depth", architecture.default_depths, architecture),
+                widths or _usual("width", architecture.default_widths, architecture),
             )
 
     @cached_property
@@ -198,8 +198,8 @@ class ProblemParts:
         return problem(self.selection, *plugins, self.device, self.recipe, self.shapes, self.pretrained)
 
 
-def _usual(setting: str, text: str | None, architecture: Architecture) -> Range:
+def _usual(setting: str, text: Any, architecture: Architecture) -> Range:
     """Read the range that is searched unless the user gives one."""
-    if text is None:
+    if text is None and isinstance(architecture, BuiltByTrainer):
         raise UsageError(f"{architecture.title} has no usual range; give MIN:MAX:STEP", setting=setting)
     return Range.parse(text)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def change(inputs: Any, how: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+def change(inputs: Any, how: Callable[[torch.Tensor], object]) -> Any:
     """Return the same inputs with every tensor changed."""
     import torch
     from torch.utils._pytree import tree_map

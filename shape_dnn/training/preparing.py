@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shape_dnn import devices
-from shape_dnn.errors import PluginError, TrainingError, blame, label
+from shape_dnn.errors import ShapeDnnError, TrainingError, describe, label
 from shape_dnn.kinds import Resources, Trainer
 from shape_dnn.shape import Shape
 from shape_dnn.training import memory, precision
@@ -86,10 +86,11 @@ class PreparingTask(Task):
 def _resources(trainer: Trainer, shape: Shape, device: str) -> Resources:
     """Ask what a training takes; its memory is estimated where the trainer does not say."""
     try:
-        with blame(trainer):
-            taken: object = trainer.resources(shape)
-    except PluginError as error:
-        raise TrainingError(str(error)) from error
+        taken: object = trainer.resources(shape)
+    except ShapeDnnError:
+        raise
+    except Exception as error:
+        raise TrainingError(f"{label(trainer)}: resources() failed: {describe(error)}") from error
     if not isinstance(taken, Resources):
         raise TrainingError(f"{label(trainer)}: resources() returned {taken!r:.60} instead of shape_dnn.Resources")
     return taken if taken.memory else replace(taken, memory=memory.estimate(trainer, shape, device))

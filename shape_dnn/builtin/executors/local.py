@@ -52,7 +52,7 @@ class Local(Executor):
                 worker.start(self._busy[worker])
             for worker in self._next_to_look_at():
                 task = self._busy[worker]
-                outcome = worker.receive(task, report) if worker.connection.poll() else worker.give_up(task)
+                outcome = worker.look(task, report)
                 if outcome is not None:
                     del self._busy[worker]
                     if worker.alive:
@@ -66,7 +66,8 @@ class Local(Executor):
     def _next_to_look_at(self) -> list[_Worker]:
         """Wait for workers that have something to say, or that have been silent for too long."""
         before = time.monotonic()
-        ready = wait([worker.connection for worker in self._busy], timeout=POLL)
+        # A process that it has left behind keeps the connection of one that died open.
+        ready = wait([end for worker in self._busy for end in (worker.connection, worker.process.sentinel)], POLL)
         # Time in which this process was stopped, and the workers perhaps with it, is not held against them.
         passed = min(time.monotonic() - before, POLL)
         for worker in self._busy:
@@ -74,7 +75,8 @@ class Local(Executor):
         return [
             worker
             for worker, task in self._busy.items()
-            if worker.connection in ready or (task.patience is not None and worker.silence > task.patience)
+            if not {worker.connection, worker.process.sentinel}.isdisjoint(ready)
+            or (task.patience is not None and worker.silence > task.patience)
         ]
 
     def stop(self) -> None:
@@ -113,6 +115,12 @@ class _Worker:
         with contextlib.suppress(ConnectionError):  # it died before its first task; receive() will say so
             self.connection.send(task)
 
+    def look(self, task: Task, report: Callable[[Task, object], bool]) -> Outcome | None:
+        """Take one message, if there is one; return the outcome if it is known."""
+        if self.connection.poll():
+            return self.receive(task, report)
+        return self.give_up(task) if self.process.is_alive() else self._died(task)
+
     def receive(self, task: Task, report: Callable[[Task, object], bool]) -> Outcome | None:
         """Take one message; return the outcome if it was the last one."""
         self.silence = 0.0
@@ -125,14 +133,17 @@ class _Worker:
                 self.connection.send(report(task, content))
                 return None
         except (EOFError, ConnectionError):
-            self.alive = False
-            if not self.ready:
-                raise UnavailableError(
-                    f"a worker process could not start: {self._cause_of_death()}. A script that starts a search must "
-                    'do so below `if __name__ == "__main__":`, since worker processes import it again'
-                ) from None
-            return Outcome(task, error=ProcessDiedError(self._cause_of_death()))
+            return self._died(task)
         return Outcome(task, result=content) if what == "result" else Outcome(task, error=content)
+
+    def _died(self, task: Task) -> Outcome:
+        self.alive = False
+        if not self.ready:
+            raise UnavailableError(
+                f"a worker process could not start: {self._cause_of_death()}. A script that starts a search must "
+                'do so below `if __name__ == "__main__":`, since worker processes import it again'
+            ) from None
+        return Outcome(task, error=ProcessDiedError(self._cause_of_death()))
 
     def give_up(self, task: Task) -> Outcome:
         """End a task that hangs."""
@@ -190,6 +201,7 @@ def _serve(connection: Connection, threads: int) -> None:
     """Run tasks until told to stop: the main function of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what an interrupt ends
     _end_with_parent()
+    multiprocessing.current_process().daemon = False  # so that a training may have processes that load its data
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch, which is not imported yet
 
     def report(content: object) -> bool:
