@@ -190,7 +190,7 @@ def test_weights_of_another_network_are_refused_in_one_line(copied: Path, shape_
     save_file({name: value for name, value in state.items() if name != "head.bias"}, weights)
     ran = shape_dnn("export", "study", "--trainer", "tagger.py", "--output", "out")
     assert ran.status == 4
-    assert "do not fit what trainer tagger.py builds for shape (1, 1/2): " in ran.error
+    assert "do not fit what tagger.py builds for shape (1, 1/2): " in ran.error
     assert 'Missing key(s) in state_dict: "head.bias"' in ran.error
     assert len(ran.err.splitlines()) == 1, ran.err
     assert not Path("out").exists()
@@ -280,7 +280,7 @@ def test_inputs_that_the_network_does_not_take_are_told_with_file_and_function()
     ):
         export("s", "out", trainer="own.py")
     small(example="def example(batch_size):\n    return torch.zeros(batch_size + 'x')")
-    with pytest.raises(NetworkError, match=r"trainer own.py failed to make inputs for shape \(1, 1\): TypeError"):
+    with pytest.raises(NetworkError, match=r"own.py failed to make inputs for shape \(1, 1\): TypeError"):
         export("s", "out", trainer="own.py")
     small(example="def example(batch_size):\n    return torch.zeros(batch_size, 2 * batch_size, 3)")
     with pytest.raises(ExportError, match=r"example inputs 'input' differ by more than the batch size"):
