@@ -77,7 +77,7 @@ class Tally:
     def close(self, study: Path) -> None:
         """Count the results that stand beside an earlier one of the same shape."""
         with closing(sqlite3.connect(study / "study.sqlite")) as connection:
-            for table, value in (("measurement", "value"), ("training", "accuracy")):
+            for table, value in (("measurement", "value"), ("training", "quality")):
                 query = f"SELECT count({value}) - count(DISTINCT context || ' ' || depth || ' ' || width) FROM {table}"
                 (more,) = connection.execute(f"{query} WHERE {value} IS NOT NULL").fetchone()
                 self.repeated += more
@@ -92,7 +92,7 @@ class Tally:
                 (integrity,) = connection.execute("PRAGMA integrity_check").fetchone()
                 self.unreadable += integrity != "ok"
                 measurements = "SELECT 'measurement', context, depth, width, attempt, value FROM measurement"
-                trainings = "SELECT 'training', context, depth, width, attempt, accuracy FROM training"
+                trainings = "SELECT 'training', context, depth, width, attempt, quality FROM training"
                 return set(connection.execute(f"{measurements} UNION ALL {trainings}"))
         except sqlite3.DatabaseError:
             self.unreadable += 1

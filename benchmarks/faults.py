@@ -103,7 +103,7 @@ def facts(study: Path) -> tuple[set[tuple[Any, ...]], str]:
                 return set(), ""
             measured = "SELECT 'measurement', context, depth, width, attempt, value, 0 FROM measurement"
             trained = (
-                "SELECT 'training', context, depth, width, attempt, accuracy,"
+                "SELECT 'training', context, depth, width, attempt, quality,"
                 " (SELECT count(*) FROM epoch WHERE training = training.id) FROM training"
             )
             return set(connection.execute(f"{measured} UNION ALL {trained}")), "" if integrity == "ok" else integrity

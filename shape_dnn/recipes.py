@@ -10,7 +10,8 @@ Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 CHOICES: Mapping[str, tuple[str | bool, ...]] = {
-    "schedule": ("steps", "one-cycle"),
+    "schedule": ("steps", "one-cycle", "cosine"),
+    "optimizer": ("sgd", "adamw"),
     "flip": (True, False),
     "precision": ("auto", *PRECISIONS),
 }
@@ -22,32 +23,62 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "gamma": (0, 1),
     "warmup": (0, 0.99),
     "momentum": (0, 0.9999),
+    "beta2": (0, 0.999999),
     "weight_decay": (0, 1e3),
     "crop": (0, 64),
+    "randaugment": (0, 30),
+    "erasing": (0, 1),
+    "mixup": (0, 100),
     "label_smoothing": (0, 0.99),
 }
 """The least and the largest accepted value of those that are numbers."""
-WHOLE = frozenset({"epochs", "batch_size", "crop"})
+WHOLE = frozenset({"epochs", "batch_size", "crop", "randaugment"})
 """Those that are whole numbers."""
+COUNTS_WITH: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "milestones": ("schedule", ("steps",)),
+    "gamma": ("schedule", ("steps",)),
+    "warmup": ("schedule", ("one-cycle", "cosine")),
+    "beta2": ("optimizer", ("adamw",)),
+}
+"""Those that make a difference only with some values of another part: that part, and these values."""
+UNSAID: Mapping[str, object] = {
+    "precision": "float32",
+    "optimizer": "sgd",
+    "beta2": 0.999,
+    "randaugment": 0,
+    "erasing": 0.0,
+    "mixup": 0.0,
+}
+"""The values that go without saying where a training is identified: all that there was in former studies."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one shape is trained: SGD with Nesterov momentum on the cross-entropy loss.
+    """How one shape is trained on the cross-entropy loss.
 
     Attributes:
         epochs: passes over the training images.
         batch_size: images per step; a last incomplete batch is left out.
         lr: highest learning rate.
         schedule: ``steps`` multiplies the rate by ``gamma`` at each milestone; ``one-cycle`` rises linearly during the
-            first ``warmup`` of all steps and then falls linearly to zero.
+            first ``warmup`` of all steps and then falls linearly to zero; ``cosine`` rises likewise, and falls to zero
+            by half a cosine.
         milestones: for ``steps``, as fractions of all epochs, so that they move with ``epochs``.
         gamma: for ``steps``.
-        warmup: for ``one-cycle``, as a fraction of all steps.
-        momentum: Nesterov momentum.
-        weight_decay: L2 penalty (paper, Table 2), on all parameters.
+        warmup: for ``one-cycle`` and ``cosine``, as a fraction of all steps.
+        optimizer: ``sgd`` with Nesterov momentum, or ``adamw``.
+        momentum: of ``sgd``, Nesterov's; of ``adamw``, the decay rate of the mean gradient, beta 1.
+        beta2: for ``adamw``, the decay rate of the mean squared gradient.
+        weight_decay: of ``sgd``, an L2 penalty (paper, Table 2) on all parameters; of ``adamw``, the part that is taken
+            off per unit of the learning rate in each step, of all parameters but biases and the scales of norms and
+            layers.
         crop: pixels of black border added on each side before cropping at random to the former size; 0 for none.
         flip: whether images are mirrored left to right at random.
+        randaugment: magnitude of the two operations of RandAugment (Cubuk et al. 2019) on images of 1 or 3 channels,
+            which groups of 8 images share; 0 for none.
+        erasing: probability that a rectangle is blackened (Zhong et al. 2020), in such a group at the same place.
+        mixup: alpha of the Beta distribution (Zhang et al. 2018) from which each batch draws the weight by which its
+            images, and their labels, are mixed with others of it; 0 for none.
         label_smoothing: probability mass taken from the right class and spread over all.
         precision: in which operators compute that gain from less of it; weights are always ``float32``. ``auto`` is
             that of the trainings that a study has already, and for the first ones ``bfloat16`` where the device has
@@ -60,14 +91,19 @@ class Recipe:
     epochs: int
     batch_size: int = 128
     lr: float = 0.1
-    schedule: Literal["steps", "one-cycle"] = "steps"
+    schedule: Literal["steps", "one-cycle", "cosine"] = "steps"
     milestones: tuple[float, ...] = (0.3, 0.6, 0.8)
     gamma: float = 0.2
     warmup: float = 0.2
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: float = 0.9
+    beta2: float = 0.999
     weight_decay: float = 5e-4
     crop: int = 4
     flip: bool = True
+    randaugment: int = 0
+    erasing: float = 0.0
+    mixup: float = 0.0
     label_smoothing: float = 0.0
     precision: Precision | Literal["auto"] = "auto"
 

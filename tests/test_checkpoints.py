@@ -21,6 +21,9 @@ from shape_dnn import Training
 from shape_dnn.training.checkpoints import Checkpoint
 
 RECIPE = dataclasses.replace(TINY, epochs=5, crop=1, flip=True)
+EVERYTHING = dataclasses.replace(
+    RECIPE, optimizer="adamw", lr=5e-3, schedule="cosine", weight_decay=0.05, randaugment=9, erasing=0.25, mixup=0.4
+)
 
 
 class Interrupted(Exception):
@@ -69,6 +72,19 @@ def test_an_interrupted_training_comes_to_the_same_result_bit_for_bit(uninterrup
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
+def test_so_does_one_by_adamw_with_all_that_is_random() -> None:
+    whole = task(recipe=EVERYTHING, weights=Path("weights/whole"), checkpoints=Path("checkpoints/whole"))
+    uninterrupted = whole.run(lambda _: True)
+    with pytest.raises(Interrupted):
+        task(recipe=EVERYTHING, checkpoint_seconds=0.0).run(interrupt_after(3))  # type: ignore[arg-type]
+    torch.rand(7)  # whatever another task drew meanwhile
+    numbers = []
+    continued = task(recipe=EVERYTHING).run(lambda epoch: numbers.append(epoch) or True)
+    assert continued.curve == uninterrupted.curve == tuple(numbers)
+    parts = weights("weights/a.safetensors")
+    assert all(torch.equal(value, parts[name]) for name, value in weights("weights/whole").items())
+
+
 def test_no_epoch_that_was_saved_is_trained_twice(uninterrupted: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     from shape_dnn.training.loop import Loop
 
@@ -88,7 +104,7 @@ def test_checkpoints_are_as_rare_as_asked_and_only_the_last_is_kept() -> None:
     assert saved("checkpoints/b") == ["000005"]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "pickle"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "pickle", "former"])
 def test_a_damaged_checkpoint_costs_time_and_changes_no_result(uninterrupted: Training, damage: str) -> None:
     with pytest.raises(Interrupted):
         task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(3))  # type: ignore[arg-type]
@@ -100,6 +116,8 @@ def test_a_damaged_checkpoint_costs_time_and_changes_no_result(uninterrupted: Tr
         state.write_bytes(b"")
     elif damage == "missing":
         state.unlink()
+    elif damage == "former":  # of a version that kept it elsewhere
+        last.rename(last.parent.parent / last.name)
     else:
         torch.save({"curve": Exploit()}, state)
     assert run().curve == uninterrupted.curve

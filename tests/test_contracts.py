@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from own import BUILD, EXAMPLE, SINE, write
 from test_datasets import write_batch, write_imagenet32, write_mnist
+from test_training import trainer
 
 from shape_dnn import (
     AccuracyModel,
@@ -55,8 +58,11 @@ from shape_dnn.testing import (
     SamplerContract,
     StrategyContract,
     TerminatorContract,
+    TrainerContract,
 )
 from shape_dnn.testing.spaces import accuracy
+from shape_dnn.training.classifier import ClassifierTrainer
+from shape_dnn.training.functions import FunctionTrainer, read
 
 
 class TestWideResNet(ArchitectureContract):
@@ -214,6 +220,24 @@ class TestLocal(ExecutorContract):
     name = "local"
 
 
+class TestClassifier(TrainerContract):
+    """A search puts it together of architecture, dataset and recipe, and so do we."""
+
+    name, shape, larger = "classifier", Shape(10, Fraction(1, 4)), Shape(16, Fraction(1, 2))
+
+    @pytest.fixture
+    def plugin(self) -> ClassifierTrainer:
+        return trainer()
+
+
+class TestFunctions(TrainerContract):
+    """Functions of a file are a trainer, too."""
+
+    @pytest.fixture
+    def plugin(self) -> FunctionTrainer:
+        return read(write(BUILD, EXAMPLE, SINE)).trainer({"lr": 0.03, "epochs": 4})
+
+
 class TestNone(TerminatorContract):
     name = "none"
 
@@ -271,7 +295,7 @@ from fractions import Fraction
 from pathlib import Path
 import pytest
 from shape_dnn import AccuracyModel, Dataset, Executor, Goal, Observer, Outcome, Prediction, Sampler, Strategy, Terminator
-from shape_dnn import Pretrained, Shape, TableFile
+from shape_dnn import Pretrained, Shape, TableFile, Trainer
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.testing import *
 
@@ -362,6 +386,15 @@ class TestEnvious(TerminatorContract):
     def plugin(self):
         return Envious()
 
+class Upward(Terminator):
+    def should_stop(self, curve, epochs, others):
+        return curve[-1].quality < curve[0].quality + 5
+
+class TestUpward(TerminatorContract):
+    @pytest.fixture
+    def plugin(self):
+        return Upward()
+
 class Shelving(Executor):
     def run(self, tasks, workers, report):
         done = {task: task.run(lambda what, task=task: report(task, what)) for task in tasks}
@@ -393,6 +426,18 @@ class TestPolite(TerminatorContract):
     @pytest.fixture
     def plugin(self):
         return Polite()
+
+class Stubborn(Trainer):
+    default_depths, default_widths = "1:3:1", "1:3:1"
+    steps = 3
+    def train(self, shape, run):
+        for step in (1, 2):
+            run.report(step, random.random())
+
+class TestStubborn(TrainerContract):
+    @pytest.fixture
+    def plugin(self):
+        return Stubborn()
 
 class TestLonely(TableContract):
     @pytest.fixture
@@ -430,27 +475,38 @@ def test_contracts_find_plugins_that_break_the_rules(run_pytest: Callable[..., A
         "TestPicky::test_bears_every_event",
         "TestEnvious::test_answers_after_every_epoch",
         "TestEnvious::test_answers_the_same_every_time",
+        "TestEnvious::test_a_lower_quality_may_be_the_better",
+        "TestUpward::test_a_lower_quality_may_be_the_better",
         "TestShelving::test_runs_every_task_once",
         "TestShelving::test_can_be_used_again",
         "TestShelving::test_runs_one_task_at_a_time_in_each_process",
         "TestShelving::test_a_task_that_raises_leaves_the_others_alone",
         "TestShelving::test_asks_a_task_to_stop",
         "TestShelving::test_starts_nothing_more_when_told_to_stop",
+        "TestShelving::test_a_task_has_a_fresh_process_if_it_needs_one",
+        "TestShelving::test_does_not_wait_for_gpus_that_there_will_never_be",
+        "TestShelving::test_lets_a_task_start_processes",
         "TestTwice::test_runs_every_task_once",
         "TestTwice::test_can_be_used_again",
         "TestTwice::test_runs_one_task_at_a_time_in_each_process",
         "TestTwice::test_a_task_that_raises_leaves_the_others_alone",
         "TestTwice::test_asks_a_task_to_stop",
         "TestTwice::test_starts_nothing_more_when_told_to_stop",
+        "TestTwice::test_a_task_has_a_fresh_process_if_it_needs_one",
+        "TestTwice::test_does_not_wait_for_gpus_that_there_will_never_be",
+        "TestTwice::test_lets_a_task_start_processes",
         "TestPolite::test_answers_after_every_epoch",
         "TestPolite::test_answers_the_same_every_time",
+        "TestPolite::test_a_lower_quality_may_be_the_better",
         "TestLonely::test_has_shapes_to_choose_from",
         "TestLonely::test_curves_are_those_of_its_trainings",
+        "TestStubborn::test_trains",
+        "TestStubborn::test_stops_when_asked_and_goes_on",
         "TestNameless::test_trains_at_least_one_shape_and_at_most_all",
         "TestNameless::test_answers_the_same_every_time",
     }  # fmt: skip
     assert "contracts of shape_dnn" in ran.out
-    assert " checks of 14 plugins ran" in ran.out
+    assert " checks of 15 plugins ran" in ran.out
 
 
 class Known(AccuracyModel):

@@ -346,7 +346,7 @@ def test_a_search_tells_how_far_a_dataset_is_read(monkeypatch: pytest.MonkeyPatc
     assert events[-1:] == [DatasetRead("folder", 60, 60)], "a small one is read at once"
     images, _ = problem.images
     problem = dataclasses.replace(problem)
-    monkeypatch.setattr("shape_dnn.study.problem.TELLING_SECONDS", 0.0)
+    monkeypatch.setattr("shape_dnn.study.classification.TELLING_SECONDS", 0.0)
     events.clear()
     problem.read(events.append)
     assert events == [DatasetRead("folder", done, 60) for done in (7, 14, 21, 28, 35, 42, 49, 56, 60)]

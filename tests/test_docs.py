@@ -155,13 +155,32 @@ def test_the_examples_of_all_kinds_work_together() -> None:
         Path(f"{kind}.py").write_text(the_code_of(page))
         (entry,) = [e for e in Registry([Path(f"{kind}.py")]).entries() if e.source.is_file]
         names[KINDS[kind].flag] = entry.name
-    metric, _ = names.pop("meter"), names.pop("replay")
+    metric, _, trainer = names.pop("meter"), names.pop("replay"), names.pop("trainer")
     result = tune(
         **names, plugin=[f"{kind}.py" for kind in KIND_PAGES], max={metric: 1000}, depth="2:4:1", width="1/8:3/8:1/8",
         epochs=1, device="cpu",
     )  # fmt: skip
     assert result.verified
     assert len(Path("diary.txt").read_text().splitlines()) == result.new_trainings
+    for of_accuracy in ("arch", "dataset", "goal"):
+        del names[of_accuracy]
+    files = [f"{kind}.py" for kind in KIND_PAGES]
+    result = tune(**names, trainer=trainer, goal="loss", plugin=files, device="cpu")
+    assert result.verified
+
+
+def test_the_file_of_ones_own_training_is_searched_as_its_page_says(shape_dnn: Callable[..., Any]) -> None:
+    page = ROOT / "docs" / "trainers.md"
+    code = next(code for _, code in blocks("python") if "my_training.py: fit a sine" in code)
+    assert code in page.read_text()
+    Path("my_training.py").write_text(code)
+    lines = [line for line in COMMANDS if "--trainer my_training.py" in line]
+    assert len(lines) == 2
+    for line in lines:
+        ran = shape_dnn(*shlex.split(line)[1:], "--format", "json", "--device", "cpu")
+        assert ran.status == 0, ran.err
+        assert ran.json["quality"]["name"] == "loss"
+        assert ran.json["best"]["loss"] < 0.5
 
 
 def test_the_sampler_of_the_guide_works_as_a_file(shape_dnn: Callable[..., Any], table: Path) -> None:

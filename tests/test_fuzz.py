@@ -325,9 +325,9 @@ FACTS = [
         "context": "kind digest identity",
         "provenance": "content",
         "measurement": "context depth width attempt value low high status details provenance recorded",
-        "training": "context depth width attempt accuracy reason seconds provenance recorded",
-        "epoch": "training number loss accuracy",
-        "test": "training accuracy recorded",
+        "training": "context depth width attempt quality reason seconds provenance recorded",
+        "epoch": "training number loss quality more",
+        "test": "training quality recorded",
         "run": "command settings problem contexts host pid started ended state",
     }.items()
     for column in columns.split()

@@ -20,7 +20,9 @@ SEARCHED = ("sampler", "accuracy_model", "strategy", "architecture", "dataset", 
 """Kinds of which a search uses one whatever it is asked for; a replay uses the first three."""
 
 
-@pytest.mark.parametrize("kinds", [SEARCHED[:3], pytest.param(tuple(KINDS), marks=pytest.mark.nightly)], ids=len)
+@pytest.mark.parametrize(
+    "kinds", [("trainer",), SEARCHED[:3], pytest.param(tuple(KINDS), marks=pytest.mark.nightly)], ids=len
+)
 def test_a_package_of_every_kind_installs_and_passes_its_own_tests(
     shape_dnn: Callable[..., Any], kinds: tuple[str, ...], table: Path
 ) -> None:
@@ -33,7 +35,8 @@ def test_a_package_of_every_kind_installs_and_passes_its_own_tests(
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
     install = [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable, "--target", "site", *packages]
     subprocess.run(install, check=True)
-    environment = {**os.environ, "PYTHONPATH": str(Path("site").resolve())}
+    places = [str(Path("site").resolve()), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
     tests = [f"{package}/tests" for package in packages]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", *tests]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -50,9 +53,14 @@ def test_a_package_of_every_kind_installs_and_passes_its_own_tests(
     for name in names.values():
         assert name in listed.stdout
     chosen = [word for kind in SEARCHED if kind in kinds for word in (f"--{KINDS[kind].flag}", names[kind])]
-    training = ["--epochs", "1", "--device", "cpu", "-o", "recipe.crop=0"]
+    if kinds == ("trainer",):
+        chosen += ["--trainer", names["trainer"], "--goal", "loss"]
+    elif "executor" in kinds:
+        chosen += ["--epochs", "1", "--device", "cpu", "-o", "recipe.crop=0"]
+    else:
+        chosen += ["--replay", str(table)]
     searched = subprocess.run(
-        [sys.executable, "-m", "shape_dnn", *chosen, *(training if "executor" in kinds else ["--replay", table])],
+        [sys.executable, "-m", "shape_dnn", *chosen],
         capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     assert searched.returncode == 0, searched.stderr

@@ -306,5 +306,7 @@ def test_a_study_of_another_architecture_is_refused() -> None:
     Path("here.py").write_text(HERE)
     tune(**SMALL, study="former", sampler="interval", train=3, goal="accuracy")
     stem = {**SMALL, "option": {**SMALL["option"], "arch.stem": 16}}
-    with pytest.raises(UsageError, match="of architecture wrn stem=scaled, and this search is of wrn stem=16"):
+    with pytest.raises(
+        UsageError, match="of architecture wrn stem=scaled, and this search is of architecture wrn stem=16"
+    ):
         tune(**stem, prior="former", goal="accuracy")

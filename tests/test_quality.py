@@ -220,7 +220,7 @@ def test_a_scale_turns_values_into_errors_and_back(quality: Quality) -> None:
     scale = Scale.of(quality, given)
     errors = scale.errors(given)
     assert scale.values(errors) == pytest.approx(given)
-    assert np.exp(np.log(errors).mean()) == pytest.approx(10.0), "what is typical"
+    assert np.exp(np.log(errors).mean()) == pytest.approx(20.0), "what is typical"
     assert (np.argsort(errors, kind="stable") == np.argsort([-quality.sign * v for v in given], kind="stable")).all()
     step = 1e-6
     slopes = (scale.values(errors * (1 + step)) - scale.values(errors)) / (errors * step)

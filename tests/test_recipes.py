@@ -12,7 +12,7 @@ import yaml
 
 from shape_dnn import PluginError
 from shape_dnn.assembly.assembly import Assembly
-from shape_dnn.recipes import CHOICES, RANGES, Recipe, accepted
+from shape_dnn.recipes import CHOICES, RANGES, WHOLE, Recipe, accepted
 from shape_dnn.settings import Settings
 
 DATASET = """
@@ -42,7 +42,7 @@ def shape_dnn_datasets():
         ("lr", float("nan")),
         ("lr", "0.1"),
         ("lr", None),
-        ("schedule", "cosine"),
+        ("schedule", "flat"),
         ("schedule", ["steps"]),
         ("milestones", [0.3, 0.6]),
         ("milestones", (0.3, 1.0)),
@@ -51,6 +51,12 @@ def shape_dnn_datasets():
         ("warmup", 1.0),
         ("momentum", 1.0),
         ("weight_decay", -1e-4),
+        ("optimizer", "adam"),
+        ("beta2", 1.0),
+        ("randaugment", 9.0),
+        ("randaugment", 31),
+        ("erasing", 1.5),
+        ("mixup", -0.2),
         ("crop", 1.5),
         ("crop", -1),
         ("flip", 1),
@@ -69,7 +75,7 @@ def test_a_recipe_that_would_train_as_something_else_is_refused(part: str, value
 def test_the_ends_of_each_range_and_every_choice_are_accepted() -> None:
     for part, ends in RANGES.items():
         for end in ends:
-            whole = part in ("epochs", "batch_size", "crop")
+            whole = part in WHOLE
             Recipe(**{"epochs": 3, part: int(end) if whole else end})  # type: ignore[arg-type]
     for part, choices in CHOICES.items():
         for choice in choices:
@@ -85,7 +91,7 @@ def parts_of(**settings: object) -> Assembly:
     ("recipe", "complaint"),
     [
         ("Recipe(epochs=3, precision='fp16')", "precision is 'fp16'; accepted are auto, float32, bfloat16"),
-        ("Recipe(epochs=3, schedule='cosine')", "schedule is 'cosine'; accepted are steps, one-cycle"),
+        ("Recipe(epochs=3, schedule='flat')", "schedule is 'flat'; accepted are steps, one-cycle, cosine"),
         ("{'epochs': 3}", "its short recipe is a dict, not a shape_dnn.Recipe"),
     ],
 )
@@ -131,7 +137,7 @@ def test_an_architecture_changes_the_recipe_of_the_dataset_and_the_user_that_of_
 @pytest.mark.parametrize(
     ("recipe", "complaint"),
     [
-        ("replace(recipe, schedule='cosine')", "schedule is 'cosine'; accepted are steps, one-cycle"),
+        ("replace(recipe, schedule='flat')", "schedule is 'flat'; accepted are steps, one-cycle, cosine"),
         ("None", "its recipe is a NoneType, not a shape_dnn.Recipe"),
     ],
 )

@@ -21,10 +21,12 @@ from shape_dnn.errors import MemoryShortageError, PluginError
 from shape_dnn.plugins.sources import Choice
 from shape_dnn.recipes import IMAGENET32_PAPER, WRN_PAPER
 from shape_dnn.settings import Settings
-from shape_dnn.training.batches import Batches, augment
+from shape_dnn.training.augmentation import augment
+from shape_dnn.training.batches import Batches
 from shape_dnn.training.classifier import ClassifierTrainer, Donor, split
+from shape_dnn.training.descent import descent
 from shape_dnn.training.loop import learning_rate
-from shape_dnn.training.step import Descent, Step
+from shape_dnn.training.step import Step
 from shape_dnn.training.task import EvaluationTask, TrainingTask
 from shape_dnn.work import Needs
 
@@ -239,23 +241,28 @@ def test_a_training_on_a_gpu_learns() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_step_as_a_cuda_graph_is_the_same_step(precision: str) -> None:
-    recipe = dataclasses.replace(TINY, precision=precision)  # type: ignore[arg-type]
+def test_a_step_as_a_cuda_graph_is_the_same_step(precision: str, optimizer: str) -> None:
+    recipe = dataclasses.replace(TINY, precision=precision, optimizer=optimizer, mixup=0.2)  # type: ignore[arg-type]
+    rate = {"sgd": 0.1, "adamw": 0.005}[optimizer]
     losses: dict[bool, list[float]] = {}
     for as_graph in (False, True):
         torch.manual_seed(0)
         network = trainer().build(SHAPE).to("cuda:0").to(memory_format=torch.channels_last).train()
         step = Step(network, recipe)
         step._wants_graph = as_graph
-        batches = Batches(split(digits_on_disk(), "validation", 0.2, 0)[0], torch.device("cuda:0"))
+        batches = Batches(split(digits_on_disk(), "validation", 0.2, 0)[0], torch.device("cuda:0"), classes=10)
         torch.manual_seed(1)
-        losses[as_graph] = [float(step(*batch, 0.1)) for batch in batches.shuffled(32, recipe)]
+        losses[as_graph] = [float(step(*batch, rate)) for batch in batches.shuffled(32, recipe)]
         assert (step._graph is not None) == as_graph
     assert losses[True] == pytest.approx(losses[False], rel=0.02)
 
 
-def test_a_network_that_no_graph_can_be_recorded_of_is_trained_without(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_network_that_no_graph_can_be_recorded_of_is_trained_without(
+    monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
     """The warm-up that failed has left no trace. On the processor, where recording always fails."""
     plain, other = trainer().build(SHAPE).train(), trainer().build(SHAPE).train()
     other.load_state_dict(plain.state_dict())
@@ -269,7 +276,8 @@ def test_a_network_that_no_graph_can_be_recorded_of_is_trained_without(monkeypat
             raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr("shape_dnn.training.step.Graph", Unwilling)
-    step, expected = Step(other, TINY), Step(plain, TINY)
+    recipe = dataclasses.replace(TINY, optimizer=optimizer)  # type: ignore[arg-type]
+    step, expected = Step(other, recipe), Step(plain, recipe)
     step._wants_graph = True
     with pytest.warns(UserWarning, match="without a CUDA graph: RuntimeError: operation not permitted"):
         first = step(*batches[0], 0.1)
@@ -283,7 +291,7 @@ def test_a_step_is_that_of_torch_s_own_optimiser() -> None:
     recipe = Recipe(epochs=1, momentum=0.9, weight_decay=5e-4)
     ours, theirs = torch.nn.Linear(5, 3), torch.nn.Linear(5, 3)
     theirs.load_state_dict(ours.state_dict())
-    descend = Descent(ours, recipe)
+    descend = descent(ours, recipe)
     optimiser = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     for step in range(5):
         inputs = torch.randn(4, 5)

@@ -196,10 +196,16 @@ def _origin(
         judged = parts.quality.name
     yield f"{judged}, {', '.join(units)}, seconds of a training; {' '.join(_flags(parts))}"
     with store.decoding():
-        precision = store.identity(families[0])["recipe"].get("precision", "float32")
+        identity = store.identity(families[0])
         versions = dict.fromkeys(_versions(store.provenance(family, shape)) for family in families for shape in shapes)
-    recipe = dataclasses.asdict(dataclasses.replace(parts.recipe, precision=precision))
-    yield "recipe: " + ", ".join(f"{name} {value}" for name, value in recipe.items())
+    if parts.own is None:
+        precision = identity["recipe"].get("precision", "float32")
+        recipe = dataclasses.asdict(dataclasses.replace(parts.recipe, precision=precision))
+        yield "recipe: " + ", ".join(f"{name} {value}" for name, value in recipe.items())
+    else:
+        own = identity["trainer"]
+        with_options = [f"{name} {value}" for name, value in own["options"].items()]
+        yield f"trainer: {', '.join([own['name'], *with_options])} from {own['from']}"
     day = datetime.fromtimestamp(cast("float", store.summary()["updated"]), UTC)
     yield f"{day:%Y-%m-%d}, {_hardware(parts)}, {'; '.join(versions)}"
 
@@ -209,7 +215,8 @@ def _flags(parts: Assembly) -> Iterator[str]:
     settings = parts.settings
     depths, widths = parts.ranges if parts.pretrained is not None else (parts.space.depths, parts.space.widths)
     ranges = {name: values for name, values in (("depth", depths), ("width", widths)) if values is not None}
-    named = {"arch": settings.arch, "dataset": settings.dataset, **ranges}
+    chosen = ("arch", "dataset") if parts.own is None else ("trainer",)
+    named = {**{name: getattr(settings, name) for name in chosen}, **ranges}
     others = {name: value for name, value in settings.changed().items() if name in TELLING}
     for name, value in {**named, **others, "device": parts.device, "seeds": settings.seeds}.items():
         flag = "-o" if name == "option" else f"--{name.replace('_', '-')}"

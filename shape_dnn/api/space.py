@@ -1,21 +1,24 @@
-"""The shapes of a space and their sizes, without building a network."""
+"""The shapes of a space and their sizes, without training or weights."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import compress
 from typing import cast
 
 from shape_dnn.assembly.assembly import Assembly
-from shape_dnn.errors import UsageError
-from shape_dnn.kinds import Workload
+from shape_dnn.assembly.own_trainer import NO_IMAGES
+from shape_dnn.errors import UsageError, blame
+from shape_dnn.kinds import Conditions, Instrument, Workload
 from shape_dnn.plugins import checked
 from shape_dnn.shape import Shape
 
 
 def sized_shapes(parts: Assembly) -> list[tuple[Shape, float]]:
-    """Return every shape of the space that meets the limits on size, with its size in MB; no network is built."""
-    dataset = parts.dataset.instance
-    workload = Workload(parts.architecture.instance, dataset.input_shape, dataset.classes, 1, "cpu")
+    """Return every shape of the space that meets the limits on size, with its size in MB.
+
+    Networks of a trainer of one's own are built without memory for their weights; no other is built at all.
+    """
     limits = parts.constraints
     other = next((limit for limit in limits if limit.metric != "size"), None)
     if other is not None:
@@ -23,8 +26,21 @@ def sized_shapes(parts: Assembly) -> list[tuple[Shape, float]]:
             f"{other} is not a limit on size; use tune or measure", setting="max" if other.upper else "min"
         )
     shapes = parts.shapes
-    sizes = cast("list[float]", checked.compute(parts.meters["size"].instance, workload, shapes))
+    sizes = _sizes(parts, shapes)
     for limit in limits:
         complies = list(map(limit.allows, sizes))
         shapes, sizes = list(compress(shapes, complies)), list(compress(sizes, complies))
     return list(zip(shapes, sizes, strict=True))
+
+
+def _sizes(parts: Assembly, shapes: Sequence[Shape]) -> list[float]:
+    """Compute the sizes by a closed form, or by counting what a trainer builds."""
+    meter = parts.meters_of(["size"])["size"].instance
+    if parts.own is None:
+        dataset = parts.dataset.instance
+        workload = Workload(parts.architecture.instance, dataset.input_shape, dataset.classes, 1, "cpu")
+        return cast("list[float]", checked.compute(meter, workload, shapes))
+    workload = Conditions(NO_IMAGES, 0, 1, "cpu").of(parts.architecture.instance)
+    counted = cast("Instrument", meter).measure(workload, shapes)
+    with blame(meter):
+        return [cast("float", measurement.value) for _, measurement in counted]

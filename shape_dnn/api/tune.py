@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from shape_dnn.api.studying import study_of
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.assembly.replay import tell_ignored
 from shape_dnn.assembly.selection import is_formula
-from shape_dnn.errors import UsageError, blame
+from shape_dnn.errors import PluginError, UsageError, blame
 from shape_dnn.events import Event, SearchFinished, SearchStarted, ignore
 from shape_dnn.kinds import Workload
 from shape_dnn.quality import ACCURACY, Quality
@@ -24,12 +25,13 @@ from shape_dnn.report.overview import Overview, study_path
 from shape_dnn.search.modes import search
 from shape_dnn.search.planning import plan
 from shape_dnn.settings import INCIDENTAL, SETTINGS, Settings
-from shape_dnn.shape import by_width_then_depth
+from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.store.database import FILE_NAME
 from shape_dnn.store.facts import Store
 from shape_dnn.store.families import Family
 from shape_dnn.study.measurer import ask_elsewhere
 from shape_dnn.study.seeds import mean_over_seeds
+from shape_dnn.study.study import Study
 from shape_dnn.training.functions import Functions, keep
 
 Notify = Callable[[Event], None]
@@ -71,7 +73,7 @@ def tune(
     """
     declared = {"build": build, "test": test, "example": example, "resources": resources}
     if callable(trainer):
-        where = f"{getattr(trainer, '__qualname__', type(trainer).__name__)}()"
+        where = f"function {getattr(trainer, '__qualname__', type(trainer).__name__)}"
         functions = Functions(where, trainer, quality=quality, **declared)
         directory = Path(settings.get("study", SETTINGS["study"].default))
         trainer = str(keep(functions, directory / "trainers"))
@@ -134,7 +136,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
             answer = search(shapes, query, modelling, mean_over_seeds(studies), notify)
         # The same search another time finds them there, so their order must not tell when they were made.
         if parts.own is not None and "size" in parts.meters:
-            studies[0].measure("size", [candidate.shape for candidate in answer.complying])
+            _count_sizes(studies[0], [candidate.shape for candidate in answer.complying])
         in_order = sorted(answer.trainings, key=lambda training: by_width_then_depth(training.shape))
         answer = replace(answer, trainings=tuple(in_order))
         known = _recollect(store, parts, problem.workload)
@@ -147,6 +149,14 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
         if result.best is None:
             return result, None
         return result, studies[0].weights(result.best, again=result.best in answer.accidental)
+
+
+def _count_sizes(study: Study, shapes: Sequence[Shape]) -> None:
+    """Count the sizes of networks that have to be built for it; what goes wrong costs nobody the result."""
+    try:
+        study.measure("size", shapes)
+    except PluginError as error:
+        warnings.warn(f"not all sizes are known: {error}", stacklevel=2)
 
 
 def _recollect(store: Store, parts: Assembly, workload: Workload) -> StudyQuestion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -44,6 +44,9 @@ class Assembly(ProblemParts):
         passed_over |= {"trainer"} if is_file(self.settings.trainer) else set()
         self.selection.check(passed_over)
         _ = self.own, self.transfer, self.confidence, self.table, self.prior
+        if self.own is not None and self.own.loaded.instance.steps is None and self.settings.terminator != "none":
+            length = "give its train() a parameter epochs or steps, with a default"
+            raise UsageError(f"nobody knows how long {self.own.title} trains; {length}", setting="terminator")
         if self.settings.replay is not None and self.settings.terminator != "none":
             raise UsageError("a recorded table trains nothing that could be stopped", setting="terminator")
 
@@ -55,12 +58,15 @@ class Assembly(ProblemParts):
         sized = {"size"} if self.own is None or self.own.builds else set()
         return self.meters_of({*sized, *self.metrics_in_question} - {self.quality.name})
 
-    def meters_of(self, metrics: Iterable[str]) -> dict[str, Loaded[Meter]]:
+    def meters_of(self, metrics: Collection[str]) -> dict[str, Loaded[Meter]]:
         """Load the meter of each metric; in a replay, of those that the table lacks and a meter has.
 
         Raises:
+            UsageError: the trainer has no networks, or no inputs for them, that could be measured.
             PluginError: there is none.
         """
+        if self.own is not None and self.table is None:
+            self.own.check(metrics)
         selection, table = self.selection, self.table
         installed = selection.registry.names("meter")
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ from shape_dnn.assembly.selection import Selection
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Architecture, Conditions, OptionValue, Trainer
 from shape_dnn.plugins import options
+from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Choice, Loaded, Source
 from shape_dnn.quality import Quality
+from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 from shape_dnn.study.own_training import OwnTraining
 from shape_dnn.training import functions
@@ -25,8 +27,12 @@ OF_CLASSIFIER = ("arch", "dataset", "data_dir", "recipe", "protocol", "transfer"
 """Settings that no other trainer has a use for."""
 NO_IMAGES = (0, 0, 0)
 """Stands for the shape of an image where a trainer has inputs of its own."""
+OF_NETWORKS = frozenset({"size", "latency", "energy", "memory"})
+"""Metrics of networks; the meter of another one may get by without."""
 OPTIONS = ("epochs", "lr")
 """Settings that are options of those trainers that have one of this name."""
+SUFFIXES = frozenset({".py", functions.PICKLED})
+"""How the names of files end that hold a trainer."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +50,36 @@ class Own:
     @property
     def title(self) -> str:
         """What messages call it."""
-        choice, source = self.loaded.choice, self.loaded.source
-        return f"trainer {Path(source.distribution).name if source.is_file else repr(choice.name)}"
+        trainer = self.loaded.instance
+        if isinstance(trainer, functions.FunctionTrainer):
+            return trainer.functions.where
+        return f"trainer {self.loaded.choice.name!r}"
 
     @property
     def builds(self) -> bool:
         """Whether it has networks, of which more can be known than what trainings come to."""
-        trainer = self.loaded.instance
-        if isinstance(trainer, functions.FunctionTrainer):
-            return trainer.functions.build is not None
-        return type(trainer).build is not Trainer.build
+        return functions.has(self.loaded.instance, "build")
+
+    def check(self, metrics: Iterable[str]) -> None:
+        """See that it has what is needed to know these metrics, before hours of training.
+
+        Raises:
+            UsageError: it has not.
+        """
+        for metric in sorted(metrics):
+            if metric in OF_NETWORKS and not self.builds:
+                raise UsageError(f"{self.title} has no build(shape), without which no {metric} is known", "trainer")
+            if metric in OF_NETWORKS - {"size"} and not functions.has(self.loaded.instance, "example"):
+                problem = f"{self.title} has no example(batch_size), without which no {metric} is known"
+                raise UsageError(f"{problem}; or EXAMPLE, a batch of inputs", setting="trainer")
 
     @property
     def architecture(self) -> Loaded[Architecture]:
         """The family of the networks that it builds."""
         loaded = self.loaded
-        return Loaded(loaded.choice, loaded.source, BuiltByTrainer(self.source, self.title), loaded.content)
+        trainer = loaded.instance
+        networks = BuiltByTrainer(self.source, self.title, trainer.default_depths, trainer.default_widths)
+        return Loaded(loaded.choice, loaded.source, networks, loaded.content)
 
     def problem(self, selection: Selection, device: str, largest: Shape, threads: int) -> OwnTraining:
         """Put the problem together."""
@@ -91,6 +111,10 @@ def find_trainer(selection: Selection) -> Own | None:
     of_no_use = next((setting for setting in OF_CLASSIFIER if setting in settings.given), None)
     if of_no_use is not None:
         raise UsageError(f"is for the trainer {CLASSIFIER}, and {name!r} has its own; leave it out", of_no_use)
+    for flag in OF_CLASSIFIER:
+        if selection.options(flag):
+            option = f"{flag}.{next(iter(selection.options(flag)))}"
+            raise UsageError(f"{option} is for the trainer {CLASSIFIER}, and this is {name!r}; leave it out", "option")
     given = selection.options("trainer")
     also = {option: str(value) for option in OPTIONS if (value := getattr(settings, option)) is not None}
     twice = next((option for option in also if option in given), None)
@@ -103,25 +127,64 @@ def find_trainer(selection: Selection) -> Own | None:
     path, function = split_name(name)
     found = functions.read(path, function)
     values = _values(found, {**given, **_declared(also, found.options, path.name)})
-    own_name, version = path.stem if function == "train" else f"{path.stem}:{function}", functions.digest(path)
-    if path.suffix == functions.PICKLED:
-        own_name, _, version = path.stem.rpartition("-")
-    source = Source(str(path), version, is_file=True)
-    loaded = Loaded(Choice("trainer", own_name, values), source, found.trainer(values))
-    return Own(selection.note(loaded), OwnTrainer(path.resolve(), function, values))
+    loaded = Loaded(Choice("trainer", name_of(name), values), _origin(path), found.trainer(values))
+    return Own(selection.note(loaded), OwnTrainer(path.resolve(), functions.digest(path), function, values))
+
+
+def _origin(path: Path) -> Source:
+    version = path.stem.rpartition("-")[2] if path.suffix == functions.PICKLED else functions.digest(path)
+    return Source(str(path), version, is_file=True)
+
+
+def origin(name: str) -> Loaded[None] | None:
+    """Return where the trainer of a file comes from, without running it; None for a plugin, or if there is no file."""
+    path, _ = split_name(name)
+    if not is_file(name) or not path.is_file():
+        return None
+    return Loaded(Choice("trainer", name_of(name)), _origin(path), None)
+
+
+def again(name: str, options: Mapping[str, str], plugins: Sequence[str]) -> Own:
+    """Return a trainer that is named again, with options that it had before.
+
+    Args:
+        name: of the plugin, or its file.
+        options: all of them as text.
+        plugins: files that may declare it.
+
+    Raises:
+        UsageError: there is none, or it cannot be used.
+        PluginError: its plugin cannot be used.
+    """
+    given = [f"trainer.{option}={value}" for option, value in options.items()]
+    settings = Settings.create({"trainer": name, "option": given, "plugin": list(plugins)})
+    own = find_trainer(Selection(settings, Registry([Path(file) for file in plugins])))
+    if own is None:
+        raise UsageError(f"{CLASSIFIER!r} is not the one that trained the network", setting="trainer")
+    return own
 
 
 def is_file(name: str) -> bool:
     """Tell whether a trainer is named by its file rather than as a plugin."""
-    return split_name(name)[0].suffix in {".py", functions.PICKLED}
+    return split_name(name)[0].suffix in SUFFIXES
 
 
 def split_name(name: str) -> tuple[Path, str]:
     """Split ``FILE.py:FUNCTION``; the function is ``train`` unless it is named."""
     path, colon, function = name.rpartition(":")
-    if colon and function.isidentifier() and Path(path).suffix:
+    if colon and Path(path).suffix in SUFFIXES:
         return Path(path), function
     return Path(name), "train"
+
+
+def name_of(setting: str) -> str:
+    """Return what a trainer is called, given how the user names it."""
+    if not is_file(setting):
+        return setting
+    path, function = split_name(setting)
+    if path.suffix == functions.PICKLED:
+        return path.stem.rpartition("-")[0]
+    return path.stem if function == "train" else f"{path.stem}:{function}"
 
 
 def recorded(record: Mapping[str, Any]) -> tuple[Loaded[Architecture], Quality]:
@@ -136,7 +199,7 @@ def recorded(record: Mapping[str, Any]) -> tuple[Loaded[Architecture], Quality]:
     identity = record["trainer"]
     name = str(identity["name"])
     choice = Choice("trainer", name, dict(identity["options"]))
-    networks = BuiltByTrainer(_Forgotten(name), f"trainer {name!r}")
+    networks = BuiltByTrainer(_Forgotten(name), f"trainer {name!r}", *record["usual_ranges"])
     return Loaded(choice, Source(name, ""), networks), Quality.of_record(record["quality"])
 
 
@@ -157,7 +220,8 @@ class _Forgotten:
 def _declared(wanted: Mapping[str, str], declared: Mapping[str, object], name: str) -> dict[str, str]:
     missing = next((option for option in wanted if option not in declared), None)
     if missing is not None:
-        raise UsageError(f"trainer {name!r} has no option {missing!r} that it could be", setting=missing)
+        problem = f"{name} takes no {missing}"
+        raise UsageError(f"{problem}; train(shape, run, {missing}=…) would, with a default", setting=missing)
     return dict(wanted)
 
 

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from shape_dnn.assembly.own_trainer import CLASSIFIER, name_of
 from shape_dnn.assembly.replay import find_table
 from shape_dnn.assembly.selection import Selection
 from shape_dnn.errors import UsageError, blame
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.plugins.sources import Loaded
-from shape_dnn.quality import Quality
+from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.search import fitting
 from shape_dnn.shape import Shape
 from shape_dnn.store.database import FILE_NAME
@@ -70,7 +72,9 @@ def find_prior(selection: Selection, quality: Quality) -> Prior | None:
     if name is None or name == NONE:
         return None
     try:
-        found = _of_study(Path(name), selection) if _is_study(Path(name)) else _of_table(name, selection, quality)
+        found = (
+            _of_study(Path(name), selection, quality) if _is_study(Path(name)) else _of_table(name, selection, quality)
+        )
     except UsageError as error:
         raise UsageError(error.message, "prior") from None
     if len(found) < LEAST:
@@ -94,7 +98,7 @@ def _of_table(name: str, selection: Selection, quality: Quality) -> dict[Shape, 
     return _by_shape((shape, row[quality.name]) for shape, rows in table.rows.items() for row in rows)
 
 
-def _of_study(directory: Path, selection: Selection) -> dict[Shape, list[float]]:
+def _of_study(directory: Path, selection: Selection, quality: Quality) -> dict[Shape, list[float]]:
     """Return the qualities of trainings from scratch that the last search in a study could use."""
     settings = selection.settings
     if settings.replay is None and directory.resolve() == Path(settings.study).resolve():
@@ -104,14 +108,15 @@ def _of_study(directory: Path, selection: Selection) -> dict[Shape, list[float]]
         if run is None:
             return {}
         with store.decoding():
-            theirs = _family(run.problem["architecture"])
+            theirs = _network_family(run.problem)
+            judged = Quality.of_record(run.problem["quality"]) if "quality" in run.problem else ACCURACY
             seeds = int(run.settings["seeds"])
-        if settings.replay is None or "arch" in settings.given:
-            ours = _family(selection.load("architecture", settings.arch).identity)
+        if settings.replay is None or {"arch", "trainer"} & settings.given:
+            ours = _own_family(selection)
             if ours != theirs:
-                raise UsageError(
-                    f"{str(directory)!r} is a study of architecture {theirs}, and this search is of {ours}"
-                )
+                raise UsageError(f"{str(directory)!r} is a study of {theirs}, and this search is of {ours}")
+        if judged.record != quality.record:
+            raise UsageError(f"{str(directory)!r} is a study of {judged.name}, and this search is of {quality.name}")
         families = [
             number
             for family, number in run.contexts.items()
@@ -120,6 +125,21 @@ def _of_study(directory: Path, selection: Selection) -> dict[Shape, list[float]]
         return _by_shape(
             (shape, training.quality) for number in families for shape, training in store.trainings(number).items()
         )
+
+
+def _network_family(problem: Mapping[str, Any]) -> str:
+    """Write whose networks a study has: those of an architecture with its options, or of a trainer with any."""
+    if "trainer" in problem:
+        return f"trainer {problem['trainer']['name']}"
+    return f"architecture {_family(problem['architecture'])}"
+
+
+def _own_family(selection: Selection) -> str:
+    """Write the same of the search."""
+    settings = selection.settings
+    if settings.trainer != CLASSIFIER:
+        return f"trainer {name_of(settings.trainer)}"
+    return f"architecture {_family(selection.load('architecture', settings.arch).identity)}"
 
 
 def _family(identity: Mapping[str, object]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn.assembly import recipe
-from shape_dnn.assembly.own_trainer import Own, find_trainer, recorded
+from shape_dnn.assembly.own_trainer import CLASSIFIER, Own, find_trainer, recorded
 from shape_dnn.assembly.pretrained import pretrained, remembered, select
 from shape_dnn.assembly.recipe import SetRecipe, transfer
 from shape_dnn.assembly.replay import table_to_replay
@@ -29,6 +29,7 @@ from shape_dnn.search.space import DesignSpace, Range
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 from shape_dnn.study.tables import Table
+from shape_dnn.training.networks import BuiltByTrainer
 
 if TYPE_CHECKING:
     from shape_dnn.study.problem import Problem
@@ -68,6 +69,11 @@ class ProblemParts:
     def own(self) -> Own | None:
         """The trainer of the user, if it is not the built-in classifier."""
         return None if self._remembered is not None else find_trainer(self.selection)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether shapes are trained by a trainer of the user, of which a question need not have the code."""
+        return self.settings.trainer != CLASSIFIER
 
     @cached_property
     def architecture(self) -> Loaded[Architecture]:
@@ -139,12 +145,11 @@ class ProblemParts:
         """The design space, where shapes need no weights to start from."""
         architecture = self.architecture.instance
         depths, widths = self.ranges
-        usual = architecture if self.own is None else self.own.loaded.instance
         with blame(architecture):
             return DesignSpace(
                 architecture,
-                depths or _usual("depth", usual.default_depths, architecture),
-                widths or _usual("width", usual.default_widths, architecture),
+                depths or _usual("depth", architecture.default_depths, architecture),
+                widths or _usual("width", architecture.default_widths, architecture),
             )
 
     @cached_property
@@ -193,8 +198,8 @@ class ProblemParts:
         return problem(self.selection, *plugins, self.device, self.recipe, self.shapes, self.pretrained)
 
 
-def _usual(setting: str, text: str | None, architecture: Architecture) -> Range:
+def _usual(setting: str, text: Any, architecture: Architecture) -> Range:
     """Read the range that is searched unless the user gives one."""
-    if text is None:
+    if text is None and isinstance(architecture, BuiltByTrainer):
         raise UsageError(f"{architecture.title} has no usual range; give MIN:MAX:STEP", setting=setting)
     return Range.parse(text)

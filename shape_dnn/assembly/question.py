@@ -121,7 +121,7 @@ def goal(settings: Settings, selection: Selection, metrics: Metrics) -> Goal | N
     def by_name(name: str) -> Goal | None:
         if _is_quality(name, metrics):
             return goal_expressions.best(metrics.quality)
-        if name == ACCURACY.name not in metrics.names:
+        if name == ACCURACY.name and name not in metrics.names:
             quality = metrics.quality.name
             message = f"trainings are judged by {quality}, not by accuracy; write --goal {quality}"
             raise UsageError(message, setting="goal")

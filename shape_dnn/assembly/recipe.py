@@ -74,6 +74,9 @@ def recipe(
             message = f"{value!r} is not accepted: it should be one of the {recipes.accepted(name)}"
             raise UsageError(message, setting=name) from None
         setters[name] = origins.get(name, f"--{name}")
+    for name, text in options.items():
+        _check_it_counts(found, name, text)
+    _check_channels(found, dataset)
     return SetRecipe(found, setters)
 
 
@@ -109,6 +112,25 @@ def _of_dataset(dataset: Dataset, which: Literal["short", "paper"], device: str)
         if not isinstance(found, Recipe):
             raise TypeError(f"its {which} recipe is a {type(found).__name__}, not a shape_dnn.Recipe")
     return found
+
+
+def _check_it_counts(recipe: Recipe, name: str, text: str) -> None:
+    """Refuse an option that makes no difference beside the other parts."""
+    if name in recipes.COUNTS_WITH:
+        other, values = recipes.COUNTS_WITH[name]
+        if getattr(recipe, other) not in values:
+            message = f"it counts with {other} {' or '.join(values)}, and recipe.{other} is {getattr(recipe, other)}"
+            raise UsageError(f"recipe.{name}={text}: {message}", setting="option")
+
+
+def _check_channels(recipe: Recipe, dataset: Dataset) -> None:
+    """Refuse RandAugment for images that have no colours that it could change."""
+    if recipe.randaugment:
+        with blame(dataset):
+            channels = dataset.input_shape[0]
+        if channels not in (1, 3):
+            message = f"recipe.randaugment takes images of 1 or 3 channels, and these have {channels}; accepted is 0"
+            raise UsageError(message, setting="option")
 
 
 def _changed(recipe: Recipe, name: str, text: str) -> Recipe:

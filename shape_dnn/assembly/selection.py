@@ -33,8 +33,7 @@ class Selection:
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self.settings, self.registry = settings, registry
         self._options = split_options(settings.option, registry)
-        networks_are_built = {} if settings.trainer == "classifier" else {"size": "counted-size"}
-        self.meters_by_metric = networks_are_built | dict(split_pair("meter", text) for text in settings.meter)
+        self.meters_by_metric = dict(split_pair("meter", text) for text in settings.meter)
         self._loaded: list[Loaded[Any]] = []
 
     @property
@@ -83,6 +82,8 @@ class Selection:
             owner, _, rest = option.rpartition(".")
             if (owner == name) or (not owner and rest in plugin.options):
                 given[rest] = text
+        if (kind, name) == ("meter", "size") and self.settings.trainer != "classifier":
+            given = {"counted": "true", **given}  # there is no closed form for what somebody's function builds
         return self._load(kind, name, given)
 
     def load_meter(self, metric: str) -> Loaded[Meter]:

@@ -113,6 +113,7 @@ PEERS: Mapping[str, Peer] = {
     "bisection": _peer("baselines:Bisection"),
     "top-k": _peer("epochs:TopAfterOneEpoch", "how many are kept, 5"),
     "successive-halving": _peer("epochs:SuccessiveHalving", "one of how many goes on, 3"),
+    "freeze-thaw": _peer("freeze_thaw:FreezeThaw", "percent of the epochs after which it looks, 1 and 50"),
     "expected-improvement": _peer("expected_improvement:ExpectedImprovement"),
     "optuna-tpe": _peer("optuna:Tpe", "the most trainings, 25", "optuna"),
     "optuna-tpe-log": _peer("optuna:TpeOfLogarithms", "the most trainings, 25", "optuna"),

@@ -89,11 +89,11 @@ def shape_dnn_meters() -> Iterable[Plugin]:
     package = "shape_dnn.builtin.meters"
     options = Numerics.OPTIONS
     gpu_options = {name: option for name, option in options.items() if name != "threads"}
-    yield Plugin("size", "size of the stored network in MB, by a closed form", f"{package}.size:Size")
     yield Plugin(
-        "counted-size",
-        "the same of networks for which there is no closed form, by building each without memory",
-        f"{package}.size:CountedSize",
+        "size",
+        "size of the stored network in MB, by a closed form",
+        f"{package}.size:meter",
+        {"counted": Option(False, "whether each network is built, without memory, since there is no closed form")},
     )
     yield Plugin(
         "memory",

@@ -18,7 +18,7 @@ from shape_dnn.cli.output import DEBUG, QUIET, VERBOSE, is_debugging, is_verbose
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
 @click.option("--config", metavar="FILE.yaml", envvar="SHAPE_DNN_CONFIG", help="Settings by name.")
 @options(
-    "arch", "dataset", "data_dir", "depth", "width", "max_size", "max_latency", "max_energy", "max", "min",
+    "trainer", "arch", "dataset", "data_dir", "depth", "width", "max_size", "max_latency", "max_energy", "max", "min",
     "batch_size", "device", "recipe", "epochs", "lr", "seed", "protocol", "executor", "workers", "meter", "option",
     "plugin", "study", "retry_failed", "checkpoint_minutes", "hang_minutes", "remeasure",
 )  # fmt: skip

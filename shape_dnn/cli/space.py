@@ -15,11 +15,11 @@ from shape_dnn.errors import NothingCompliesError
 
 @click.command("space")
 @click.option("--config", metavar="FILE.yaml", envvar="SHAPE_DNN_CONFIG", help="Settings by name.")
-@options("arch", "dataset", "data_dir", "depth", "width", "max_size", "max", "min", "option", "plugin")
+@options("trainer", "arch", "dataset", "data_dir", "depth", "width", "max_size", "max", "min", "option", "plugin")
 @FORMAT
 @DEBUG
 def command(config: str | None, output: str, **flags: Any) -> None:
-    """List the shapes of a design space and their sizes. Limits on size are applied; no network is built."""
+    """List the shapes of a design space and their sizes. Limits on size are applied."""
     gathered = gather(flags, config)
     settings = gathered.settings()
 

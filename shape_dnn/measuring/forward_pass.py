@@ -28,7 +28,7 @@ class Numerics:
     """How numbers are stored and kernels launched, the same for every shape.
 
     Attributes:
-        precision: numeric format of weights and inputs.
+        precision: numeric format of weights, and of inputs that are numbers rather than tokens or masks.
         channels_last: memory format.
         mode: ``eager``, or ``graph`` for one CUDA graph that launches all kernels at once.
         threads: of the operators on the processor.
@@ -96,7 +96,10 @@ class ForwardPass:
         self._device = torch.device(device)
         dtype = getattr(torch, numerics.precision)
         layout = torch.channels_last if numerics.channels_last else torch.contiguous_format
-        self._network = network.to(self._device, dtype).to(memory_format=layout).eval()
+        self._network = network.to(self._device, dtype).eval()
+        for kept in (*network.parameters(), *network.buffers()):
+            if inputs.is_image(kept):
+                kept.data = kept.data.to(memory_format=layout)
 
         def place(value: torch.Tensor) -> torch.Tensor:
             placed = value.to(self._device, dtype if inputs.is_real(value) else None)

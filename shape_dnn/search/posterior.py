@@ -8,7 +8,7 @@ so the probability of an answer is the part of the draws that give it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -66,6 +66,7 @@ class AnswerPosterior:
         together: trainings to choose before the first of them has a result.
         exact: whether the whole budget of trainings is to be spent, settled or not.
         quality: by which trainings are judged.
+        begun: which part of a training was made, of shapes whose trainings can go on from there.
     """
 
     shapes: Sequence[Shape]
@@ -81,6 +82,7 @@ class AnswerPosterior:
     together: int = 1
     exact: bool = False
     quality: Quality = ACCURACY
+    begun: Mapping[Shape, float] = field(default_factory=dict)
 
     @property
     def settled(self) -> bool:
@@ -215,8 +217,8 @@ class AnswerPosterior:
 
     @cached_property
     def costs(self) -> NDArray[np.float64]:
-        """The assumed duration of training each shape, in units of their mean."""
-        return durations.assume(self.shapes)
+        """The assumed duration of training each shape, or of what is left of it, in units of the mean of all."""
+        return durations.assume(self.shapes) * [1.0 - self.begun.get(shape, 0.0) for shape in self.shapes]
 
     @cached_property
     def _prices(self) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import numpy as np
 from shape_dnn.quality import Quality
 from shape_dnn.search.kernel import Floats
 
-USUAL = 10.0
+USUAL = 20.0
 """Typical error of the trained shapes, in percent, where a quality does not say what a percent of it is."""
 SPREAD = 0.3
 """Standard deviation, over the trained shapes, of the logarithm of the error that stands for a quality without a best
@@ -32,7 +32,7 @@ class Scale:
 
     The error is the distance from the best possible value. Of a quality that has both bounds it is in percent of their
     distance, so that of an accuracy is 100 less it. Where there is only a best value, as for a loss, a percent is such
-    that the typical error of the trained shapes (their geometric mean) is 10 %: what is known of the noise of
+    that the typical error of the trained shapes (their geometric mean) is 20 %: what is known of the noise of
     accuracies in points then holds as a part of the error. Where there is no best value, as for a log-likelihood, the
     values themselves are linear: an error stands for them whose logarithm is so many of their standard deviations.
 
@@ -60,7 +60,7 @@ class Scale:
         known = np.asarray(values, float)
         if math.isinf(quality.best):
             return cls._linear(quality, float(known.mean()), float(known.std()))
-        if math.isfinite(quality.minimum) and math.isfinite(quality.maximum):
+        if math.isfinite(quality.maximum - quality.minimum):
             unit, worst = (quality.maximum - quality.minimum) / 100, 100.0
         else:
             errors = quality.sign * (quality.best - known)
@@ -99,6 +99,11 @@ class Scale:
     def slopes(self, errors: Floats) -> Floats:
         """Return how much of the quality one percent is, at some errors: what turns deviations in percent back."""
         return np.asarray(self.unit if self._is_bounded else self.unit * USUAL / errors)
+
+    @property
+    def has_range(self) -> bool:
+        """Whether the quality itself says how much a percent is."""
+        return math.isfinite(self.quality.maximum - self.quality.minimum)
 
     @property
     def _is_bounded(self) -> bool:

@@ -20,7 +20,7 @@ from shape_dnn.measuring.task import PluginNetworks
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.quality import ACCURACY, Quality
-from shape_dnn.recipes import PRECISIONS, Precision, Recipe
+from shape_dnn.recipes import PRECISIONS, UNSAID, Precision, Recipe
 from shape_dnn.shape import Shape
 from shape_dnn.store.files import Files
 from shape_dnn.study.problem import Problem
@@ -190,9 +190,7 @@ class Classification(Problem):
     @cached_property
     def training_identity(self) -> dict[str, object]:
         """Everything but the shape that determines an accuracy. Reads the dataset."""
-        recipe = dataclasses.asdict(self.recipe)
-        if self.recipe.precision == "float32":  # which went without saying in former studies
-            del recipe["precision"]
+        recipe = {name: v for name, v in dataclasses.asdict(self.recipe).items() if UNSAID.get(name) != v}
         return {
             "architecture": self.architecture.identity,
             "dataset": self.fingerprint,

@@ -38,6 +38,11 @@ class OwnTraining(Problem):
         return self.own.instance.steps
 
     @property
+    def always_saves(self) -> bool:
+        """That is left to the trainer."""
+        return False
+
+    @property
     def plugins(self) -> tuple[Loaded[Any], ...]:
         """The trainer."""
         return (self.own,)
@@ -64,5 +69,11 @@ class OwnTraining(Problem):
 
     @property
     def record(self) -> dict[str, object]:
-        """The trainer, its quality, and the conditions."""
-        return {"trainer": self.own.identity, "quality": self.quality.whole_record, **self.conditions.record}
+        """The trainer, its quality and usual ranges, and the conditions."""
+        trainer = self.own.instance
+        return {
+            "trainer": self.own.identity,
+            "quality": self.quality.whole_record,
+            "usual_ranges": [trainer.default_depths, trainer.default_widths],
+            **self.conditions.record,
+        }

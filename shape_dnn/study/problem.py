@@ -60,6 +60,11 @@ class Problem(ABC):
         """How many a whole training reports; None if that is not known."""
 
     @property
+    def always_saves(self) -> bool:
+        """Whether every training leaves weights, so that something is wrong where there are none."""
+        return True
+
+    @property
     @abstractmethod
     def training_identity(self) -> dict[str, object]:
         """Everything but the shape that determines a quality."""

@@ -194,7 +194,7 @@ class Trainings:
         if known is not None:
             return known
         weights = self.facts.store.files.weights(self.facts.contexts[TRAININGS], shape)
-        if not weights.is_file():
+        if not (self.problem.always_saves or weights.is_file()):
             return None
         attempt, needs, seed = secrets.token_hex(8), self._preparer.needs_of(shape), self.problem.seed
         task = EvaluationTask(self._preparer.trainer, shape, seed, weights, attempt, self._conduct.patience, needs)

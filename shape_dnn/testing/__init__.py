@@ -19,6 +19,7 @@ from shape_dnn.testing.samplers import SamplerContract
 from shape_dnn.testing.strategies import StrategyContract
 from shape_dnn.testing.tables import TableContract
 from shape_dnn.testing.terminators import TerminatorContract
+from shape_dnn.testing.trainers import TrainerContract
 
 __all__ = [
     "AccuracyModelContract",
@@ -33,4 +34,5 @@ __all__ = [
     "StrategyContract",
     "TableContract",
     "TerminatorContract",
+    "TrainerContract",
 ]

@@ -131,6 +131,23 @@ class ArchitectureContract(Contract):
                 assert parameter.grad is not None, f"{shape}: {name} has no gradient"
                 assert torch.isfinite(parameter.grad).all(), f"{shape}: the gradient of {name} is not finite"
 
+    def test_trains_by_its_own_recipe(self, plugin: Architecture) -> None:
+        """Steps with the optimiser that it asks for, at a small rate, change all weights and leave them finite."""
+        import torch
+
+        from shape_dnn.training.step import Step
+
+        recipe = checked.adapt(plugin, Recipe(epochs=12, batch_size=4, lr=0.2, precision="float32"))
+        for shape, images in itertools.product(self.corners(plugin), self.inputs[:1]):
+            network = self.built(plugin, shape, images).to(memory_format=torch.channels_last).train()
+            before = {name: value.detach().clone() for name, value in network.named_parameters()}
+            step = Step(network, recipe)
+            for _ in range(2):
+                step(torch.randn(4, *images), torch.arange(4) % self.classes, recipe.lr / 100)
+            for name, value in network.named_parameters():
+                assert torch.isfinite(value).all(), f"{shape}: {name} is not finite after two steps"
+                assert not torch.equal(value, before[name]), f"{shape}: {name} does not change"
+
     def test_judges_each_image_by_itself(self, plugin: Architecture) -> None:
         """In evaluation mode the logits of an image do not depend on the others of its batch."""
         import torch

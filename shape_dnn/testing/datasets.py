@@ -47,4 +47,5 @@ class DatasetContract(Contract):
         train, _ = plugin.load()
         for recipe in (plugin.short_recipe(device_type), plugin.paper_recipe()):
             assert isinstance(recipe, Recipe)
+            assert not recipe.randaugment or plugin.input_shape[0] in (1, 3), "RandAugment takes 1 or 3 channels"
         assert len(train) > 1

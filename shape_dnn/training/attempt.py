@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +14,8 @@ from shape_dnn.errors import TrainingError
 from shape_dnn.kinds import Run, Saved
 from shape_dnn.quality import Quality
 from shape_dnn.records import Epoch
-from shape_dnn.training.checkpoints import FILES, Checkpoint, latest
+from shape_dnn.system.text import one_line
+from shape_dnn.training.checkpoints import FILES, WEIGHTS, Checkpoint, latest
 from shape_dnn.work import Pulse
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class Attempt(Run):
     """A training that reports to whoever waits for its task, and is saved in a directory.
 
     Args:
+        who: whose function is called, for messages.
         seed: of everything random.
         device: where the network is to be.
         home: directory of the attempt, which may be that of an earlier one.
@@ -42,6 +45,7 @@ class Attempt(Run):
 
     def __init__(
         self,
+        who: str,
         seed: int,
         device: str,
         home: Path,
@@ -53,7 +57,9 @@ class Attempt(Run):
         self.seed, self.device, self.directory = seed, device, home / FILES
         self.curve: list[Epoch] = []
         self.weights: Path | None = None
+        self._is_first_save = True
         self.broken: Exception | None = None
+        self._who, self._process = who, os.getpid()
         self._home, self._quality, self._steps, self._report = home, quality, steps, report
         self._pulse = Pulse(self._tell)
         self._saves = latest(home)
@@ -70,9 +76,10 @@ class Attempt(Run):
         last = self.curve[-1].number if self.curve else 0
         if not _is_whole(step) or step <= last:
             after = f"after {last}" if last else "at first"
-            raise TrainingError(f"run.report() was given step {step!r} {after}; accepted are whole numbers that rise")
-        value = self.checked(quality, f"run.report() at step {step}")
-        numbers_told = {name: _number(told, f"run.report() at step {step}, {name}") for name, told in more.items()}
+            raise self._refusal(f"run.report() was given step {step!r} {after}; accepted are whole numbers that rise")
+        where = f": run.report() at step {step}"
+        value = self.checked(quality, where)
+        numbers_told = {name: self._number(told, f"{where}, {name},") for name, told in more.items()}
         loss = numbers_told.pop("loss", None)
         self.curve.append(Epoch(int(step), loss, value, numbers_told))
         self._hand_over(self.curve[-1])
@@ -83,28 +90,58 @@ class Attempt(Run):
             self.stopped = True
 
     def _tell(self, what: object) -> bool:
+        if self.is_copy:
+            raise self._refusal("run was used in a process that this one had started; report from the first one alone")
         try:
             return self._report(what)
         except Exception as error:
             self.broken = error
             raise
 
-    def checked(self, value: object, where: str) -> float:
+    def checked(self, value: object, where: str = "") -> float:
         """Return a quality as a plain number.
+
+        Args:
+            value: what was given.
+            where: it was given, unless it was returned.
 
         Raises:
             TrainingError: it is none, or not a possible one.
         """
-        number = _number(value, where)
+        number = self._number(value, where)
         if not self._quality.allows(number):
             low, high = self._quality.minimum, self._quality.maximum
-            between = f", which is from {low:g} to {high:g}" if math.isfinite(low) or math.isfinite(high) else ""
-            raise TrainingError(f"{where} gave {number:g} as {self._quality.name}{between}")
+            bounds = [f"{word} {bound:g}" for word, bound in (("from", low), ("to", high)) if math.isfinite(bound)]
+            raise TrainingError(
+                f"{self._who}{where} gave {number:g} as {self._quality.name}; accepted are numbers {' '.join(bounds)}"
+            )
         return number
+
+    def _number(self, value: object, where: str) -> float:
+        """Return what stands for a number, such as one of numpy's or a tensor of one element, as a finite one."""
+        try:
+            number = float(value)  # type: ignore[arg-type]
+            is_number = not isinstance(value, bool | str | bytes)
+        except Exception:  # noqa: BLE001 - objects of strangers can fail in any way
+            is_number = False
+        if not is_number:
+            raise TrainingError(f"{self._who}{where} gave {one_line(repr(value)):.60}, which is no number")
+        if not math.isfinite(number):
+            raise TrainingError(f"{self._who}{where} gave {number}, which is no finite number")
+        return number
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether this is no longer the process that began, but one that it has forked."""
+        return os.getpid() != self._process
+
+    def _refusal(self, problem: str) -> TrainingError:
+        return TrainingError(f"{self._who}: {problem}")
 
     def alive(self) -> None:
         """Show life if it is time to."""
-        self._pulse()
+        if not self.is_copy:
+            self._pulse()
 
     @property
     def is_due(self) -> bool:
@@ -113,56 +150,54 @@ class Attempt(Run):
 
     def save(self, module: torch.nn.Module | Mapping[str, torch.Tensor], **more: Any) -> None:
         """Write a checkpoint."""
-        state = module if isinstance(module, Mapping) else module.state_dict()
-        wrong = next((name for name, value in state.items() if not hasattr(value, "untyped_storage")), None)
-        if wrong is not None:
-            raise TrainingError(f"run.save() was given {wrong!r}, which is no tensor; give what else there is by name")
         self._saves += 1
-        weights = {name: value.detach().cpu().clone() for name, value in state.items()}
-        checkpoint = Checkpoint(self._saves, tuple(self.curve), self.seconds, weights, more)
-        self.weights = checkpoint.save(self._home, is_first=self.weights is None)
+        checkpoint = Checkpoint(self._saves, tuple(self.curve), self.seconds, self._weights(module), more)
+        try:
+            self.weights = checkpoint.save(self._home, is_first=self._is_first_save)
+        except ValueError as error:
+            raise self._refusal(f"run.save() {error}") from error
+        self._is_first_save = False
         self._last_save = time.perf_counter()
+
+    def _weights(self, module: object) -> dict[str, torch.Tensor]:
+        """Return a copy of the state of a module on the processor."""
+        state = module if isinstance(module, Mapping) else getattr(module, "state_dict", lambda: None)()
+        if not isinstance(state, Mapping):
+            given = f"{one_line(repr(module)):.60}"
+            raise self._refusal(f"run.save() was given {given}, which is no module and no state of one")
+        for name, value in state.items():
+            if not (isinstance(name, str) and hasattr(value, "untyped_storage")):
+                also = "give what else there is as run.save(module, name=value)"
+                raise self._refusal(f"run.save() was given {name!r}, which is no tensor with a name; {also}")
+        return {name: value.detach().cpu().clone() for name, value in state.items()}
 
     def load(self) -> Saved | None:
         """Read the last checkpoint, and report again what had been reported by then."""
         if self.curve:
-            raise TrainingError("run.load() was called after run.report(); begin with it")
+            raise self._refusal("run.load() was called after run.report(), or twice; begin with it")
         found = Checkpoint.load(self._home)
         if found is None:
             return None
+        self.weights = found.place(self._home) / WEIGHTS
         self._began = time.perf_counter() - found.seconds
         self.curve = list(found.curve)
         for epoch in self.curve:
             self._hand_over(epoch)
         return Saved(found.weights, found.more)
 
-    def outcome(self, returned: object, where: str) -> float:
+    def outcome(self, returned: object) -> float:
         """Return the quality that a training has come to: what it returned, or else reported last.
 
         Raises:
             TrainingError: it did neither, or it is impossible.
         """
         if returned is not None:
-            return self.checked(returned, where)
+            return self.checked(returned)
         if not self.curve:
             name = self._quality.name
-            raise TrainingError(f"{where} returned nothing and reported nothing; return the {name}, or run.report() it")
+            raise TrainingError(f"{self._who} returned nothing and reported nothing; return the {name} or report it")
         return self.curve[-1].quality
 
 
 def _is_whole(step: object) -> bool:
     return isinstance(step, numbers.Integral) and not isinstance(step, bool)
-
-
-def _number(value: object, where: str) -> float:
-    """Return what stands for a number, such as one of numpy's or a tensor of one element, as a plain finite one."""
-    try:
-        number = math.nan if value is None else float(value)  # type: ignore[arg-type]
-        is_number = not isinstance(value, bool | str | bytes) and value is not None
-    except Exception:  # noqa: BLE001 - objects of strangers can fail in any way
-        is_number = False
-    if not is_number:
-        raise TrainingError(f"{where} gave {value!r:.60}, which is no number")
-    if not math.isfinite(number):
-        raise TrainingError(f"{where} gave {number}, which is no finite number")
-    return number

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from shape_dnn.kinds import LabelledImages
+from shape_dnn.training.augmentation import Augmentation
 
 if TYPE_CHECKING:
     from shape_dnn.data.splits import Part
@@ -46,10 +47,14 @@ class Batches:
         part: the images.
         device: where the batches are needed.
         like: batches on that device whose normalisation is taken over; by default it is that of these images.
+        classes: number of classes, for a recipe that mixes images.
     """
 
-    def __init__(self, part: Part, device: torch.device, like: Batches | None = None) -> None:
+    def __init__(
+        self, part: Part, device: torch.device, like: Batches | None = None, classes: int | None = None
+    ) -> None:
         self.device = device
+        self._classes = classes
         self.pixels: Pixels = (
             like.pixels if like and like.pixels.images is part.images else Pixels.load(part.images, device)
         )
@@ -62,12 +67,14 @@ class Batches:
     def shuffled(self, size: int, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
         """Give an epoch of augmented batches in random order, with their labels; a last incomplete one is left out.
 
-        What is random is drawn where the images are, by torch's generator.
+        What is random is drawn by torch's generators, for shifts and mirroring where the images are.
         """
+        augmentation = Augmentation(recipe, self._classes)
         order = self._indices[torch.randperm(len(self), device=self.device)]
         for start in range(0, len(self) - size + 1, size):
             chosen = order[start : start + size]
-            yield self._normalise(augment(self.pixels.levels[chosen], recipe)), self.pixels.labels[chosen]
+            images = self._normalise(augmentation.change(self.pixels.levels[chosen]))
+            yield augmentation.mix(images, self.pixels.labels[chosen])
 
     def in_order(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Give all images in batches, with their labels."""
@@ -93,20 +100,3 @@ class Batches:
         mean = (counts * values).sum(1, keepdim=True) / number
         std = ((counts * (values - mean) ** 2).sum(1) / number[:, 0]).sqrt().clamp(min=1.0)
         return mean.float().view(-1, 1, 1), std.float().view(-1, 1, 1)
-
-
-def augment(images: Tensor, recipe: Recipe) -> Tensor:
-    """Shift and mirror each image of a batch (number, channels, height, width) at random, as the recipe says."""
-    number, channels, height, width = images.shape
-    device = images.device
-    if recipe.crop:
-        padded = torch.nn.functional.pad(images, (recipe.crop,) * 4)
-        offsets = torch.randint(0, 2 * recipe.crop + 1, (2, number, 1), device=device)
-        rows = (offsets[0] + torch.arange(height, device=device)).view(number, 1, height, 1)
-        columns = (offsets[1] + torch.arange(width, device=device)).view(number, 1, 1, width)
-        each = torch.arange(number, device=device).view(number, 1, 1, 1)
-        images = padded[each, torch.arange(channels, device=device).view(1, channels, 1, 1), rows, columns]
-    if recipe.flip:
-        mirrored = (torch.rand(number, device=device) < 0.5).view(number, 1, 1, 1)
-        images = torch.where(mirrored, images.flip(3), images)
-    return images

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn.errors import TrainingError, describe
 from shape_dnn.records import Epoch
 from shape_dnn.system import durable
 
@@ -53,7 +52,7 @@ class Checkpoint:
 
         Raises:
             StudyError: it cannot be written.
-            TrainingError: it holds something that could not be read back.
+            ValueError: it holds something that could not be read back; says what.
         """
         import torch
 
@@ -68,10 +67,12 @@ class Checkpoint:
             if is_first:
                 buffer.seek(0)
                 torch.load(buffer, weights_only=True)
-        except Exception as error:  # noqa: BLE001 - objects of strangers can fail in any way
-            raise TrainingError(f"run.save() was given something that cannot be read back: {describe(error)}") from None
-        directory = attempt / SAVED
-        path = directory / f"{self.number:06}"
+        except Exception as error:
+            name = next((name for name, value in self.more.items() if not _can_be_kept(value)), "something")
+            accepted = "accepted are numbers, texts, tensors, and lists, tuples and dictionaries of these"
+            raise ValueError(f"was given {name}, which cannot be read back; {accepted}") from error
+        path = self.place(attempt)
+        directory = path.parent
         with durable.naming_errors(path):
             older = list(directory.glob("*"))
             with durable.new_directory(path) as partial:
@@ -80,6 +81,10 @@ class Checkpoint:
         for other in older:
             shutil.rmtree(other, ignore_errors=True)
         return path / WEIGHTS
+
+    def place(self, attempt: Path) -> Path:
+        """Return its directory in that of an attempt."""
+        return attempt / SAVED / f"{self.number:06}"
 
     @classmethod
     def load(cls, attempt: Path) -> Checkpoint | None:
@@ -105,6 +110,20 @@ class Checkpoint:
             for number, loss, quality, more in state["curve"]
         )
         return cls(int(path.name), curve, float(state["seconds"]), load_file(path / WEIGHTS), dict(state["more"]))
+
+
+def _can_be_kept(value: object) -> bool:
+    """Tell whether a value can be written, and read back without running any code in it."""
+    import torch
+
+    buffer = io.BytesIO()
+    try:
+        torch.save(value, buffer)
+        buffer.seek(0)
+        torch.load(buffer, weights_only=True)
+    except Exception:  # noqa: BLE001 - objects of strangers can fail in any way
+        return False
+    return True
 
 
 def latest(attempt: Path) -> int:

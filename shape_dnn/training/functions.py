@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from shape_dnn.errors import TrainingError, UsageError, describe
 from shape_dnn.kinds import Option, OptionValue, Resources, Run, Trainer
+from shape_dnn.measuring import inputs
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.shape import Shape
 from shape_dnn.system import durable
+from shape_dnn.system.text import one_line
+from shape_dnn.training.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +32,13 @@ PICKLED = ".pickle"
 GIVEN = {"train": ("shape", "run"), "build": ("shape",), "test": ("shape", "run"), "example": ("batch_size",),
          "resources": ("shape",)}  # fmt: skip
 """What each function is given; whatever else it takes is an option."""
+
+
+SPELT = {"example": "EXAMPLE", "resources": "RESOURCES", "quality": "QUALITY", "depths": "DEPTH", "widths": "WIDTH"}
+"""How constants are written in a file."""
+WANTED = {"quality": "a shape_dnn.Quality", "resources": "a shape_dnn.Resources", "depths": "'MIN:MAX:STEP'",
+          "widths": "'MIN:MAX:STEP'"}  # fmt: skip
+"""What they are."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +73,7 @@ class Functions:
 
     def __post_init__(self) -> None:
         """Check what can be checked without calling anything."""
-        if not isinstance(self.quality, Quality):
-            raise self._refusal(f"has a QUALITY that is a {type(self.quality).__name__}, not a shape_dnn.Quality")
+        self._check_constants()
         found: dict[str, Option] = {}
         for name, function in self._functions():
             for option, default in self._parameters(name, function):
@@ -74,13 +83,33 @@ class Functions:
                 found[option] = Option(default, f"of {name}()")
         object.__setattr__(self, "options", found)
 
+    def _check_constants(self) -> None:
+        wanted = {"quality": Quality, "resources": Resources, "depths": str, "widths": str}
+        for name, kind in wanted.items():
+            value = getattr(self, name)
+            if not (isinstance(value, kind) or (name != "quality" and value is None) or name in self.callables):
+                raise self._refusal(f"has a {SPELT[name]} that is {one_line(repr(value)):.60}, not {WANTED[name]}")
+        if self.example is None or "example" in self.callables:
+            return
+        tensors = inputs.tensors(self.example)
+        if not tensors or any(tensor.dim() > 0 and len(tensor) == 0 for tensor in tensors):
+            lacks = "an empty tensor" if tensors else "no tensor"
+            raise self._refusal(f"has an EXAMPLE with {lacks}; accepted is a batch of inputs, or example(batch_size)")
+
+    @property
+    def callables(self) -> frozenset[str]:
+        """Names of those that are functions."""
+        return frozenset(name for name in GIVEN if callable(getattr(self, name)))
+
     def _functions(self) -> Iterator[tuple[str, Callable[..., Any]]]:
         for name in GIVEN:
             function = getattr(self, name)
-            if callable(function):
+            if name in self.callables:
+                if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+                    raise self._refusal(f"has a {name} that is no plain function, since it awaits or yields")
                 yield name, function
             elif function is not None and name in {"train", "build", "test"}:
-                raise self._refusal(f"has a {name} that is a {type(function).__name__}, not a function")
+                raise self._refusal(f"has a {name} that is {one_line(repr(function)):.60}, not a function")
 
     def _parameters(self, name: str, function: Callable[..., Any]) -> Iterator[tuple[str, OptionValue]]:
         """Return the options of a function: what it takes beyond what it is given."""
@@ -89,19 +118,18 @@ class Functions:
             parameters = list(inspect.signature(function).parameters.values())
         except (TypeError, ValueError):
             raise self._refusal(f"has a {name} of which it cannot be seen what it takes; write {usage}") from None
-        positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        if len(positional) < len(given) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        p = inspect.Parameter
+        positional = [each for each in parameters if each.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        named = [each for each in parameters if each.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        if len(positional) < len(given) and not any(each.kind is p.VAR_POSITIONAL for each in parameters):
             raise self._refusal(f"has a {name} that takes too little; it is called as {usage}")
         for parameter in parameters:
-            if parameter in positional[: len(given)] or parameter.kind in (
-                parameter.VAR_POSITIONAL,
-                parameter.VAR_KEYWORD,
-            ):
+            if parameter in positional[: len(given)] or parameter.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
                 continue
             if parameter.default is parameter.empty:
                 problem = f"has a {name} that needs {parameter.name!r}, which nobody gives"
                 raise self._refusal(f"{problem}; it is called as {usage}, and what has a default is an option")
-            if isinstance(parameter.default, str | int | float | bool | Fraction):
+            if isinstance(parameter.default, str | int | float | bool | Fraction) and parameter in named:
                 yield parameter.name, parameter.default
 
     def trainer(self, options: Mapping[str, OptionValue]) -> FunctionTrainer:
@@ -124,14 +152,17 @@ class FunctionTrainer(Trainer):
         self.functions, self.options = functions, dict(options)
         self.quality = functions.quality
         self.default_depths, self.default_widths = functions.depths, functions.widths
-        length = options.get("epochs", options.get("steps"))
-        self.steps = length if isinstance(length, int) and not isinstance(length, bool) else None
+        self.steps = _whole(options.get("epochs", options.get("steps")))
+        self.batch_size = _whole(options.get("batch_size"))
         self._plugin_label = functions.where
 
     def _call(self, name: str, *given: Any) -> Any:
         function = getattr(self.functions, name)
         parameters = inspect.signature(function).parameters
-        return function(*given, **{name: value for name, value in self.options.items() if name in parameters})
+        try:
+            return function(*given, **{name: value for name, value in self.options.items() if name in parameters})
+        except SystemExit as error:
+            raise TrainingError(f"{self.functions.where}: {name}() failed: {describe(error)}") from error
 
     def train(self, shape: Shape, run: Run) -> Any:
         """Call ``train``."""
@@ -145,8 +176,8 @@ class FunctionTrainer(Trainer):
             return super().build(shape)
         network = self._call("build", shape)
         if not isinstance(network, torch.nn.Module):
-            made = type(network).__name__
-            raise TrainingError(f"{self.functions.where}: build() returned a {made}, not a torch.nn.Module")
+            made = f"{one_line(repr(network)):.60}"
+            raise TrainingError(f"{self.functions.where}: build() returned {made}, not a torch.nn.Module")
         return network
 
     def test(self, shape: Shape, run: Run) -> Any:
@@ -155,11 +186,9 @@ class FunctionTrainer(Trainer):
 
     def example(self, batch_size: int) -> Any:
         """Call ``example``, or make a batch of this size of the one that there is."""
-        from shape_dnn.measuring import inputs
-
         if self.functions.example is None:
             return super().example(batch_size)
-        if callable(self.functions.example):
+        if "example" in self.functions.callables:
             return self._call("example", batch_size)
         import torch
 
@@ -170,8 +199,20 @@ class FunctionTrainer(Trainer):
 
     def resources(self, shape: Shape) -> Any:
         """Call ``resources``, or return what there is."""
-        wanted = self.functions.resources
-        return Resources() if wanted is None else self._call("resources", shape) if callable(wanted) else wanted
+        if "resources" in self.functions.callables:
+            return self._call("resources", shape)
+        return self.functions.resources or Resources()
+
+
+def has(trainer: Trainer, method: str) -> bool:
+    """Tell whether a trainer has what it need not have: networks, inputs for them, data that was kept for the end."""
+    if isinstance(trainer, FunctionTrainer):
+        return getattr(trainer.functions, method) is not None
+    return getattr(type(trainer), method) is not getattr(Trainer, method)
+
+
+def _whole(value: OptionValue | None) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def read(path: Path, function: str = "train") -> Functions:
@@ -209,7 +250,8 @@ def keep(declared: Functions, directory: Path) -> Path:
     except Exception as error:
         problem = f"{declared.where} cannot be sent to other processes: {describe(error)}"
         raise UsageError(f"{problem}; what it refers to must be picklable", setting="trainer") from error
-    path = directory / f"{declared.train.__name__}-{_digest(declared)}{PICKLED}"
+    name = getattr(declared.train, "__name__", type(declared.train).__name__).strip("<>")
+    path = directory / f"{name}-{_digest(declared)}{PICKLED}"
     with durable.naming_errors(path):
         directory.mkdir(parents=True, exist_ok=True)
         durable.write(path, content)
@@ -217,20 +259,12 @@ def keep(declared: Functions, directory: Path) -> Path:
 
 
 def _digest(declared: Functions) -> str:
-    """Name functions by their source, or where there is none, by what they were compiled to."""
-    content = hashlib.sha256()
-    for name in GIVEN:
-        function = getattr(declared, name)
-        if callable(function):
-            try:
-                content.update(inspect.getsource(function).encode())
-            except (OSError, TypeError):
-                code = getattr(function, "__code__", None)
-                content.update(
-                    repr(function).encode() if code is None else code.co_code + repr(code.co_consts).encode()
-                )
-        content.update(b"\0")
-    return content.hexdigest()[:12]
+    """Name functions by what they are made of."""
+    own = {getattr(getattr(declared, name), "__module__", "") for name in declared.callables}
+    values = {name: getattr(declared, name) for name in GIVEN}
+    if "example" not in declared.callables:  # whose values do not matter
+        values["example"] = inputs.change(declared.example, lambda tensor: (str(tensor.dtype), *tensor.shape))
+    return fingerprint(values, {"__main__", *own})
 
 
 @functools.lru_cache(maxsize=4)
@@ -246,9 +280,7 @@ def _read(path: Path, function: str, content: bytes) -> Functions:
         there = ", ".join(name for name, value in vars(module).items() if inspect.isfunction(value)) or "none"
         message = f"{where} has no function {function}(shape, run); its functions are: {there}"
         raise UsageError(message, setting="trainer")
-    constants = {"EXAMPLE": "example", "RESOURCES": "resources", "QUALITY": "quality", "DEPTH": "depths",
-                 "WIDTH": "widths"}  # fmt: skip
-    found |= {own: getattr(module, name) for name, own in constants.items() if hasattr(module, name)}
+    found |= {own: getattr(module, name) for own, name in SPELT.items() if hasattr(module, name)}
     return Functions(where, **found)
 
 
@@ -268,7 +300,7 @@ def _unpickle(path: Path, content: bytes) -> Functions:
 def _check_unique(where: str, content: bytes, function: str) -> None:
     """Refuse two functions of one name, of which Python silently takes the last."""
     try:
-        tree = ast.parse(content)
+        tree = ast.parse(content, where)
     except (SyntaxError, ValueError) as error:
         raise UsageError(f"{where} cannot be read: {describe(error)}", setting="trainer") from None
     lines: dict[str, int] = {}

@@ -102,7 +102,7 @@ class Loop:
             epochs=self._epochs,
             best=self._best,
             best_state=dict(self._best_state),
-            velocities=_on_cpu(self._step.descent.velocities),
+            optimizer=_on_cpu(self._step.descent.state),
             random=random,
         )
 
@@ -114,7 +114,7 @@ class Loop:
             return
         self.network.load_state_dict(network)
         self._best_state = more["best_state"]
-        self._step.descent.velocities = more["velocities"]
+        self._step.descent.state = more["optimizer"]
         torch.set_rng_state(more["random"]["cpu"])
         if "cuda" in more["random"] and self.device.type == "cuda":
             torch.cuda.set_rng_state(more["random"]["cuda"], self.device)
@@ -137,6 +137,8 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
         return recipe.lr * recipe.gamma ** sum(progress >= milestone for milestone in recipe.milestones)
     if progress < recipe.warmup:
         return recipe.lr * progress / recipe.warmup
+    if recipe.schedule == "cosine":
+        return recipe.lr * (1 + math.cos(math.pi * (progress - recipe.warmup) / (1 - recipe.warmup))) / 2
     return recipe.lr * (1 - progress) / (1 - recipe.warmup)
 
 

@@ -22,12 +22,16 @@ class BuiltByTrainer(Architecture):
     Args:
         source: of the trainer, which is loaded when a network is first asked for.
         title: its name in messages.
+        depths: range of depths searched unless the user gives one; None if there is none.
+        widths: range of widths.
     """
 
     depth_rule = "depths are from 1"
+    _inputs_label = " on what example() gives"
 
-    def __init__(self, source: TrainerSource, title: str) -> None:
+    def __init__(self, source: TrainerSource, title: str, depths: str | None = None, widths: str | None = None) -> None:
         self._source = source
+        self.default_depths, self.default_widths = depths, widths  # type: ignore[assignment, misc]
         self.title = title  # type: ignore[misc]
         self._plugin_label = title
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
 
+from shape_dnn.errors import PluginError
 from shape_dnn.kinds import OptionValue, Trainer
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Choice
@@ -52,11 +53,13 @@ class OwnTrainer:
 
     Attributes:
         path: the Python file, or what they were pickled into.
+        version: digest of its content when the search started.
         function: that trains.
         options: values of its keyword parameters, and of those of ``build``.
     """
 
     path: Path
+    version: str
     function: str
     options: Mapping[str, OptionValue] = field(default_factory=dict)
 
@@ -66,10 +69,18 @@ class OwnTrainer:
         return (self.path,)
 
     def load(self) -> Trainer:
-        """Create the trainer."""
-        from shape_dnn.training.functions import read
+        """Create the trainer.
 
-        return read(self.path, self.function).trainer(self.options)
+        Raises:
+            UsageError: the file is gone, or cannot be used.
+            PluginError: it has changed, so that its trainings would be others.
+        """
+        from shape_dnn.training.functions import digest, read
+
+        functions = read(self.path, self.function)
+        if digest(self.path) != self.version:
+            raise PluginError(f"{str(self.path)!r} has changed since the search started; start again")
+        return functions.trainer(self.options)
 
 
 @functools.lru_cache(maxsize=4)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.optim.sgd import sgd
 
 from shape_dnn import devices
 from shape_dnn.errors import NetworkError, describe
+from shape_dnn.training.descent import descent
 from shape_dnn.training.pointwise import subsample_first
 
 if TYPE_CHECKING:
@@ -44,14 +44,20 @@ class Step:
         self._network = network
         self._recipe = recipe
         self._forward = forward
-        self.descent = Descent(network, recipe)
+        self.descent = descent(network, recipe)
         self._graph: Graph | None = None
         self._wants_graph = next(network.parameters()).is_cuda
         if not self._wants_graph:
             subsample_first(network)
 
     def __call__(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
-        """Take one step at a learning rate, and return the loss of the batch before it."""
+        """Take one step at a learning rate, and return the loss of the batch before it.
+
+        Args:
+            images: of shape (number, channels, height, width).
+            labels: of shape (number,), or probabilities of shape (number, classes).
+            rate: the learning rate.
+        """
         if self._wants_graph and self._graph is None:
             self._graph = self._record(images, labels)
             self._wants_graph = self._graph is not None
@@ -70,7 +76,7 @@ class Step:
     def _record(self, images: Tensor, labels: Tensor) -> Graph | None:
         """Record a graph; None for a network that cannot be recorded, since its control flow depends on its input."""
         before = {name: value.clone() for name, value in self._network.state_dict().items()}
-        velocities = {name: value.clone() for name, value in self.descent.velocities.items()}
+        state = {name: value.clone() for name, value in self.descent.state.items()}
         random = torch.cuda.get_rng_state(images.device)
         try:
             return Graph(self._work, images, labels)
@@ -81,7 +87,7 @@ class Step:
             return None
         finally:  # the steps of the warm-up have not been
             self._network.load_state_dict(before)
-            self.descent.velocities = velocities
+            self.descent.state = state
             torch.cuda.set_rng_state(random, images.device)
 
 
@@ -117,51 +123,6 @@ class Graph:
         self._rate.fill_(rate)
         self._graph.replay()
         return self._loss
-
-
-class Descent:
-    """Stochastic gradient descent with Nesterov momentum, by torch's own step.
-
-    Not ``torch.optim.SGD``, whose construction imports torch's compiler: seconds for every worker process.
-
-    Args:
-        network: whose parameters are changed.
-        recipe: momentum and L2 penalty.
-    """
-
-    def __init__(self, network: torch.nn.Module, recipe: Recipe) -> None:
-        self._recipe = recipe
-        self._parameters = {name: value for name, value in network.named_parameters() if value.requires_grad}
-        self._velocities = {name: torch.zeros_like(value) for name, value in self._parameters.items()}
-
-    @property
-    def velocities(self) -> Mapping[str, Tensor]:
-        """The momentum by the name of the parameter."""
-        return self._velocities
-
-    @velocities.setter
-    def velocities(self, values: Mapping[str, Tensor]) -> None:
-        for name, value in values.items():
-            self._velocities[name].copy_(value)
-
-    def __call__(self, learning_rate: float | Tensor) -> None:
-        """Take one step along the gradients, and forget them."""
-        found = {name: value for name, value in self._parameters.items() if value.grad is not None}
-        with torch.no_grad():
-            sgd(
-                list(found.values()),
-                [value.grad for value in found.values() if value.grad is not None],
-                [self._velocities[name] for name in found],
-                fused=True,
-                lr=learning_rate,  # as a tensor it is read anew whenever a graph is launched
-                momentum=self._recipe.momentum,
-                nesterov=self._recipe.momentum > 0,
-                weight_decay=self._recipe.weight_decay,
-                dampening=0.0,
-                maximize=False,
-            )
-        for value in found.values():
-            value.grad = None
 
 
 def autocast(device: torch.device, recipe: Recipe) -> torch.autocast:

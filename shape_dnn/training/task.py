@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -80,21 +81,20 @@ class TrainingTask(Task):
         with _alone(self.needs), _naming_shortage(self.needs.device):
             trainer = self.trainer.load()
             home = checkpoints.take_over(self.checkpoints, self.attempt)
-            attempt = Attempt(
-                self.seed, self.needs.device, home, trainer.quality, trainer.steps, report, self.checkpoint_seconds
-            )
-            with _named(trainer, "train", attempt):
+            who, quality, steps = f"{label(trainer)}: train()", trainer.quality, trainer.steps
+            attempt = Attempt(who, self.seed, self.needs.device, home, quality, steps, report, self.checkpoint_seconds)
+            with _named(who, attempt):
                 _seed(self.seed)
                 returned = trainer.train(self.shape, attempt)
             curve = tuple(attempt.curve)
             if attempt.stopped:
                 return Training(self.shape, None, "stopped", curve, attempt.seconds)
-            quality = attempt.outcome(returned, f"{label(trainer)}: train()")
+            reached = attempt.outcome(returned)
             if attempt.weights is not None:
                 with durable.naming_errors(self.weights):
                     self.weights.parent.mkdir(parents=True, exist_ok=True)
                     durable.rename(attempt.weights, self.weights)
-            return Training(self.shape, quality, "", tuple(attempt.curve), attempt.seconds)
+            return Training(self.shape, reached, "", tuple(attempt.curve), attempt.seconds)
 
 
 @dataclass(frozen=True)
@@ -132,18 +132,19 @@ class EvaluationTask(Task):
         """
         with _alone(self.needs), _naming_shortage(self.needs.device):
             trainer = self.trainer.load()
-            judged = _Trained(self, trainer, report)
-            with _named(trainer, "test", judged):
+            who = f"{label(trainer)}: test()"
+            judged = _Trained(who, self, trainer, report)
+            with _named(who, judged):
                 _seed(self.seed)
                 found = trainer.test(self.shape, judged)
-            return None if found is None else judged.checked(found, f"{label(trainer)}: test()")
+            return None if found is None else judged.checked(found)
 
 
 class _Trained(Attempt):
     """A training that has come to its end: its weights are there, and nothing is written any more."""
 
-    def __init__(self, task: EvaluationTask, trainer: Trainer, report: Callable[[object], bool]) -> None:
-        super().__init__(task.seed, task.needs.device, task.weights.parent, trainer.quality, None, report)
+    def __init__(self, who: str, task: EvaluationTask, trainer: Trainer, report: Callable[[object], bool]) -> None:
+        super().__init__(who, task.seed, task.needs.device, task.weights.parent, trainer.quality, None, report)
         self.weights = task.weights
 
     def load(self) -> Saved:
@@ -165,16 +166,20 @@ def _seed(number: int) -> None:
 
 
 @contextmanager
-def _named(trainer: Trainer, function: str, attempt: Attempt) -> Iterator[None]:
-    """Say whose function failed, whatever it raised; it may even have asked the process to end."""
+def _named(who: str, attempt: Attempt) -> Iterator[None]:
+    """Say whose function failed, whatever it raised; it may even have asked the process to end, or copied it."""
     try:
-        yield
+        try:
+            yield
+        finally:
+            if attempt.is_copy:  # what waits for the task hears of it from the first process alone
+                os._exit(1)
     except ShapeDnnError:
         raise
     except (Exception, SystemExit) as error:
         if error is attempt.broken or (isinstance(error, Exception) and devices.is_out_of_memory(error)):
             raise
-        raise TrainingError(f"{label(trainer)}: {function}() failed: {describe(error)}") from error
+        raise TrainingError(f"{who} failed: {describe(error)}") from error
 
 
 @contextmanager

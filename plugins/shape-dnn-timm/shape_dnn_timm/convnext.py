@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from shape_dnn_timm.stages import Blocks, count, distribute, scale, width_of
 if TYPE_CHECKING:
     import torch
 
+    from shape_dnn import Recipe
     from shape_dnn.kinds import InputShape
 
 CHANNELS = (96, 192, 384, 768)
@@ -54,6 +56,24 @@ class ConvNeXt(Family):
     def published(self) -> dict[Shape, str]:
         """Names of timm's weights of this family, by shape."""
         return WEIGHTS
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """Train by AdamW with a cosine after a warm-up.
+
+        Momentum, beta 2 and weight decay are those of the paper (appendix A). The rate is half of that which it takes
+        for batches of 4096, and the warm-up a little longer, since the trainings of a search are shorter.
+        """
+        own = replace(
+            recipe,
+            optimizer="adamw",
+            lr=2e-3,
+            schedule="cosine",
+            warmup=0.1,
+            momentum=0.9,
+            beta2=0.999,
+            weight_decay=0.05,
+        )
+        return super().recipe(own)
 
     def is_depth(self, depth: int) -> bool:
         """Tell whether every stage has a block."""

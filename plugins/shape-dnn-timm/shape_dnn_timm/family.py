@@ -61,7 +61,8 @@ class Family(Architecture):
         if self.weights == RANDOM:
             return recipe
         epochs = max(1, round(recipe.epochs / 4))
-        return replace(recipe, epochs=epochs, lr=recipe.lr / 10, schedule="one-cycle", warmup=0.1)
+        schedule = "one-cycle" if recipe.schedule == "steps" else recipe.schedule
+        return replace(recipe, epochs=epochs, lr=recipe.lr / 10, schedule=schedule, warmup=0.1)
 
     def pretrained(self) -> dict[Shape, Pretrained] | None:
         """Return the weights that the option names, by shape."""

@@ -8,7 +8,9 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from shape_dnn import Architecture, Shape, UsageError, tune
+from shape_dnn import Architecture, Recipe, Shape, UsageError, tune
+from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.settings import Settings
 from shape_dnn.testing import ArchitectureContract
 from shape_dnn_timm.convnext import PUBLISHED, ConvNeXt
 from shape_dnn_timm.resnet import BASIC, BOTTLENECK, ResNet
@@ -95,6 +97,18 @@ def test_depths_that_do_not_exist_are_refused_with_the_nearest() -> None:
         tune(arch="resnet", depth="19:30:2", option={"arch.block": "basic"}, dry_run=True)
 
 
+def test_convnext_trains_by_adamw_unless_asked_otherwise(photographs: str) -> None:
+    def recipe(**settings: object) -> Recipe:
+        given = {"arch": "convnext", "dataset": "folder", "data_dir": photographs, "device": "cpu", **settings}
+        return Assembly(Settings.create(given)).recipe
+
+    own = recipe()
+    assert (own.optimizer, own.schedule, own.weight_decay) == ("adamw", "cosine", 0.05)
+    assert own.epochs == recipe(arch="resnet").epochs, "how long and on what is for the dataset to say"
+    assert recipe(lr=0.001).lr == 0.001
+    assert recipe(option="recipe.optimizer=sgd").optimizer == "sgd"
+
+
 def test_images_that_are_too_small_are_refused_at_once() -> None:
     with pytest.raises(UsageError, match="'digits' has images of 8x8 pixels, and ConvNeXt takes those from 32x32"):
         tune(arch="convnext", dry_run=True)
@@ -119,7 +133,7 @@ def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     ("arch", "more"),
     [
         ("resnet", {"depth": "10:11:2", "width": "1/8:3/8:1/8", "option": {"arch.block": "basic"}}),
-        ("convnext", {"depth": "4:5:1", "width": "1/12:3/12:1/12", "lr": 0.02}),
+        ("convnext", {"depth": "4:5:1", "width": "1/12:3/12:1/12"}),
     ],
 )
 def test_a_search_on_photographs(photographs: str, arch: str, more: dict[str, object]) -> None:

@@ -47,6 +47,15 @@ class CountedSize(Instrument):
             yield shape, Measurement(size, size, size)
 
 
+def meter(counted: bool = False) -> Size | CountedSize:
+    """Return the meter of size.
+
+    Args:
+        counted: whether each network is built to be counted.
+    """
+    return CountedSize() if counted else Size()
+
+
 def _size(workload: Workload, shape: Shape) -> float:
     architecture = workload.architecture
     values: object = architecture.count_values(shape, workload.input_shape, workload.classes)

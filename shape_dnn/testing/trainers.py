@@ -1,0 +1,177 @@
+"""What every trainer must keep to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from shape_dnn.kinds import Resources, Trainer
+from shape_dnn.measuring import inputs
+from shape_dnn.quality import Quality
+from shape_dnn.records import Epoch, Training
+from shape_dnn.search.space import Range
+from shape_dnn.shape import Shape
+from shape_dnn.testing.contract import Contract
+from shape_dnn.training.functions import has
+from shape_dnn.training.networks import BuiltByTrainer
+from shape_dnn.training.task import EvaluationTask, TrainingTask
+
+SEED = 1
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A trainer that is there already."""
+
+    trainer: Trainer
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return ()
+
+    def load(self) -> Trainer:
+        return self.trainer
+
+
+class TrainerContract(Contract):
+    """What every trainer must keep to. Its trainings run here, on the processor: give it options that make them short.
+
+    Attributes:
+        shape: what is trained, the smallest of the default ranges unless it is given.
+        larger: another shape, whose network is larger; the next of the default ranges in both dimensions.
+    """
+
+    kind = "trainer"
+    shape: ClassVar[Shape | None] = None
+    larger: ClassVar[Shape | None] = None
+
+    def shapes(self, plugin: Trainer) -> tuple[Shape, Shape]:
+        """Return the two shapes."""
+        if self.shape is not None and self.larger is not None:
+            return self.shape, self.larger
+        assert plugin.default_depths, f"{type(self).__name__} needs a `shape` and a `larger` one"
+        assert plugin.default_widths, f"{type(self).__name__} needs a `shape` and a `larger` one"
+        depths, widths = Range.parse(plugin.default_depths), Range.parse(plugin.default_widths)
+        pairs = [list(values)[:2] for values in (depths, widths)]
+        small, large = Shape(int(pairs[0][0]), pairs[1][0]), Shape(int(pairs[0][-1]), pairs[1][-1])
+        return self.shape or small, self.larger or large
+
+    def trained(self, plugin: Trainer, directory: Path, most: int | None = None, attempt: str = "first") -> Training:
+        """Train the smaller shape as a search does.
+
+        Args:
+            plugin: the trainer.
+            directory: where the weights are to be; another attempt in the same goes on from the one before.
+            most: steps after which it is asked to stop.
+            attempt: name of this one.
+        """
+        reported = 0
+
+        def report(what: object) -> bool:
+            nonlocal reported
+            reported += isinstance(what, Epoch)
+            return most is None or reported < most
+
+        return self.task(plugin, directory, attempt).run(report)
+
+    def task(self, plugin: Trainer, directory: Path, attempt: str) -> TrainingTask:
+        """Return what a search would have done."""
+        shape, _ = self.shapes(plugin)
+        weights = directory / "weights.safetensors"
+        return TrainingTask(_Ready(plugin), shape, SEED, weights, directory / "checkpoints", 0.0, attempt)
+
+    def test_says_what_it_is(self, plugin: Trainer) -> None:
+        """It has a quality, and if it says how many steps it takes, at least one; its default ranges are ranges."""
+        assert isinstance(plugin.quality, Quality)
+        assert plugin.steps is None or (type(plugin.steps) is int and plugin.steps >= 1)
+        for text in (plugin.default_depths, plugin.default_widths):
+            assert text is None or len(list(Range.parse(text))) >= 1
+        small, large = self.shapes(plugin)
+        assert small < large
+
+    def test_says_what_a_training_takes(self, plugin: Trainer) -> None:
+        """``resources`` returns a :class:`~shape_dnn.Resources` for every shape."""
+        for shape in self.shapes(plugin):
+            assert isinstance(plugin.resources(shape), Resources)
+
+    def test_builds_networks_that_grow(self, plugin: Trainer) -> None:
+        """A network has the same size whenever it is built, also without memory, and one of a larger shape more."""
+        self.needs(plugin, "build")
+        networks = BuiltByTrainer(_Ready(plugin), "the trainer")
+        small, large = (networks.count_values(shape, (0, 0, 0), 0) for shape in self.shapes(plugin))
+        assert 0 < small < large
+
+    def test_seed_determines_the_weights(self, plugin: Trainer) -> None:
+        """Weights of a network are drawn from torch's global generator and from nothing else."""
+        import torch
+
+        self.needs(plugin, "build")
+        shape, _ = self.shapes(plugin)
+        states = []
+        for seed in (1, 1, 2):
+            torch.manual_seed(seed)
+            states.append(plugin.build(shape).state_dict())
+        first, again, other = states
+        assert first.keys() == again.keys()
+        assert all(torch.equal(first[name], again[name]) for name in first)
+        assert any(not torch.equal(first[name], other[name]) for name in first)
+
+    def test_networks_run_on_the_example(self, plugin: Trainer) -> None:
+        """Of one example and of several."""
+        import torch
+
+        self.needs(plugin, "build", "example")
+        for shape in self.shapes(plugin):
+            network = plugin.build(shape).eval()
+            for batch_size in (1, 3):
+                example = plugin.example(batch_size)
+                assert inputs.tensors(example), "an example holds tensors"
+                with torch.inference_mode():
+                    inputs.call(network, example)
+
+    def test_trains(self, plugin: Trainer, tmp_path: Path) -> None:
+        """It comes to a possible quality, after as many steps as it says, and saves weights that its networks load."""
+        training = self.trained(plugin, tmp_path)
+        assert training.quality is not None
+        assert plugin.quality.allows(training.quality)
+        assert plugin.steps in (None, training.curve[-1].number if training.curve else 0)
+        weights = tmp_path / "weights.safetensors"
+        if not weights.is_file() or not has(plugin, "build"):
+            return
+        from safetensors.torch import load_file
+
+        shape, _ = self.shapes(plugin)
+        plugin.build(shape).load_state_dict(load_file(weights))
+
+    def test_is_judged_at_the_end(self, plugin: Trainer, tmp_path: Path) -> None:
+        """``test`` gives a possible quality for the weights that were saved, the same every time."""
+        self.needs(plugin, "test")
+        self.trained(plugin, tmp_path)
+        task = self.task(plugin, tmp_path, "first")
+        judged = [EvaluationTask(task.trainer, task.shape, SEED, task.weights).run(lambda _: True) for _ in range(2)]
+        assert judged[0] is not None
+        assert judged[0] == judged[1]
+
+    def test_trains_the_same_every_time(self, plugin: Trainer, twin: Trainer, tmp_path: Path) -> None:
+        """The same shape and seed come to the same quality on the processor."""
+        first, again = (self.trained(each, tmp_path / str(n)) for n, each in enumerate((plugin, twin)))
+        assert (first.quality, first.curve) == (again.quality, again.curve)
+
+    def test_stops_when_asked_and_goes_on(self, plugin: Trainer, twin: Trainer, tmp_path: Path) -> None:
+        """Asked to stop it returns at the next step; begun again it comes to what it would have come to anyway."""
+        undisturbed = self.trained(plugin, tmp_path / "undisturbed")
+        if len(undisturbed.curve) < 2:
+            pytest.skip("it reports no steps between which it could stop")
+        stopped = self.trained(twin, tmp_path / "stopped", most=1)
+        assert len(stopped.curve) == 1, "run.report() returned False, and the training went on"
+        went_on = self.trained(twin, tmp_path / "stopped", attempt="second")
+        assert (went_on.quality, went_on.curve) == (undisturbed.quality, undisturbed.curve)
+
+    def needs(self, plugin: Trainer, *methods: str) -> None:
+        """Leave out a check of what a trainer need not have."""
+        missing = next((method for method in methods if not has(plugin, method)), None)
+        if missing is not None:
+            pytest.skip(f"it has no {missing}()")

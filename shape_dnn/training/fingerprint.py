@@ -1,0 +1,138 @@
+"""What functions are made of, as a digest: their code, and what it refers to."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import io
+import types
+from collections.abc import Collection, Mapping, Set
+from fractions import Fraction
+from typing import Any
+
+PLAIN = (type(None), bool, int, float, complex, str, bytes, Fraction, type(...), range)
+"""What is told by how Python writes it."""
+CONTAINERS = (list, tuple, Mapping, Set)
+"""What holds other values, and is nothing but them."""
+MADE_BY_PYTHON = frozenset({"__dict__", "__weakref__", "__module__", "__firstlineno__", "__static_attributes__"})
+"""Parts of a class that say nothing of what it does."""
+
+
+def fingerprint(values: Mapping[str, object], own: Collection[str]) -> str:
+    """Name values by their content.
+
+    Args:
+        values: by name.
+        own: names of modules whose functions and classes are followed to what they refer to; those of other modules
+            are known by their name.
+    """
+    walk = _Walk(own)
+    walk.add(values)
+    return walk.digest.hexdigest()[:12]
+
+
+class _Walk:
+    """A walk through everything that functions refer to."""
+
+    def __init__(self, own: Collection[str]) -> None:
+        self.digest = hashlib.sha256()
+        self._own = own
+        self._seen: dict[int, object] = {}  # with the objects, so that no other one gets the number of one of them
+
+    def add(self, value: Any) -> None:
+        """Take note of a value, and of all that belongs to it."""
+        self.digest.update(f"{type(value).__qualname__}(".encode())
+        if isinstance(value, PLAIN):
+            self._tell(repr(value))
+        elif isinstance(value, types.ModuleType):
+            self._tell(value.__name__)
+        elif id(value) not in self._seen:
+            self._seen[id(value)] = value
+            self._follow(value)
+            if isinstance(value, CONTAINERS):  # whether two equal ones are the same is of no importance
+                del self._seen[id(value)]
+        self.digest.update(b")")
+
+    def _follow(self, value: Any) -> None:
+        if isinstance(value, Mapping):
+            self._add_all(*value.items())
+        elif isinstance(value, list | tuple):
+            self._add_all(*value)
+        elif isinstance(value, Set):
+            self._tell(*sorted(fingerprint({"": each}, self._own) for each in value))
+        elif isinstance(value, types.MethodType):
+            self._add_all(value.__func__, value.__self__)
+        elif isinstance(value, functools.partial):
+            self._add_all(value.func, value.args, value.keywords)
+        elif isinstance(value, types.FunctionType | type):
+            self._tell(value.__module__, value.__qualname__)
+            if value.__module__ in self._own:
+                self._add_class(value) if isinstance(value, type) else self._add_function(value)
+        elif type(value).__module__ in self._own and hasattr(value, "__dict__"):
+            self._add_all(type(value), vars(value))
+        else:
+            self._add_object(value)
+
+    def _add_function(self, function: types.FunctionType) -> None:
+        try:
+            self._tell(inspect.getsource(function))
+        except (OSError, TypeError):
+            self._add_code(function.__code__)
+        named = sorted(_names(function.__code__) & function.__globals__.keys())
+        self._add_all(*((name, function.__globals__[name]) for name in named))
+        self._add_all(function.__defaults__, function.__kwdefaults__)
+        for cell in function.__closure__ or ():
+            try:
+                self.add(cell.cell_contents)
+            except ValueError:  # it is not filled yet
+                self._tell("empty")
+
+    def _add_code(self, code: types.CodeType) -> None:
+        self._tell(code.co_code.hex(), *code.co_names, *code.co_varnames)
+        for constant in code.co_consts:
+            self._add_code(constant) if isinstance(constant, types.CodeType) else self.add(constant)
+
+    def _add_class(self, kind: type) -> None:
+        self._add_all(*kind.__bases__)
+        for name, part in sorted(vars(kind).items()):
+            if name not in MADE_BY_PYTHON:
+                self._tell(name)
+                self.add(getattr(part, "__func__", getattr(part, "fget", part)))
+
+    def _add_object(self, value: object) -> None:
+        try:
+            self._tell(hashlib.sha256(_pickled(value)).hexdigest())
+        except Exception:  # noqa: BLE001 - objects of strangers can fail in any way
+            self._tell(f"{type(value).__module__}.{type(value).__qualname__}")
+
+    def _add_all(self, *values: object) -> None:
+        for value in values:
+            self.add(value)
+
+    def _tell(self, *texts: str) -> None:
+        for text in texts:
+            self.digest.update(f"{len(text)}:{text}".encode())
+
+
+def _pickled(value: object) -> bytes:
+    """Pickle an object with its tensors by their values; as torch does it, it comes out another every time."""
+    import cloudpickle
+    import torch
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, value: Any) -> Any:
+            if isinstance(value, torch.Tensor):
+                values = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+                return tuple, ((str(value.dtype), tuple(value.shape), values),)
+            return super().reducer_override(value)
+
+    content = io.BytesIO()
+    Pickler(content).dump(value)
+    return content.getvalue()
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """Return the names that code may look up outside of itself, that of functions within it included."""
+    within = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
+    return {*code.co_names}.union(*map(_names, within))

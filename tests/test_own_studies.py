@@ -1,0 +1,267 @@
+"""Trainings of one's own are remembered: killed, interrupted, moved, and asked about, in files and in notebooks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from own import BUILD, EXAMPLE, SINE, TRAIN, write
+
+from shape_dnn import Quality, UsageError, tune
+from shape_dnn.training.fingerprint import fingerprint
+
+FILE = ("--trainer", "my_training.py")
+SEARCH = (*FILE, "--train", "2", "--format", "json", "--workers", "1", "--checkpoint-minutes", "0")
+LOSS = Quality("loss", better="lower", minimum=0)
+
+
+def answer(ran: Any) -> Any:
+    """What a search comes to, apart from how long it took."""
+    found = ran.json
+    return {name: found[name] for name in ("trained", "shapes", "best", "stages")}
+
+
+@contextlib.contextmanager
+def started(*arguments: str, pause: float) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "shape_dnn", *arguments]
+    environment = {**os.environ, "PAUSE": str(pause)}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a command in the background inherits
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as one:
+        signal.signal(signal.SIGINT, before)
+        try:
+            yield one
+        finally:
+            one.kill()
+
+
+def wait_until_epoch(number: int, study: str, running: subprocess.Popen[str]) -> None:
+    while not any(str(number) in path.read_text().split() for path in Path(study).rglob("notes.txt")):
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.02)
+
+
+def trainings(study: str) -> int:
+    return len(list(Path(study, "weights").rglob("*.safetensors")))
+
+
+def test_killed_in_the_middle_it_goes_on_with_its_own_files_to_the_same_result(shape_dnn: Callable[..., Any]) -> None:
+    write(BUILD, SINE)
+    with started(*SEARCH, "--study", "killed", pause=0.2) as running:
+        wait_until_epoch(4, "killed", running)
+        running.kill()
+    assert trainings("killed") == 0
+    ran = shape_dnn(*SEARCH, "--study", "killed")
+    assert ran.status == 0, ran.err
+    assert trainings("killed") == 2
+    assert answer(ran) == answer(shape_dnn(*SEARCH, "--study", "undisturbed"))
+    for weights in Path("killed").rglob("*.safetensors"):
+        other = Path("undisturbed", weights.relative_to("killed"))
+        assert weights.read_bytes() == other.read_bytes(), "the weights are the same, too"
+
+
+def test_interrupted_it_saves_and_the_next_command_goes_on(shape_dnn: Callable[..., Any]) -> None:
+    write(BUILD, SINE)
+    with started(*SEARCH, "--study", "interrupted", pause=0.2) as running:
+        wait_until_epoch(4, "interrupted", running)
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate()
+    assert running.returncode == 130, err
+    (notes,) = Path("interrupted").rglob("notes.txt")
+    reached = len(notes.read_text().split())
+    assert 4 <= reached < 12, "it stopped when report() said so"
+    ran = shape_dnn(*SEARCH, "--study", "interrupted")
+    assert ran.status == 0, ran.err
+    assert answer(ran) == answer(shape_dnn(*SEARCH, "--study", "undisturbed"))
+
+
+def test_what_a_training_is_made_of_tells_it_from_others_and_where_it_lies_does_not(
+    shape_dnn: Callable[..., Any],
+) -> None:
+    def is_new(*flags: str, trainer: str = "my_training.py") -> bool:
+        ran = shape_dnn("--trainer", trainer, "--train", "1", *flags)
+        assert ran.status == 0, ran.err
+        return "training" in ran.err
+
+    write(TRAIN)
+    assert is_new()
+    assert not is_new()
+    assert not is_new("-o", "trainer.lr=0.5"), "that is its default"
+    assert is_new("-o", "trainer.lr=0.25")
+    assert not is_new("--lr", "0.25"), "the flag says the same"
+    assert is_new("--epochs", "4")
+    assert is_new("--seed", "1")
+    Path("elsewhere").mkdir()
+    shutil.move("my_training.py", "elsewhere")
+    assert not is_new(trainer="elsewhere/my_training.py")
+    write(TRAIN.replace("/ epoch", "/ epoch ** 2"))
+    assert is_new()
+
+
+def test_a_file_may_import_another_one_beside_it(shape_dnn: Callable[..., Any]) -> None:
+    write("from losses_beside import loss\ndef train(shape, run): return loss(shape)\n", name="own/my_training.py")
+    Path("own/losses_beside.py").write_text("def loss(shape): return 1 / shape.depth\n")
+    ran = shape_dnn("--trainer", "own/my_training.py", "--train", "1")
+    assert ran.status == 0, ran.err
+
+
+def test_two_seeds_are_two_trainings_whose_mean_counts(shape_dnn: Callable[..., Any]) -> None:
+    write("def train(shape, run): return 1 + run.seed\n")
+    ran = shape_dnn(*FILE, "--train", "2", "--seeds", "2", "--format", "json")
+    assert ran.status == 0, ran.err
+    assert [row["loss"] for row in ran.json["trained"]] == [1.5, 1.5]
+
+
+def test_everything_else_can_be_asked_of_such_a_study(shape_dnn: Callable[..., Any]) -> None:
+    write(BUILD, EXAMPLE, SINE)
+    searched = shape_dnn(*SEARCH, "--max-size", "1MB", "--goal", "loss", "--study", "study")
+    assert searched.status == 0, searched.err
+    measured = shape_dnn("measure", *FILE, "--metrics", "size,latency,memory", "--study", "study", "--format", "json")
+    assert measured.status == 0, measured.err
+    assert all(row["latency"] > 0 and row["memory"] > 0 for row in measured.json)
+    listed = shape_dnn("space", *FILE, "--format", "json")
+    assert {(row["depth"], row["width"]): row["size"] for row in listed.json} == {
+        (row["depth"], row["width"]): row["size"] for row in measured.json
+    }
+    assert len(shape_dnn("space", *FILE, "--max-size", "300B", "--format", "json").json) < len(listed.json)
+    Path("my_training.py").unlink()  # which nobody runs to answer a question
+    asked = shape_dnn("ask", "study", "--max-size", "1MB", "--goal", "loss", "--format", "json")
+    assert asked.status == 0, asked.err
+    assert asked.json["best"] == searched.json["best"]
+    assert asked.json["quality"]["name"] == "loss"
+    reported = shape_dnn("report", "study")
+    assert reported.status == 0, reported.err
+    (study,) = shape_dnn("studies", "--format", "json").json
+    assert (study["path"], study["failed"]) == ("study", 0)
+    assert study["trained"] >= 2
+
+
+def test_a_table_can_be_recorded_and_replayed(shape_dnn: Callable[..., Any]) -> None:
+    write(BUILD, TRAIN)
+    ran = shape_dnn("record", "losses.csv", *FILE, "--seeds", "1", "--epochs", "2")
+    assert ran.status == 0, ran.err
+    text = Path("losses.csv").read_text()
+    assert "# trainer: my_training, epochs 2, lr 0.5 from file " in text
+    assert "--trainer my_training.py --depth 1:4:1" in text
+    replayed = shape_dnn("--replay", "losses.csv", "--goal", "loss", "--format", "json")
+    assert replayed.status == 0, replayed.err
+    best = replayed.json["best"]
+    assert (best["depth"], best["width"], best["loss"]) == (3, 2.0, pytest.approx(0.05))
+
+
+# Functions in Python
+
+SESSION = """
+import json, sys
+import torch
+from torch import nn
+from shape_dnn import Quality, tune
+
+FACTOR = {factor}
+
+class Net(nn.Module):
+    def __init__(self, hidden):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(1, hidden), nn.Linear(hidden, 1))
+
+    def forward(self, x):
+        return self.layers(x)
+
+def scaled(loss):
+    return FACTOR * loss
+
+def build(shape):
+    return Net(4 * shape.depth)
+
+def made(divisor):
+    def train(shape, run, epochs=2):
+        losses = [scaled(1 / shape.depth / divisor / epoch) for epoch in range(1, epochs + 1)]
+        for epoch, loss in enumerate(losses, start=1):
+            run.report(epoch, loss)
+        run.save(build(shape))
+    return train
+
+if __name__ == "__main__":
+    result = tune(trainer=made({divisor}), build=build, quality=Quality("loss", better="lower", minimum=0),
+                  example=torch.zeros(4, 1), depth="1:4:1", width="1:2:1", goal="loss", study="session")
+    print(json.dumps([result.new_trainings, result.to_dict()["best"]["loss"]]))
+"""
+
+
+def session(as_script: bool, factor: float = 1.0, divisor: float = 1.0) -> tuple[int, float]:
+    """Search from a script, or as a notebook does, in a process of its own."""
+    code = SESSION.format(factor=factor, divisor=divisor)
+    Path("script.py").write_text(code)
+    Path("notebook.py").write_text(f"exec(compile({code!r}, '<cell>', 'exec'), globals())")
+    command = [sys.executable, "script.py" if as_script else "notebook.py"]
+    if not as_script:
+        command = [sys.executable, "-c", Path("notebook.py").read_text()]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    new, best = json.loads(ran.stdout.splitlines()[-1])
+    return new, best
+
+
+@pytest.mark.parametrize("as_script", [True, False], ids=["script", "notebook"])
+def test_functions_travel_from_where_they_are_and_are_known_again(as_script: bool) -> None:
+    assert session(as_script) == (3, pytest.approx(1 / 6))
+    assert session(as_script) == (0, pytest.approx(1 / 6)), "another process knows them again"
+    assert session(as_script, factor=2.0) == (3, pytest.approx(1 / 3)), "what they refer to is a part of them"
+    assert session(as_script, divisor=2.0) == (3, pytest.approx(1 / 12)), "and what they enclose"
+
+
+def test_functions_of_an_imported_module_are_found_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("losses_of_mine.py").write_text("def train(shape, run): return 1 / shape.depth\n")
+    monkeypatch.syspath_prepend(".")
+    from losses_of_mine import train  # type: ignore[import-not-found]
+
+    found = tune(trainer=train, quality=LOSS, depth="1:4:1", width="1:2:1", goal="loss")
+    assert found.new_trainings == 3
+    assert tune(trainer=train, quality=LOSS, depth="1:4:1", width="1:2:1", goal="loss").new_trainings == 0
+
+
+def test_what_cannot_travel_or_does_not_belong_is_refused() -> None:
+    import threading
+
+    lock = threading.Lock()
+
+    def train(shape: Any, run: Any) -> float:
+        with lock:
+            return 1.0
+
+    with pytest.raises(UsageError, match=r"trainer: function .*train cannot be sent to other processes: TypeError: "):
+        tune(trainer=train, depth="1:4:1", width="1:2:1")
+    with pytest.raises(UsageError, match="build goes with a function, and trainer is 'my_training.py'"):
+        tune(trainer="my_training.py", build=train, depth="1:4:1", width="1:2:1")
+    with pytest.raises(UsageError, match="has a QUALITY that is 'loss', not a shape_dnn.Quality"):
+        tune(trainer=lambda shape, run: 1.0, quality="loss", depth="1:4:1", width="1:2:1")  # type: ignore[arg-type]
+
+
+def test_functions_are_the_same_if_all_they_refer_to_is_the_same() -> None:
+    def made(code: str, **names: object) -> str:
+        namespace: dict[str, Any] = {"__name__": "cell", **names}
+        exec(code, namespace)  # noqa: S102
+        return fingerprint({"train": namespace["train"]}, {"cell"})
+
+    code = "def helper(x):\n    return [x * f for f in FACTORS]\ndef train(shape, run):\n    return sum(helper(1))\n"
+    first = made(code, FACTORS=[1, 2], unused=1)
+    assert first == made(code, FACTORS=[1, 2], unused=2)
+    assert first != made(code, FACTORS=[1, 3])
+    assert first != made(code.replace("x * f", "x + f"), FACTORS=[1, 2])
+    nets = (
+        "class Net:\n    layers = {0}\n    def forward(self): return self.layers\ndef train(shape, run): return Net()\n"
+    )
+    assert made(nets.format(1)) == made(nets.format(1)) != made(nets.format(2))
+    loops = "def train(shape, run): return other\ndef other(): return train\n"
+    assert made(loops) == made(loops)
+    words = "def train(shape, run): return shape in {'a', 'b', 'c'} and NAMES\n"
+    assert made(words, NAMES={"x", "y"}) == made(words, NAMES={"y", "x"})
