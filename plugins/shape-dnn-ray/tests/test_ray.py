@@ -251,9 +251,7 @@ def test_a_task_takes_the_cores_and_whole_gpus_that_it_declares() -> None:
 )
 def test_what_no_node_has_is_not_waited_for(executor: RayCluster, needs: Needs, said: str) -> None:
     (outcome,) = executor.run([Where(demand=needs)], None, go_on)
-    complaint = (
-        rf"^a training takes {said} of one node, and the nodes of the cluster have: 8 and 4, 16 and 0; have "
-    )
+    complaint = rf"^a training takes {said} of one node, and the nodes of the cluster have: 8 and 4, 16 and 0; have "
     with pytest.raises(UnavailableError, match=complaint):
         raise outcome.error  # type: ignore[misc]
 
