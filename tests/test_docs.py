@@ -174,7 +174,7 @@ def test_the_file_of_ones_own_training_is_searched_as_its_page_says(shape_dnn: C
     code = next(code for _, code in blocks("python") if "my_training.py: fit a sine" in code)
     assert code in page.read_text()
     Path("my_training.py").write_text(code)
-    lines = [line for line in COMMANDS if "--trainer my_training.py" in line]
+    lines = [line for line in COMMANDS if line.startswith("shape-dnn --trainer my_training.py")]
     assert len(lines) == 2
     for line in lines:
         ran = shape_dnn(*shlex.split(line)[1:], "--format", "json", "--device", "cpu")
