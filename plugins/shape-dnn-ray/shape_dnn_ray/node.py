@@ -78,13 +78,8 @@ def run(task: Task, number: int, threads: int, parcels: Mapping[Parcel, Any] | N
 def _result(task: Task, threads: int, report: Callable[[object], bool]) -> object:
     """Run a task in this process, or in a fresh one if that is what it needs.
 
-<<<<<<< HEAD
-    Of Ray's own processes none is known to be fresh, a new one takes seconds, and what one of them had started would
-    keep Ray from seeing for minutes that it died.
-=======
     Of Ray's own processes none is known to be fresh, and a new one takes seconds. Had one forked others when it died,
     these would keep Ray from seeing it for minutes.
->>>>>>> executors
     """
     if not task.needs.fresh:
         return task.run(report)
