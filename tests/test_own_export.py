@@ -256,6 +256,18 @@ def example(batch_size):
     assert places.shape == (5, 6)
 
 
+def test_example_inputs_of_zeros_are_compared_with_numbers_that_differ() -> None:
+    """Of zeros a norm would make rounding as large as an image is otherwise."""
+    network = """
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(*(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.InstanceNorm2d(3)) for _ in range(6)))
+"""
+    small(network, "EXAMPLE = torch.zeros(2, 3, 32, 32)")
+    agreement = card_of(export("s", "out", trainer="own.py"))["agreement"]["largest_difference"]
+    assert all(difference < 1e-3 for difference in agreement.values())
+
+
 def test_what_cannot_be_traced_leaves_its_weights() -> None:
     network = LINEAR + "    def forward(self, x):\n        return super().forward(x if float(x.sum()) > 0 else -x)\n"
     small(network)

@@ -18,6 +18,7 @@ from shape_dnn.exporting.checks import check_identity, naming, read_shape
 from shape_dnn.exporting.choice import Found
 from shape_dnn.exporting.trained import Trained
 from shape_dnn.kinds import Workload
+from shape_dnn.measuring import inputs
 from shape_dnn.plugins import checked
 from shape_dnn.shape import Shape
 from shape_dnn.system.text import one_line
@@ -75,8 +76,8 @@ class TrainedByOwn(Trained):
         return self._workload.architecture, what, self.shape
 
     def batches(self) -> Sequence[tuple[int, Any]]:
-        """Return some of its example inputs."""
-        return [(size, self.example(size)) for size in COMPARED]
+        """Return some of its example inputs, with numbers that differ."""
+        return [(size, inputs.change(self.example(size), _varied)) for size in COMPARED]
 
     @property
     def description(self) -> Mapping[str, Any]:
@@ -94,6 +95,16 @@ class TrainedByOwn(Trained):
         """The seed; all else is the trainer's business."""
         with self.found.known.store.decoding():
             return {"seed": int(self.found.identity["seed"])}
+
+
+def _varied(values: torch.Tensor) -> torch.Tensor:
+    """Replace numbers that are all the same by random ones from 0 to 1.
+
+    Networks make little of the same ones, and those that normalise them make much of rounding.
+    """
+    if not inputs.is_real(values) or values.numel() < 2 or not bool((values == values.flatten()[0]).all()):
+        return values
+    return torch.rand(values.shape, generator=torch.Generator().manual_seed(0)).to(values.dtype)
 
 
 def read(card: Mapping[str, Any], path: Path, trainer: str, plugins: Sequence[str]) -> torch.nn.Module:

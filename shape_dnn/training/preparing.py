@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shape_dnn import devices
 from shape_dnn.errors import ShapeDnnError, TrainingError, describe, label
 from shape_dnn.kinds import Resources, Trainer
 from shape_dnn.shape import Shape
-from shape_dnn.training import memory, precision
+from shape_dnn.training import precision
 from shape_dnn.training.classifier import ClassifierTrainer
+from shape_dnn.training.memory import estimate
 from shape_dnn.training.precision import Decision
 from shape_dnn.training.sources import TrainerSource
 from shape_dnn.work import Needs, Task
@@ -78,10 +79,11 @@ class PreparingTask(Task):
         fresh = leaves_traces(self.trainer)
         for shape in self.shapes:
             report(shape)
-            taken = _resources(trainer, shape, self.device)
+            taken = _resources(trainer, shape)
             device, cores = self.device if taken.gpus != 0 else "cpu", max(self.threads, taken.cores)
-            share = taken.memory / free[device]
-            needs[shape] = Needs(device, taken.memory, share, cores=cores, gpus=taken.gpus, fresh=fresh)
+            memory = taken.memory or estimate(trainer, shape, device)
+            share = memory / free[device]
+            needs[shape] = Needs(device, memory, share, cores=cores, gpus=taken.gpus, fresh=fresh)
         return Preparation(decision, needs)
 
 
@@ -90,8 +92,7 @@ def leaves_traces(trainer: TrainerSource) -> bool:
     return not isinstance(trainer, ClassifierTrainer)
 
 
-def _resources(trainer: Trainer, shape: Shape, device: str) -> Resources:
-    """Ask what a training takes; its memory is estimated where the trainer does not say."""
+def _resources(trainer: Trainer, shape: Shape) -> Resources:
     try:
         taken: object = trainer.resources(shape)
     except ShapeDnnError:
@@ -100,4 +101,4 @@ def _resources(trainer: Trainer, shape: Shape, device: str) -> Resources:
         raise TrainingError(f"{label(trainer)}: resources() failed: {describe(error)}") from error
     if not isinstance(taken, Resources):
         raise TrainingError(f"{label(trainer)}: resources() returned {taken!r:.60} instead of shape_dnn.Resources")
-    return taken if taken.memory else replace(taken, memory=memory.estimate(trainer, shape, device))
+    return taken
