@@ -13,13 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shape_dnn.errors import (
-    MachineLostError,
-    ProcessDiedError,
-    UnavailableError,
-    UsageError,
-    describe,
-)
+from shape_dnn.errors import MachineLostError, ProcessDiedError, UnavailableError, UsageError, describe
 from shape_dnn.kinds import Executor
 from shape_dnn.system import durable
 from shape_dnn.work import Needs, Outcome, Task
