@@ -46,7 +46,7 @@ def accuracy(result):
     return {"accuracy": 100 * (result.predictions.argmax(1) == result.label_ids).mean()}
 
 
-def train(shape, run, lr=2e-3, steps=300):
+def train(shape, run, lr=1e-3, steps=300):
     training, validation = random_split(verses(), [0.9, 0.1], torch.Generator().manual_seed(0))
     learn = {"learning_rate": lr, "max_steps": steps, "per_device_train_batch_size": 16, "seed": run.seed}
     judge = {"eval_strategy": "steps", "eval_steps": 30, "per_device_eval_batch_size": 256}

@@ -32,7 +32,8 @@ class Digits(lightning.LightningModule):
         self.log("accuracy", 100 * (self(images).argmax(1) == digits).float().mean())
 
     def configure_optimizers(self):
-        return torch.optim.AdamW(self.parameters(), self.lr)
+        optimizer = torch.optim.AdamW(self.parameters(), self.lr)
+        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.trainer.max_epochs)]
 
 
 class Report(lightning.Callback):
@@ -51,10 +52,9 @@ def train(shape, run, lr=5e-3, epochs=8):
     images, digits = (torch.tensor(values) for values in load_digits(return_X_y=True))
     data = TensorDataset(images.float().view(-1, 1, 8, 8) / 16, digits)
     training, validation = random_split(data, [0.75, 0.25], torch.Generator().manual_seed(0))
-    module = build(shape, lr)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    plan = {"max_epochs": epochs, "num_sanity_val_steps": 0, "callbacks": [Report(run)]}
     off = dict.fromkeys(["enable_progress_bar", "enable_model_summary", "enable_checkpointing", "logger"], False)
-    device = torch.device(run.device).type
-    trainer = lightning.Trainer(accelerator=device, max_epochs=epochs, callbacks=[Report(run)], **off)
-    trainer.fit(module, DataLoader(training, 64, shuffle=True), DataLoader(validation, 450))
-    run.save(module)
+    trainer = lightning.Trainer(accelerator=torch.device(run.device).type, **plan, **off)
+    trainer.fit(build(shape, lr), DataLoader(training, 64, shuffle=True), DataLoader(validation, 450))
+    run.save(trainer.lightning_module)
