@@ -29,11 +29,7 @@ def record_study(
     problem, shapes = parts.problem.in_precision("float32"), parts.shapes
     store = Store(directory)
     provenance = {"python": "3", "libraries": {"torch": "2"}}
-    record = {
-        "architecture": problem.architecture.identity, "input_shape": list(problem.input_shape),
-        "classes": problem.classes, "batch_size": problem.batch_size, "device": problem.device,
-    }  # fmt: skip
-    run = store.runs.begin("tune", parts.settings.to_dict(), record)
+    run = store.runs.begin("tune", parts.settings.to_dict(), problem.record)
     trainings = store.context(TRAINING, problem.training_identity)
     contexts = {TRAININGS: trainings}
     for place, shape in enumerate(shapes):
@@ -44,7 +40,7 @@ def record_study(
         elif place in trained:
             store.add_training(trainings, Training(shape, accuracy, "", curve, shape.depth / 3), provenance)
     for metric, scale in (("latency", 0.1), ("energy", 0.01), ("memory", 1.0)):
-        for batch_size in (problem.batch_size, 8 * problem.batch_size):
+        for batch_size in (problem.conditions.batch_size, 8 * problem.conditions.batch_size):
             identity = {"meter": metric, "device": "a device", "batch_size": batch_size}
             context = store.context(metric, identity)
             contexts.setdefault(Family(metric), context)

@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -36,16 +36,18 @@ from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.benchmarking.problems import RecordedTable
 from shape_dnn.builtin.executors.local import Local
 from shape_dnn.data import images
+from shape_dnn.data.splits import Part
 from shape_dnn.events import Event, TrainingFinished, TrainingsPrepared, ignore
 from shape_dnn.kinds import Executor, TableFile
 from shape_dnn.records import Epoch, Stop, Training
 from shape_dnn.settings import Settings
 from shape_dnn.store.facts import Store
+from shape_dnn.study.classification import Classification
 from shape_dnn.study.known import KnownFacts
 from shape_dnn.study.runner import Conduct
 from shape_dnn.study.study import Study
+from shape_dnn.training.classifier import ClassifierTrainer, split
 from shape_dnn.training.preparing import Preparation, PreparingTask
-from shape_dnn.training.setup import Setup
 from shape_dnn.training.task import TrainingTask
 from shape_dnn.work import Needs, Outcome, Task
 
@@ -63,40 +65,65 @@ def fashion_mnist(device: str, limit: int, **changes: Any) -> dict[str, Any]:
     return given | ({"data_dir": str(data)} if data.is_dir() else {}) | changes
 
 
-def setup(shape: Shape, settings: dict[str, Any], seed: int = 0, **recipe: Any) -> Setup:
+@dataclass(frozen=True)
+class Job:
+    """What is trained.
+
+    Attributes:
+        trainer: how.
+        shape: which.
+        seed: of everything random.
+    """
+
+    trainer: ClassifierTrainer
+    shape: Shape
+    seed: int = 0
+
+    def with_recipe(self, **changes: Any) -> Job:
+        """Return the same with other hyper-parameters."""
+        return replace(self, trainer=replace(self.trainer, recipe=replace(self.trainer.recipe, **changes)))
+
+    @property
+    def parts(self) -> tuple[Part, Part]:
+        """Images to learn from, and to judge by."""
+        return split(self.trainer.images, "validation", self.trainer.validation_fraction, self.seed)
+
+
+def job(shape: Shape, settings: dict[str, Any], **recipe: Any) -> Job:
     """Return what is trained, its images written where all processes find them."""
     problem = Assembly(Settings.create(settings)).problem
+    assert isinstance(problem, Classification)
     directory = Path(tempfile.gettempdir()) / f"shape-dnn-benchmark-{problem.fingerprint}"
     images.save(*problem.images, directory)
-    fraction = problem.dataset.instance.validation_fraction
-    return Setup(
-        problem.architecture.choice, (), directory, problem.classes, fraction, shape,
-        replace(problem.recipe, **recipe), problem.device, seed, "validation",
+    trainer = ClassifierTrainer(
+        problem.architecture.choice, (), directory, problem.conditions.classes,
+        problem.dataset.instance.validation_fraction, problem.recipe, problem.device, "validation",
     )  # fmt: skip
+    return Job(trainer, shape).with_recipe(**recipe)
 
 
 # The plain loop
 
 
-def plain(job: tuple[Setup, int]) -> tuple[float, float, float]:
+def plain(given: tuple[Job, int]) -> tuple[float, float, float]:
     """Train as one writes it first; return seconds, best accuracy, and the most memory of the process in bytes.
 
     Args:
-        job: what to train, and processes of each DataLoader.
+        given: what to train, and processes of each DataLoader.
     """
     import torch
     from torch.utils.data import DataLoader, Dataset
     from torchvision.transforms import v2
 
-    from shape_dnn.training.run import learning_rate
+    from shape_dnn.training.loop import learning_rate
 
-    own, processes = job
-    recipe, device = own.recipe, torch.device(own.device)
+    own, processes = given
+    recipe, device = own.trainer.recipe, torch.device(own.trainer.device)
     torch.manual_seed(own.seed)
-    train, judge = (part.copy() for part in own.split())
+    train, judge = (part.copy() for part in own.parts)
     mean, std = train.images.mean((0, 2, 3)), np.maximum(train.images.std((0, 2, 3)), 1.0)
     usual = [v2.ToDtype(torch.float32), v2.Normalize(mean.tolist(), std.tolist())]
-    random_ones: list[Any] = [v2.RandomCrop(own.input_shape[1:], padding=recipe.crop)] if recipe.crop else []
+    random_ones: list[Any] = [v2.RandomCrop(own.trainer.input_shape[1:], padding=recipe.crop)] if recipe.crop else []
     random_ones += [v2.RandomHorizontalFlip()] if recipe.flip else []
 
     class Images(Dataset[tuple[torch.Tensor, int]]):
@@ -116,7 +143,7 @@ def plain(job: tuple[Setup, int]) -> tuple[float, float, float]:
         Images(train, [*random_ones, *usual]), recipe.batch_size, shuffle=True, drop_last=True, **settings
     )
     judged = DataLoader(Images(judge, usual), 4 * recipe.batch_size, **settings)
-    network = own.build().to(device)
+    network = own.trainer.build(own.shape).to(device)
     optimiser = torch.optim.SGD(
         network.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
     )
@@ -153,16 +180,16 @@ def alone(function: Callable[[Any], Any], argument: Any) -> Any:
 # Ours
 
 
-def task(own: Setup, directory: Path, name: str, share: float = 0.0) -> TrainingTask:
+def task(own: Job, directory: Path, name: str) -> TrainingTask:
     """Return a training that leaves its files in a directory."""
-    needs = Needs(own.device, 0, share)
-    return TrainingTask(own, directory / name, directory / f"{name}-checkpoints", 1e9, name, None, needs)
+    weights, checkpoints, needs = directory / name, directory / f"{name}-checkpoints", Needs(own.trainer.device)
+    return TrainingTask(own.trainer, own.shape, own.seed, weights, checkpoints, 1e9, name, None, needs)
 
 
-def ours(executor: Local, setups: Sequence[Setup], workers: int) -> list[Training]:
+def ours(executor: Local, jobs: Sequence[Job], workers: int) -> list[Training]:
     """Train at the same time, in workers that are there already."""
     with tempfile.TemporaryDirectory() as directory:
-        tasks = [task(own, Path(directory), str(i)) for i, own in enumerate(setups)]
+        tasks = [task(own, Path(directory), str(i)) for i, own in enumerate(jobs)]
         outcomes = list(executor.run(tasks, workers, lambda *_: True))
     for outcome in outcomes:
         if outcome.error is not None:
@@ -174,21 +201,22 @@ def _seconds(trainings: Sequence[Training]) -> list[float]:
     return [training.seconds or math.nan for training in trainings]
 
 
-def most_memory(own: Setup) -> float:
+def most_memory(own: Job) -> float:
     """Train in this process; return the most memory of it in bytes."""
     with tempfile.TemporaryDirectory() as directory:
         task(own, Path(directory), "a").run(lambda _: True)
     return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def prepared(executor: Local, own: Setup) -> tuple[Preparation, Setup]:
+def prepared(executor: Local, own: Job) -> tuple[Preparation, Job]:
     """Let a worker find out precision and memory."""
-    (outcome,) = executor.run([PreparingTask((own,), own)], 1, lambda *_: True)
+    preparing = PreparingTask(own.trainer, (own.shape,), own.trainer.device, standing=own.shape)
+    (outcome,) = executor.run([preparing], 1, lambda *_: True)
     if outcome.error is not None:
         raise outcome.error
     assert isinstance(outcome.result, Preparation)
     assert outcome.result.decision is not None
-    return outcome.result, replace(own, recipe=replace(own.recipe, precision=outcome.result.decision.precision))
+    return outcome.result, own.with_recipe(precision=outcome.result.decision.precision)
 
 
 def rates(device: str, rounds: int, batch_size: int, limit: int) -> None:
@@ -198,10 +226,10 @@ def rates(device: str, rounds: int, batch_size: int, limit: int) -> None:
     print(f"{'':<10}{'plain':>9}{'one':>9}{'all':>9}{'plain/core':>12}{'all/core':>10}{'ratio':>8}{'all/one':>9}"
           f"{'precision':>11}{'memory MB':>11}{'estimate':>10}{'plain MB':>10}")  # fmt: skip
     for shape in SHAPES:
-        own = setup(shape, fashion_mnist(device, limit), epochs=1, batch_size=batch_size)
+        own = job(shape, fashion_mnist(device, limit), epochs=1, batch_size=batch_size)
         executor = Local()
         found, own = prepared(executor, own)
-        seen = len(own.split()[0])
+        seen = len(own.parts[0])
         warm = [replace(own, seed=seed) for seed in range(cores)]
         ours(executor, warm, cores)
         processes = min((0, 2), key=lambda processes: alone(plain, (own, processes))[0])
@@ -217,7 +245,7 @@ def rates(device: str, rounds: int, batch_size: int, limit: int) -> None:
         scaling = statistics.median(each[2] / each[1] for each in measured)
         memory, slow_memory = alone(most_memory, own), alone(plain, (own, 0))[2]
         print(f"{shape!s:<10}{base:>9.0f}{one:>9.0f}{many:>9.0f}{base / cores:>12.0f}{many / cores:>10.0f}"
-              f"{ratio:>7.2f}x{scaling:>8.2f}x{own.recipe.precision:>11}{memory / 1e6:>11.0f}"
+              f"{ratio:>7.2f}x{scaling:>8.2f}x{own.trainer.recipe.precision:>11}{memory / 1e6:>11.0f}"
               f"{found.needs[shape].memory / 1e6:>10.0f}{slow_memory / 1e6:>10.0f}", flush=True)  # fmt: skip
 
 
@@ -226,8 +254,8 @@ def accuracy(device: str, seeds: int) -> None:
     print(f"\nAccuracy on digits, {seeds} seeds: ours in bfloat16, ours in float32, plain; mean, and error of the mean")
     executor = Local()
     for shape in SHAPES:
-        own = setup(shape, {"dataset": "digits", "device": device}, precision="float32")
-        half = replace(own, recipe=replace(own.recipe, precision="bfloat16"))
+        own = job(shape, {"dataset": "digits", "device": device}, precision="float32")
+        half = own.with_recipe(precision="bfloat16")
         several = [[replace(each, seed=seed) for seed in range(seeds)] for each in (half, own)]
         found = [[training.quality or 0.0 for training in ours(executor, each, devices.cores())] for each in several]
         found.append([alone(plain, (each, 0))[1] for each in several[1]])
@@ -256,7 +284,7 @@ def search(device: str, epochs: int, limit: int) -> None:
     seconds = [training.seconds or 0.0 for training in result.answer.trainings]
     bound = max(*seconds, sum(seconds) / devices.cores())
     makespan = finished[-1] - begun[0]
-    others = [setup(shape, fashion_mnist(device, limit), epochs=epochs, precision="float32") for shape in parts.shapes]
+    others = [job(shape, fashion_mnist(device, limit), epochs=epochs, precision="float32") for shape in parts.shapes]
     slow = sum(alone(plain, (own, 0))[0] for own in others)  # without the start of Python and torch
     print(f"\nAll {len(seconds)} shapes of depth {GRID['depth']} and width {GRID['width']}, Fashion-MNIST, "
           f"{limit} images, {epochs} epochs\n"
@@ -277,9 +305,9 @@ class Instant(Executor):
         """Report some epochs of each training, and its result."""
         for each in tasks:
             if isinstance(each, PreparingTask):
-                yield Outcome(each, Preparation(None, {own.shape: Needs() for own in each.setups}))
+                yield Outcome(each, Preparation(None, {shape: Needs() for shape in each.shapes}))
             elif isinstance(each, TrainingTask):
-                curve = tuple(Epoch(i, 1.0, 50.0 + i) for i in range(1, each.setup.recipe.epochs + 1))
+                curve = tuple(Epoch(i, 1.0, 50.0 + i) for i in range(1, (each.trainer.load().steps or 0) + 1))
                 for epoch in curve:
                     report(each, epoch)
                 each.weights.parent.mkdir(parents=True, exist_ok=True)
@@ -346,7 +374,7 @@ def ray(device: str, number: int) -> None:
 
     print(f"\nRay beside local workers, {devices.cores()} at a time, after one task to warm up")
     with tempfile.TemporaryDirectory() as directory:
-        own = setup(SHAPES[0], {"dataset": "digits", "device": device}, epochs=4, precision="float32")
+        own = job(SHAPES[0], {"dataset": "digits", "device": device}, epochs=4, precision="float32")
         for name, executor in (("local", Local()), ("ray", RayCluster())):
             list(executor.run([task(own, Path(directory), f"{name}-first")], None, lambda *_: True))
             began = time.perf_counter()
@@ -373,8 +401,8 @@ def packing(device: str, limit: int) -> None:
     print("\nSeveral at once on one GPU, images a second in all, beside one alone")
     executor = Local()
     for shape in SHAPES:
-        _, own = prepared(executor, setup(shape, fashion_mnist(device, limit), epochs=2))
-        seen = 2 * len(own.split()[0])
+        _, own = prepared(executor, job(shape, fashion_mnist(device, limit), epochs=2))
+        seen = 2 * len(own.parts[0])
         several = [replace(own, seed=seed) for seed in range(8)]
         ours(executor, several, 8)
         cells = []
@@ -383,7 +411,7 @@ def packing(device: str, limit: int) -> None:
             ours(executor, several, workers)
             cells.append(8 * seen / (time.perf_counter() - began))
         ratios = "".join(f"{rate:>10.0f} ({rate / cells[0]:.2f}x)" for rate in cells)
-        print(f"{shape!s:<10}{own.recipe.precision:>10}{ratios}", flush=True)
+        print(f"{shape!s:<10}{own.trainer.recipe.precision:>10}{ratios}", flush=True)
     executor.close()
 
 

@@ -16,11 +16,11 @@ import time
 PROGRAM = """
 import sys, time
 from shape_dnn import tune
-from shape_dnn.builtin.executors import local
+from shape_dnn.builtin.executors import workers
 from shape_dnn.events import TrainingFinished
 
 if sys.argv[1] == "spawn":
-    local._process_type = lambda: local.SpawnedProcess
+    workers.process_type = lambda: workers.SpawnedProcess
 
 def tell(event):
     if isinstance(event, TrainingFinished) and event.done in (1, event.total):

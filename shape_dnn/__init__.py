@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from shape_dnn.errors import UsageError as UsageError
     from shape_dnn.exporting import export as export
     from shape_dnn.exporting.classifier import Classifier as Classifier
-    from shape_dnn.exporting.classifier import load as load
+    from shape_dnn.exporting.reading import load as load
     from shape_dnn.hookspecs import hookimpl as hookimpl
     from shape_dnn.kinds import AccuracyModel as AccuracyModel
     from shape_dnn.kinds import Architecture as Architecture
@@ -88,7 +88,8 @@ _HOMES = {
         "UsageError",
     ),
     "exporting": ("export",),
-    "exporting.classifier": ("Classifier", "load"),
+    "exporting.classifier": ("Classifier",),
+    "exporting.reading": ("load",),
     "hookspecs": ("hookimpl",),
     "kinds": (
         "AccuracyModel",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from shape_dnn.errors import UsageError
@@ -45,6 +46,24 @@ def cores() -> int:
     """Count the processors this process may use, which not every system tells apart from those there are."""
     usable = getattr(os, "sched_getaffinity", None)
     return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+def gpus() -> int:
+    """Count the GPUs that this process may use, without making use of any."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def visible(gpus: Sequence[int]) -> str:
+    """Return the value of ``CUDA_VISIBLE_DEVICES`` by which another process sees only some of the GPUs of this one.
+
+    Args:
+        gpus: their numbers here.
+    """
+    names = os.environ.get("CUDA_VISIBLE_DEVICES")
+    here = names.split(",") if names is not None else None
+    return ",".join(str(gpu) if here is None else here[gpu].strip() for gpu in gpus)
 
 
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")

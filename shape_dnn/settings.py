@@ -208,7 +208,7 @@ class Settings:
     )
     executor: str = _setting("local", "Where trainings run.")
     workers: int | None = _setting(
-        None, "Trainings at once; by default one per core, as far as memory allows.", _whole(1)
+        None, "Trainings at once; by default as many as there are cores, memory and GPUs for.", _whole(1)
     )
     together: int | None = _setting(
         None,

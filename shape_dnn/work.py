@@ -27,7 +27,9 @@ class Needs:
         share: the same as a part of what was free there when nothing ran.
         exclusive: whether nothing else may run on the device, since it is measured.
         cores: of the processor.
-        gpus: of a machine with any; None for one where the device is a GPU.
+        gpus: whole ones that it has for itself, where the device is a GPU; None for its part of one, by memory.
+        fresh: whether it must have a process in which nothing ran before and that ends with it, children included,
+            since it runs code that may leave anything behind.
     """
 
     device: str = "cpu"
@@ -36,6 +38,12 @@ class Needs:
     exclusive: bool = False
     cores: int = 1
     gpus: int | None = None
+    fresh: bool = False
+
+    @property
+    def whole_gpus(self) -> int:
+        """Number of GPUs that nothing else may use; none of them where the device is the processor."""
+        return (self.gpus or 0) if self.device.startswith("cuda") else 0
 
 
 NOTHING_KNOWN = Needs()

@@ -164,7 +164,8 @@ def test_the_examples_of_all_kinds_work_together() -> None:
     assert len(Path("diary.txt").read_text().splitlines()) == result.new_trainings
     for of_accuracy in ("arch", "dataset", "goal"):
         del names[of_accuracy]
-    result = tune(**names, trainer=trainer, plugin=[f"{kind}.py" for kind in KIND_PAGES], device="cpu")
+    files = [f"{kind}.py" for kind in KIND_PAGES]
+    result = tune(**names, trainer=trainer, goal="loss", plugin=files, device="cpu")
     assert result.verified
 
 
@@ -173,7 +174,7 @@ def test_the_file_of_ones_own_training_is_searched_as_its_page_says(shape_dnn: C
     code = next(code for _, code in blocks("python") if "my_training.py: fit a sine" in code)
     assert code in page.read_text()
     Path("my_training.py").write_text(code)
-    lines = [line for line in COMMANDS if "--trainer my_training.py" in line]
+    lines = [line for line in COMMANDS if line.startswith("shape-dnn --trainer my_training.py")]
     assert len(lines) == 2
     for line in lines:
         ran = shape_dnn(*shlex.split(line)[1:], "--format", "json", "--device", "cpu")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_inputs import CASES, workload_of
 
 from shape_dnn import MeterError, Shape, Workload
 from shape_dnn.builtin.architectures.wrn import WideResNet
@@ -366,3 +367,9 @@ def test_a_sensor_that_is_missing_ends_the_command_with_4(board: Board, shape_dn
     ran = shape_dnn("measure", "--metrics", "energy", "--device", "cpu")
     assert ran.status == 4
     assert "the device is cpu; for processors and other devices see the package shape-dnn-zeus" in ran.error
+
+
+def test_the_energy_of_a_network_that_takes_words_and_a_mask_is_measured(board: Board, quick: None) -> None:
+    ((_, measured),) = StandIn(seconds=0.6, precision="bfloat16").measure(workload_of(*CASES["by name"]), [SHAPE])
+    assert measured.value is not None
+    assert measured.value > 0

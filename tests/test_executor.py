@@ -240,9 +240,9 @@ def test_workers_and_their_server_end_when_their_driver_is_killed() -> None:
     assert end(left)
 
 
-def end(processes: set[int]) -> bool:
-    """Tell whether all end, within a minute."""
-    deadline = time.monotonic() + 60
+def end(processes: set[int], seconds: float = 60) -> bool:
+    """Tell whether all end in time."""
+    deadline = time.monotonic() + seconds
     while any(map(is_alive, processes)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not any(map(is_alive, processes))

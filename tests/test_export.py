@@ -285,6 +285,13 @@ def test_a_question_keeps_the_goal_of_the_search_until_limits_are_given(searched
         export(searched[0], "out", option={"dataset.limit": 5})
 
 
+def test_a_classifier_has_no_trainer_to_be_named(searched: tuple[Path, Result], exported: Path) -> None:
+    with pytest.raises(UsageError, match="trainer: the networks of the study were trained by the classifier"):
+        export(searched[0], "out", trainer="mine.py")
+    with pytest.raises(UsageError, match="trainer: the network was trained by the classifier"):
+        load(exported, trainer="mine.py")
+
+
 def test_there_must_be_a_study_and_a_search(shape_dnn: Callable[..., Any]) -> None:
     ran = shape_dnn("export", "nowhere")
     assert ran.status == 2
@@ -298,11 +305,11 @@ def test_a_former_export_is_replaced_and_stays_if_the_new_one_fails(
     export(searched[0], "out", shape="10,1/2", formats=["safetensors"])
     assert card_of(out)["shape"]["fraction"] == "1/2"
 
-    def wrong(program: object, path: Path) -> Callable[[Tensor], Tensor]:
+    def wrong(program: object, path: Path, signature: object) -> Callable[[Tensor], Tensor]:
         path.write_bytes(b"")
         return lambda images: torch.zeros(len(images), 10)
 
-    monkeypatch.setitem(files.WRITERS, "onnx", wrong)  # type: ignore[arg-type]
+    monkeypatch.setitem(files.WRITERS, "onnx", wrong)
     with pytest.raises(ExportError, match=r"logits of what was written as onnx differ by .*more than rounding"):
         export(searched[0], "out", shape="16,1/4", formats=["onnx"])
     assert card_of(out)["shape"]["fraction"] == "1/2"

@@ -22,7 +22,6 @@ from shape_dnn.store.decoding import digest
 from shape_dnn.training.checkpoints import Checkpoint
 from shape_dnn.training.descent import descent
 from shape_dnn.training.loop import learning_rate
-from shape_dnn.training.memory import peak_memory
 
 ADAMW = dataclasses.replace(TINY, optimizer="adamw", lr=5e-3, schedule="cosine", weight_decay=0.05)
 
@@ -136,7 +135,7 @@ def test_a_checkpoint_has_all_that_adamw_remembers() -> None:
 def test_adamw_takes_memory_for_two_numbers_a_parameter_where_sgd_takes_one() -> None:
     shape = Shape(16, Fraction(8))
     values = sum(value.numel() for value in trainer().build(shape).parameters())
-    sgd, adamw = (peak_memory(trainer(recipe=recipe), shape) for recipe in (TINY, ADAMW))
+    sgd, adamw = (trainer(recipe=recipe).resources(shape).memory for recipe in (TINY, ADAMW))
     assert adamw - sgd == pytest.approx(4 * values, rel=0.3)
 
 

@@ -295,7 +295,7 @@ def test_a_factory_that_fails_or_makes_something_else_is_reported() -> None:
 def test_every_built_in_plugin_starts_with_its_defaults(kind: str) -> None:
     registry = Registry(environ={"SHAPE_DNN_PLUGINS": ""})
     assert bool(registry.names(kind)) == (kind != "table"), "recorded tables lie in a package of their own"
-    for name in registry.names(kind):
+    for name in set(registry.names(kind)) - {"classifier"}:  # which a search puts together
         loaded = registry.load(kind, name)
         assert isinstance(loaded.instance, KINDS[kind].base)
         loaded.identity  # noqa: B018 - must not raise

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -14,31 +15,40 @@ from test_training import SHAPE, TINY, go_on, task, trainer
 
 from shape_dnn import Shape, tune
 from shape_dnn.builtin.executors.local import Local
+from shape_dnn.builtin.executors.room import Place
 from shape_dnn.events import Event, TrainingsPrepared
 from shape_dnn.store.facts import Store
-from shape_dnn.training.memory import peak_memory
+from shape_dnn.training.functions import Functions, FunctionTrainer
+from shape_dnn.training.memory import estimate
 from shape_dnn.work import Needs, Outcome, Task
 
-SEARCH = {"depth": "10:17:6", "width": "1/2:1:1/2", "train": 2, "epochs": 1, "device": "cpu", "sampler": "interval"}
+SEARCH: dict[str, Any] = {
+    "depth": "10:17:6",
+    "width": "1/2:1:1/2",
+    "train": 2,
+    "epochs": 1,
+    "device": "cpu",
+    "sampler": "interval",
+}
 
 
 def test_the_memory_of_a_training_grows_with_its_shape_and_batch() -> None:
     wide, deep = Shape(10, Fraction(4)), Shape(34, Fraction(1, 2))
-    small, large, long = (peak_memory(trainer(), shape) for shape in (SHAPE, wide, deep))
+    small, large, long = (trainer().resources(shape).memory for shape in (SHAPE, wide, deep))
     assert psutil.Process().memory_info().rss / 2 < small < large
     assert small < long
-    many = peak_memory(trainer(recipe=dataclasses.replace(TINY, batch_size=4096)), SHAPE)
+    many = trainer(recipe=dataclasses.replace(TINY, batch_size=4096)).resources(SHAPE).memory
     assert many > small + 80_000_000
 
 
 def test_the_memory_of_a_training_is_no_more_than_estimated() -> None:
     """By what torch's allocator says of the tensors of a step, which the process itself takes no part in."""
     wide, own = Shape(16, Fraction(2)), trainer(recipe=dataclasses.replace(TINY, batch_size=256, epochs=1))
-    estimated = peak_memory(own, wide) - psutil.Process().memory_info().rss
+    estimated = own.resources(wide).memory - psutil.Process().memory_info().rss
     with torch.profiler.profile(profile_memory=True) as profile:
         task(shape=wide, recipe=own.recipe).run(go_on)
     live = peak = 0
-    for event in profile.profiler.kineto_results.events():  # type: ignore[union-attr]
+    for event in profile.profiler.kineto_results.events():
         if event.name() == "[memory]":
             live += event.nbytes()
             peak = max(peak, live)
@@ -51,7 +61,69 @@ def test_a_network_that_cannot_be_followed_has_no_estimate(monkeypatch: pytest.M
         raise RuntimeError("only for real")
 
     monkeypatch.setattr("shape_dnn.builtin.architectures.wrn.WideResNet.build", build)
-    assert peak_memory(trainer(), SHAPE) == 0
+    assert trainer().resources(SHAPE).memory == 0
+
+
+def of_functions(batch_size: object = 4, **more: object) -> FunctionTrainer:
+    """A trainer of networks that look words up."""
+
+    def build(shape: Shape) -> torch.nn.Module:
+        return torch.nn.Sequential(
+            torch.nn.Embedding(1000, 256), *(torch.nn.Linear(256, 256) for _ in range(shape.depth))
+        )
+
+    def example(size: int) -> torch.Tensor:
+        return torch.tensor([[1, 2, 3, 999]] * size)
+
+    def train(shape: Shape, run: object) -> float:
+        return 1.0
+
+    functions = Functions("mine", train, **{"build": build, "example": example, **more})  # type: ignore[arg-type]
+    return FunctionTrainer(functions, {} if batch_size is None else {"batch_size": batch_size})  # type: ignore[dict-item]
+
+
+def test_the_memory_of_a_training_of_ones_own_is_estimated_by_its_network_and_batch() -> None:
+    process, shape = psutil.Process().memory_info().rss, Shape(2, Fraction(1))
+    few = estimate(of_functions(), shape, "cpu")
+    deep = estimate(of_functions(), Shape(20, Fraction(1)), "cpu")
+    many = estimate(of_functions(4096), shape, "cpu")
+    weights = 4 * (1000 * 256 + 2 * (256 + 1) * 256)
+    assert few > 0.9 * process + 4 * weights, "weights, gradients, and two numbers for each of them"
+    assert deep > few + 4 * 4 * 17 * 256**2
+    assert many > few + 4 * 4096 * 4 * 256
+
+
+def test_nobody_knows_the_memory_of_a_training_without_networks_inputs_or_batch_size() -> None:
+    shape = Shape(2, Fraction(1))
+
+    def looks(size: int) -> torch.Tensor:
+        raise ValueError("no inputs")
+
+    for own in (of_functions(None), of_functions(build=None), of_functions(example=None), of_functions(example=looks)):
+        assert estimate(own, shape, "cpu") == 0
+
+
+OWN = """
+import torch
+from shape_dnn import Resources
+
+EXAMPLE = torch.zeros(2, 8)
+
+def build(shape):
+    return torch.nn.Linear(8, 8)
+
+def train(shape, run, batch_size=16):
+    return 50.0
+"""
+
+
+@pytest.mark.parametrize("says", ["", "RESOURCES = Resources(memory=12_345)"])
+def test_what_a_trainer_says_of_its_memory_stands_and_else_it_is_estimated(says: str) -> None:
+    Path("own.py").write_text(OWN + says)
+    told: list[Event] = []
+    tune(trainer="own.py", depth="1:2:1", width="1:2:1", device="cpu", goal="size", study="s", notify=told.append)
+    (memory,) = [event.memory for event in told if isinstance(event, TrainingsPrepared)]
+    assert memory == 12_345 if says else memory > 10_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +148,11 @@ def test_no_more_run_at_once_than_memory_is_there_for(
     class Worker:
         alive = True
 
-        def __init__(self, _threads: int) -> None:
-            self.connection = self
+        def __init__(self, _threads: int, place: Place) -> None:
+            self.connection, self.place = self, place
 
-        def start(self, task: Task) -> None:
-            pass
+        def start(self, task: Task, place: Place) -> None:
+            self.place = place
 
         def poll(self) -> bool:
             return True
@@ -89,7 +161,7 @@ def test_no_more_run_at_once_than_memory_is_there_for(
             seen.append(len(executor._busy))
             return Outcome(task)
 
-    monkeypatch.setattr("shape_dnn.builtin.executors.local._Worker", Worker)
+    monkeypatch.setattr("shape_dnn.builtin.executors.local.Worker", Worker)
     monkeypatch.setattr(executor, "_next_to_look_at", lambda: list(executor._busy)[:1])
     assert [outcome.task for outcome in executor.run(tasks, 3, lambda *_: True)] == tasks
     assert max(seen) == most

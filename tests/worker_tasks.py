@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from shape_dnn import Task
+from shape_dnn.work import Needs
 
 
 @dataclass(frozen=True)
@@ -96,3 +99,48 @@ def deaf(process: int | str = "self", how: tuple[str, ...] = ("SigBlk", "SigIgn"
 def describe_process(connection: Connection) -> None:
     """Tell which modules a process of Python's own forkserver has, whether it hears interrupts, and its parent."""
     connection.send((set(sys.modules), deaf(), os.environ.get("PYTHONSAFEPATH")))
+
+
+@dataclass(frozen=True)
+class Family(Task):
+    """Start processes of several kinds, report their numbers, and then do nothing for ever."""
+
+    patience: float | None = None
+    sessions: bool = True
+
+    def run(self, report: Callable[[object], bool]) -> None:
+        forked = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,))
+        forked.start()
+        sleeper = "import time; time.sleep(1000)"
+        started = subprocess.Popen([sys.executable, "-S", "-c", sleeper])
+        orphan = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-S', '-c', {!r}], stdout=2).pid)"
+        told = subprocess.run([sys.executable, "-S", "-c", orphan.format(sleeper)], stdout=subprocess.PIPE, check=True)
+        numbers = [forked.pid, started.pid, int(told.stdout)]
+        if self.sessions:
+            numbers.append(subprocess.Popen([sys.executable, "-S", "-c", sleeper], start_new_session=True).pid)
+        report([os.getpid(), *numbers])
+        time.sleep(1000)
+
+
+@dataclass(frozen=True)
+class Demanding(Task):
+    """Report in which process it runs and which GPUs it sees, until told to stop; return that, and what it found."""
+
+    demand: Needs
+    attempt: str = ""
+
+    @property
+    def needs(self) -> Needs:
+        return self.demand
+
+    def run(self, report: Callable[[object], bool]) -> tuple[int, str | None, list[str]]:
+        place = os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES")
+        found = list(MARKS)
+        MARKS.append(self.attempt)
+        while report(place):
+            time.sleep(0.01)
+        return *place, found
+
+
+MARKS: list[str] = []
+"""What tasks leave behind."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ from shape_dnn.assembly.selection import Selection
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Architecture, Conditions, OptionValue, Trainer
 from shape_dnn.plugins import options
+from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Choice, Loaded, Source
 from shape_dnn.quality import Quality
+from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 from shape_dnn.study.own_training import OwnTraining
 from shape_dnn.training import functions
@@ -125,10 +127,41 @@ def find_trainer(selection: Selection) -> Own | None:
     path, function = split_name(name)
     found = functions.read(path, function)
     values = _values(found, {**given, **_declared(also, found.options, path.name)})
-    version = path.stem.rpartition("-")[2] if path.suffix == functions.PICKLED else functions.digest(path)
-    source = Source(str(path), version, is_file=True)
-    loaded = Loaded(Choice("trainer", name_of(name), values), source, found.trainer(values))
+    loaded = Loaded(Choice("trainer", name_of(name), values), _origin(path), found.trainer(values))
     return Own(selection.note(loaded), OwnTrainer(path.resolve(), functions.digest(path), function, values))
+
+
+def _origin(path: Path) -> Source:
+    version = path.stem.rpartition("-")[2] if path.suffix == functions.PICKLED else functions.digest(path)
+    return Source(str(path), version, is_file=True)
+
+
+def origin(name: str) -> Loaded[None] | None:
+    """Return where the trainer of a file comes from, without running it; None for a plugin, or if there is no file."""
+    path, _ = split_name(name)
+    if not is_file(name) or not path.is_file():
+        return None
+    return Loaded(Choice("trainer", name_of(name)), _origin(path), None)
+
+
+def again(name: str, options: Mapping[str, str], plugins: Sequence[str]) -> Own:
+    """Return a trainer that is named again, with options that it had before.
+
+    Args:
+        name: of the plugin, or its file.
+        options: all of them as text.
+        plugins: files that may declare it.
+
+    Raises:
+        UsageError: there is none, or it cannot be used.
+        PluginError: its plugin cannot be used.
+    """
+    given = [f"trainer.{option}={value}" for option, value in options.items()]
+    settings = Settings.create({"trainer": name, "option": given, "plugin": list(plugins)})
+    own = find_trainer(Selection(settings, Registry([Path(file) for file in plugins])))
+    if own is None:
+        raise UsageError(f"{CLASSIFIER!r} is not the one that trained the network", setting="trainer")
+    return own
 
 
 def is_file(name: str) -> bool:

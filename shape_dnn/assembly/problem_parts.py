@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn.assembly import recipe
-from shape_dnn.assembly.own_trainer import Own, find_trainer, recorded
+from shape_dnn.assembly.own_trainer import CLASSIFIER, Own, find_trainer, recorded
 from shape_dnn.assembly.pretrained import pretrained, remembered, select
 from shape_dnn.assembly.recipe import SetRecipe, transfer
 from shape_dnn.assembly.replay import table_to_replay
@@ -69,6 +69,11 @@ class ProblemParts:
     def own(self) -> Own | None:
         """The trainer of the user, if it is not the built-in classifier."""
         return None if self._remembered is not None else find_trainer(self.selection)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether shapes are trained by a trainer of the user, of which a question need not have the code."""
+        return self.settings.trainer != CLASSIFIER
 
     @cached_property
     def architecture(self) -> Loaded[Architecture]:

@@ -181,7 +181,7 @@ def shape_dnn_executors() -> Iterable[Plugin]:
         "local",
         "worker processes on this machine",
         "shape_dnn.builtin.executors.local:Local",
-        {"threads": Option(help="threads of each worker", minimum=1)},
+        {"threads": Option(help="threads of each training on a processor, at least", minimum=1)},
     )
 
 

@@ -18,13 +18,14 @@ from shape_dnn.settings import QUESTION
 @click.option("--shape", metavar="DEPTH,WIDTH", help="Which network, 10,3/4.  [default: the best trained one]")
 @click.option("--output", "-O", metavar="DIR", help="Where to write it.  [default: export/DEPTH-WIDTH in the study]")
 @click.option("--formats", metavar="NAME,NAME", help="Some of safetensors, pt2, onnx.  [default: all]")
-@options(*(name for name in QUESTION if name != "pareto"), "option", "plugin")
+@options(*(name for name in QUESTION if name != "pareto"), "option", "plugin", "trainer")
 @DEBUG
 def command(study: str, shape: str | None, output: str | None, formats: str | None, **flags: Any) -> None:
     """Write the best network of STUDY, or the one of a shape, as safetensors, torch.export and ONNX files.
 
-    The best one is that of the search unless limits or a goal are given. The network takes batches of any number of
-    images with pixels from 0 to 1. Nothing is trained.
+    The best one is that of the search unless limits or a goal are given. A classifier takes batches of any number of
+    images with pixels from 0 to 1, a network of another trainer what it takes there: its file has to be named again by
+    --trainer, as it builds the network. Nothing is trained.
     """
     gathered = gather(flags, None, environ={})
     gathered.origins["study"] = "STUDY"
@@ -49,5 +50,6 @@ def _describe(card: dict[str, Any]) -> str:
     if tested is not None:
         lines.append(f"test {quality.name} {quality.with_unit(tested)}")
     for name, difference in agreement["largest_difference"].items():
-        lines.append(f"logits of {name} differ by at most {difference:.1e} on {agreement['images']} images")
+        what, on = ("logits", "images") if "images" in agreement else ("outputs", "examples")
+        lines.append(f"{what} of {name} differ by at most {difference:.1e} on {agreement[on]} {on}")
     return "; ".join(lines)

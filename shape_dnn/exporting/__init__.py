@@ -25,13 +25,15 @@ def export(
     *,
     shape: str | tuple[int, Any] | None = None,
     formats: str | Sequence[str] = tuple(FORMATS),
+    trainer: str | Path | None = None,
     **settings: Any,
 ) -> Path:
     """Write a trained network of a study as files that work without it: nothing is trained.
 
-    The network takes images of shape (number, channels, height, width), with pixels from 0 to 1, of any number, and
-    returns logits of shape (number, classes): the normalisation that it was trained with is part of it. What each file
-    computes is compared with the network itself on images of the study.
+    A classifier takes images of shape (number, channels, height, width), with pixels from 0 to 1, of any number, and
+    returns logits of shape (number, classes): the normalisation that it was trained with is part of it. A network of
+    another trainer takes and returns what it does there. What each file computes is compared with the network itself,
+    on images of the study or on the example inputs of the trainer.
 
     Args:
         study: its directory.
@@ -39,6 +41,8 @@ def export(
             replaced.
         shape: depth and width, such as ``"10,3/4"`` or ``(10, "3/4")``; by default the best trained one.
         formats: of :data:`FORMATS`. The weights are always written.
+        trainer: the file of the trainer, if the study was made with one: its code builds the network, so name it only
+            if you trust it.
         **settings: limits and goal by which a shape is the best; those of the search by default
             (:func:`shape_dnn.ask`).
 
@@ -58,16 +62,21 @@ def export(
     from shape_dnn.answers.question import StudyQuestion
     from shape_dnn.exporting import choice, files
     from shape_dnn.exporting.card import describe
+    from shape_dnn.exporting.classification import TrainedClassifier
+    from shape_dnn.exporting.own_network import TrainedByOwn
     from shape_dnn.settings import QUESTION
 
     asked = sorted(set(settings) & set(QUESTION))
     if shape is not None and asked:
         raise UsageError("contradicts --shape, which says what to export whatever complies", setting=asked[0])
     with StudyQuestion.open(study, settings, as_searched=True) as known:
+        if trainer is not None and not known.parts.is_own:
+            raise UsageError("the networks of the study were trained by the classifier; leave it out", "trainer")
         chosen = choice.best(known) if shape is None else choice.named(shape)
-        trained = choice.training_of(known, chosen)
-        directory = known.store.directory / "export" / trained.weights.stem if output is None else Path(output)
-        files.write(trained, describe(known, trained), directory, [name for name in FORMATS if name in wanted])
+        found = choice.training_of(known, chosen)
+        trained = TrainedByOwn(found, trainer) if known.parts.is_own else TrainedClassifier(found)
+        directory = known.store.directory / "export" / found.weights.stem if output is None else Path(output)
+        files.write(trained, describe(trained), directory, [name for name in FORMATS if name in wanted])
     if shape is None and (rival := choice.untrained_rival(known, chosen)) is not None:
         warnings.warn(
             f"{rival} is predicted to be better than {chosen}, and was not trained; shape-dnn tune would", stacklevel=2

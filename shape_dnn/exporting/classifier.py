@@ -1,11 +1,9 @@
-"""A trained network with the normalisation it was trained with, and how it is read back."""
+"""A trained classifier with the normalisation it was trained with, and how it is read back."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from shape_dnn.errors import ExportError, ShapeDnnError, UsageError, describe
-from shape_dnn.exporting import CARD, FORMATS
-from shape_dnn.exporting.card import FORMAT
-from shape_dnn.exporting.choice import check_identity
+from shape_dnn.errors import ExportError, UsageError
+from shape_dnn.exporting import FORMATS
+from shape_dnn.exporting.checks import check_identity, naming, read_shape
 from shape_dnn.kinds import Architecture, InputShape
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.shape import Shape
-from shape_dnn.system.text import visible
 from shape_dnn.training.classifier import check_network
 
 MOST_PIXELS, MOST_CLASSES = 4096, 1_000_000
@@ -62,7 +58,7 @@ class Classifier(torch.nn.Module):
             ExportError: the weights are damaged, or those of another network.
         """
         shape, input_shape, classes = _read(card, architecture.instance)
-        with _naming(weights):
+        with naming(weights):
             _check_count(weights, architecture.instance.count_values(shape, input_shape, classes), shape)
             with torch.random.fork_rng(devices=[]):  # the random weights are replaced, and use up nothing of the user's
                 network = architecture.instance.build(shape, input_shape, classes)
@@ -82,34 +78,20 @@ class Classifier(torch.nn.Module):
         return logits
 
 
-def load(directory: str | Path, *, plugin: str | Sequence[str] = ()) -> Classifier:
-    """Read back a network that was exported.
+def read(card: Mapping[str, Any], path: Path, plugins: Sequence[str]) -> Classifier:
+    """Read back a network by its card.
 
     Args:
-        directory: that :func:`shape_dnn.export` has written.
-        plugin: Python files that declare the architecture, if it is not an installed one.
-
-    Returns:
-        The network, for inference on the processor; its parameters can be trained further.
+        card: what is known of it.
+        path: of the card; the weights lie beside it.
+        plugins: Python files that may declare the architecture.
 
     Raises:
-        UsageError: nothing was exported to the directory.
         ExportError: a file is damaged or missing, or the architecture is another one here.
         PluginError: the architecture is not installed, or failed.
     """
-    directory = Path(directory)
-    path = directory / CARD
-    if not path.is_file():
-        below = ", ".join(repr(str(found.parent)) for found in sorted(directory.glob(f"export/*/{CARD}")))
-        remedy = f"name one of {below}" if below else "shape-dnn export does so"
-        raise UsageError(f"nothing was exported to {str(directory)!r} (no {CARD}); {remedy}")
-    files = [plugin] if isinstance(plugin, str) else plugin
-    with _naming(path):
-        card = json.loads(path.read_text(encoding="utf-8"))
-        if card["format"] != FORMAT:
-            raise ExportError(f"{str(path)!r} is of format {card['format']!r:.20}; this version reads {FORMAT}")
-        architecture = _architecture(card["architecture"], files, path)
-        return Classifier.build(architecture, directory / FORMATS["safetensors"], card)
+    architecture = _architecture(card["architecture"], plugins, path)
+    return Classifier.build(architecture, path.with_name(FORMATS["safetensors"]), card)
 
 
 def _architecture(identity: Mapping[str, Any], files: Sequence[str], card: Path) -> Loaded[Any]:
@@ -134,7 +116,7 @@ def _read(card: Mapping[str, Any], architecture: Architecture) -> tuple[Shape, I
     Raises:
         ValueError: it does not; says what.
     """
-    shape = Shape.parse(f"{card['shape']['depth']},{card['shape']['fraction']}")
+    shape = read_shape(card)
     if not (architecture.is_depth(shape.depth) and architecture.is_width(shape.width)):
         raise ValueError(f"{architecture.title} has no shape {shape}")
     channels, height, width = (_whole(size, MOST_PIXELS) for size in card["input"]["shape"][1:])
@@ -165,14 +147,3 @@ def _check_count(weights: Path, values: int, shape: Shape) -> None:
         stored = sum(math.prod(part.get_shape()) for part in parts if part.get_dtype().lstrip("B").startswith("F"))
     if stored != values:
         raise ValueError(f"it stores {stored} values, and a network of shape {shape} has {values}")
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Say which file cannot be used, whatever is wrong with it."""
-    try:
-        yield
-    except ShapeDnnError:
-        raise
-    except Exception as error:
-        raise ExportError(f"{str(path)!r} cannot be used: {visible(describe(error))[:200]}") from error

@@ -13,25 +13,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from shape_dnn.errors import ExportError, UsageError, describe
 from shape_dnn.exporting import CARD, FORMATS
-from shape_dnn.exporting.card import INPUT, LEVELS, OUTPUT
-from shape_dnn.exporting.choice import Trained
-from shape_dnn.exporting.classifier import Classifier
+from shape_dnn.exporting.signature import BATCH, SIZES, Signature
+from shape_dnn.exporting.trained import Trained
+from shape_dnn.measuring import inputs
 from shape_dnn.system import durable
 
-COMPARED = 64
-"""Images on which the files are compared with the network."""
 TOLERANCE = 1e-3
-"""How much a logit may differ, as a part of the largest of all, or in itself if that is below 1."""
+"""How much an output may differ, as a part of the largest of all, or in itself if that is below 1."""
 MOST_IN_ONE_FILE = 1_500_000_000
 """Bytes of weights up to which ONNX keeps them in the file of the program; its format ends at 2 GiB."""
 
-Program = Callable[[Tensor], Tensor]
+Program = Callable[[Any], Any]
+"""Computes what the network does of the same inputs."""
 
 
 def write(trained: Trained, card: Mapping[str, Any], directory: Path, formats: Sequence[str]) -> None:
@@ -48,20 +46,18 @@ def write(trained: Trained, card: Mapping[str, Any], directory: Path, formats: S
         ExportError: a format cannot hold the network, or what was written computes something else.
     """
     place = _free_place(directory)
-    with _naming_errors(directory):
-        network = Classifier.build(trained.architecture, trained.weights, card)
-        images = _images(trained)
-        with durable.replaced_directory(place) as partial:
-            shutil.copyfile(trained.weights, partial / FORMATS["safetensors"])
-            program = _program(network, images) if set(formats) - {"safetensors"} else None
-            differences = {}
-            for name in formats:
-                if program is not None and name in WRITERS:
-                    computed = WRITERS[name](program, partial / FORMATS[name])
-                    differences[name] = _compare(name, network, computed, images)
-            agreement = {"images": len(images), "largest_difference": differences}
-            text = json.dumps({**card, "agreement": agreement}, indent=2, allow_nan=False)
-            (partial / CARD).write_text(text + "\n", encoding="utf-8")
+    with _naming_errors(directory), durable.replaced_directory(place) as partial:
+        shutil.copyfile(trained.found.weights, partial / FORMATS["safetensors"])
+        batches = trained.batches()
+        differences = {}
+        if programs := [name for name in formats if name in WRITERS]:
+            program = _program(trained)
+            for name in programs:
+                computed = WRITERS[name](program, partial / FORMATS[name], trained.signature)
+                differences[name] = max(_compare(name, trained, computed, batch) for _, batch in batches)
+        agreement = {trained.examples: sum(size for size, _ in batches), "largest_difference": differences}
+        text = json.dumps({**card, "agreement": agreement}, indent=2, allow_nan=False)
+        (partial / CARD).write_text(text + "\n", encoding="utf-8")
 
 
 def _free_place(directory: Path) -> Path:
@@ -92,7 +88,8 @@ def _is_export(directory: Path) -> bool:
         return False
     try:
         card = json.loads((directory / CARD).read_text(encoding="utf-8"))
-        return {"format", "architecture", "agreement"} <= card.keys() and not any(map(Path.is_dir, directory.iterdir()))
+        is_card = {"format", "agreement"} <= card.keys() and not card.keys().isdisjoint({"architecture", "trainer"})
+        return is_card and not any(map(Path.is_dir, directory.iterdir()))
     except (ValueError, AttributeError):
         return False
 
@@ -105,46 +102,48 @@ def _naming_errors(directory: Path) -> Iterator[None]:
         raise UsageError(f"cannot write {str(directory)!r}: {error.strerror or error}", setting="output") from error
 
 
-def _images(trained: Trained) -> Tensor:
-    """Return some of the images that the network was judged on."""
-    _, judged_on = trained.split()
-    levels = np.asarray(judged_on.images.images[judged_on.indices[:COMPARED]])
-    return torch.from_numpy(levels).float() / LEVELS
-
-
-def _program(network: Classifier, images: Tensor) -> torch.export.ExportedProgram:
+def _program(trained: Trained) -> torch.export.ExportedProgram:
     """Trace the network for batches of any size."""
-    batch = torch.export.Dim("batch", min=1)
-    example = torch.zeros(2, *images.shape[1:])  # torch.export takes a size of 1 for a constant
+    example = trained.example(SIZES[0])
+    args, kwargs = inputs.arguments(example)
     with _failures_of("torch.export"):
-        program = torch.export.export(network, (example,), dynamic_shapes=({0: batch},))
+        dynamic = trained.signature.dynamic(example)
+        program = torch.export.export(trained.network, args, kwargs, dynamic_shapes=dynamic)
         for module in program.graph_module.modules():
             for node in getattr(getattr(module, "graph", None), "nodes", ()):
                 node.meta.pop("stack_trace", None)  # paths and lines of this machine are nobody else's business
         return program
 
 
-def _write_pt2(program: torch.export.ExportedProgram, path: Path) -> Program:
+def _write_pt2(program: torch.export.ExportedProgram, path: Path, _signature: Signature) -> Program:
     with _failures_of("pt2"):
         torch.export.save(program, path)
-        computed: Program = torch.export.load(path).module()
-        return computed
+        read_back = torch.export.load(path).module()
+    return lambda example: inputs.call(read_back, example)
 
 
-def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> Program:
+def _write_onnx(program: torch.export.ExportedProgram, path: Path, signature: Signature) -> Program:
     import onnxruntime
 
+    taken, made = ([slot.name for slot in slots] for slots in (signature.inputs, signature.outputs))
     with _failures_of("onnx"):
-        exported = torch.onnx.export(program, input_names=[INPUT], output_names=[OUTPUT], dynamo=True, verbose=False)
+        exported = torch.onnx.export(program, input_names=taken, output_names=made, dynamo=True, verbose=False)
         assert exported is not None  # noqa: S101 - with dynamo it is a program
-        exported.rename_axes({str(axes[0]): "batch" for axes in [exported.model.graph.inputs[0].shape] if axes})
+        for slot, tensor in zip(signature.inputs, exported.model.graph.inputs, strict=True):
+            axes = zip(slot.shape, tensor.shape or (), strict=True)
+            exported.rename_axes({str(axis): BATCH for size, axis in axes if size == BATCH})
         weights = sum(value.nbytes for value in program.state_dict.values())
         exported.save(path, external_data=weights > MOST_IN_ONE_FILE)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
+
+    def compute(example: Any) -> list[Tensor]:
+        given = {name: value.numpy() for name, value in zip(taken, inputs.tensors(example), strict=True)}
+        return [torch.from_numpy(value) for value in session.run(made, given)]
+
+    return compute
 
 
-WRITERS: Mapping[str, Callable[[torch.export.ExportedProgram, Path], Program]] = {
+WRITERS: Mapping[str, Callable[[torch.export.ExportedProgram, Path, Signature], Program]] = {
     "pt2": _write_pt2,
     "onnx": _write_onnx,
 }
@@ -169,25 +168,36 @@ def _failures_of(format_: str) -> Iterator[None]:
         logging.disable(before)
 
 
-def _compare(name: str, network: Classifier, computed: Program, images: Tensor) -> float:
-    """Return the largest difference of a logit from that of the network, in batches of different sizes.
+def _compare(name: str, trained: Trained, computed: Program, batch: Any) -> float:
+    """Return the largest difference of an output from that of the network.
 
     Raises:
         ExportError: it is beyond what rounding explains.
     """
-    largest = 0.0
+    largest, network, slots = 0.0, trained.network, trained.signature.outputs
     with torch.inference_mode():
-        for batch in torch.split(images, [1, *_rest(len(images) - 1)]):
-            expected = network(batch)
-            with _failures_of(name):
-                difference = float((computed(batch) - expected).abs().max())
-            if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
-                message = f"the logits of what was written as {name} differ by {difference:.2g} from the network's"
+        expected = inputs.tensors(inputs.call(network, batch))
+        with _failures_of(name):
+            pairs = list(zip(slots, expected, inputs.tensors(computed(batch)), strict=True))
+            differences = [_difference(value, other) for _, value, other in pairs]
+        for (slot, value, _), difference in zip(pairs, differences, strict=True):
+            if not difference <= TOLERANCE * max(1.0, _largest(value)):
+                message = f"the {slot.name} of what was written as {name} differ by {difference:.2g} from the network's"
                 raise ExportError(f"{message}, which is more than rounding; --formats leaves formats out")
             largest = max(largest, difference)
     return largest
 
 
-def _rest(number: int) -> list[int]:
-    """Divide a number of images into two batches of different sizes, where there are enough."""
-    return [size for size in (number // 3, number - number // 3) if size]
+def _difference(expected: Tensor, computed: Tensor) -> float:
+    """Return the largest difference of an element; what is infinite in both does not differ."""
+    if expected.shape != computed.shape:
+        raise ValueError(f"an output of shape {tuple(computed.shape)} should be {tuple(expected.shape)}")
+    expected, computed = expected.to(torch.float64), computed.to(torch.float64)
+    differing = expected != computed
+    return float((computed - expected)[differing].abs().max()) if differing.any() else 0.0
+
+
+def _largest(values: Tensor) -> float:
+    finite = values.to(torch.float64)
+    finite = finite[finite.isfinite()]
+    return float(finite.abs().max()) if len(finite) else 0.0

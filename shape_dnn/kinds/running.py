@@ -48,7 +48,9 @@ class Executor(ABC):
         """Run every task once and hand over each outcome as it arrives, in any order.
 
         A task that raises, or whose process dies, is an outcome like any other and does not disturb the rest. One that
-        shows no sign of life for longer than its ``patience`` is ended, with a ProcessDiedError for an outcome.
+        shows no sign of life for longer than its ``patience`` is ended, with a ProcessDiedError for an outcome. No more
+        run at once than their ``needs`` allow; one that needs GPUs that there will never be is not waited for, and has
+        an UnavailableError for an outcome. Tasks may start processes, which do not outlive them.
 
         Args:
             tasks: in the order in which they should start.

@@ -23,9 +23,12 @@ class Resources:
     """What one training takes of a machine, so that no more run at once than it can bear.
 
     Attributes:
-        cores: of the processor; so many threads its operators have.
-        gpus: of a machine with any; None for one where the device is a GPU.
-        memory: bytes that it needs at most, its process included; 0 if that is not known.
+        cores: of the processor; so many threads its operators have, and those of numpy and the like.
+        gpus: where the device is a GPU, how many it has for itself; it sees no others, and calls them ``cuda:0``,
+            ``cuda:1`` and so on. None, as by default, for one that it shares as far as memory allows; 0 for none, and
+            then it runs on the processor. Without meaning where the device is the processor anyway.
+        memory: bytes of the device that it needs at most, its processes included; 0 if that is not known, and then it
+            is estimated if there are networks, example inputs and a batch size.
 
     Raises:
         ValueError: a part cannot be used; names it and what is accepted.
@@ -134,6 +137,8 @@ class Trainer(ABC):
     """Range of widths searched unless the user gives one."""
     steps: int | None = None
     """How many steps a whole training reports; None if that is not known, and then none can be stopped early."""
+    batch_size: int | None = None
+    """Examples in one step, by which the memory of a training is estimated; None if that is not known."""
 
     @abstractmethod
     def train(self, shape: Shape, run: Run) -> float | None:

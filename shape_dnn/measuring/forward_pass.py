@@ -12,6 +12,7 @@ from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Option
 from shape_dnn.measuring import inputs
 from shape_dnn.plugins import checked
+from shape_dnn.system import environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,7 @@ class Numerics:
     """How numbers are stored and kernels launched, the same for every shape.
 
     Attributes:
-        precision: numeric format of weights and inputs.
+        precision: numeric format of weights, and of inputs that are numbers rather than tokens or masks.
         channels_last: memory format.
         mode: ``eager``, or ``graph`` for one CUDA graph that launches all kernels at once.
         threads: of the operators on the processor.
@@ -95,7 +96,10 @@ class ForwardPass:
         self._device = torch.device(device)
         dtype = getattr(torch, numerics.precision)
         layout = torch.channels_last if numerics.channels_last else torch.contiguous_format
-        self._network = network.to(self._device, dtype).to(memory_format=layout).eval()
+        self._network = network.to(self._device, dtype).eval()
+        for kept in (*network.parameters(), *network.buffers()):
+            if inputs.is_image(kept):
+                kept.data = kept.data.to(memory_format=layout)
 
         def place(value: torch.Tensor) -> torch.Tensor:
             placed = value.to(self._device, dtype if inputs.is_real(value) else None)
@@ -139,12 +143,14 @@ class ForwardPass:
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """Let operators on the processor use this many threads meanwhile."""
+    """Let operators on the processor use this many threads meanwhile, and so numpy and whatever is imported then."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    with environment.changed(OMP_NUM_THREADS=str(number)), threadpool_limits(number):
+        torch.set_num_threads(number)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

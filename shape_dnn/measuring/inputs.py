@@ -14,7 +14,7 @@ def change(inputs: Any, how: Callable[[torch.Tensor], object]) -> Any:
     import torch
     from torch.utils._pytree import tree_map
 
-    return tree_map(lambda value: how(value) if isinstance(value, torch.Tensor) else value, inputs)
+    return tree_map(lambda value: how(value) if isinstance(value, torch.Tensor) else value, plain(inputs))
 
 
 def tensors(inputs: Any) -> list[torch.Tensor]:
@@ -22,16 +22,46 @@ def tensors(inputs: Any) -> list[torch.Tensor]:
     import torch
     from torch.utils._pytree import tree_leaves
 
-    return [value for value in tree_leaves(inputs) if isinstance(value, torch.Tensor)]
+    return [value for value in tree_leaves(plain(inputs)) if isinstance(value, torch.Tensor)]
+
+
+def plain(inputs: Any) -> Any:
+    """Return a mapping of any kind, such as what a tokenizer makes, as one that torch looks into."""
+    return dict(inputs) if isinstance(inputs, Mapping) else inputs
+
+
+def on_meta(make: Callable[[], Any]) -> Any:
+    """Make inputs on torch's ``meta`` device, where they take no memory once they are made.
+
+    Those that look at their own values, or hold data, are made on the processor first.
+    """
+    import torch
+
+    try:
+        with torch.device("meta"):
+            made = make()
+    except Exception:  # noqa: BLE001 - the code of users can fail in any way; if that is its fault, it fails again
+        with torch.device("cpu"):
+            made = make()
+    return change(made, lambda value: value.to("meta"))
+
+
+def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the positional arguments, which a tuple holds, and the keyword arguments, which a mapping holds.
+
+    Anything else is the one argument.
+    """
+    if isinstance(inputs, tuple):
+        return inputs, {}
+    if isinstance(inputs, Mapping):
+        return (), dict(inputs)
+    return (inputs,), {}
 
 
 def call(network: torch.nn.Module, inputs: Any) -> Any:
-    """Run a network: a tuple holds positional arguments, a mapping keyword arguments, anything else is the argument."""
-    if isinstance(inputs, tuple):
-        return network(*inputs)
-    if isinstance(inputs, Mapping):
-        return network(**inputs)
-    return network(inputs)
+    """Run a network."""
+    args, kwargs = arguments(inputs)
+    return network(*args, **kwargs)
 
 
 def is_real(value: torch.Tensor) -> bool:

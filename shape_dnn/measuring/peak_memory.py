@@ -69,7 +69,7 @@ def computed(workload: Workload, shape: Shape, numerics: Numerics) -> int:
         with checked.blame_network(architecture, checked.BUILD, shape):
             network = workload.build(shape).to(dtype).eval()
         with checked.blame_network(architecture, checked.EXAMPLE, shape):
-            given = inputs.change(workload.example(), lambda v: v.to("meta", dtype if inputs.is_real(v) else None))
+            given = inputs.change(inputs.on_meta(workload.example), lambda v: v.to(dtype) if inputs.is_real(v) else v)
         watch.note([*network.parameters(), *network.buffers(), given])
         with watch.active(), checked.blame_network(architecture, checked.FORWARD, shape):
             inputs.call(network, given)

@@ -64,7 +64,8 @@ def blame_network(architecture: Architecture, what: str, shape: Shape) -> Iterat
     except Exception as error:
         if devices.is_out_of_memory(error):
             raise
-        raise NetworkError(f"{label(architecture)} failed {what} shape {shape}: {describe(error)}") from error
+        given = getattr(architecture, "_inputs_label", "") if what == FORWARD else ""
+        raise NetworkError(f"{label(architecture)} failed {what} shape {shape}{given}: {describe(error)}") from error
 
 
 def load(

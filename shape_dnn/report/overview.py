@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from shape_dnn.answers.question import KnownMetric, in_order
 from shape_dnn.answers.table import prior_in_words, recipe_lines
 from shape_dnn.assembly.goal_expressions import Least, Most
+from shape_dnn.assembly.own_trainer import is_file
 from shape_dnn.constraints import KNOWN_METRICS, Constraint
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
@@ -28,6 +29,7 @@ from shape_dnn.search.failures import Counted
 from shape_dnn.search.query import Answer, Candidate
 from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.store.decoding import canonical
+from shape_dnn.store.families import TRAININGS
 
 if TYPE_CHECKING:
     from shape_dnn.answers.question import StudyQuestion
@@ -92,7 +94,7 @@ class Overview:
             _tested(known.facts, trainings, counted.accidental),
             f"shape-dnn ask {study}",
             _history(known),
-            f"shape-dnn export {study}",
+            _export(known),
             known.was_searched,
             _remarks(counted, known.parts.quality),
             counted.repeated,
@@ -135,13 +137,22 @@ class Overview:
         """Every shape of the space, sorted by width and then depth."""
         return sorted(self.parts.shapes, key=by_width_then_depth)
 
+    @property
+    def _subject(self) -> str:
+        """What was searched."""
+        parts = self.parts
+        if parts.table is not None:
+            return "recorded table"
+        if parts.is_own:
+            return f"trainer {parts.architecture.choice.name}"
+        return f"{parts.settings.arch} on {parts.settings.dataset}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON values."""
         query = self.parts.query
         return {
             "title": self.title,
-            "arch": self.parts.settings.arch if self.parts.table is None else None,
-            "dataset": self.parts.settings.dataset if self.parts.table is None else None,
+            "subject": self._subject,
             "command": self.command,
             "export": self.export,
             "metrics": [{"name": metric.name, "unit": metric.unit} for metric in self.metrics],
@@ -282,6 +293,17 @@ def _curve(training: Training) -> list[dict[str, Any]]:
         {"name": name, "depth": depth, "width": width, "epoch": e.number, "loss": e.loss, "quality": e.quality}
         for e in shown
     ]
+
+
+def _export(known: StudyQuestion) -> str:
+    """Return what to call for the network of a trained shape; nothing where a trainer kept no weights."""
+    store, settings = known.store, known.parts.settings
+    if known.parts.is_own:
+        context = known.first_seed.contexts.get(TRAININGS)
+        if context is None or not any(store.files.weights_of(context).glob("*.safetensors")):
+            return ""
+    trainer = f" --trainer {shlex.quote(settings.trainer)}" if is_file(settings.trainer) else ""
+    return f"shape-dnn export {shlex.quote(str(store.directory))}{trainer}"
 
 
 def _plugins(parts: Assembly) -> list[tuple[str, str]]:

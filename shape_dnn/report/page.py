@@ -244,8 +244,7 @@ def _failures(rows: list[dict[str, Any]], quality: str) -> str:
 def _summary(content: dict[str, Any]) -> str:
     states = [row["state"] for row in content["shapes"]]
     counted = ", ".join(f"{states.count(state)} {state}" for state in charts.STATES if state in states)
-    what = f"{content['arch']} on {content['dataset']}: " if content["arch"] else "recorded table: "
-    return f"{what}{len(states)} shapes. Their {content['quality']['name']}: {counted}."
+    return f"{content['subject']}: {len(states)} shapes. Their {content['quality']['name']}: {counted}."
 
 
 def _cost(cost: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from shape_dnn.study.problem import Problem
 from shape_dnn.study.runner import Conduct, Runner
 from shape_dnn.training.classifier import Donor
 from shape_dnn.training.precision import Decision
-from shape_dnn.training.preparing import Preparation, PreparingTask
+from shape_dnn.training.preparing import Preparation, PreparingTask, leaves_traces
 from shape_dnn.training.sources import TrainerSource
 from shape_dnn.work import Needs, Task
 
@@ -120,4 +120,5 @@ class Preparer:
 
     def needs_of(self, shape: Shape) -> Needs:
         """Return what a training takes; if that is not known, only the device."""
-        return self._needs.get(shape, Needs(self.problem.device, cores=self.problem.threads))
+        fresh = leaves_traces(self.trainer)
+        return self._needs.get(shape, Needs(self.problem.device, cores=self.problem.threads, fresh=fresh))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import secrets
 import signal
@@ -12,11 +13,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from shape_dnn.errors import ProcessDiedError
+from shape_dnn.errors import ProcessDiedError, UnavailableError
 from shape_dnn.kinds import Executor
 from shape_dnn.plugins import checked
 from shape_dnn.testing.contract import Contract
-from shape_dnn.work import Outcome, Task
+from shape_dnn.work import Needs, Outcome, Task
 
 
 @dataclass
@@ -79,6 +80,32 @@ class Count(Trial):
         return rounds
 
 
+@dataclass
+class Parallel(Trial):
+    """Have a process of its own do something."""
+
+    def run(self, report: Callable[[object], bool]) -> int | None:
+        """Return its exit status."""
+        # Not a copy of this one, of which an executor that breaks the rules would have two write what was printed.
+        process = multiprocessing.get_context("spawn").Process(target=os.getpid)
+        process.start()
+        process.join()
+        return process.exitcode
+
+
+@dataclass
+class Mark(Trial):
+    """Leave a mark in the process."""
+
+    needs: Needs = Needs(fresh=True)  # noqa: RUF009
+
+    def run(self, report: Callable[[object], bool]) -> bool:
+        """Tell whether there was one already."""
+        _marks.append(self.attempt)
+        return len(_marks) > 1
+
+
+_marks: list[str] = []
 _process = threading.Lock()
 
 
@@ -147,6 +174,23 @@ class ExecutorContract(Contract):
         """Trainings share nothing, such as torch's random numbers."""
         outcomes = list(checked.run(executor, [Alone() for _ in range(4)], 2, _go_on))
         assert [outcome.error for outcome in outcomes] == [None] * 4
+
+    def test_lets_a_task_start_processes(self, executor: Executor) -> None:
+        """As the loading of data does."""
+        (outcome,) = checked.run(executor, [Parallel()], 1, _go_on)
+        assert (outcome.error, outcome.result) == (None, 0)
+
+    def test_a_task_has_a_fresh_process_if_it_needs_one(self, executor: Executor) -> None:
+        """In which nothing ran before, and nothing will."""
+        tasks = [Mark(), Mark(), Mark(Needs()), Mark()]
+        outcomes = [outcome for task in tasks for outcome in checked.run(executor, [task], 1, _go_on)]
+        assert [(outcome.error, outcome.result) for outcome in outcomes] == [(None, False)] * 4
+
+    def test_does_not_wait_for_gpus_that_there_will_never_be(self, executor: Executor) -> None:
+        """The outcome of a task that needs so many is an UnavailableError."""
+        failed = self.only_failure(executor, Mark(Needs("cuda:0", gpus=10**6)))
+        assert isinstance(failed.error, UnavailableError)
+        assert "\n" not in str(failed.error)
 
     def test_a_task_that_raises_leaves_the_others_alone(self, executor: Executor) -> None:
         """Its error is its outcome."""

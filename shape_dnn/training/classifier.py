@@ -18,6 +18,7 @@ from shape_dnn.plugins import checked
 from shape_dnn.plugins.sources import Choice
 from shape_dnn.recipes import Recipe
 from shape_dnn.shape import Shape
+from shape_dnn.training import memory
 from shape_dnn.training.sources import registry
 
 if TYPE_CHECKING:
@@ -169,9 +170,30 @@ class ClassifierTrainer(Trainer):
 
     def resources(self, shape: Shape) -> Resources:
         """Return threads, and the memory of a training by estimate."""
-        from shape_dnn.training.memory import peak_memory
+        import torch
 
-        return Resources(self.threads, memory=peak_memory(self, shape))
+        from shape_dnn.training.descent import descent
+
+        def make() -> tuple[torch.Tensor, torch.Tensor]:
+            size = self.recipe.batch_size
+            return torch.empty(size, *self.input_shape), torch.empty(size, dtype=torch.int64)
+
+        def loss(network: torch.nn.Module, given: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+            pixels, labels = given
+            return torch.nn.functional.cross_entropy(network(pixels), labels)
+
+        def remember(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+            return dict(descent(network, self.recipe).state)
+
+        step = memory.step(lambda: self.build(shape), make, loss, remember)
+        return Resources(self.threads, memory=0 if step is None else step.on(self.device, self._data_on_device))
+
+    @property
+    def _data_on_device(self) -> int:
+        """Bytes of the images; on the processor all trainings share them."""
+        if not self.device.startswith("cuda"):
+            return 0
+        return sum(part.images.nbytes + part.labels.nbytes for part in images.load(self.images))
 
     def _forward(self, shape: Shape) -> Callable[[], AbstractContextManager[None]]:
         return functools.partial(checked.blame_network, self.load_architecture(), checked.FORWARD, shape)

@@ -152,8 +152,8 @@ class FunctionTrainer(Trainer):
         self.functions, self.options = functions, dict(options)
         self.quality = functions.quality
         self.default_depths, self.default_widths = functions.depths, functions.widths
-        length = options.get("epochs", options.get("steps"))
-        self.steps = length if isinstance(length, int) and not isinstance(length, bool) else None
+        self.steps = _whole(options.get("epochs", options.get("steps")))
+        self.batch_size = _whole(options.get("batch_size"))
         self._plugin_label = functions.where
 
     def _call(self, name: str, *given: Any) -> Any:
@@ -209,6 +209,10 @@ def has(trainer: Trainer, method: str) -> bool:
     if isinstance(trainer, FunctionTrainer):
         return getattr(trainer.functions, method) is not None
     return getattr(type(trainer), method) is not getattr(Trainer, method)
+
+
+def _whole(value: OptionValue | None) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def read(path: Path, function: str = "train") -> Functions:

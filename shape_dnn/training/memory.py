@@ -1,14 +1,19 @@
-"""The memory that a training of the classifier takes, estimated without computing anything."""
+"""The memory that a training takes, estimated without computing anything."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from shape_dnn.data import images
-from shape_dnn.shape import Shape
+from shape_dnn.measuring import inputs
+from shape_dnn.measuring.peak_memory import LiveTensors
 
 if TYPE_CHECKING:
-    from shape_dnn.training.classifier import ClassifierTrainer
+    import torch
+
+    from shape_dnn.kinds import Trainer
+    from shape_dnn.shape import Shape
 
 CUDA_CONTEXT = 700_000_000
 """Bytes of a GPU that a process takes for the code of its kernels, by what is known of current drivers."""
@@ -16,32 +21,87 @@ SCRATCH = 1.15
 """Factor for the scratch memory of operators."""
 
 
-def peak_memory(trainer: ClassifierTrainer, shape: Shape) -> int:
-    """Estimate the bytes that a training takes on its device, its process included; 0 if that cannot be told.
+@dataclass(frozen=True)
+class Step:
+    """A training step in bytes.
 
-    A step runs on torch's ``meta`` device in float32, where nothing is computed, so it is quick and needs no memory.
+    Attributes:
+        peak: tensors that live at the worst moment.
+        state: parameters and buffers of the network.
     """
-    import psutil
+
+    peak: int
+    state: int
+
+    def on(self, device: str, data: int = 0) -> int:
+        """Estimate what a training takes that consists of such steps, its process included.
+
+        Args:
+            device: where it runs.
+            data: bytes of what is kept there to train on.
+        """
+        import psutil
+
+        tensors = int(self.peak * SCRATCH) + data
+        if device.startswith("cuda"):
+            return tensors + CUDA_CONTEXT
+        # The best weights so far, and two copies on their way into files.
+        return tensors + 3 * self.state + int(psutil.Process().memory_info().rss)
+
+
+def step(
+    build: Callable[[], torch.nn.Module],
+    make: Callable[[], Any],
+    loss: Callable[[torch.nn.Module, Any], torch.Tensor],
+    remember: Callable[[torch.nn.Module], Any],
+) -> Step | None:
+    """Run a step on torch's ``meta`` device in float32, where nothing is computed, so it is quick and needs no memory.
+
+    Args:
+        build: builds the network.
+        make: makes what it is trained on.
+        loss: of the network and that.
+        remember: returns the tensors that an optimiser keeps of a network.
+
+    Returns:
+        The step; None if the network cannot run there, or fails. What is wrong with it shows when it is trained.
+    """
     import torch
 
-    from shape_dnn.measuring.peak_memory import LiveTensors
-    from shape_dnn.training.descent import descent
-
     live = LiveTensors()
-    batch = trainer.recipe.batch_size
     try:
         with torch.device("meta"):
-            network = trainer.build(shape).train()
-            kept = [*network.parameters(), *network.buffers()]
-            pixels, labels = torch.empty(batch, *trainer.input_shape), torch.empty(batch, dtype=torch.int64)
-            live.note([kept, dict(descent(network, trainer.recipe).state), pixels, labels])
+            network = build().train()
+            kept, given = [*network.parameters(), *network.buffers()], make()
+            live.note([kept, remember(network), given])
             with live.active():
-                torch.nn.functional.cross_entropy(network(pixels), labels).backward()  # type: ignore[no-untyped-call]
-    except Exception:  # noqa: BLE001 - what is wrong with the network shows when it is trained
+                loss(network, given).backward()  # type: ignore[no-untyped-call]
+    except Exception:  # noqa: BLE001 - the code of networks can fail in any way
+        return None
+    return Step(live.peak, sum(value.nbytes for value in kept))
+
+
+def estimate(trainer: Trainer, shape: Shape, device: str) -> int:
+    """Estimate the bytes that a training takes whose trainer does not say so, but the data it keeps; 0 if unknown.
+
+    That needs its networks, its example inputs and the batch size. All outputs are taken to matter for the loss, and
+    the optimiser to keep two numbers for each parameter, as Adam does: few keep more.
+    """
+    import torch
+
+    batch_size = trainer.batch_size
+    if batch_size is None:
         return 0
-    state = sum(value.nbytes for value in kept)
-    if trainer.device.startswith("cuda"):
-        data = sum(part.images.nbytes + part.labels.nbytes for part in images.load(trainer.images))
-        return int(live.peak * SCRATCH) + data + CUDA_CONTEXT
-    # The best weights so far, and two copies on their way into files.
-    return int(live.peak * SCRATCH) + 3 * state + int(psutil.Process().memory_info().rss)
+
+    def loss(network: torch.nn.Module, given: Any) -> torch.Tensor:
+        outputs = inputs.tensors(inputs.call(network, given))
+        return torch.stack([output.sum() for output in outputs if output.requires_grad]).sum()
+
+    def remember(network: torch.nn.Module) -> Any:
+        return [(torch.empty_like(value), torch.empty_like(value)) for value in network.parameters()]
+
+    def make() -> Any:
+        return inputs.on_meta(lambda: trainer.example(batch_size))
+
+    taken = step(lambda: trainer.build(shape), make, loss, remember)
+    return 0 if taken is None else taken.on(device)

@@ -27,6 +27,7 @@ class BuiltByTrainer(Architecture):
     """
 
     depth_rule = "depths are from 1"
+    _inputs_label = " on what example() gives"
 
     def __init__(self, source: TrainerSource, title: str, depths: str | None = None, widths: str | None = None) -> None:
         self._source = source

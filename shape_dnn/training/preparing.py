@@ -12,6 +12,7 @@ from shape_dnn.kinds import Resources, Trainer
 from shape_dnn.shape import Shape
 from shape_dnn.training import precision
 from shape_dnn.training.classifier import ClassifierTrainer
+from shape_dnn.training.memory import estimate
 from shape_dnn.training.precision import Decision
 from shape_dnn.training.sources import TrainerSource
 from shape_dnn.work import Needs, Task
@@ -55,7 +56,7 @@ class PreparingTask(Task):
     @property
     def needs(self) -> Needs:
         """A device of the kind that trains."""
-        return Needs(self.device)
+        return Needs(self.device, fresh=leaves_traces(self.trainer))
 
     @property
     def reads(self) -> tuple[Path, ...]:
@@ -74,13 +75,21 @@ class PreparingTask(Task):
             report(self.standing)
             decision = precision.decide(trainer, self.standing)
         needs: dict[Shape, Needs] = {}
-        free = max(1, devices.free_memory(self.device))
+        free = {device: max(1, devices.free_memory(device)) for device in {"cpu", self.device}}
+        fresh = leaves_traces(self.trainer)
         for shape in self.shapes:
             report(shape)
             taken = _resources(trainer, shape)
-            cores = max(self.threads, taken.cores)
-            needs[shape] = Needs(self.device, taken.memory, taken.memory / free, cores=cores, gpus=taken.gpus)
+            device, cores = self.device if taken.gpus != 0 else "cpu", max(self.threads, taken.cores)
+            memory = taken.memory or estimate(trainer, shape, device)
+            share = memory / free[device]
+            needs[shape] = Needs(device, memory, share, cores=cores, gpus=taken.gpus, fresh=fresh)
         return Preparation(decision, needs)
+
+
+def leaves_traces(trainer: TrainerSource) -> bool:
+    """Tell whether trainings may leave anything behind in their process, as all but the built-in ones may."""
+    return not isinstance(trainer, ClassifierTrainer)
 
 
 def _resources(trainer: Trainer, shape: Shape) -> Resources:

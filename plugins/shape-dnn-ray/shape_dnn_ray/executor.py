@@ -13,13 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shape_dnn.errors import (
-    MachineLostError,
-    ProcessDiedError,
-    UnavailableError,
-    UsageError,
-    describe,
-)
+from shape_dnn.errors import MachineLostError, ProcessDiedError, UnavailableError, UsageError, describe
 from shape_dnn.kinds import Executor
 from shape_dnn.system import durable
 from shape_dnn.work import Needs, Outcome, Task
@@ -175,7 +169,13 @@ class RayCluster(Executor):
         self._mail = self._mail or self._mailbox.fetch.remote()
         while self._running or (waiting and not self._stopping):
             while waiting and len(self._running) < (workers or PENDING) and not self._stopping:
-                self._start(waiting.popleft())
+                task = waiting.popleft()
+                try:
+                    resources = self._resources(task.needs)
+                except UnavailableError as error:
+                    yield Outcome(task, error=error)
+                else:
+                    self._start(task, resources)
             if self._stopping:
                 self._take_back()
             references = [self._mail, *self._running]
@@ -191,12 +191,12 @@ class RayCluster(Executor):
                     yield outcome
             yield from self._give_up()
 
-    def _start(self, task: Task) -> None:
+    def _start(self, task: Task, resources: Mapping[str, Any]) -> None:
         running = Running(task, next(self._numbers))
         parcels = None if self.shared else {parcel: (reference,) for parcel, reference in map(self._send, task.reads)}
         if self.shared:
             task = task.moved({path: path.resolve() for path in (*task.reads, *task.writes, *task.scratch)})
-        function = self._function.options(max_retries=0, **self._resources(task.needs))
+        function = self._function.options(max_retries=0, **resources)
         self._running[function.remote(task, running.number, self.threads, parcels, self._mailbox)] = running
 
     def _send(self, path: Path) -> tuple[Parcel, Any]:
@@ -207,14 +207,28 @@ class RayCluster(Executor):
         return self._sent[path]
 
     def _resources(self, needs: Needs) -> dict[str, Any]:
-        """Say what a task takes, in Ray's words."""
+        """Say what a task takes, in Ray's words.
+
+        Raises:
+            UnavailableError: no node has so much, so it would wait for ever.
+        """
         if needs.exclusive:
             return self._bench_resources(needs)
-        if needs.device == "cpu":
-            most = max((each["Resources"].get("memory", 0.0) for each in _alive()), default=0.0)
-            return {"num_cpus": self.threads, "memory": int(min(needs.memory, most))}
+        cores, on_gpu = max(self.threads, needs.cores), needs.device != "cpu"
         # A process beside others leaves them what they need; of one that is not known, nobody knows what that is.
-        return {"num_cpus": 1, "num_gpus": min(1.0, round(needs.share, 3)) or 1.0}
+        gpus = (needs.whole_gpus or min(1.0, round(needs.share, 3)) or 1.0) if on_gpu else 0
+        there = [node["Resources"] for node in _alive()]
+        able = [each for each in there if each.get("CPU", 0) >= cores and each.get("GPU", 0) >= gpus]
+        if not able:
+            most = ", ".join(f"{each.get('CPU', 0):g} and {each.get('GPU', 0):g}" for each in there)
+            wanted = f"{cores} processor{'s' * (cores > 1)}" + f" and {gpus:g} GPU{'s' * (gpus > 1)}" * on_gpu
+            raise UnavailableError(
+                f"a training takes {wanted} of one node, and the nodes of the cluster have: {most}; have its trainer "
+                "declare fewer, or add a node"
+            )
+        if on_gpu:
+            return {"num_cpus": cores, "num_gpus": gpus}
+        return {"num_cpus": cores, "memory": int(min(needs.memory, max(each.get("memory", 0.0) for each in able)))}
 
     def _bench_resources(self, needs: Needs) -> dict[str, Any]:
         """Take the device of one node for itself, the same node every time.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from shape_dnn.builtin.executors.local import Local
+from shape_dnn.records import Training
 from shape_dnn.work import Task, sendable
 from shape_dnn_ray import file_transfer
 from shape_dnn_ray.file_transfer import Content, Parcel
@@ -52,7 +55,7 @@ def run(task: Task, number: int, threads: int, parcels: Mapping[Parcel, Any] | N
     directory = None
     try:
         if parcels is None:
-            return Finished(task.run(report))
+            return Finished(_result(task, threads, report))
         directory = file_transfer.output()
         places = {
             parcel.path: file_transfer.unpack(parcel, partial(_bring, there)) for parcel, there in parcels.items()
@@ -60,9 +63,9 @@ def run(task: Task, number: int, threads: int, parcels: Mapping[Parcel, Any] | N
         places |= {path: file_transfer.scratch(path) for path in task.scratch}
         outputs = [directory / str(i) for i in range(len(task.writes))]
         places |= dict(zip(task.writes, outputs, strict=True))
-        result = task.moved(places).run(report)
-        for path in task.scratch:
-            if any(output.is_file() for output in outputs):  # it is finished, so nothing will go on from there
+        result = _result(task.moved(places), threads, report)
+        if isinstance(result, Training) and result.quality is not None:  # so nothing will go on from there
+            for path in task.scratch:
                 file_transfer.remove(file_transfer.scratch(path))
         return Finished(result, written=file_transfer.read(outputs))
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises is an outcome
@@ -70,6 +73,26 @@ def run(task: Task, number: int, threads: int, parcels: Mapping[Parcel, Any] | N
     finally:
         if directory is not None:
             file_transfer.remove(directory)
+
+
+def _result(task: Task, threads: int, report: Callable[[object], bool]) -> object:
+    """Run a task in this process, or in a fresh one if that is what it needs.
+
+    Of Ray's own processes none is known to be fresh, and a new one takes seconds. Had one forked others when it died,
+    these would keep Ray from seeing it for minutes.
+    """
+    if not task.needs.fresh:
+        return task.run(report)
+    (outcome,) = _processes(threads).run([task], 1, lambda _, content: report(content))
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.result
+
+
+@functools.cache
+def _processes(threads: int) -> Local:
+    vars(sys.modules["__main__"]).pop("__file__", None)  # it is Ray's, and each new process would import that
+    return Local(threads)
 
 
 def _bring(reference: tuple[Any]) -> Content:

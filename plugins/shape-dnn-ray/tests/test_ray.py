@@ -198,12 +198,15 @@ def test_measuring_takes_the_device_of_one_node_for_itself() -> None:
     outcomes = list(executor.run([Where(demand=exclusive) for _ in range(4)], None, go_on))
     assert {outcome.result[0] for outcome in outcomes} == {target}  # type: ignore[index]
     executor.close()
-    nowhere = RayCluster(measure_on="nowhere")
-    with pytest.raises(UnavailableError, match=r"no node of the cluster has a CPU and the resource 'nowhere'.*target"):
-        list(nowhere.run([Where(demand=exclusive)], None, go_on))
-    with pytest.raises(UnavailableError, match="no node of the cluster has a GPU"):
-        list(RayCluster().run([Where(demand=Needs("cuda:0", exclusive=True))], None, go_on))
-    nowhere.close()
+    for where, needs, complaint in (
+        ("nowhere", exclusive, r"no node of the cluster has a CPU and the resource 'nowhere'.*target"),
+        ("", Needs("cuda:0", exclusive=True), "no node of the cluster has a GPU"),
+    ):
+        executor = RayCluster(measure_on=where)
+        (outcome,) = executor.run([Where(demand=needs)], None, go_on)
+        with pytest.raises(UnavailableError, match=complaint):
+            raise outcome.error  # type: ignore[misc]
+        executor.close()
 
 
 def test_a_device_is_one_of_the_cluster(executor: RayCluster) -> None:
@@ -217,6 +220,43 @@ def test_more_memory_than_any_node_has_is_not_waited_for(executor: RayCluster) -
     assert outcome.error is None
 
 
+@pytest.fixture
+def with_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two nodes with other resources than there are here."""
+    nodes = [{"Resources": {"CPU": 8.0, "GPU": 4.0}}, {"Resources": {"CPU": 16.0, "memory": 1e9}}]
+    monkeypatch.setattr("shape_dnn_ray.executor._alive", lambda: nodes)
+
+
+@pytest.mark.usefixtures("with_gpus")
+def test_a_task_takes_the_cores_and_whole_gpus_that_it_declares() -> None:
+    executor = RayCluster(threads=2)
+    expected = {
+        Needs("cuda:0", share=0.1, gpus=3): {"num_cpus": 2, "num_gpus": 3},
+        Needs("cuda:0", share=0.1, cores=4): {"num_cpus": 4, "num_gpus": 0.1},
+        Needs("cpu", 10**12, cores=16, gpus=3): {"num_cpus": 16, "memory": 10**9},
+        Needs("cpu", 10**12): {"num_cpus": 2, "memory": 10**9},
+    }
+    for needs, taken in expected.items():
+        assert executor._resources(needs) == taken  # noqa: SLF001
+
+
+@pytest.mark.usefixtures("with_gpus")
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [
+        (Needs("cuda:0", gpus=5), "1 processor and 5 GPUs"),
+        (Needs(cores=17), "17 processors"),
+        (Needs("cuda:0", cores=9), "9 processors and 1 GPU"),
+    ],
+)
+def test_what_no_node_has_is_not_waited_for(executor: RayCluster, needs: Needs, said: str) -> None:
+    (outcome,) = executor.run([Where(demand=needs)], None, go_on)
+    complaint = rf"^a training takes {said} of one node, and the nodes of the cluster have: 8 and 4, 16 and 0; have "
+    with pytest.raises(UnavailableError, match=complaint):
+        raise outcome.error  # type: ignore[misc]
+
+
+@pytest.mark.usefixtures("with_gpus")
 def test_a_gpu_is_shared_by_expected_memory(executor: RayCluster) -> None:
     shares = {0.0: 1.0, 0.126: 0.126, 0.9999: 1.0, 3.0: 1.0}
     for share, part in shares.items():
@@ -290,6 +330,71 @@ def test_a_search_has_the_same_result_as_on_this_machine() -> None:
     assert not list(Path("there/weights").glob("*/*.partial"))
     assert there.to_dict()["best"]["test_accuracy"] is not None
     assert tune(**SEARCH, train=3, executor="ray", study="there", goal="latency", min_accuracy=10).new_trainings == 0
+
+
+OWN = """
+import os, signal
+from pathlib import Path
+import torch
+from shape_dnn import Quality
+
+QUALITY = Quality("loss", better="lower", minimum=0)
+HOME = Path({home!r})
+
+
+def build(shape):
+    return torch.nn.Linear(shape.depth, 1)
+
+
+def train(shape, run, epochs=4, killed=False, saving=True):
+    assert not Path(__file__).is_relative_to(HOME), "this is a copy of the file, on the node"
+    network, saved = build(shape), run.load()
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    if saved is not None:
+        network.load_state_dict(saved)
+    for epoch in range(saved.more["epoch"] + 1 if saved is not None else 1, epochs + 1):
+        loss = (network(torch.ones(1, shape.depth)) - shape.depth).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        run.report(epoch, loss.item(), attempt=1 if saved is None else 2)
+        if saving:
+            run.save(network, epoch=epoch)
+        if killed and epoch == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+OWN_SEARCH: dict[str, Any] = {
+    "trainer": "own.py", "depth": "1:4:1", "width": "1:2:1", "device": "cpu", "strategy": "exhaustive",
+}  # fmt: skip
+
+
+def test_functions_of_a_file_travel_and_come_to_the_same_as_on_this_machine() -> None:
+    Path("own.py").write_text(OWN.format(home=str(Path.cwd())))
+    there = tune(**OWN_SEARCH, executor="ray", study="there")
+    Path("own.py").write_text(OWN.format(home="/nowhere"))
+    here = tune(**OWN_SEARCH, executor="local", study="here")
+    assert [t.reason for t in there.answer.trainings] == [""] * 3
+    assert [t.curve for t in there.answer.trainings] == [t.curve for t in here.answer.trainings]
+    assert len(list(Path("there/weights").glob("*/*.safetensors"))) == 3
+
+
+def test_a_killed_training_of_one_s_own_goes_on_from_what_it_saved() -> None:
+    Path("own.py").write_text(OWN.format(home=str(Path.cwd())))
+    settings = {**OWN_SEARCH, "depth": "1:2:1", "executor": "ray"}
+    (whole,) = tune(**settings, study="whole").answer.trainings
+    (killed,) = tune(**settings, study="killed", option={"trainer.killed": "true"}).answer.trainings
+    assert [(epoch.number, epoch.quality) for epoch in killed.curve] == [(e.number, e.quality) for e in whole.curve]
+    assert [epoch.more["attempt"] for epoch in killed.curve] == [1, 1, 2, 2]
+
+
+def test_a_finished_training_leaves_nothing_on_its_node_whether_it_has_weights_or_not() -> None:
+    Path("own.py").write_text(OWN.format(home=str(Path.cwd())))
+    scratch = file_transfer.scratch(Path("any")).parent
+    before = set(scratch.glob("*"))
+    for saving in ("true", "false"):
+        result = tune(**OWN_SEARCH, executor="ray", study=saving, option={"trainer.saving": saving})
+        assert [training.reason for training in result.answer.trainings] == [""] * 3
+    assert set(scratch.glob("*")) <= before
 
 
 def test_another_device_than_the_one_that_was_measured_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -204,7 +204,11 @@ def test_fine_tuning_takes_fewer_epochs_at_a_lower_rate_that_rises_at_first() ->
     recipe = Recipe(epochs=12, lr=0.2)
     tuned = ResNet(weights="pretrained").recipe(recipe)
     assert (tuned.epochs, tuned.lr, tuned.schedule, tuned.warmup) == (3, 0.02, "one-cycle", 0.1)
-    assert ResNet().recipe(recipe) == ConvNeXt().recipe(recipe) == recipe
+    assert ResNet().recipe(recipe) == recipe
+    whole, tuned = ConvNeXt().recipe(recipe), ConvNeXt("pretrained").recipe(recipe)
+    assert (whole.optimizer, whole.epochs, whole.schedule) == ("adamw", 12, "cosine")
+    assert (tuned.optimizer, tuned.epochs, tuned.schedule) == ("adamw", 3, "cosine")
+    assert tuned.lr == whole.lr / 10
     assert ConvNeXt("pretrained").recipe(Recipe(epochs=1)).epochs == 1
 
 
