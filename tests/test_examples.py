@@ -91,7 +91,7 @@ SEARCHES = [
     Search("lightning_digits.py", "accuracy", "--depth 1:3:1 --width 1/4:1/2:1/4 --min-accuracy 1 -o trainer.epochs=1"),
     Search("hugging_face.py", "accuracy", "--depth 1:3:1 --width 1/4:1/2:1/4 --min-accuracy 1 -o trainer.steps=30"),
     Search("unet.py", "mIoU", "--depth 1:3:1 --width 1/4:1/2:1/4 --min mIoU=0.01 -o trainer.epochs=1"),
-    Search("timm_photographs.py", "accuracy", "--depth 1:3:1 --width 1/4:1/2:1/4 -o trainer.epochs=1"),
+    Search("timm_photographs.py", "accuracy", "--depth 1:3:1 --width 1/4:1/2:1/4 --min-accuracy 1 -o trainer.epochs=1"),
 ]
 
 

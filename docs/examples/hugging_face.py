@@ -49,7 +49,7 @@ def accuracy(result):
 def train(shape, run, lr=1e-3, steps=300):
     training, validation = random_split(verses(), [0.9, 0.1], torch.Generator().manual_seed(0))
     learn = {"learning_rate": lr, "max_steps": steps, "per_device_train_batch_size": 16, "seed": run.seed}
-    judge = {"eval_strategy": "steps", "eval_steps": 30, "per_device_eval_batch_size": 256}
+    judge = {"eval_strategy": "steps", "eval_steps": 0.1, "per_device_eval_batch_size": 256}
     other = {"use_cpu": run.device == "cpu", "save_strategy": "no", "report_to": "none", "disable_tqdm": True}
     arguments = TrainingArguments(run.directory, **learn, **judge, **other)
     data = {"train_dataset": training, "eval_dataset": validation, "compute_metrics": accuracy}

@@ -41,6 +41,7 @@ def train(shape, run, lr=2e-3, weight_decay=0.05, epochs=8):
         network.eval()
         with torch.no_grad():
             right = [network(images.to(run.device)).argmax(1).cpu() == classes for images, classes in validation]
-        if not run.report(epoch, 100 * torch.cat(right).float().mean().item()):
+        right = torch.cat(right)
+        if not run.report(epoch, 100 * right.sum().item() / len(right)):
             break
     run.save(network)
