@@ -49,6 +49,11 @@ class Epoch:
     quality: float
     more: Mapping[str, float] = field(default_factory=dict, hash=False)
 
+    @property
+    def accuracy(self) -> float:
+        """The quality, as it was called when there was no other; plugins of that time go on working."""
+        return self.quality
+
     def numbers(self, quality: Quality) -> dict[str, float]:
         """Return all that was told of it, by name; the loss is ``training_loss`` where the quality is called ``loss``.
 
@@ -93,6 +98,11 @@ class Training:
     seconds: float | None = None
     repetitions: tuple[float, ...] = ()
     stop: Stop | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The quality, as it was called when there was no other; plugins of that time go on working."""
+        return self.quality
 
     @property
     def stopped(self) -> bool:

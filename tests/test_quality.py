@@ -403,3 +403,8 @@ def test_a_recording_says_what_its_trainings_are_judged_by(monkeypatch: pytest.M
         assert max(curves[shape, 0]) == row["top-1"]
     with pytest.raises(UsageError, match="top-1 is what is recorded; leave it out"):
         record("other.csv", seeds=1, **{**SMALL, "min": "top-1=10"})
+
+
+def test_plugins_that_ask_for_the_accuracy_of_a_training_find_it() -> None:
+    training = Training(Shape(10, Fraction(1)), 91.5, curve=(Epoch(1, None, 80.0),))
+    assert (training.accuracy, training.curve[0].accuracy) == (91.5, 80.0)
