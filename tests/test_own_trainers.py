@@ -226,6 +226,17 @@ def test_a_constant_example_is_made_as_large_as_is_asked_for() -> None:
     assert (made["scale"], made["last"]) == (2.0, True)
 
 
+def test_what_a_file_makes_when_it_is_read_is_there_for_everything_that_comes_later(
+    shape_dnn: Callable[..., Any],
+) -> None:
+    """Although the first to need the file may count sizes, where tensors have no values."""
+    path = write(BUILD, TRAIN, "EXAMPLE = torch.zeros(1, 1)")
+    ran = shape_dnn("measure", "--trainer", path, "--depth", "1:2:1", "--width", "1:2:1", "--device", "cpu",
+                    "--metrics", "size,latency", "--format", "json")  # fmt: skip
+    assert ran.status == 0, ran.err
+    assert ran.json[0]["latency"] > 0
+
+
 def test_options_are_parameters_with_defaults_and_go_to_each_function_that_has_them() -> None:
     path = write("def train(shape, run, lr=0.1, sizes=(1, 2), *, steps=4): return lr\n"
                  "def build(shape, dropout=0.5, **more): return nn.Dropout(dropout)\n")  # fmt: skip

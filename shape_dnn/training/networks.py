@@ -38,7 +38,10 @@ class BuiltByTrainer(Architecture):
     @cached_property
     def trainer(self) -> Trainer:
         """Who builds them."""
-        return self._source.load()
+        import torch
+
+        with torch.device("cpu"), torch.inference_mode(False):  # what its file makes is used later, and elsewhere
+            return self._source.load()
 
     def is_depth(self, depth: int) -> bool:
         """Accept whatever the trainer may accept."""
