@@ -23,7 +23,8 @@ from shape_dnn.measuring.forward_pass import Numerics
 from shape_dnn.measuring.power import Reading
 from shape_dnn.measuring.rounds import LEAST_VISITS
 from shape_dnn.measuring.sensors import Sensor
-from shape_dnn.measuring.task import MeasuringTask, PluginNetworks
+from shape_dnn.measuring.task import MeasuringTask
+from shape_dnn.plugins.sending import FromPlugin
 from shape_dnn.plugins.sources import Choice
 from shape_dnn.study.problem import Bench
 from shape_dnn.training.task import EvaluationTask
@@ -218,7 +219,7 @@ def test_a_meter_shows_signs_of_life_while_it_works_on_a_shape(name: str, monkey
     bench = Bench(
         Choice("meter", name),
         (),
-        PluginNetworks(Choice("architecture", "wrn"), ()),
+        FromPlugin(Choice("architecture", "wrn"), ()),
         Conditions((1, 8, 8), 10, 2, "cpu"),
     )
     monkeypatch.setattr(Bench, "set_up", lambda _: (make(), workload))

@@ -12,6 +12,7 @@ from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Architecture, Conditions, OptionValue, Trainer
 from shape_dnn.plugins import options
 from shape_dnn.plugins.registry import Registry
+from shape_dnn.plugins.sending import FromPlugin
 from shape_dnn.plugins.sources import Choice, Loaded, Source
 from shape_dnn.quality import Quality
 from shape_dnn.settings import Settings
@@ -19,7 +20,7 @@ from shape_dnn.shape import Shape
 from shape_dnn.study.own_training import OwnTraining
 from shape_dnn.training import functions
 from shape_dnn.training.networks import BuiltByTrainer
-from shape_dnn.training.sources import OwnTrainer, PluginTrainer, TrainerSource
+from shape_dnn.training.sources import OwnTrainer, TrainerSource
 
 CLASSIFIER = "classifier"
 """The name of the built-in trainer, which is put together from architecture, dataset and recipe."""
@@ -123,7 +124,7 @@ def find_trainer(selection: Selection) -> Own | None:
     if not is_file(name):
         also = _declared(also, selection.registry.options("trainer", name), name)
         loaded = selection.load("trainer", name, {**given, **also})
-        return Own(loaded, PluginTrainer(loaded.choice, selection.registry.files))
+        return Own(loaded, FromPlugin[Trainer](loaded.choice, selection.registry.files))
     path, function = split_name(name)
     found = functions.read(path, function)
     values = _values(found, {**given, **_declared(also, found.options, path.name)})

@@ -5,51 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from shape_dnn.errors import MeterError
 from shape_dnn.kinds import Conditions, Instrument, Workload
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.registry import Registry
+from shape_dnn.plugins.sending import Sendable
 from shape_dnn.plugins.sources import Choice
 from shape_dnn.work import Needs, Task, showing_life
 
 if TYPE_CHECKING:
     from shape_dnn.kinds import Architecture
     from shape_dnn.shape import Shape
-
-
-class NetworkSource(Protocol):
-    """What can be sent to a worker, and makes a family of networks there."""
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Files that must be there."""
-
-    def load(self) -> Architecture:
-        """Create the family."""
-
-
-@dataclass(frozen=True)
-class PluginNetworks:
-    """The family of networks of a plugin.
-
-    Attributes:
-        choice: which.
-        plugin_files: files that may declare it.
-    """
-
-    choice: Choice
-    plugin_files: tuple[Path, ...]
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Plugins."""
-        return self.plugin_files
-
-    def load(self) -> Architecture:
-        """Create the family."""
-        return cast("Architecture", Registry(self.plugin_files).load_again(self.choice))
 
 
 @dataclass(frozen=True)
@@ -65,7 +33,7 @@ class Bench:
 
     meter: Choice
     plugin_files: tuple[Path, ...]
-    networks: NetworkSource
+    networks: Sendable[Architecture]
     conditions: Conditions
 
     def set_up(self) -> tuple[Instrument, Workload]:

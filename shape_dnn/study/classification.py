@@ -15,9 +15,9 @@ from typing import Any, Self, cast
 from shape_dnn.data import images
 from shape_dnn.errors import DatasetError
 from shape_dnn.events import DatasetRead, Event, ignore
-from shape_dnn.kinds import Dataset, LabelledImages, Pretrained
-from shape_dnn.measuring.task import PluginNetworks
+from shape_dnn.kinds import Architecture, Dataset, LabelledImages, Pretrained
 from shape_dnn.plugins import checked
+from shape_dnn.plugins.sending import FromPlugin
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.recipes import PRECISIONS, UNSAID, Precision, Recipe
@@ -65,9 +65,9 @@ class Classification(Problem):
         return self.architecture, self.dataset
 
     @property
-    def networks(self) -> PluginNetworks:
+    def networks(self) -> FromPlugin[Architecture]:
         """The architecture."""
-        return PluginNetworks(self.architecture.choice, self.plugin_files)
+        return FromPlugin(self.architecture.choice, self.plugin_files)
 
     def trainer(self, files: Files, donor: Donor | None) -> ClassifierTrainer:
         """Return how shapes are trained; the images are written the first time."""

@@ -7,15 +7,15 @@ import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from shape_dnn.events import Event
 from shape_dnn.kinds import Architecture, Conditions, Instrument, Meter, Workload
-from shape_dnn.measuring.task import Bench, NetworkSource
+from shape_dnn.measuring.task import Bench
 from shape_dnn.plugins import checked
+from shape_dnn.plugins.sending import Sendable
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.quality import Quality
 from shape_dnn.shape import Shape
@@ -99,10 +99,6 @@ class Problem(ABC):
         """
         return self
 
-    def grown_from(self, donor: Shape, part: Fraction) -> Self:
-        """Return the same problem with trainings that start from a donor and take a part of the epochs."""
-        raise NotImplementedError
-
     def with_seed(self, seed: int) -> Self:
         """Return the same problem with another seed."""
         return dataclasses.replace(self, seed=seed)
@@ -114,7 +110,7 @@ class Problem(ABC):
 
     @property
     @abstractmethod
-    def networks(self) -> NetworkSource:
+    def networks(self) -> Sendable[Architecture]:
         """Where a worker finds the family of networks."""
 
     @property

@@ -9,6 +9,7 @@ from shape_dnn.errors import blame
 from shape_dnn.records import Training, Transferred
 from shape_dnn.shape import Shape
 from shape_dnn.store.families import TRAINING, TRAININGS, Family
+from shape_dnn.study.classification import Classification
 from shape_dnn.study.problem import Problem
 from shape_dnn.study.trainings import Trainings, work
 from shape_dnn.training.classifier import Donor
@@ -104,7 +105,9 @@ class Transfer:
         """Return who trains from the weights of a shape; None if nobody has, and none is to be made."""
         if donor not in self._growers:
             facts = self._trainer.facts
-            problem = self._trainer.problem.grown_from(donor, self._part)
+            own = self._trainer.problem
+            assert isinstance(own, Classification)  # noqa: S101 - with any other trainer --transfer is refused
+            problem = own.grown_from(donor, self._part)
             identity = problem.training_identity
             if not create and facts.store.find_context(TRAINING, identity) is None:
                 return None

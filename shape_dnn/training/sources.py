@@ -6,45 +6,14 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, cast
 
 from shape_dnn.errors import PluginError
 from shape_dnn.kinds import OptionValue, Trainer
 from shape_dnn.plugins.registry import Registry
-from shape_dnn.plugins.sources import Choice
+from shape_dnn.plugins.sending import Sendable
 
-
-class TrainerSource(Protocol):
-    """What can be sent to a worker, and makes a trainer there."""
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Files that must be there."""
-
-    def load(self) -> Trainer:
-        """Create the trainer."""
-
-
-@dataclass(frozen=True)
-class PluginTrainer:
-    """The trainer of a plugin.
-
-    Attributes:
-        choice: which.
-        plugin_files: files that may declare it.
-    """
-
-    choice: Choice
-    plugin_files: tuple[Path, ...]
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Plugins."""
-        return self.plugin_files
-
-    def load(self) -> Trainer:
-        """Create the trainer."""
-        return cast("Trainer", registry(self.plugin_files).load_again(self.choice))
+TrainerSource = Sendable[Trainer]
+"""What can be sent to a worker, and makes a trainer there."""
 
 
 @dataclass(frozen=True)
