@@ -155,8 +155,20 @@ class Frail(Decided):
         return super().prepare(task) if task.standing is None else Outcome(task, error=ProcessDiedError("killed"))
 
 
+class Narrow(Decided):
+    def run(self, tasks, workers, report):
+        for task in tasks:
+            if isinstance(task, PreparingTask) and task.shapes:
+                for shape in (task.standing, *task.shapes):
+                    report(task, shape)
+                yield Outcome(task, error=ProcessDiedError("killed"))
+            else:
+                yield from super().run([task], workers, report)
+
+
 @hookimpl
 def shape_dnn_executors():
+    yield Plugin("narrow", "dies of every shape, but not of deciding", Narrow)
     yield Plugin("decided", "decides without looking", Decided)
     yield Plugin("frail", "dies of deciding", Frail)
 """
@@ -166,6 +178,7 @@ def shape_dnn_executors():
     ("executor", "reason"),
     [
         ("decided", "bfloat16: it is said so"),
+        ("narrow", "bfloat16: it is said so"),
         ("frail", "float32: the work of (16, 1/2) could not be counted (killed)"),
     ],
 )

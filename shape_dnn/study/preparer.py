@@ -84,7 +84,7 @@ class Preparer:
             looked_at.append(cast("Shape", shape))
             return True
 
-        while left:
+        while left or standing is not None:  # a precision is needed even where no shape could be looked at
             looked_at.clear()
             attempt, patience = secrets.token_hex(8), self._conduct.patience
             task = PreparingTask(
