@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from shape_dnn.constraints import Constraint as Constraint
     from shape_dnn.display.progress import Progress as Progress
     from shape_dnn.errors import DatasetError as DatasetError
+    from shape_dnn.errors import DeploymentError as DeploymentError
     from shape_dnn.errors import ExportError as ExportError
     from shape_dnn.errors import MeterError as MeterError
     from shape_dnn.errors import NothingCompliesError as NothingCompliesError
     from shape_dnn.errors import PluginError as PluginError
     from shape_dnn.errors import ProcessDiedError as ProcessDiedError
     from shape_dnn.errors import ShapeDnnError as ShapeDnnError
+    from shape_dnn.errors import TargetError as TargetError
     from shape_dnn.errors import TrainingError as TrainingError
     from shape_dnn.errors import UnavailableError as UnavailableError
     from shape_dnn.errors import UsageError as UsageError
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from shape_dnn.kinds import AccuracyModel as AccuracyModel
     from shape_dnn.kinds import Architecture as Architecture
     from shape_dnn.kinds import Dataset as Dataset
+    from shape_dnn.kinds import Deployment as Deployment
     from shape_dnn.kinds import Executor as Executor
     from shape_dnn.kinds import Formula as Formula
     from shape_dnn.kinds import Goal as Goal
@@ -77,11 +80,13 @@ _HOMES = {
     "constraints": ("Constraint",),
     "errors": (
         "DatasetError",
+        "DeploymentError",
         "ExportError",
         "MeterError",
         "NothingCompliesError",
         "PluginError",
         "ShapeDnnError",
+        "TargetError",
         "ProcessDiedError",
         "TrainingError",
         "UnavailableError",
@@ -95,6 +100,7 @@ _HOMES = {
         "AccuracyModel",
         "Architecture",
         "Dataset",
+        "Deployment",
         "Executor",
         "Formula",
         "Goal",

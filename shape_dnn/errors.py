@@ -56,6 +56,18 @@ class MeterError(UnavailableError):
     """A metric cannot be measured on this machine."""
 
 
+class DeploymentError(UnavailableError):
+    """A network cannot be turned into the artifact that is to ship, or the runtime cannot run it."""
+
+
+class TargetError(UnavailableError):
+    """The machine that artifacts run on cannot be reached or used. The message says the remedy."""
+
+
+class TargetLostError(TargetError):
+    """The connection to the machine that artifacts run on broke, or the runner there ended."""
+
+
 class StudyError(UnavailableError):
     """The study file cannot be read or written, or another process works on it."""
 

@@ -70,6 +70,58 @@ def shape_dnn_trainers() -> Iterable[Plugin]:
 
 
 @hookspec
+def shape_dnn_deployments() -> Iterable[Plugin]:
+    """Declare deployments (``--deploy``): what ships, and the module that runs it where neither torch nor this is.
+
+    Example::
+
+        from shape_dnn import Deployment, Option, Plugin, hookimpl
+
+        RUNTIME = '''
+        import torch
+
+        REQUIRES = {"torch": "2.0", "numpy": "1.21"}
+
+        def versions():
+            return {"torch": torch.__version__}
+
+        def load(directory, settings):
+            torch.set_num_threads(settings["threads"])
+            return Model(torch.jit.load(directory + "/network.pt"))
+
+        class Model:
+            def __init__(self, network):
+                self.network = network
+
+            def run(self, arrays):
+                with torch.inference_mode():
+                    return [self.network(*map(torch.from_numpy, arrays)).numpy()]
+        '''
+
+        class Traced(Deployment):
+            runtime = RUNTIME
+
+            def __init__(self, threads: int = 1):
+                self.threads = threads
+
+            def identity(self):
+                import torch
+
+                return {"torch": torch.__version__}
+
+            def convert(self, network, example, calibration, directory):
+                import torch
+
+                with torch.inference_mode():
+                    torch.jit.trace(network, example).save(directory / "network.pt")
+
+        @hookimpl
+        def shape_dnn_deployments():
+            yield Plugin("traced", "a trace that torch runs", Traced, {"threads": Option(help="threads", minimum=1)})
+    """
+
+
+@hookspec
 def shape_dnn_architectures() -> Iterable[Plugin]:
     """Declare families of networks (``--arch``).
 

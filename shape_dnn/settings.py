@@ -188,6 +188,13 @@ class Settings:
     )
     batch_size: int = _setting(1, "Images in a measured forward pass.", _whole(1, 2**31 - 1))
     device: str = _setting("auto", "Where to train and measure: cpu, cuda, cuda:1, or auto.")
+    deploy: str = _setting("torch", "What ships: the runtime that networks are measured and judged in.")
+    target: tuple[str, ...] = _setting(
+        (),
+        "Where it runs: local, or another machine by ssh; repeatable, and then limits name it: --max latency@pi=20ms.",
+        TEXTS,
+        metavar="[NAME=]local|ssh://[USER@]HOST[:PORT]",
+    )
     recipe: Literal["short", "paper"] = _setting(
         "short", "Training recipe: quick, or that of the paper.", _one_of("short", "paper")
     )

@@ -197,8 +197,8 @@ def _plan(parts: Assembly) -> Result:
         for metric, meter in parts.meters.items():
             if not is_formula(meter):
                 patience = 60 * parts.settings.hang_minutes
-                elsewhere = ask_elsewhere(parts.executor, problem, meter, patience)
-                identities[Family(metric)] = problem.measurement_identity(meter, elsewhere, patience)
+                elsewhere = ask_elsewhere(parts.executor, problem, meter, metric, patience)
+                identities[Family(metric)] = problem.measurement_identity(meter, metric, elsewhere, patience)
         found = {family: store.find_context(family.kind, identity) for family, identity in identities.items()}
         contexts = {family: context for family, context in found.items() if context is not None}
         of_seeds = remember(store, problem.workload, parts, contexts, retry_failed=parts.settings.retry_failed)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
-from shape_dnn.assembly import modelling, question
+from shape_dnn.assembly import modelling, question, shipping
 from shape_dnn.assembly.own_trainer import is_file
 from shape_dnn.assembly.prior import Prior, find_prior
 from shape_dnn.assembly.problem_parts import ProblemParts
@@ -69,11 +69,14 @@ class Assembly(ProblemParts):
             self.own.check(metrics)
         selection, table = self.selection, self.table
         installed = selection.registry.names("meter")
-        return {
+        meters = {
             metric: selection.load_meter(metric)
             for metric in sorted(metrics)
             if table is None or (metric not in table.columns and selection.meter_of(metric) in installed)
         }
+        if table is None:
+            shipping.check_meters(self.deployment, self.targets, meters)
+        return meters
 
     @cached_property
     def terminator(self) -> Loaded[Terminator]:

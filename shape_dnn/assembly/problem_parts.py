@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn.assembly import recipe
+from shape_dnn.assembly import recipe, shipping
 from shape_dnn.assembly.own_trainer import CLASSIFIER, Own, find_trainer, recorded
 from shape_dnn.assembly.pretrained import pretrained, remembered, select
 from shape_dnn.assembly.recipe import SetRecipe, transfer
@@ -18,8 +19,10 @@ from shape_dnn.errors import UsageError, blame
 from shape_dnn.kinds import (
     Architecture,
     Dataset,
+    Deployment,
     Executor,
     Pretrained,
+    Target,
 )
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Loaded
@@ -188,14 +191,26 @@ class ProblemParts:
         return transfer(self.settings.transfer, self.architecture.instance, self.shapes)
 
     @cached_property
+    def targets(self) -> dict[str, Target]:
+        """Where what ships runs, by name."""
+        return shipping.targets(self.selection)
+
+    @cached_property
+    def deployment(self) -> Loaded[Deployment] | None:
+        """What ships; None for networks as torch runs them here, with nothing more said."""
+        return shipping.deployment(self.selection, self.targets)
+
+    @cached_property
     def problem(self) -> Problem:
         """What determines the facts of a study."""
         from shape_dnn.assembly.problem import problem, threads_of
 
         if self.own is not None:
-            return self.own.problem(self.selection, self.device, self.shapes[-1], threads_of(self.executor))
-        plugins = self.architecture, self.dataset, self.executor
-        return problem(self.selection, *plugins, self.device, self.recipe, self.shapes, self.pretrained)
+            found: Problem = self.own.problem(self.selection, self.device, self.shapes[-1], threads_of(self.executor))
+        else:
+            plugins = self.architecture, self.dataset, self.executor
+            found = problem(self.selection, *plugins, self.device, self.recipe, self.shapes, self.pretrained)
+        return dataclasses.replace(found, deployment=self.deployment, targets=self.targets)
 
 
 def _usual(setting: str, text: Any, architecture: Architecture) -> Range:

@@ -15,6 +15,8 @@ from shape_dnn.settings import Settings
 
 SHARED_OPTIONS = ("seed", "data_dir", "batch_size")
 """Plugin options that take the setting of the same name unless they are given themselves."""
+OTHERS = ("recipe", "target")
+"""What has options and is no kind of plugin."""
 SEVERAL = ("meter", "observer")
 """Kinds of which a search uses several plugins: an option goes to all that have it, or as NAME.OPTION to one."""
 
@@ -84,6 +86,9 @@ class Selection:
                 given[rest] = text
         if (kind, name) == ("meter", "size") and self.settings.trainer != "classifier":
             given = {"counted": "true", **given}  # there is no closed form for what somebody's function builds
+        if kind == "meter" and self.settings.deploy == "torch":  # which meters run as they always did
+            own = self.options("deploy").items()
+            given = {**{option: text for option, text in own if option in plugin.options}, **given}
         return self._load(kind, name, given)
 
     def load_meter(self, metric: str) -> Loaded[Meter]:
@@ -93,6 +98,7 @@ class Selection:
             UsageError: it measures another metric.
             PluginError: there is none, or it breaks the rules of its kind.
         """
+        metric = metric.partition("@")[0]
         name = self.meter_of(metric)
         meter: Loaded[Meter] = self.load_one_of_several("meter", name)
         measured = checked.metric(meter.instance)
@@ -103,6 +109,7 @@ class Selection:
 
     def meter_of(self, metric: str) -> str:
         """Return the name of the meter of a metric."""
+        metric = metric.partition("@")[0]
         return self.meters_by_metric.get(metric, metric)
 
     def _load(self, kind: str, name: str, given: Mapping[str, str]) -> Loaded[Any]:
@@ -151,8 +158,8 @@ def split_options(texts: Iterable[str], registry: Registry) -> dict[str, dict[st
         flag, dot, option = name.strip().partition(".")
         if not (equals and dot and option):
             raise UsageError(f"{text!r} is not of the form KIND.OPTION=VALUE", setting="option")
-        if flag not in {*flags, "recipe"}:
-            accepted = ", ".join([*flags, "recipe"])
+        if flag not in {*flags, *OTHERS}:
+            accepted = ", ".join([*flags, *OTHERS])
             raise UsageError(f"{text!r}: {flag!r} is not a kind; known are {accepted}", setting="option")
         if flag in SEVERAL:
             _check_declared(registry, flag, option, value)

@@ -38,6 +38,19 @@ def shape_dnn_architectures() -> Iterable[Plugin]:
     )
 
 
+@hookimpl
+def shape_dnn_deployments() -> Iterable[Plugin]:
+    """Declare the built-in deployments."""
+    package = "shape_dnn.builtin.deployments"
+    drop = Option(help="most that the quality may lose by the conversion before that is said", minimum=0.0)
+    yield Plugin(
+        "torch",
+        "networks as torch runs them",
+        f"{package}.torch:Torch",
+        {**Numerics.OPTIONS, "max_drop": drop},
+    )
+
+
 _LIMIT = Option(help="keep at most this many training images, the same share of each class; 0 keeps all", minimum=0)
 _DATA_DIR = Option(help="directory with the files")
 _DOWNLOAD = Option(help="fetch missing files from the internet by torchvision into data_dir")

@@ -16,6 +16,10 @@ from shape_dnn.kinds.data import LabelledImages as LabelledImages
 from shape_dnn.kinds.declarations import Option as Option
 from shape_dnn.kinds.declarations import OptionValue as OptionValue
 from shape_dnn.kinds.declarations import Plugin as Plugin
+from shape_dnn.kinds.deploying import BYTES as BYTES
+from shape_dnn.kinds.deploying import Deployment as Deployment
+from shape_dnn.kinds.deploying import Shipping as Shipping
+from shape_dnn.kinds.deploying import Target as Target
 from shape_dnn.kinds.meters import Conditions as Conditions
 from shape_dnn.kinds.meters import Formula as Formula
 from shape_dnn.kinds.meters import Instrument as Instrument

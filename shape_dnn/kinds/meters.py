@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import torch
 
+    from shape_dnn.kinds.deploying import Shipping
     from shape_dnn.kinds.networks import Architecture, InputShape
     from shape_dnn.records import Measurement
     from shape_dnn.shape import Shape
@@ -26,6 +27,7 @@ class Workload:
         classes: number of outputs.
         batch_size: images in one forward pass.
         device: as torch writes it, such as ``cpu`` or ``cuda:0``.
+        shipping: the artifacts to measure instead of networks; None to measure networks as torch runs them.
     """
 
     architecture: Architecture
@@ -33,6 +35,12 @@ class Workload:
     classes: int
     batch_size: int
     device: str
+    shipping: Shipping | None = None
+
+    @property
+    def ships(self) -> bool:
+        """Whether artifacts are measured, rather than networks in this process."""
+        return self.shipping is not None and not self.shipping.in_process
 
     def build(self, shape: Shape) -> torch.nn.Module:
         """Build the network of a shape with random weights, drawn from torch's generator."""
@@ -59,9 +67,9 @@ class Conditions:
     batch_size: int
     device: str
 
-    def of(self, architecture: Architecture) -> Workload:
-        """Return the workload with an architecture."""
-        return Workload(architecture, self.input_shape, self.classes, self.batch_size, self.device)
+    def of(self, architecture: Architecture, shipping: Shipping | None = None) -> Workload:
+        """Return the workload with an architecture, and what ships."""
+        return Workload(architecture, self.input_shape, self.classes, self.batch_size, self.device, shipping)
 
     @property
     def record(self) -> dict[str, object]:
@@ -95,6 +103,9 @@ class Formula(Meter):
 
 class Instrument(Meter):
     """A meter that runs networks on the device. Every value is recorded in the study."""
+
+    measures_artifacts: ClassVar[bool] = False
+    """Whether it measures artifacts where a workload has them (:attr:`Workload.ships`), and not networks alone."""
 
     @abstractmethod
     def identity(self, workload: Workload) -> Mapping[str, object]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from shape_dnn.errors import MeterError
-from shape_dnn.kinds import Conditions, Instrument, Workload
+from shape_dnn.kinds import Conditions, Instrument, Shipping, Workload
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sending import Sendable
@@ -16,8 +16,27 @@ from shape_dnn.plugins.sources import Choice
 from shape_dnn.work import Needs, Task, showing_life
 
 if TYPE_CHECKING:
-    from shape_dnn.kinds import Architecture
+    from shape_dnn.kinds import Architecture, Deployment, Target
     from shape_dnn.shape import Shape
+
+
+@dataclass(frozen=True)
+class Freight:
+    """What ships, as it is sent to a worker.
+
+    Attributes:
+        deployment: makes artifacts.
+        target: runs them.
+        artifacts: directory for those with random weights.
+    """
+
+    deployment: Sendable[Deployment]
+    target: Target
+    artifacts: Path
+
+    def load(self) -> Shipping:
+        """Create the deployment."""
+        return Shipping(self.deployment.load(), self.target, self.artifacts)
 
 
 @dataclass(frozen=True)
@@ -29,17 +48,20 @@ class Bench:
         plugin_files: files that may declare it.
         networks: what is measured.
         conditions: under which shapes are measured.
+        freight: the artifacts to measure instead of networks; None for networks as torch runs them.
     """
 
     meter: Choice
     plugin_files: tuple[Path, ...]
     networks: Sendable[Architecture]
     conditions: Conditions
+    freight: Freight | None = None
 
     def set_up(self) -> tuple[Instrument, Workload]:
         """Create both."""
         meter = cast("Instrument", Registry(self.plugin_files).load_again(self.meter))
-        return meter, self.conditions.of(self.networks.load())
+        shipping = None if self.freight is None else self.freight.load()
+        return meter, self.conditions.of(self.networks.load(), shipping)
 
 
 class BenchTask(Task):

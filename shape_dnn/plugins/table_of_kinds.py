@@ -24,6 +24,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("trainer", "shape_dnn_trainers", kinds.Trainer, "trainer"),
         Kind("architecture", "shape_dnn_architectures", kinds.Architecture, "arch"),
         Kind("dataset", "shape_dnn_datasets", kinds.Dataset, "dataset"),
+        Kind("deployment", "shape_dnn_deployments", kinds.Deployment, "deploy"),
         Kind("meter", "shape_dnn_meters", kinds.Meter, "meter"),
         Kind("sampler", "shape_dnn_samplers", kinds.Sampler, "sampler"),
         Kind("strategy", "shape_dnn_strategies", kinds.Strategy, "strategy"),

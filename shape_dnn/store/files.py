@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from shape_dnn.shape import Shape
@@ -34,6 +36,11 @@ class Files:
         """Return where the weights of a trained shape lie."""
         width = f"{shape.width.numerator}_{shape.width.denominator}"
         return self.weights_of(context) / f"{shape.depth}-{width}.safetensors"
+
+    def artifacts(self, identity: Mapping[str, object]) -> Path:
+        """Return where artifacts lie of which everything is determined but the shape."""
+        digest = hashlib.sha256(decoding.canonical(dict(identity)).encode()).hexdigest()
+        return self._database.directory / "artifacts" / digest[:24]
 
     def checkpoints(self, context: int, shape: Shape) -> Path:
         """Return where the checkpoints of a training lie while it is not finished."""

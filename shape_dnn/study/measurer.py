@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from shape_dnn.constraints import Constraint
@@ -52,8 +53,9 @@ class Measurer:
         """
         meter = self._facts.meters[metric]
         if Family(metric) not in self._facts.contexts and isinstance(meter.instance, Instrument):
-            self._elsewhere[metric] = ask_elsewhere(self._runner.executor, self._problem, meter, self._conduct.patience)
-            identity = self._problem.measurement_identity(meter, self._elsewhere[metric], self._conduct.patience)
+            executor, patience = self._runner.executor, self._conduct.patience
+            self._elsewhere[metric] = ask_elsewhere(executor, self._problem, meter, metric, patience)
+            identity = self._problem.measurement_identity(meter, metric, self._elsewhere[metric], patience)
             self._facts.contexts[Family(metric)] = self._facts.store.context(metric, identity)
 
     def measure(self, metric: str, shapes: Sequence[Shape]) -> None:
@@ -107,6 +109,9 @@ class Measurer:
         meter, problem = self._facts.meters[metric], self._problem
         known = self._facts.measurements(metric)
         origin = provenance(problem, meter)
+        ships = problem.deployment is not None
+        artifacts = self._facts.store.files.artifacts(problem.artifact_identity) if ships else Path()
+        bench = problem.bench(meter, metric, artifacts)
         done, pending = 0, set(shapes)
         name = f"meter {meter.choice.name!r} of {meter.source}"
 
@@ -124,7 +129,7 @@ class Measurer:
 
         def task(*shapes: Shape) -> MeasuringTask:
             expected, attempt = self._elsewhere.get(metric), secrets.token_hex(8)
-            return MeasuringTask(problem.bench(meter), shapes, expected, attempt, self._conduct.patience)
+            return MeasuringTask(bench, shapes, expected, attempt, self._conduct.patience)
 
         died = self._died(task(*shapes), metric, record)
         for shape in [s for s in shapes if died and s in pending and not self._runner.interrupted]:
@@ -163,7 +168,7 @@ class Measurer:
 
 
 def ask_elsewhere(
-    executor: Loaded[Executor], problem: Problem, meter: Loaded[Any], patience: float
+    executor: Loaded[Executor], problem: Problem, meter: Loaded[Any], metric: str, patience: float
 ) -> Mapping[str, object] | None:
     """Have an instrument say what determines its values where they will be measured; None if that is this machine.
 
@@ -172,7 +177,7 @@ def ask_elsewhere(
     """
     if not executor.instance.elsewhere:
         return None
-    task = IdentityTask(problem.bench(meter), secrets.token_hex(8), patience)
+    task = IdentityTask(problem.bench(meter, metric, Path()), secrets.token_hex(8), patience)
     with blame(executor.instance):
         (outcome,) = executor.instance.run([task], 1, lambda *_: True)
     if outcome.error is not None:

@@ -6,16 +6,17 @@ import dataclasses
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from shape_dnn.errors import blame
 from shape_dnn.events import Event
-from shape_dnn.kinds import Architecture, Conditions, Instrument, Meter, Workload
-from shape_dnn.measuring.task import Bench
+from shape_dnn.kinds import Architecture, Conditions, Deployment, Instrument, Meter, Shipping, Target, Workload
+from shape_dnn.measuring.task import Bench, Freight
 from shape_dnn.plugins import checked
-from shape_dnn.plugins.sending import Sendable
+from shape_dnn.plugins.sending import FromPlugin, Sendable
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.quality import Quality
 from shape_dnn.shape import Shape
@@ -38,6 +39,8 @@ class Problem(ABC):
         largest: the widest and deepest shape of the space, which stands for all where one must.
         threads: of each training on a processor, at least.
         plugin_files: files that declare plugins.
+        deployment: what ships; None for networks as torch runs them.
+        targets: where it runs, by name; the first judges, if any does. None are this machine.
     """
 
     architecture: Loaded[Architecture]
@@ -46,6 +49,53 @@ class Problem(ABC):
     largest: Shape
     threads: int = 1
     plugin_files: tuple[Path, ...] = ()
+    deployment: Loaded[Deployment] | None = None
+    targets: Mapping[str, Target] = field(default_factory=dict)
+
+    # What ships
+
+    @property
+    def judges(self) -> bool:
+        """Whether qualities are those of artifacts, since precision or runtime may change them."""
+        if self.deployment is None:
+            return False
+        instance = self.deployment.instance
+        return not instance.in_process or instance.precision != "float32"
+
+    def target_of(self, metric: str = "") -> Target:
+        """Return where a metric is measured, whose name tells by ``@`` where there are several."""
+        _, at, name = metric.partition("@")
+        if at:
+            return self.targets[name]
+        return next(iter(self.targets.values()), Target())
+
+    @property
+    def deployment_identity(self) -> dict[str, object]:
+        """What determines artifacts beside the network, and how they run."""
+        assert self.deployment is not None  # noqa: S101 - asked for only then
+        with blame(self.deployment.instance):
+            converters = self.deployment.instance.identity()
+        identity = self.deployment.identity
+        options = cast("Mapping[str, str]", identity["options"])
+        kept = {name: value for name, value in options.items() if name != "max_drop"}
+        return {**identity, "options": kept, "converters": dict(converters)}
+
+    @property
+    def artifact_identity(self) -> dict[str, object]:
+        """Everything but the shape that determines an artifact with random weights."""
+        conditions = {name: value for name, value in self.conditions.record.items() if name != "device"}
+        return {"deployment": self.deployment_identity, "architecture": self.architecture.identity, **conditions}
+
+    def shipping(self, metric: str = "", artifacts: Path = Path()) -> Shipping | None:
+        """Return what ships, to where a metric is measured; None for networks as torch runs them.
+
+        Args:
+            metric: which.
+            artifacts: directory for those with random weights.
+        """
+        if self.deployment is None:
+            return None
+        return Shipping(self.deployment.instance, self.target_of(metric), artifacts)
 
     # Trainings
 
@@ -121,25 +171,42 @@ class Problem(ABC):
     @property
     def workload(self) -> Workload:
         """What meters need to know."""
-        return self.conditions.of(self.architecture.instance)
+        return self.conditions.of(self.architecture.instance, self.shipping())
 
-    def bench(self, meter: Loaded[Meter]) -> Bench:
-        """What a task needs to know to measure."""
-        return Bench(meter.choice, self.plugin_files, self.networks, self.conditions)
+    def bench(self, meter: Loaded[Meter], metric: str, artifacts: Path) -> Bench:
+        """What a task needs to know to measure.
+
+        Args:
+            meter: the instrument.
+            metric: what it measures.
+            artifacts: directory for those with random weights.
+        """
+        freight = None
+        if self.deployment is not None:
+            deployment = FromPlugin[Deployment](self.deployment.choice, self.plugin_files)
+            freight = Freight(deployment, self.target_of(metric), artifacts)
+        return Bench(meter.choice, self.plugin_files, self.networks, self.conditions, freight)
 
     def measurement_identity(
-        self, meter: Loaded[Meter], elsewhere: Mapping[str, object] | None = None, patience: float | None = None
+        self,
+        meter: Loaded[Meter],
+        metric: str,
+        elsewhere: Mapping[str, object] | None = None,
+        patience: float | None = None,
     ) -> dict[str, object]:
         """Everything but the shape that determines a measured metric.
 
         Args:
             meter: the instrument.
+            metric: what it measures.
             elsewhere: its identity on the machine that is measured, if that is not this one.
             patience: seconds that it may take to state it here.
         """
         instrument = cast("Instrument", meter.instance)
+        workload = self.conditions.of(self.architecture.instance, self.shipping(metric))
         return {
-            **(checked.identity(instrument, self.workload, patience) if elsewhere is None else elsewhere),
+            **(checked.identity(instrument, workload, patience) if elsewhere is None else elsewhere),
+            **({"deployment": self.deployment_identity} if workload.ships else {}),
             "meter": {**meter.identity, "version": meter.source.version},
             "architecture": self.architecture.identity,
             **self.conditions.record,

@@ -1,0 +1,1 @@
+"""What ships: artifacts are made, run and timed on their target."""
