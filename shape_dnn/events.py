@@ -129,6 +129,25 @@ class TrainingFinished(Event):
 
 
 @dataclass(frozen=True)
+class Converted(Event):
+    """What was trained was turned into what ships, and judged there, the ``done``-th of ``total``.
+
+    Attributes:
+        shape: what.
+        quality: of what ships.
+        before: of the network as it was trained.
+        done: how many are by now.
+        total: of them.
+    """
+
+    shape: Shape
+    quality: float
+    before: float
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class TrainedAgain(Event):
     """A shape that came out far worse than a smaller one was trained again with another seed: its qualities."""
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shape_dnn.answers import shipped
 from shape_dnn.answers.table import data_frame, summarize
 from shape_dnn.constraints import KNOWN_METRICS, Constraint
 from shape_dnn.errors import MeterError, NothingCompliesError
@@ -73,6 +74,8 @@ class Result:
     advice: Advice | None = None
     quality: Quality = ACCURACY
     weights: Mapping[Shape, str] | None = None
+    deployment: Mapping[str, object] | None = None
+    as_trained: Mapping[Shape, float] | None = None
 
     @classmethod
     def of(
@@ -120,7 +123,7 @@ class Result:
         return cls(
             answer, arch, metrics, units, parts.selection.plugins, new_trainings, estimated, len(parts.seeds),
             parts.settings.goal, scores, parts.query.confidence, bool(parts.pareto), prior=prior,
-            quality=parts.quality, weights=weights, **more,
+            quality=parts.quality, weights=weights, **_shipped(parts, facts, shapes), **more,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -181,7 +184,8 @@ class Result:
         more = [*(["probability"] if self.shows_probability else []), *([] if self.goal is None else ["score"]),
                 *([] if self.estimated is None else ["estimated"])]  # fmt: skip
         name = self.quality.name
-        return ["depth", "width", *self.metric_names, name, f"predicted_{name}", "predicted_std", *more]
+        shipped = [] if self.as_trained is None else [f"float_{name}"]
+        return ["depth", "width", *self.metric_names, name, *shipped, f"predicted_{name}", "predicted_std", *more]
 
     def to_pandas(self) -> DataFrame:
         """Return the complying shapes as a data frame with the columns of :meth:`rows`; what nobody measured is NaN.
@@ -200,6 +204,7 @@ class Result:
         return {
             "space": {"arch": self.arch, "shapes": answer.space},
             **({} if self.quality == ACCURACY else {"quality": self.quality.record}),
+            **({} if self.deployment is None else {"deployment": dict(self.deployment)}),
             **({} if self.weights is None else {"weights": list(map(_weights, self.weights.items()))}),
             "stages": [
                 {"metric": s.constraint.metric, "limit": s.constraint.bound, "before": s.before, "after": s.after}
@@ -277,12 +282,23 @@ class Result:
             **_shape(candidate.shape),
             **{name: self.metrics.get(name, {}).get(candidate.shape) for name in self.metric_names},
             quality: candidate.quality,
+            **({} if self.as_trained is None else {f"float_{quality}": self.as_trained.get(candidate.shape)}),
             f"predicted_{quality}": None if prediction is None else prediction.mean,
             "predicted_std": None if prediction is None else prediction.std,
             **({"probability": self.probability(candidate)} if self.shows_probability else {}),
             **({} if self.goal is None else {"score": self.scores.get(candidate.shape)}),
             **({} if self.estimated is None else {"estimated": estimated}),
         }
+
+
+def _shipped(parts: Assembly, facts: Facts, shapes: Sequence[Shape]) -> dict[str, Any]:
+    """Return what is said of what ships; nothing in a replay."""
+    if parts.table is not None or not isinstance(facts, KnownFacts):
+        return {}
+    return {
+        "deployment": shipped.deployment(parts, facts),
+        "as_trained": shipped.as_trained(parts, facts, shapes),
+    }
 
 
 def _weights(of_shape: tuple[Shape, str]) -> dict[str, Any]:

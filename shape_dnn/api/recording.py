@@ -12,11 +12,11 @@ from shape_dnn.errors import PluginError, blame
 from shape_dnn.kinds import Executor, Observer
 from shape_dnn.store.facts import Store
 from shape_dnn.store.runs import RunState
-from shape_dnn.study.study import Study
+from shape_dnn.study.study import Memo
 
 
 @contextmanager
-def recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Study]) -> Iterator[int]:
+def recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Memo]) -> Iterator[int]:
     """Keep in the study that a command works on it, and how it ended; give the number of the run."""
     number = store.runs.begin(command, parts.settings.to_dict(), _problem_record(parts))
     state = RunState.INTERRUPTED

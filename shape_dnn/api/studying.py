@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
@@ -12,7 +13,8 @@ from shape_dnn.plugins.sources import Loaded
 from shape_dnn.store.facts import Store
 from shape_dnn.study.known import KnownFacts, stop_by
 from shape_dnn.study.runner import Conduct
-from shape_dnn.study.study import Study
+from shape_dnn.study.shipped import ShippedStudy
+from shape_dnn.study.study import Memo, Study
 
 
 def study_of(
@@ -24,7 +26,7 @@ def study_of(
     question: str = "",
     seed: int | None = None,
     transfer: Fraction | None = None,
-) -> Study:
+) -> Memo:
     """Make a study that measures and trains what is missing.
 
     Args:
@@ -45,10 +47,16 @@ def study_of(
     )
     conduct = Conduct(notify, settings.workers, settings.checkpoint_minutes, settings.hang_minutes)
 
-    def reseeded() -> Study:
+    def reseeded() -> Memo:
         return study_of(parts, store, {}, notify, question=question, seed=seed + len(parts.seeds))
 
-    return Study(
-        facts, problem, parts.executor, parts.terminator, conduct,
-        remeasure=settings.remeasure, transfer=transfer, reseeded=reseeded,
-    )  # fmt: skip
+    if not problem.judges:
+        return Study(
+            facts, problem, parts.executor, parts.terminator, conduct,
+            remeasure=settings.remeasure, transfer=transfer, reseeded=reseeded,
+        )  # fmt: skip
+    of_networks = dataclasses.replace(facts, meters={}, contexts={})
+    trained = Study(of_networks, problem, parts.executor, parts.terminator, conduct, transfer=transfer)
+    return ShippedStudy(
+        facts, trained, problem, parts.executor, conduct, remeasure=settings.remeasure, reseeded=reseeded
+    )

@@ -31,7 +31,7 @@ from shape_dnn.store.facts import Store
 from shape_dnn.store.families import Family
 from shape_dnn.study.measurer import ask_elsewhere
 from shape_dnn.study.seeds import mean_over_seeds
-from shape_dnn.study.study import Study
+from shape_dnn.study.study import Memo
 from shape_dnn.training.functions import Functions, keep
 
 Notify = Callable[[Event], None]
@@ -46,6 +46,9 @@ def tune(
     test: Callable[..., Any] | None = None,
     example: Any = None,
     resources: Any = None,
+    calibration: Callable[..., Any] | None = None,
+    judge: Callable[..., Any] | None = None,
+    judge_test: Callable[..., Any] | None = None,
     quality: Quality = ACCURACY,
     **settings: Any,
 ) -> Result:
@@ -60,6 +63,11 @@ def tune(
         test: function of shape and run that judges what was trained on data kept for the end.
         example: inputs of a network, or a function of the batch size that makes some; needed to run networks.
         resources: of a training, :class:`~shape_dnn.Resources`, or a function of the shape.
+        calibration: function of batch size and run that gives inputs of the training split, to find the ranges of
+            activations on where what ships needs them.
+        judge: function of ``predict`` and run that returns the quality of what ships, where that is another runtime
+            or precision; ``predict`` computes what the network does.
+        judge_test: the same on data kept for the end.
         quality: what trainings are judged by.
         **settings: the flags of the command with underscores, such as ``max_size="2MB"``
             (:class:`shape_dnn.settings.Settings`).
@@ -71,7 +79,10 @@ def tune(
         UsageError: a setting cannot be used.
         UnavailableError: a plugin, a sensor or a dataset is not there.
     """
-    declared = {"build": build, "test": test, "example": example, "resources": resources}
+    declared = {
+        "build": build, "test": test, "example": example, "resources": resources,
+        "calibration": calibration, "judge": judge, "judge_test": judge_test,
+    }  # fmt: skip
     if callable(trainer):
         where = f"function {getattr(trainer, '__qualname__', type(trainer).__name__)}"
         functions = Functions(where, trainer, quality=quality, **declared)
@@ -151,7 +162,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
         return result, studies[0].weights(result.best, again=result.best in answer.accidental)
 
 
-def _count_sizes(study: Study, shapes: Sequence[Shape]) -> None:
+def _count_sizes(study: Memo, shapes: Sequence[Shape]) -> None:
     """Count the sizes of networks that have to be built for it; what goes wrong costs nobody the result."""
     try:
         study.measure("size", shapes)
@@ -192,7 +203,8 @@ def _plan(parts: Assembly) -> Result:
         # A dataset or a sensor that is missing stops the plan, as it would stop the search.
         problem = problem.going_on_from(store.trained())
         identities = {
-            Family(None, place): problem.with_seed(seed).training_identity for place, seed in enumerate(parts.seeds)
+            Family(None, place): problem.of_what_ships(problem.with_seed(seed).training_identity)
+            for place, seed in enumerate(parts.seeds)
         }
         for metric, meter in parts.meters.items():
             if not is_formula(meter):

@@ -22,6 +22,7 @@ from shape_dnn.kinds import (
     Deployment,
     Executor,
     Pretrained,
+    Shipping,
     Target,
 )
 from shape_dnn.plugins.registry import Registry
@@ -200,6 +201,13 @@ class ProblemParts:
         """What ships; None for networks as torch runs them here, with nothing more said."""
         return shipping.deployment(self.selection, self.targets)
 
+    @property
+    def shipping(self) -> Shipping | None:
+        """What ships, to the first target; None for networks as torch runs them here, with nothing more said."""
+        if self.deployment is None:
+            return None
+        return Shipping(self.deployment.instance, next(iter(self.targets.values())), Path())
+
     @cached_property
     def problem(self) -> Problem:
         """What determines the facts of a study."""
@@ -210,7 +218,8 @@ class ProblemParts:
         else:
             plugins = self.architecture, self.dataset, self.executor
             found = problem(self.selection, *plugins, self.device, self.recipe, self.shapes, self.pretrained)
-        return dataclasses.replace(found, deployment=self.deployment, targets=self.targets)
+        judge = next(iter(self.targets.values())) if shipping.judges_there(self.selection) else Target()
+        return dataclasses.replace(found, deployment=self.deployment, targets=self.targets, judge=judge)
 
 
 def _usual(setting: str, text: Any, architecture: Architecture) -> Range:

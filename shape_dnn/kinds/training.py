@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -173,6 +173,43 @@ class Trainer(ABC):
 
         Asked once, for the best shape. None, as by default, if there is no such data.
         """
+        return None
+
+    # What ships (``--deploy``)
+
+    def ship(self, shape: Shape, run: Run) -> torch.nn.Module:
+        """Build the network of a shape as it ships, for inference, with the weights that :meth:`Run.load` returns.
+
+        By default what :meth:`build` makes. A trainer that prepares inputs outside of its networks may put that in.
+        """
+        network, saved = self.build(shape), run.load()
+        if saved is None:
+            raise UsageError(f"{label(self)} saved no weights, so nothing can ship; have train() call run.save()")
+        network.load_state_dict(saved)
+        return network.eval()
+
+    def calibration(self, batch_size: int, run: Run) -> Iterable[Any]:
+        """Give batches of inputs of the training split, like those of :meth:`example`, as many as are asked for.
+
+        The ranges of activations are found on them where a conversion needs these, as that to int8 does.
+
+        Raises:
+            UsageError: unless it is overridden.
+        """
+        raise UsageError(f"{label(self)} has no calibration(batch_size, run), without which nothing becomes int8")
+
+    def judge(self, predict: Callable[[Any], Any], run: Run) -> float | None:
+        """Return the quality of what ships, on the data that trainings are judged on; None if it cannot tell.
+
+        Args:
+            predict: computes what the network does of inputs like those of :meth:`example`, but of any number of
+                examples, in the runtime and precision that ships. It takes and returns tensors.
+            run: of the training, for its seed and for signs of life; nothing is reported or saved.
+        """
+        return None
+
+    def judge_test(self, predict: Callable[[Any], Any], run: Run) -> float | None:
+        """Return the same on data that was kept for the end; None, as by default, if there is no such data."""
         return None
 
     def resources(self, shape: Shape) -> Resources:

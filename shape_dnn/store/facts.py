@@ -109,6 +109,17 @@ class Store:
         with self.database.decoding():
             return decoding.mapping(rows[0][0]) if rows else {}
 
+    def last_provenance(self, context: int) -> Mapping[str, Any]:
+        """Return the versions of plugins and libraries that facts of a family were last obtained with."""
+        rows = self.database.read(
+            "SELECT content FROM provenance WHERE id IN (SELECT provenance FROM training WHERE context = ?"
+            " UNION SELECT provenance FROM measurement WHERE context = ?) ORDER BY id DESC LIMIT 1",
+            context,
+            context,
+        )
+        with self.database.decoding():
+            return decoding.mapping(rows[0][0]) if rows else {}
+
     # Facts
 
     def add_measurement(

@@ -37,6 +37,11 @@ class Files:
         width = f"{shape.width.numerator}_{shape.width.denominator}"
         return self.weights_of(context) / f"{shape.depth}-{width}.safetensors"
 
+    def artifact(self, context: int, shape: Shape) -> Path:
+        """Return where the artifact of a trained shape lies that was judged."""
+        weights = self.weights(context, shape)
+        return self._database.directory / "artifacts" / weights.parent.name / weights.stem
+
     def artifacts(self, identity: Mapping[str, object]) -> Path:
         """Return where artifacts lie of which everything is determined but the shape."""
         digest = hashlib.sha256(decoding.canonical(dict(identity)).encode()).hexdigest()

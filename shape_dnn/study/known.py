@@ -49,6 +49,7 @@ class KnownFacts:
     began: int | None = field(default=None, init=False)
     _measurements: dict[str, dict[Shape, Measurement]] = field(default_factory=dict, init=False)
     _trainings: dict[Family, dict[Shape, Training]] = field(default_factory=dict, init=False)
+    _as_trained: dict[int, dict[Shape, Training]] = field(default_factory=dict, init=False)
 
     # Metrics
 
@@ -152,6 +153,27 @@ class KnownFacts:
     def find(self, shape: Shape) -> tuple[Family, Training] | None:
         """Return the training of a shape, and the family of facts it belongs to; from scratch if there is one so."""
         return next(((f, self.trainings(f)[shape]) for f in self._families() if shape in self.trainings(f)), None)
+
+    def as_trained(self, shape: Shape) -> Training | None:
+        """Return the training of a shape as it was before what it came to was converted; None if nothing was."""
+        found = self.find(shape)
+        if found is None:
+            return None
+        identity = dict(self.store.identity(self.contexts[found[0]]))
+        context = self.store.find_context(TRAINING, identity) if identity.pop("deployment", None) else None
+        if context is None:
+            return None
+        if context not in self._as_trained:
+            self._as_trained[context] = self.store.trainings(context)
+        return self._as_trained[context].get(shape)
+
+    def libraries(self, *names: str) -> dict[str, str]:
+        """Return the versions of libraries that facts were last obtained with, of those that are known."""
+        for family in sorted(self.contexts, key=str):
+            known = self.store.last_provenance(self.contexts[family]).get("libraries", {})
+            if known:
+                return {name: str(known[name]) for name in names if name in known}
+        return {}
 
     def test(self, shape: Shape, *, again: bool = False) -> float | None:
         """Return the accuracy on the test set, if it was read for this shape, or for its training again."""

@@ -11,6 +11,7 @@ from shape_dnn.quality import Quality
 from shape_dnn.store.files import Files
 from shape_dnn.study.problem import Problem
 from shape_dnn.training.classifier import Donor
+from shape_dnn.training.functions import has
 from shape_dnn.training.networks import TrainerNetworks
 from shape_dnn.training.sources import TrainerSource
 
@@ -41,6 +42,11 @@ class OwnTraining(Problem):
     def always_saves(self) -> bool:
         """That is left to the trainer."""
         return False
+
+    @property
+    def judges(self) -> bool:
+        """Whether artifacts are judged, which only the trainer can do; without that they are as good as networks."""
+        return super().judges and has(self.own.instance, "judge")
 
     @property
     def plugins(self) -> tuple[Loaded[Any], ...]:

@@ -40,7 +40,8 @@ class Problem(ABC):
         threads: of each training on a processor, at least.
         plugin_files: files that declare plugins.
         deployment: what ships; None for networks as torch runs them.
-        targets: where it runs, by name; the first judges, if any does. None are this machine.
+        targets: where it runs, by name. None are this machine.
+        judge: where it is judged.
     """
 
     architecture: Loaded[Architecture]
@@ -51,6 +52,7 @@ class Problem(ABC):
     plugin_files: tuple[Path, ...] = ()
     deployment: Loaded[Deployment] | None = None
     targets: Mapping[str, Target] = field(default_factory=dict)
+    judge: Target = field(default_factory=Target)
 
     # What ships
 
@@ -85,6 +87,26 @@ class Problem(ABC):
         """Everything but the shape that determines an artifact with random weights."""
         conditions = {name: value for name, value in self.conditions.record.items() if name != "device"}
         return {"deployment": self.deployment_identity, "architecture": self.architecture.identity, **conditions}
+
+    @property
+    def judging_identity(self) -> dict[str, object]:
+        """What determines the quality of an artifact beside that of the training."""
+        return {**self.deployment_identity, "batch_size": self.conditions.batch_size}
+
+    def of_what_ships(self, identity: Mapping[str, object]) -> dict[str, object]:
+        """Return what determines the quality of what ships, given what determines that of the network."""
+        return {**identity, "deployment": self.judging_identity} if self.judges else dict(identity)
+
+    def freight(self, target: Target, artifacts: Path = Path()) -> Freight | None:
+        """Return what ships, as it is sent to workers; None for networks as torch runs them.
+
+        Args:
+            target: where it runs.
+            artifacts: directory for those with random weights.
+        """
+        if self.deployment is None:
+            return None
+        return Freight(FromPlugin[Deployment](self.deployment.choice, self.plugin_files), target, artifacts)
 
     def shipping(self, metric: str = "", artifacts: Path = Path()) -> Shipping | None:
         """Return what ships, to where a metric is measured; None for networks as torch runs them.
@@ -181,10 +203,7 @@ class Problem(ABC):
             metric: what it measures.
             artifacts: directory for those with random weights.
         """
-        freight = None
-        if self.deployment is not None:
-            deployment = FromPlugin[Deployment](self.deployment.choice, self.plugin_files)
-            freight = Freight(deployment, self.target_of(metric), artifacts)
+        freight = self.freight(self.target_of(metric), artifacts)
         return Bench(meter.choice, self.plugin_files, self.networks, self.conditions, freight)
 
     def measurement_identity(

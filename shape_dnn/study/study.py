@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Executor, Terminator
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.records import Training, Transferred
+from shape_dnn.search.facts import Facts
 from shape_dnn.shape import Shape
 from shape_dnn.store.families import TRAININGS
 from shape_dnn.study.known import KnownFacts
@@ -20,6 +22,31 @@ from shape_dnn.study.runner import Conduct, Runner
 from shape_dnn.study.trainings import Trainings
 from shape_dnn.study.transfer import Transfer
 from shape_dnn.training.classifier import Donor
+from shape_dnn.training.sources import TrainerSource
+
+
+class Memo(Facts, Protocol):
+    """What remembers, and has done what is missing: for networks as they are trained, or for what ships."""
+
+    facts: KnownFacts
+
+    @property
+    def second(self) -> Memo | None:
+        """The study of second trainings, once there are any."""
+
+    @property
+    def new_trainings(self) -> int:
+        """Trainings made so far for this study."""
+
+    @property
+    def transferred(self) -> Transferred | None:
+        """What came of trainings that started from other weights; None where there was none."""
+
+    def prepare(self) -> None:
+        """Find out what determines the facts, so that whatever is missing for a search shows before it starts."""
+
+    def weights(self, shape: Shape, *, again: bool = False) -> Path | None:
+        """Return where the weights of a shape lie, or those of its training again; None if it was not trained."""
 
 
 class Study:
@@ -51,10 +78,10 @@ class Study:
         *,
         remeasure: bool = False,
         transfer: Fraction | None = None,
-        reseeded: Callable[[], Study] | None = None,
+        reseeded: Callable[[], Memo] | None = None,
     ) -> None:
         self.facts = facts
-        self.second: Study | None = None
+        self.second: Memo | None = None
         self._reseeded = reseeded
         runner = Runner(executor)
         self._measurer = Measurer(facts, problem, runner, conduct, remeasure=remeasure)
@@ -123,6 +150,11 @@ class Study:
         if again:
             return None if self.second is None else self.second.weights(shape)
         return self._trainer_of(shape).weights(shape)
+
+    @property
+    def source(self) -> TrainerSource:
+        """How shapes are trained, for whatever else is done with what was trained."""
+        return self._trainer.source
 
     def _trainer_of(self, shape: Shape) -> Trainings:
         grower = None if self._transfer is None else self._transfer.grown(shape)

@@ -26,6 +26,7 @@ from shape_dnn.study.runner import Conduct, Runner, reason
 from shape_dnn.system import durable
 from shape_dnn.training import checkpoints
 from shape_dnn.training.classifier import Donor
+from shape_dnn.training.sources import TrainerSource
 from shape_dnn.training.task import EvaluationTask, TrainingTask
 from shape_dnn.work import Outcome, Task
 
@@ -69,6 +70,11 @@ class Trainings:
     def problem(self) -> Problem:
         """What is to be solved, in a definite precision once that is decided."""
         return self._preparer.problem
+
+    @property
+    def source(self) -> TrainerSource:
+        """How shapes are trained."""
+        return self._preparer.trainer
 
     def prepare(self) -> None:
         """Take over how trainings were made before, so that it is known which they are.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from shape_dnn.data import images
-from shape_dnn.data.splits import Part
+from shape_dnn.data.splits import Part, stratified_order
 from shape_dnn.errors import PluginError, blame, label
 from shape_dnn.kinds import Architecture, InputShape, Pretrained, Resources, Run, Trainer
 from shape_dnn.plugins import checked
@@ -23,6 +23,11 @@ from shape_dnn.training.sources import registry
 
 if TYPE_CHECKING:
     import torch
+
+LEVELS = 255
+"""Of a pixel, from which those from 0 to 1 are made."""
+EVALUATED_AT_ONCE = 256
+"""Images given to what ships, which takes as many at a time as it was made for."""
 
 Protocol = Literal["validation", "paper"]
 """On which images an epoch is judged: held-out training images, or the test set as in the paper."""
@@ -168,6 +173,42 @@ class ClassifierTrainer(Trainer):
         loop = Loop(network, dataclasses.replace(self.recipe, precision="float32"), device, self._forward(shape))
         return loop.accuracy(Batches(Part.of_all(test), device, like=Batches(train, device)), run.alive)
 
+    def example(self, batch_size: int) -> torch.Tensor:
+        """Make images of noise, pixels from 0 to 1."""
+        import torch
+
+        return torch.rand(batch_size, *self.input_shape, generator=torch.Generator().manual_seed(0))
+
+    def ship(self, shape: Shape, run: Run) -> torch.nn.Module:
+        """Build the network with its weights and the normalisation that it was trained with."""
+        import torch
+
+        from shape_dnn.training.batches import Batches
+        from shape_dnn.training.normalised import Normalised
+
+        network = super().ship(shape, run)
+        train, _ = split(self.images, self.protocol, self.validation_fraction, run.seed)
+        mean, std = Batches(train, torch.device("cpu")).statistics
+        return Normalised(network, mean / LEVELS, std / LEVELS).eval()
+
+    def calibration(self, batch_size: int, run: Run) -> Iterator[torch.Tensor]:
+        """Give images of the training split in an order in which the classes come in turn."""
+        train, _ = split(self.images, self.protocol, self.validation_fraction, run.seed)
+        order = stratified_order(train.images.labels[train.indices], run.seed)
+        for pixels, _ in _in_batches(Part(train.images, train.indices[order]), batch_size):
+            if len(pixels) == batch_size:
+                yield pixels
+
+    def judge(self, predict: Callable[[torch.Tensor], torch.Tensor], run: Run) -> float:
+        """Return the accuracy on the images that an epoch is judged on, in percent."""
+        _, judge = split(self.images, self.protocol, self.validation_fraction, run.seed)
+        return _accuracy(predict, judge, run)
+
+    def judge_test(self, predict: Callable[[torch.Tensor], torch.Tensor], run: Run) -> float:
+        """Return the accuracy on the test set in percent."""
+        _, test = images.load(self.images)
+        return _accuracy(predict, Part.of_all(test), run)
+
     def resources(self, shape: Shape) -> Resources:
         """Return threads, and the memory of a training by estimate."""
         import torch
@@ -197,6 +238,23 @@ class ClassifierTrainer(Trainer):
 
     def _forward(self, shape: Shape) -> Callable[[], AbstractContextManager[None]]:
         return functools.partial(checked.blame_network, self.load_architecture(), checked.FORWARD, shape)
+
+
+def _in_batches(part: Part, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Give images with pixels from 0 to 1, and their labels; the last batch may be smaller."""
+    import torch
+
+    for start in range(0, len(part), size):
+        chosen = part.images.take(part.indices[start : start + size])
+        yield torch.from_numpy(chosen.images).float() / LEVELS, torch.from_numpy(chosen.labels)
+
+
+def _accuracy(predict: Callable[[torch.Tensor], torch.Tensor], part: Part, run: Run) -> float:
+    correct = 0
+    for pixels, labels in _in_batches(part, EVALUATED_AT_ONCE):
+        correct += int((predict(pixels).argmax(1) == labels).sum())
+        run.alive()
+    return 100 * correct / len(part)
 
 
 def split(directory: Path, protocol: Protocol, validation_fraction: float, seed: int) -> tuple[Part, Part]:

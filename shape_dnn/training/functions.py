@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 PICKLED = ".pickle"
 """How the name of a file ends that holds pickled functions."""
 GIVEN = {"train": ("shape", "run"), "build": ("shape",), "test": ("shape", "run"), "example": ("batch_size",),
-         "resources": ("shape",)}  # fmt: skip
+         "resources": ("shape",), "calibration": ("batch_size", "run"), "judge": ("predict", "run"),
+         "judge_test": ("predict", "run")}  # fmt: skip
 """What each function is given; whatever else it takes is an option."""
 
 
+LATER = ("calibration", "judge", "judge_test")
+"""Functions that there were none of at first."""
 SPELT = {"example": "EXAMPLE", "resources": "RESOURCES", "quality": "QUALITY", "depths": "DEPTH", "widths": "WIDTH"}
 """How constants are written in a file."""
 WANTED = {"quality": "a shape_dnn.Quality", "resources": "a shape_dnn.Resources", "depths": "'MIN:MAX:STEP'",
@@ -52,6 +55,9 @@ class Functions:
         test: judges what was trained on data that was kept for the end; None if there is none.
         example: makes inputs of a batch size, or is a batch of inputs; None if there is none.
         resources: of a training, or a function of the shape; None for one core.
+        calibration: gives inputs by which the ranges of activations are found; None if there is none.
+        judge: judges what ships; None if there is none.
+        judge_test: judges it on data that was kept for the end; None if there is none.
         quality: what trainings are judged by.
         depths: range of depths searched unless the user gives one; None if there is none.
         widths: range of widths.
@@ -66,6 +72,9 @@ class Functions:
     test: Callable[..., Any] | None = None
     example: Any = None
     resources: Any = None
+    calibration: Callable[..., Any] | None = None
+    judge: Callable[..., Any] | None = None
+    judge_test: Callable[..., Any] | None = None
     quality: Quality = ACCURACY
     depths: str | None = None
     widths: str | None = None
@@ -105,10 +114,11 @@ class Functions:
         for name in GIVEN:
             function = getattr(self, name)
             if name in self.callables:
-                if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+                yields = inspect.isgeneratorfunction(function) and name != "calibration"
+                if inspect.iscoroutinefunction(function) or yields:
                     raise self._refusal(f"has a {name} that is no plain function, since it awaits or yields")
                 yield name, function
-            elif function is not None and name in {"train", "build", "test"}:
+            elif function is not None and name not in {"example", "resources"}:
                 raise self._refusal(f"has a {name} that is {one_line(repr(function)):.60}, not a function")
 
     def _parameters(self, name: str, function: Callable[..., Any]) -> Iterator[tuple[str, OptionValue]]:
@@ -197,6 +207,20 @@ class FunctionTrainer(Trainer):
 
         return inputs.change(self.functions.example, resize)
 
+    def calibration(self, batch_size: int, run: Run) -> Any:
+        """Call ``calibration``."""
+        if self.functions.calibration is None:
+            return super().calibration(batch_size, run)
+        return self._call("calibration", batch_size, run)
+
+    def judge(self, predict: Callable[[Any], Any], run: Run) -> Any:
+        """Call ``judge``, if there is one."""
+        return None if self.functions.judge is None else self._call("judge", predict, run)
+
+    def judge_test(self, predict: Callable[[Any], Any], run: Run) -> Any:
+        """Call ``judge_test``, if there is one."""
+        return None if self.functions.judge_test is None else self._call("judge_test", predict, run)
+
     def resources(self, shape: Shape) -> Any:
         """Call ``resources``, or return what there is."""
         if "resources" in self.functions.callables:
@@ -261,7 +285,8 @@ def keep(declared: Functions, directory: Path) -> Path:
 def _digest(declared: Functions) -> str:
     """Name functions by what they are made of."""
     own = {getattr(getattr(declared, name), "__module__", "") for name in declared.callables}
-    values = {name: getattr(declared, name) for name in GIVEN}
+    # Those that came later go without saying where there are none, so that functions keep the name they had.
+    values = {name: getattr(declared, name) for name in GIVEN if name not in LATER or getattr(declared, name)}
     if "example" not in declared.callables:  # whose values do not matter
         values["example"] = inputs.change(declared.example, lambda tensor: (str(tensor.dtype), *tensor.shape))
     return fingerprint(values, {"__main__", *own})

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from shape_dnn import devices
 from shape_dnn.errors import MemoryShortageError, PluginError, ShapeDnnError, TrainingError, describe, label
@@ -130,20 +131,58 @@ class EvaluationTask(Task):
         Raises:
             PluginError: a training runs in this process.
         """
-        with _alone(self.needs), _naming_shortage(self.needs.device):
-            trainer = self.trainer.load()
-            who = f"{label(trainer)}: test()"
-            judged = _Trained(who, self, trainer, report)
-            with _named(who, judged):
-                _seed(self.seed)
-                found = trainer.test(self.shape, judged)
-            return None if found is None else judged.checked(found)
+        with judging(self, report, "test()") as (trainer, run):
+            found = trainer.test(self.shape, run)
+            return None if found is None else run.checked(found)
 
 
-class _Trained(Attempt):
+class Judging(Protocol):
+    """A task that judges what was trained."""
+
+    @property
+    def trainer(self) -> TrainerSource:
+        """How it was trained."""
+
+    @property
+    def seed(self) -> int:
+        """Of its training."""
+
+    @property
+    def weights(self) -> Path:
+        """Its safetensors file."""
+
+    @property
+    def needs(self) -> Needs:
+        """What the task takes of its machine."""
+
+
+@contextmanager
+def judging(task: Judging, report: Callable[[object], bool], what: str) -> Iterator[tuple[Trainer, Trained]]:
+    """Have the process to oneself, and give the trainer and a run whose weights are those of a finished training.
+
+    Args:
+        task: that judges.
+        report: of the task.
+        what: is asked of the trainer, for messages.
+
+    Raises:
+        PluginError: a training runs in this process.
+        TrainingError: the code of the trainer failed.
+        MemoryShortageError: the memory does not suffice.
+    """
+    with _alone(task.needs), _naming_shortage(task.needs.device):
+        trainer = task.trainer.load()
+        who = f"{label(trainer)}: {what}"
+        run = Trained(who, task, trainer, report)
+        with _named(who, run):
+            _seed(task.seed)
+            yield trainer, run
+
+
+class Trained(Attempt):
     """A training that has come to its end: its weights are there, and nothing is written any more."""
 
-    def __init__(self, who: str, task: EvaluationTask, trainer: Trainer, report: Callable[[object], bool]) -> None:
+    def __init__(self, who: str, task: Judging, trainer: Trainer, report: Callable[[object], bool]) -> None:
         super().__init__(who, task.seed, task.needs.device, task.weights.parent, trainer.quality, None, report)
         self.weights = task.weights
 

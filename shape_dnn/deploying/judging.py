@@ -1,0 +1,164 @@
+"""Convert what was trained, and judge the artifact in the runtime that ships it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from shape_dnn.deploying import artifacts
+from shape_dnn.deploying.artifacts import Artifact
+from shape_dnn.deploying.session import Model, Session
+from shape_dnn.errors import TrainingError, UsageError, label
+from shape_dnn.kinds import Deployment, Run, Trainer
+from shape_dnn.measuring import inputs
+from shape_dnn.measuring.task import Freight
+from shape_dnn.shape import Shape
+from shape_dnn.training.sources import TrainerSource
+from shape_dnn.training.task import judging
+from shape_dnn.work import NOTHING_KNOWN, Needs, Task
+
+if TYPE_CHECKING:
+    import torch
+
+Data = Literal["judged", "test"]
+"""What an artifact is judged on: what trainings are judged on, or what was kept for the end."""
+
+
+@dataclass(frozen=True)
+class JudgingTask(Task):
+    """Make the artifact of a trained shape, unless it is there, and judge it.
+
+    Attributes:
+        trainer: how it was trained.
+        shape: what.
+        seed: of its training.
+        weights: safetensors file.
+        freight: what ships, and where it is judged.
+        batch_size: of the artifact.
+        artifact: directory for it.
+        data: what it is judged on.
+        attempt: tells this task from others.
+        patience: seconds without a sign of life after which it is given up.
+        needs: what it takes of its machine.
+    """
+
+    trainer: TrainerSource
+    shape: Shape
+    seed: int
+    weights: Path
+    freight: Freight
+    batch_size: int
+    artifact: Path
+    data: Data = "judged"
+    attempt: str = ""
+    patience: float | None = None
+    needs: Needs = NOTHING_KNOWN
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """What the trainer and the deployment need, and the weights."""
+        return tuple(dict.fromkeys((*self.trainer.files, *self.freight.deployment.files, self.weights)))
+
+    @property
+    def writes(self) -> tuple[Path, ...]:
+        """The artifact."""
+        return (self.artifact,)
+
+    def run(self, report: Callable[[object], bool]) -> float | None:
+        """Return the quality of the artifact; None if the trainer cannot tell, or has no such data.
+
+        Raises:
+            DeploymentError: the network cannot ship so.
+            TargetError: it cannot be run where it is judged.
+            TrainingError: the code of the trainer failed.
+        """
+        what = "judge_test()" if self.data == "test" else "judge()"
+        with judging(self, report, what) as (trainer, run):
+            deployment = self.freight.deployment.load()
+            example = trainer.example(self.batch_size)
+            made = self._made(trainer, deployment, example, run)
+            with ExitStack() as stack:
+                session = stack.enter_context(Session(deployment, self.freight.target))
+                predict = Predict(session.load(made), example, run.alive)
+                found: object = (trainer.judge_test if self.data == "test" else trainer.judge)(predict, run)
+            return None if found is None else run.checked(found)
+
+    def _made(self, trainer: Trainer, deployment: Deployment, example: Any, run: Run) -> Artifact:
+        if self.artifact.is_dir():
+            return Artifact(self.artifact)
+        network = trainer.ship(self.shape, run)
+        calibration = calibrating(trainer, deployment.calibration, self.batch_size, run)
+        return artifacts.make(deployment, network, example, calibration, self.artifact)
+
+
+def calibrating(trainer: Trainer, number: int, batch_size: int, run: Run) -> list[Any]:
+    """Return batches of so many examples by which a conversion finds the ranges of activations.
+
+    Raises:
+        UsageError: there are too few.
+    """
+    if not number:
+        return []
+    wanted = -(-number // batch_size)
+    batches = list(itertools.islice(trainer.calibration(batch_size, run), wanted))
+    if len(batches) < wanted:
+        there = f"{label(trainer)} gives {len(batches) * batch_size} examples in batches of {batch_size}"
+        raise UsageError(f"deploy.calibration={number}: {there}; ask for fewer", setting="option")
+    return batches
+
+
+class Predict:
+    """What an artifact computes, of any number of examples.
+
+    Args:
+        model: takes as many examples at a time as the batch that it was made for has.
+        example: that batch. The first dimension of its tensors counts examples, but for those without dimensions.
+        alive: called after each batch.
+    """
+
+    def __init__(self, model: Model, example: Any, alive: Callable[[], None]) -> None:
+        self._model, self._alive = model, alive
+        self._like = inputs.tensors(example)
+        self._batch_size = next((len(tensor) for tensor in self._like if tensor.dim()), 1)
+
+    def __call__(self, given: Any) -> Any:
+        """Return what the network makes of inputs: a tensor, or a tuple of tensors where it makes several.
+
+        Raises:
+            TrainingError: they are not like the example.
+        """
+        import torch
+
+        tensors = inputs.tensors(given)
+        number = self._check(tensors)
+        made: list[list[torch.Tensor]] = []
+        for start in range(0, number, self._batch_size):
+            taken = min(self._batch_size, number - start)
+            # A last incomplete batch is filled up with what it has, and that is left out of what is made of it.
+            rows = torch.arange(start, start + self._batch_size).clamp(max=number - 1)
+            arrays = [(tensor[rows] if tensor.dim() else tensor).numpy() for tensor in tensors]
+            outputs = [torch.from_numpy(array.copy()) for array in self._model.run(arrays)]
+            made.append([output[:taken] for output in outputs])
+            self._alive()
+        together = tuple(torch.cat(parts) for parts in zip(*made, strict=True))
+        return together[0] if len(together) == 1 else together
+
+    def _check(self, tensors: Sequence[torch.Tensor]) -> int:
+        """See that inputs are like the example but for their number, which is returned."""
+        numbers = {len(tensor) for tensor in tensors if tensor.dim()}
+        alike = len(tensors) == len(self._like) and all(
+            (tensor.dtype, tensor.shape[1:]) == (like.dtype, like.shape[1:])
+            for tensor, like in zip(tensors, self._like, strict=True)
+        )
+        if not alike or len(numbers) > 1:
+            given, taken = (", ".join(map(_kind, each)) for each in (tensors, self._like))
+            raise TrainingError(f"predict() was given {given}; what ships takes {taken}, of any number of examples")
+        return numbers.pop() if numbers else 1
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
