@@ -136,6 +136,7 @@ class Converted(Event):
         shape: what.
         quality: of what ships.
         before: of the network as it was trained.
+        loses_too_much: whether it is worse by more than the user allows (``deploy.max_drop``).
         done: how many are by now.
         total: of them.
     """
@@ -143,6 +144,7 @@ class Converted(Event):
     shape: Shape
     quality: float
     before: float
+    loses_too_much: bool
     done: int
     total: int
 

@@ -44,6 +44,7 @@ class Assembly(ProblemParts):
         passed_over |= {"trainer"} if is_file(self.settings.trainer) else set()
         self.selection.check(passed_over)
         _ = self.own, self.transfer, self.confidence, self.table, self.prior
+        shipping.check(self.selection, self.deployment, self.own)
         if self.own is not None and self.own.loaded.instance.steps is None and self.settings.terminator != "none":
             length = "give its train() a parameter epochs or steps, with a default"
             raise UsageError(f"nobody knows how long {self.own.title} trains; {length}", setting="terminator")

@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from shape_dnn.assembly.own_trainer import Own
 from shape_dnn.assembly.selection import Selection
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Deployment, Instrument, Meter, Target
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.system.spelling import suggest
+from shape_dnn.training import functions
 
 HERE = "local"
 MOST_TARGETS = 8
@@ -65,6 +67,32 @@ def deployment(selection: Selection, targets: Mapping[str, Target]) -> Loaded[De
     if settings.deploy == "torch" and not selection.options("deploy") and all(t.is_here for t in targets.values()):
         return None
     return selection.load("deployment", settings.deploy)
+
+
+def check(selection: Selection, deployment: Loaded[Deployment] | None, own: Own | None) -> None:
+    """See that there is something to ship, and that it can be judged where it may be worse.
+
+    Raises:
+        UsageError: there is not, or it cannot.
+    """
+    settings = selection.settings
+    if settings.replay is not None:
+        said = next((name for name in ("deploy", "target") if name in settings.given), None)
+        if said is not None:
+            raise UsageError("nothing ships where a recorded table is looked up; leave it out", setting=said)
+    if deployment is None or own is None:
+        return
+    instance, trainer = deployment.instance, own.loaded.instance
+    for function in ("build", "example"):
+        if not instance.in_process and not functions.has(trainer, function):
+            usage = ", ".join(functions.GIVEN[function])
+            raise UsageError(f"{own.title} has no {function}({usage}), without which nothing ships", setting="trainer")
+    needed = (["calibration"] if instance.calibration else []) + (["judge"] if instance.precision != "float32" else [])
+    for function in needed:
+        if not functions.has(trainer, function):
+            usage = ", ".join(functions.GIVEN[function])
+            problem = f"{own.title} has no {function}({usage}), without which nothing ships as {instance.precision}"
+            raise UsageError(problem, setting="trainer")
 
 
 def check_meters(

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from shape_dnn.display.drawing import Notebook, Plain, Scene, Terminal
 from shape_dnn.events import (
+    Converted,
     DatasetRead,
     EpochFinished,
     Event,
@@ -122,10 +123,10 @@ class Progress:
                 place = f"step    {epoch.number:>3}" if epochs is None else f"epoch   {epoch.number:>3}/{epochs}"
                 loss = "" if epoch.loss is None else f" loss {epoch.loss:.4g}"
                 yield f"{place} {shape!s:<12} {self._quality.phrase(epoch.quality):>8}{loss}"
-            case TrainingFinished() | TrainedAgain() | Tested():
+            case TrainingFinished() | TrainedAgain() | Converted() | Tested():
                 yield from self._outcome(event)
 
-    def _outcome(self, event: TrainingFinished | TrainedAgain | Tested) -> Iterator[str]:
+    def _outcome(self, event: TrainingFinished | TrainedAgain | Converted | Tested) -> Iterator[str]:
         quality = self._quality
         match event:
             case TrainingFinished(training, done, total, where):
@@ -139,6 +140,12 @@ class Progress:
                 where = "below" if quality.better == "higher" else "above"
                 before = f"{shape} came out far {where} a smaller shape, with {quality.phrase(first)}"
                 yield f"{before}; trained again with another seed it has {quality.phrase(again)}"
+            case Converted(shape, shipped, before, too_much, done, total):
+                was = f"({quality.phrase(before)} before)"
+                yield f"shipped {done:>3}/{total} {shape!s:<12} {quality.phrase(shipped):>8} {was}"
+                if too_much:
+                    lost = quality.difference(abs(before - shipped))
+                    yield f"note: the conversion of {shape} loses {lost}, more than deploy.max_drop allows"
             case Tested(shape, tested):
                 yield f"test set read for {shape}: {quality.phrase(tested)}"
 

@@ -12,7 +12,7 @@ from shape_dnn.constraints import Constraint
 from shape_dnn.deploying.judging import Data, JudgingTask
 from shape_dnn.errors import ProcessDiedError, StudyError
 from shape_dnn.events import Converted, Tested
-from shape_dnn.kinds import Executor
+from shape_dnn.kinds import Deployment, Executor
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.records import Training, Transferred
 from shape_dnn.shape import Shape
@@ -140,6 +140,7 @@ class ShippedStudy:
                 message = f"the weights of {shape} are gone: there is no {str(weights)!r}, and nothing can ship"
                 raise StudyError(f"{message}; a copy of a study needs its folder 'weights', too")
         tasks = [self._task(family, shape) for shape in sorted(of_shape)]
+        deployment = self._deployment
         done = 0
         with self._runner.stopping_well():
             for outcome in self._outcomes(tasks):
@@ -150,7 +151,9 @@ class ShippedStudy:
                 self.facts.store.add_training(context, after, origin)
                 done += 1
                 assert before.quality is not None and after.quality is not None  # noqa: S101, PT018 - chosen so
-                self._conduct.notify(Converted(shape, after.quality, before.quality, done, len(tasks)))
+                lost = self._problem.quality.sign * (before.quality - after.quality)
+                too_much = lost > deployment.max_drop
+                self._conduct.notify(Converted(shape, after.quality, before.quality, too_much, done, len(tasks)))
         self.facts.forget_trainings(family)
 
     def _outcomes(self, tasks: Sequence[JudgingTask]) -> Iterator[Outcome]:
@@ -176,8 +179,8 @@ class ShippedStudy:
 
     def _task(self, family: Family, shape: Shape, data: Data = "judged") -> JudgingTask:
         trained, files = self._trained.facts.contexts[family], self.facts.store.files
-        freight, deployment = self._problem.freight(self._problem.judge), self._problem.deployment
-        assert freight is not None and deployment is not None  # noqa: S101, PT018 - something else than networks ships
+        freight = self._problem.freight(self._problem.judge)
+        assert freight is not None  # noqa: S101 - something else than networks ships
         return JudgingTask(
             self._trained.source,
             shape,
@@ -189,8 +192,13 @@ class ShippedStudy:
             data,
             secrets.token_hex(8),
             self._conduct.patience,
-            Needs("cpu", cores=deployment.instance.threads),
+            Needs("cpu", cores=self._deployment.threads),
         )
+
+    @property
+    def _deployment(self) -> Deployment:
+        assert self._problem.deployment is not None  # noqa: S101 - something else than networks ships
+        return self._problem.deployment.instance
 
     def _weights_file(self, family: Family, shape: Shape) -> Path:
         return self.facts.store.files.weights(self._trained.facts.contexts[family], shape)
