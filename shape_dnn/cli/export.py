@@ -17,7 +17,7 @@ from shape_dnn.settings import QUESTION
 @click.argument("study")
 @click.option("--shape", metavar="DEPTH,WIDTH", help="Which network, 10,3/4.  [default: the best trained one]")
 @click.option("--output", "-O", metavar="DIR", help="Where to write it.  [default: export/DEPTH-WIDTH in the study]")
-@click.option("--formats", metavar="NAME,NAME", help="Some of safetensors, pt2, onnx.  [default: all]")
+@click.option("--formats", metavar="NAME,NAME", help="Some of safetensors, pt2, onnx, artifact.  [default: what ships]")
 @options(*(name for name in QUESTION if name != "pareto"), "option", "plugin", "trainer")
 @DEBUG
 def command(study: str, shape: str | None, output: str | None, formats: str | None, **flags: Any) -> None:
@@ -30,11 +30,10 @@ def command(study: str, shape: str | None, output: str | None, formats: str | No
     gathered = gather(flags, None, environ={})
     gathered.origins["study"] = "STUDY"
 
-    from shape_dnn.exporting import CARD, FORMATS, export
+    from shape_dnn.exporting import CARD, export
 
-    wanted = tuple(FORMATS) if formats is None else formats
     with gathered.named(), results_only():
-        directory = export(study, output, shape=shape, formats=wanted, **gathered.values)
+        directory = export(study, output, shape=shape, formats=formats, **gathered.values)
     card = json.loads((directory / CARD).read_text(encoding="utf-8"))
     click.echo(_describe(card), err=True)
     for path in sorted(directory.iterdir()):

@@ -28,9 +28,14 @@ class Artifact:
     directory: Path
 
     @property
+    def files_in(self) -> Path:
+        """The directory of what ships."""
+        return self.directory / FILES
+
+    @property
     def files(self) -> list[Path]:
         """What ships, sorted."""
-        return sorted(path for path in (self.directory / FILES).rglob("*") if path.is_file())
+        return sorted(path for path in self.files_in.rglob("*") if path.is_file())
 
     @property
     def example(self) -> Path:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from shape_dnn.deploying import artifacts
 from shape_dnn.deploying.artifacts import Artifact
-from shape_dnn.deploying.session import Model, Session
+from shape_dnn.deploying.in_process import Runs
+from shape_dnn.deploying.session import Session
 from shape_dnn.errors import TrainingError, UsageError, label
 from shape_dnn.kinds import Deployment, Run, Trainer
 from shape_dnn.measuring import inputs
@@ -120,7 +121,7 @@ class Predict:
         alive: called after each batch.
     """
 
-    def __init__(self, model: Model, example: Any, alive: Callable[[], None]) -> None:
+    def __init__(self, model: Runs, example: Any, alive: Callable[[], None]) -> None:
         self._model, self._alive = model, alive
         self._like = inputs.tensors(example)
         self._batch_size = next((len(tensor) for tensor in self._like if tensor.dim()), 1)

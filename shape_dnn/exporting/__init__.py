@@ -15,6 +15,10 @@ FORMATS: Mapping[str, str] = {
     "onnx": "model.onnx",
 }
 """File of each format: the trained weights, a program of ``torch.export``, and one of ONNX."""
+ARTIFACT = "artifact"
+"""Directory of what ships, where that is something else than networks as torch runs them; a format as well."""
+RUNTIME = "artifact_runtime.py"
+"""File of the module that runs the artifact; it imports no more than the runtime and numpy."""
 CARD = "card.json"
 """File that says what the network is."""
 
@@ -24,7 +28,7 @@ def export(
     output: str | Path | None = None,
     *,
     shape: str | tuple[int, Any] | None = None,
-    formats: str | Sequence[str] = tuple(FORMATS),
+    formats: str | Sequence[str] | None = None,
     trainer: str | Path | None = None,
     **settings: Any,
 ) -> Path:
@@ -40,7 +44,8 @@ def export(
         output: directory for the files; by default ``export/DEPTH-WIDTH`` in the study. A former export there is
             replaced.
         shape: depth and width, such as ``"10,3/4"`` or ``(10, "3/4")``; by default the best trained one.
-        formats: of :data:`FORMATS`. The weights are always written.
+        formats: of :data:`FORMATS`, and ``artifact`` for what was judged as it ships (``--deploy``); by default all of
+            :data:`FORMATS`, or the artifact if there is one. The weights are always written.
         trainer: the file of the trainer, if the study was made with one: its code builds the network, so name it only
             if you trust it.
         **settings: limits and goal by which a shape is the best; those of the search by default
@@ -54,10 +59,11 @@ def export(
         NothingCompliesError: no trained shape meets the limits.
         ExportError: the weights are gone, a format cannot hold the network, or a file computes something else.
     """
-    wanted = [name.strip() for name in formats.split(",")] if isinstance(formats, str) else list(formats)
-    unknown = sorted(set(wanted) - set(FORMATS))
+    wanted = [name.strip() for name in formats.split(",")] if isinstance(formats, str) else list(formats or ())
+    unknown = sorted(set(wanted) - {*FORMATS, ARTIFACT})
     if unknown:
-        raise UsageError(f"{unknown[0]!r} is not a format; accepted are {', '.join(FORMATS)}", setting="formats")
+        accepted = ", ".join([*FORMATS, ARTIFACT])
+        raise UsageError(f"{unknown[0]!r} is not a format; accepted are {accepted}", setting="formats")
 
     from shape_dnn.answers.question import StudyQuestion
     from shape_dnn.exporting import choice, files
@@ -75,8 +81,12 @@ def export(
         chosen = choice.best(known) if shape is None else choice.named(shape)
         found = choice.training_of(known, chosen)
         trained = TrainedByOwn(found, trainer) if known.parts.is_own else TrainedClassifier(found)
+        if ARTIFACT in wanted and found.artifact is None:
+            raise UsageError("networks ship as torch runs them, so there is no artifact", setting="formats")
+        if formats is None:
+            wanted = list(FORMATS) if found.artifact is None else [ARTIFACT]
         directory = known.store.directory / "export" / found.weights.stem if output is None else Path(output)
-        files.write(trained, describe(trained), directory, [name for name in FORMATS if name in wanted])
+        files.write(trained, describe(trained), directory, [n for n in (*FORMATS, ARTIFACT) if n in wanted])
     if shape is None and (rival := choice.untrained_rival(known, chosen)) is not None:
         warnings.warn(
             f"{rival} is predicted to be better than {chosen}, and was not trained; shape-dnn tune would", stacklevel=2

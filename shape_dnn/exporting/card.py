@@ -6,6 +6,7 @@ from importlib import metadata
 from typing import Any
 
 from shape_dnn.answers.result import ALWAYS_SHOWN
+from shape_dnn.exporting import artifact
 from shape_dnn.exporting.trained import Trained, record
 from shape_dnn.quality import ACCURACY
 from shape_dnn.store.families import Family
@@ -32,6 +33,8 @@ def describe(trained: Trained) -> dict[str, Any]:
                 "status": m.status,
                 "conditions": known.store.identity(known.first_seed.contexts[Family(metric.name)]),
             }
+    deployment = artifact.describe(found)
+    as_trained = known.first_that_counts(shape).as_trained(shape) if deployment else None
     return {
         "format": FORMAT,
         "shape": record(shape),
@@ -39,9 +42,11 @@ def describe(trained: Trained) -> dict[str, Any]:
         "metrics": {
             **metrics,
             quality.name: found.training.quality,
+            **({} if as_trained is None else {f"float_{quality.name}": as_trained.quality}),
             f"test_{quality.name}": known.first_that_counts(shape).test(shape),
         },
         **({} if quality == ACCURACY else {"quality": quality.record}),
+        **({} if deployment is None else {"deployment": deployment}),
         "measurements": measurements,
         "training": {**trained.made, "seconds": found.training.seconds, **found.provenance},
         **({} if known.prior is None else {"prior": dict(known.prior)}),

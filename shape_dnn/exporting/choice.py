@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shape_dnn.deploying.artifacts import Artifact
 from shape_dnn.errors import ExportError, NothingCompliesError, UsageError
 from shape_dnn.records import Training
 from shape_dnn.search.ordering import min_by_goal
@@ -28,12 +29,14 @@ class Found:
         context: number of the family of the training.
         training: what came of it.
         weights: its safetensors file.
+        artifact: what ships, which was judged; None for networks as torch runs them.
     """
 
     known: StudyQuestion
     context: int
     training: Training
     weights: Path
+    artifact: Artifact | None = None
 
     @property
     def shape(self) -> Shape:
@@ -106,12 +109,14 @@ def training_of(known: StudyQuestion, shape: Shape) -> Found:
     if training.quality is None:
         message = f"the training of {shape} came to no result: {training.reason}; {_trained(known)}"
         raise UsageError(message, setting="shape")
-    weights = known.store.files.weights(context, shape)
+    files = known.store.files
+    weights = files.weights(facts.context_of_network(found[0]), shape)
     if not weights.is_file():
         message = f"the weights of {shape} are gone: there is no {str(weights)!r}"
         unless = " unless its trainer did not run.save() any" if known.parts.is_own else ""
         raise ExportError(f"{message}; a copy of a study needs its folder 'weights', too{unless}")
-    return Found(known, context, training, weights)
+    ships = facts.context_of_network(found[0]) != context
+    return Found(known, context, training, weights, Artifact(files.artifact(context, shape)) if ships else None)
 
 
 def _trained(known: StudyQuestion) -> str:

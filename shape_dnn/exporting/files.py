@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from shape_dnn.errors import ExportError, UsageError, describe
-from shape_dnn.exporting import CARD, FORMATS
+from shape_dnn.exporting import ARTIFACT, CARD, FORMATS, RUNTIME, artifact
 from shape_dnn.exporting.signature import BATCH, SIZES, Signature
 from shape_dnn.exporting.trained import Trained
 from shape_dnn.measuring import inputs
@@ -39,7 +39,7 @@ def write(trained: Trained, card: Mapping[str, Any], directory: Path, formats: S
         trained: the network.
         card: what is known of it.
         directory: a former export there is replaced.
-        formats: of :data:`shape_dnn.exporting.FORMATS`.
+        formats: of :data:`shape_dnn.exporting.FORMATS`, and ``artifact``.
 
     Raises:
         UsageError: the directory cannot be written, or holds something else.
@@ -48,6 +48,8 @@ def write(trained: Trained, card: Mapping[str, Any], directory: Path, formats: S
     place = _free_place(directory)
     with _naming_errors(directory), durable.replaced_directory(place) as partial:
         shutil.copyfile(trained.found.weights, partial / FORMATS["safetensors"])
+        if ARTIFACT in formats:
+            artifact.write(trained.found, partial)
         batches = trained.batches()
         differences = {}
         if programs := [name for name in formats if name in WRITERS]:
@@ -83,13 +85,13 @@ def _free_place(directory: Path) -> Path:
 
 def _is_export(directory: Path) -> bool:
     """Tell whether a directory holds what was exported and nothing else."""
-    own = {CARD, *FORMATS.values(), *(f"{name}.data" for name in FORMATS.values())}
+    own = {CARD, RUNTIME, artifact.EXAMPLE, *FORMATS.values(), *(f"{name}.data" for name in FORMATS.values())}
     if not {CARD} <= {path.name for path in directory.iterdir() if path.is_file()} <= own:
         return False
     try:
         card = json.loads((directory / CARD).read_text(encoding="utf-8"))
         is_card = {"format", "agreement"} <= card.keys() and not card.keys().isdisjoint({"architecture", "trainer"})
-        return is_card and not any(map(Path.is_dir, directory.iterdir()))
+        return is_card and not any(path.is_dir() and path.name != ARTIFACT for path in directory.iterdir())
     except (ValueError, AttributeError):
         return False
 

@@ -5,23 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
+from typing import Literal, overload
 
 import torch
 
 from shape_dnn.errors import ExportError, UsageError
 from shape_dnn.exporting import CARD, FORMATS, classifier, own_network
+from shape_dnn.exporting.artifact import Shipped
+from shape_dnn.exporting.artifact import read as read_artifact
 from shape_dnn.exporting.card import FORMAT
 from shape_dnn.exporting.checks import naming
 
 
 @overload
+def load(directory: str | Path, *, plugin: str | Sequence[str] = (), artifact: Literal[True]) -> Shipped: ...
+@overload
 def load(directory: str | Path, *, plugin: str | Sequence[str] = ()) -> classifier.Classifier: ...
 @overload
 def load(directory: str | Path, *, plugin: str | Sequence[str] = (), trainer: str | Path) -> torch.nn.Module: ...
 def load(
-    directory: str | Path, *, plugin: str | Sequence[str] = (), trainer: str | Path | None = None
-) -> torch.nn.Module:
+    directory: str | Path,
+    *,
+    plugin: str | Sequence[str] = (),
+    trainer: str | Path | None = None,
+    artifact: bool = False,
+) -> torch.nn.Module | Shipped:
     """Read back a network that was exported.
 
     Args:
@@ -29,10 +37,12 @@ def load(
         plugin: Python files that declare the architecture or the trainer, if it is not an installed one.
         trainer: name or file of the trainer, if it was not the built-in one: its code builds the network, so name the
             file only if you trust it.
+        artifact: whether to load what ships instead of the network, in its runtime.
 
     Returns:
         The network, for inference on the processor; its parameters can be trained further. A
-        :class:`shape_dnn.Classifier`, or with another trainer what that builds.
+        :class:`shape_dnn.Classifier`, or with another trainer what that builds. Of what ships, something to call with
+        inputs of any number.
 
     Raises:
         UsageError: nothing was exported to the directory, or the trainer is not named.
@@ -51,6 +61,8 @@ def load(
         card = json.loads(path.read_text(encoding="utf-8"))
         if card["format"] != FORMAT:
             raise ExportError(f"{str(path)!r} is of format {card['format']!r:.20}; this version reads {FORMAT}")
+        if artifact:
+            return read_artifact(card, path, files)
         if "trainer" not in card:
             if trainer is not None:
                 raise UsageError("the network was trained by the classifier; leave it out", setting="trainer")

@@ -159,13 +159,21 @@ class KnownFacts:
         found = self.find(shape)
         if found is None:
             return None
-        identity = dict(self.store.identity(self.contexts[found[0]]))
-        context = self.store.find_context(TRAINING, identity) if identity.pop("deployment", None) else None
-        if context is None:
+        context = self.context_of_network(found[0])
+        if context == self.contexts[found[0]]:
             return None
         if context not in self._as_trained:
             self._as_trained[context] = self.store.trainings(context)
         return self._as_trained[context].get(shape)
+
+    def context_of_network(self, family: Family) -> int:
+        """Return the number of the family of facts of the networks whose artifacts those of a family are about.
+
+        It is the same where qualities are those of networks.
+        """
+        identity = dict(self.store.identity(self.contexts[family]))
+        found = self.store.find_context(TRAINING, identity) if identity.pop("deployment", None) else None
+        return self.contexts[family] if found is None else found
 
     def libraries(self, *names: str) -> dict[str, str]:
         """Return the versions of libraries that facts were last obtained with, of those that are known."""
