@@ -50,7 +50,7 @@ ROOT = "/"
 
 
 class Session:
-    """A runner that has a target for itself, with the runtime of a deployment.
+    """A runner on a target, which it has for itself, with the runtime of a deployment.
 
     A connection that breaks is taken up again, and what was loaded is loaded again, so that whoever asks notices
     nothing but the time it takes. Used as a context manager.
@@ -59,15 +59,16 @@ class Session:
         deployment: names the runtime, and what it is loaded with.
         target: where.
         waiting: seconds to wait for another study that has the target.
+        alone: whether the target is needed for oneself, as where something is timed.
 
     Raises:
         TargetError: on entry, if the target cannot be reached or used; the message says the remedy.
     """
 
-    def __init__(self, deployment: Deployment, target: Target, waiting: float = 0.0) -> None:
+    def __init__(self, deployment: Deployment, target: Target, waiting: float = 0.0, *, alone: bool = True) -> None:
         self.target = target
         self.threads = deployment.threads
-        self._waiting = waiting
+        self._waiting, self._alone = waiting, alone
         self._start: dict[str, Any] = {
             "runtime": deployment.runtime,
             "settings": dict(deployment.settings),
@@ -219,7 +220,8 @@ class Session:
         connection = Connection(self.target)
         try:
             connection.request("start", QUICK_SECONDS, **self._start)
-            self._lock(connection)
+            if self._alone:
+                self._lock(connection)
             hello = connection.request("hello", SLOW_SECONDS).answer
             self._compare(hello["fingerprint"])
         except BaseException:
