@@ -135,7 +135,7 @@ class StudyQuestion:
                 Settings.create({**kept, **settings, "option": [*options, *asked.option]}), problem=former.problem
             )
             with store.decoding():
-                workload = conditions.of(parts.architecture.instance)
+                workload = conditions.of(parts.architecture.instance, parts.shipping)
             yield cls(store, former, parts, remember(store, workload, parts, former.contexts), repeats)
         finally:
             store.close()

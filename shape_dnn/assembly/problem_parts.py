@@ -22,6 +22,7 @@ from shape_dnn.kinds import (
     Deployment,
     Executor,
     Pretrained,
+    Shipping,
     Target,
 )
 from shape_dnn.plugins.registry import Registry
@@ -199,6 +200,13 @@ class ProblemParts:
     def deployment(self) -> Loaded[Deployment] | None:
         """What ships; None for networks as torch runs them here, with nothing more said."""
         return shipping.deployment(self.selection, self.targets)
+
+    @property
+    def shipping(self) -> Shipping | None:
+        """What ships, to the first target, for metrics that depend on none."""
+        if self.deployment is None:
+            return None
+        return Shipping(self.deployment.instance, next(iter(self.targets.values())), Path())
 
     @cached_property
     def problem(self) -> Problem:
