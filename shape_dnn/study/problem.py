@@ -193,7 +193,11 @@ class Problem(ABC):
     @property
     def workload(self) -> Workload:
         """What meters need to know."""
-        return self.conditions.of(self.architecture.instance, self.shipping())
+        return self.workload_of()
+
+    def workload_of(self, metric: str = "") -> Workload:
+        """What the meter of a metric needs to know."""
+        return self.conditions.of(self.architecture.instance, self.shipping(metric))
 
     def bench(self, meter: Loaded[Meter], metric: str, artifacts: Path) -> Bench:
         """What a task needs to know to measure.
@@ -222,13 +226,15 @@ class Problem(ABC):
             patience: seconds that it may take to state it here.
         """
         instrument = cast("Instrument", meter.instance)
-        workload = self.conditions.of(self.architecture.instance, self.shipping(metric))
+        workload, conditions = self.workload_of(metric), self.conditions.record
+        if not instrument.depends_on_device:
+            del conditions["device"]
         return {
             **(checked.identity(instrument, workload, patience) if elsewhere is None else elsewhere),
-            **({"deployment": self.deployment_identity} if workload.ships else {}),
+            **({"deployment": self.deployment_identity} if workload.ships and instrument.measures_artifacts else {}),
             "meter": {**meter.identity, "version": meter.source.version},
             "architecture": self.architecture.identity,
-            **self.conditions.record,
+            **conditions,
         }
 
     # What is recorded
