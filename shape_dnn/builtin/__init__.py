@@ -38,6 +38,9 @@ def shape_dnn_architectures() -> Iterable[Plugin]:
     )
 
 
+_PROVIDERS = ("cpu", "cuda", "tensorrt", "coreml", "dml", "openvino", "qnn", "rocm", "xnnpack")
+
+
 @hookimpl
 def shape_dnn_deployments() -> Iterable[Plugin]:
     """Declare the built-in deployments."""
@@ -48,6 +51,22 @@ def shape_dnn_deployments() -> Iterable[Plugin]:
         "networks as torch runs them",
         f"{package}.torch:Torch",
         {**Numerics.OPTIONS, "max_drop": drop},
+    )
+    yield Plugin(
+        "onnxruntime",
+        "programs of ONNX as ONNX Runtime runs them",
+        f"{package}.onnxruntime:OnnxRuntime",
+        {
+            "precision": Option(
+                help="numeric format of weights, with int8 of activations too", choices=("float32", "float16", "int8")
+            ),
+            "threads": Option(help="threads of an operator on a processor", minimum=1),
+            "provider": Option(help="what runs the operators", choices=_PROVIDERS),
+            "optimization": Option(help="of the graph", choices=("disabled", "basic", "extended", "all")),
+            "arena": Option(help="whether memory on the processor is kept for the next call"),
+            "calibration": Option(help="training examples by which int8 finds the ranges of activations", minimum=1),
+            "max_drop": drop,
+        },
     )
 
 

@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shape_dnn.errors import PluginError, blame, label
 from shape_dnn.kinds import Deployment, Workload
+from shape_dnn.measuring import inputs
+from shape_dnn.plugins import checked
 from shape_dnn.shape import Shape
+from shape_dnn.system import durable
+from shape_dnn.training.networks import BuiltByTrainer
 
 if TYPE_CHECKING:
     import torch
 
 FILES, EXAMPLE = "files", "example.npz"
+NEGLIGIBLE = 1e-3
+"""Parameters none of which is larger have not begun to do anything."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,64 @@ def untrained(workload: Workload, shape: Shape) -> Artifact:
     Raises:
         DeploymentError: the runtime cannot have the network.
         NetworkError: the code of the network failed.
+        StudyError: the directory cannot be written.
     """
-    raise NotImplementedError
+    import torch
+
+    shipping = workload.shipping
+    assert shipping is not None  # noqa: S101 - or there is no artifact
+    directory = shipping.artifacts / f"{shape.depth}-{shape.width.numerator}_{shape.width.denominator}"
+    if directory.is_dir():
+        return Artifact(directory)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        with checked.blame_network(workload.architecture, checked.BUILD, shape):
+            network = _as_it_ships(workload, workload.build(shape))
+            _awaken(network)
+        examples = 0
+        with checked.blame_network(workload.architecture, checked.EXAMPLE, shape):
+            example, calibration = _example(workload), []
+            while examples < shipping.deployment.calibration:
+                calibration.append(_example(workload))
+                examples += workload.batch_size
+        with checked.blame_network(workload.architecture, checked.FORWARD, shape), torch.inference_mode():
+            inputs.call(network, example)
+    return make(shipping.deployment, network, example, calibration, directory)
+
+
+def _awaken(network: torch.nn.Module) -> None:
+    """Draw anew what starts as nothing and multiplies, such as the scale of a residual branch.
+
+    Converters take away branches that are multiplied by nothing, and no trained network has any.
+    """
+    for name, value in network.named_parameters():
+        if not name.endswith("bias") and value.is_floating_point() and not (value.abs() > NEGLIGIBLE).any():
+            value.data.uniform_(0.5, 1.0)
+
+
+def _takes_images(workload: Workload) -> bool:
+    return not isinstance(workload.architecture, BuiltByTrainer)
+
+
+def _as_it_ships(workload: Workload, network: torch.nn.Module) -> torch.nn.Module:
+    """Have a classifier of images normalise them, by numbers that are as good as any for random weights."""
+    from shape_dnn.training.normalised import Normalised
+
+    network = network.cpu().eval()
+    if not _takes_images(workload):
+        return network
+    channels = workload.input_shape[0]
+    return Normalised(network, [0.5] * channels, [0.25] * channels).eval()
+
+
+def _example(workload: Workload) -> Any:
+    """Make a batch of inputs on the processor; pixels are from 0 to 1."""
+    import torch
+
+    def place(value: torch.Tensor) -> torch.Tensor:
+        return torch.rand(value.shape) if _takes_images(workload) and inputs.is_real(value) else value.detach().cpu()
+
+    return inputs.change(workload.example(), place)
 
 
 def make(
@@ -67,5 +130,20 @@ def make(
 
     Raises:
         DeploymentError: the runtime cannot have the network.
+        PluginError: the deployment failed, or made nothing.
+        StudyError: the directory cannot be written.
     """
-    raise NotImplementedError
+    import numpy as np
+
+    with durable.naming_errors(directory), durable.replaced_directory(directory) as partial:
+        artifact, files = Artifact(partial), partial / FILES
+        files.mkdir()
+        with blame(deployment):
+            deployment.convert(network.cpu().eval(), example, calibration, files)
+        if not artifact.size:
+            raise PluginError(f"{label(deployment)} made an empty artifact")
+        arrays: dict[str, Any] = {str(place): value.numpy() for place, value in enumerate(inputs.tensors(example))}
+        np.savez(artifact.example, **arrays)
+        for path in (*artifact.files, artifact.example, *filter(Path.is_dir, partial.rglob("*"))):
+            durable.sync(path)
+    return Artifact(directory)

@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import getpass
+import io
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from shape_dnn.deploying.artifacts import Artifact
+from shape_dnn.deploying.connection import Connection, DiedError, Reply, UnreachableError
+from shape_dnn.deploying.copying import Files
+from shape_dnn.deploying.runner import models
+from shape_dnn.errors import DeploymentError, TargetError, TargetLostError
 from shape_dnn.kinds import Deployment, Target
+from shape_dnn.measuring import disturbance
 from shape_dnn.measuring.rounds import Visit
+from shape_dnn.work import alive
 
 if TYPE_CHECKING:
     import numpy as np
+
+PAUSES = (0.0, 1.0, 4.0, 10.0, 20.0, 30.0)
+"""Seconds before each further try to reach a target that was lost, counted anew after each success."""
+IDLE_SECONDS = 60.0
+"""Silence after which a runner ends: whoever started it is gone."""
+PING_SECONDS = 15.0
+QUICK_SECONDS = 60.0
+"""Most that a request takes which runs nothing."""
+SLOW_SECONDS = 900.0
+"""Most that a request takes which loads or runs an artifact."""
+MOST_DEATHS = 3
+"""How often in a row a runner may die with an artifact before that is the artifact's fault."""
+COOL_SECONDS = 120.0
+"""Most that is waited for a processor to cool down."""
+COOLER = 5.0
+"""Degrees Celsius below the limit to which it is left to cool."""
+LOCK_SECONDS = 2.0
+"""How long a runner waits for the target to be free before it is asked once more."""
+ROOT = "/"
+"""Where a target shows its ``/proc`` and ``/sys``."""
 
 
 class Session:
@@ -30,27 +65,65 @@ class Session:
     """
 
     def __init__(self, deployment: Deployment, target: Target, waiting: float = 0.0) -> None:
-        raise NotImplementedError
+        self.target = target
+        self.threads = deployment.threads
+        self._waiting = waiting
+        self._start: dict[str, Any] = {
+            "runtime": deployment.runtime,
+            "settings": dict(deployment.settings),
+            "threads": deployment.threads,
+            "cores": list(target.cores),
+            "idle": IDLE_SECONDS,
+            "root": ROOT,
+        }
+        self._token = secrets.token_hex(8)
+        self._connection: Connection | None = None
+        self._files = Files(target)
+        self._busy = threading.RLock()
+        self._ended = threading.Event()
+        self._fingerprint: Mapping[str, object] = {}
+        self._loaded: set[str] = set()
+        self._models = 0
+        self._too_hot_at: float | None = None
 
     def __enter__(self) -> Self:
         """Connect."""
-        raise NotImplementedError
+        self._persist(self._condition)
+        threading.Thread(target=self._ping, daemon=True).start()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End the runner, and let others have the target."""
-        raise NotImplementedError
+        self._ended.set()
+        with self._busy:
+            if self._connection is not None:
+                with contextlib.suppress(TargetError):
+                    self._connection.request("bye", QUICK_SECONDS)
+            self._disconnect()
 
     @property
     def fingerprint(self) -> Mapping[str, object]:
         """What determines measurements there: machine, processor, cores, system, runtime versions, as JSON values."""
-        raise NotImplementedError
+        return self._fingerprint
 
     @property
     def condition(self) -> Mapping[str, object]:
-        """Governor, clocks, temperature and whatever else may change at any time, as JSON values."""
-        raise NotImplementedError
+        """Clocks, temperature and whatever else may change at any time, as JSON values."""
+        found: Mapping[str, object] = self._persist(
+            lambda: self._connected().request("condition", QUICK_SECONDS)
+        ).answer
+        return found
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes measurements there worse than they need be, with the remedy."""
+        governor = self._fingerprint["governor"]
+        if governor in (None, "performance"):
+            return []
+        remedy = "for steady times run 'cpupower frequency-set -g performance' there"
+        return [f"{self.target.name}: the governor of the processor is {governor}; {remedy}"]
 
     def load(self, artifact: Artifact) -> Model:
         """Have the runner load an artifact; its files are sent unless the target has them.
@@ -59,32 +132,225 @@ class Session:
             DeploymentError: the runtime cannot load it; says why.
             TargetError: a full disk, a runner that dies again and again, or no connection any more.
         """
-        raise NotImplementedError
+        self._models += 1
+        model = Model(self, artifact, str(self._models))
+        model.load()
+        return model
 
     def memory(self, artifact: Artifact) -> int:
         """Return the peak of resident bytes beyond the loaded runtime while an artifact is loaded and run."""
-        raise NotImplementedError
+        self._models += 1
+        name = str(self._models)
+
+        def attempt() -> Reply:
+            connection = self._connected()
+            return connection.request("memory", SLOW_SECONDS, model=name, place=self._files.place(connection, artifact))
+
+        return int(self._persist(attempt, artifact).answer["bytes"])
+
+    def ask(self, model: Model, do: str, payload: Sequence[bytes] = (), **content: Any) -> Reply:
+        """Ask something of a loaded artifact, which is loaded again if the runner does not know it any more.
+
+        Raises:
+            DeploymentError: the artifact is at fault, also where the runner dies with it again and again.
+            TargetError: the target is.
+        """
+
+        def attempt() -> Reply:
+            self._reload(model)
+            size = sum(map(len, payload))
+            return self._connected().request(do, SLOW_SECONDS, payload, size, model=model.name, **content)
+
+        return self._persist(attempt, model.artifact)
+
+    def forget(self, model: Model) -> None:
+        """Have the runner unload an artifact, if it knows it."""
+        with self._busy:
+            if self._connection is not None and model.name in self._loaded:
+                self._loaded.discard(model.name)
+                with contextlib.suppress(TargetLostError):
+                    self._connection.request("unload", QUICK_SECONDS, model=model.name)
+
+    def cool_down(self) -> float:
+        """Wait until the processor is cool again, if it was too hot lately; return the seconds that took."""
+        if self._too_hot_at is None:
+            return 0.0
+        below = min(self.target.hottest, self._too_hot_at) - COOLER
+
+        def attempt() -> Reply:
+            return self._connected().request("cool", COOL_SECONDS + QUICK_SECONDS, below=below, most=COOL_SECONDS)
+
+        found = self._persist(attempt).answer
+        self._too_hot_at = None
+        return float(found["seconds"])
+
+    def note(self, temperature: float | None, *, throttled: bool) -> None:
+        """Take into account what was told of heat."""
+        if throttled or (temperature is not None and temperature > self.target.hottest):
+            self._too_hot_at = self.target.hottest if temperature is None else temperature
+
+    def _persist(self, attempt: Callable[[], Reply], artifact: Artifact | None = None) -> Reply:
+        """Repeat what was interrupted until it succeeds."""
+        pauses, deaths = iter(PAUSES), 0
+        with self._busy:
+            while True:
+                try:
+                    return attempt()
+                except TargetLostError as error:
+                    self._disconnect()
+                    if not self._fingerprint and isinstance(error, UnreachableError):
+                        raise
+                    deaths += isinstance(error, DiedError)
+                    if artifact is not None and deaths >= MOST_DEATHS:
+                        name = artifact.directory.name
+                        raise DeploymentError(f"{name} ended the runner {deaths} times in a row: {error}") from None
+                    pause = next(pauses, None)
+                    if pause is None:
+                        raise
+                    _wait(pause)
+
+    def _condition(self) -> Reply:
+        return self._connected().request("condition", QUICK_SECONDS)
+
+    def _connected(self) -> Connection:
+        """Return the connection, made anew if it was lost."""
+        if self._connection is not None:
+            return self._connection
+        connection = Connection(self.target)
+        try:
+            connection.request("start", QUICK_SECONDS, **self._start)
+            self._lock(connection)
+            hello = connection.request("hello", SLOW_SECONDS).answer
+            self._compare(hello["fingerprint"])
+        except BaseException:
+            connection.close()
+            raise
+        self._fingerprint = hello["fingerprint"]
+        self._loaded.clear()
+        self._connection = connection
+        return connection
+
+    def _lock(self, connection: Connection) -> None:
+        """Have the target for oneself.
+
+        Raises:
+            TargetError: somebody else has it.
+        """
+        until = time.monotonic() + self._waiting
+        while True:
+            most = max(0.0, min(LOCK_SECONDS, until - time.monotonic()))
+            holder = connection.request("lock", QUICK_SECONDS, token=self._token, who=_who(), most=most).answer
+            if holder is None:
+                return
+            if time.monotonic() >= until:
+                message = f"another study has it ({holder}); wait for its end, or end it"
+                raise TargetError(f"{self.target.name} is busy: {message}")
+
+    def _compare(self, fingerprint: Mapping[str, object]) -> None:
+        for name, before in self._fingerprint.items():
+            if fingerprint.get(name) != before:
+                message = f"its {name} was {before!r} and is {fingerprint.get(name)!r} now; start again"
+                raise TargetError(f"{self.target.name} is another machine than before the connection broke: {message}")
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _reload(self, model: Model) -> None:
+        """Have the runner know an artifact, as warm as it was."""
+        connection = self._connected()
+        if model.name in self._loaded:
+            return
+        connection.request("load", SLOW_SECONDS, model=model.name, place=self._files.place(connection, model.artifact))
+        if model.is_warm:
+            connection.request("warm_up", SLOW_SECONDS, model=model.name, **_warm_up_limits())
+        self._loaded.add(model.name)
+
+    def _ping(self) -> None:
+        """Let the runner hear that somebody is here, while nothing is asked of it."""
+        while not self._ended.wait(PING_SECONDS):
+            if self._busy.acquire(blocking=False):
+                try:
+                    if self._connection is not None:
+                        with contextlib.suppress(TargetError):  # the next request will find out
+                            self._connection.request("ping", QUICK_SECONDS)
+                finally:
+                    self._busy.release()
 
 
 class Model:
-    """An artifact that a runner has loaded."""
+    """An artifact that a runner has loaded.
+
+    Args:
+        session: with the runner.
+        artifact: what is loaded.
+        name: by which the runner knows it.
+
+    Attributes:
+        is_warm: whether it was warmed up.
+        conditions: clock and temperature at the end of each visit, and the seconds of cooling down before it, as JSON.
+    """
+
+    def __init__(self, session: Session, artifact: Artifact, name: str) -> None:
+        self.artifact, self.name = artifact, name
+        self.is_warm = False
+        self.conditions: list[Mapping[str, object]] = []
+        self._session = session
+
+    def load(self) -> None:
+        """Have it loaded."""
+        self._session.ask(self, "ping")
 
     def warm_up(self) -> list[float]:
         """Run blocks until two in a row take nearly the same time; return the seconds of a call in each."""
-        raise NotImplementedError
+        self._session.cool_down()
+        blocks = self._session.ask(self, "warm_up", **_warm_up_limits()).answer
+        self.is_warm = True
+        return [float(block) for block in blocks]
 
     def visit(self) -> Visit:
         """Time a few blocks of calls (:class:`shape_dnn.measuring.rounds.Subject`)."""
-        raise NotImplementedError
+        from shape_dnn.measuring.latency import VISIT_SECONDS
+
+        cooled = self._session.cool_down()
+        found = self._session.ask(self, "visit", seconds=VISIT_SECONDS).answer
+        before, after = (disturbance.ProcessorState(**found[name]) for name in ("before", "after"))
+        evidence = disturbance.signs(before, after, self._session.threads, found["cpus"])
+        condition = {name: found["condition"][name] for name in ("clock_mhz", "temperature_c")}
+        self.conditions.append({**condition, "cooled_s": cooled} if cooled else condition)
+        self._session.note(condition["temperature_c"], throttled="throttled" in evidence)
+        return Visit(tuple(found["blocks"]), found["seconds"], evidence)
 
     def time(self) -> float:
         """Return the median of a few calls in seconds, after one to fill the caches: for an anchor."""
-        raise NotImplementedError
+        from shape_dnn.measuring.latency import ANCHOR_CALLS
+
+        return float(self._session.ask(self, "time", calls=ANCHOR_CALLS).answer)
 
     def run(self, arrays: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
         """Run the artifact on inputs like its example; return its outputs."""
-        raise NotImplementedError
+        reply = self._session.ask(self, "run", [models.written_arrays(arrays)])
+        return models.read_arrays(io.BytesIO(reply.payload))
 
     def unload(self) -> None:
         """Let the runner forget it."""
-        raise NotImplementedError
+        self._session.forget(self)
+
+
+def _warm_up_limits() -> dict[str, Any]:
+    from shape_dnn.measuring import latency
+
+    return {"block": latency.BLOCK_SECONDS, "warm": latency.WARM, "most": latency.WARM_UP_MOST}
+
+
+def _wait(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        alive()
+        time.sleep(min(1.0, left))
+
+
+def _who() -> str:
+    now = datetime.now(UTC).isoformat(" ", "minutes")
+    return f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}, since {now}"

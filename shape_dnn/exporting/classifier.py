@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from torch import Tensor
 
 from shape_dnn.errors import ExportError, UsageError
 from shape_dnn.exporting import FORMATS
@@ -20,34 +19,22 @@ from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.shape import Shape
 from shape_dnn.training.classifier import check_network
+from shape_dnn.training.normalised import Normalised
 
 MOST_PIXELS, MOST_CLASSES = 4096, 1_000_000
 """Height, width and channels, and classes, beyond which a card is not believed."""
 
 
-class Classifier(torch.nn.Module):
-    """A trained network that takes images as they are.
-
-    It maps a float tensor of shape (number, channels, height, width), pixels from 0 to 1, to logits of shape
-    (number, classes).
+class Classifier(Normalised):
+    """A trained network that takes images as they are, pixels from 0 to 1, to logits of shape (number, classes).
 
     Attributes:
-        network: takes normalised images; what was trained.
-        mean: of the pixels it was trained on, of shape (channels, 1, 1).
-        std: standard deviation of those, of the same shape.
         card: what is known of it (``card.json``).
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, network: torch.nn.Module, card: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network, card["normalisation"]["mean"], card["normalisation"]["std"])
         self.card = card
-        for name in ("mean", "std"):
-            values = torch.tensor(card["normalisation"][name], dtype=torch.float32).view(-1, 1, 1)
-            self.register_buffer(name, values, persistent=False)
 
     @classmethod
     def build(cls, architecture: Loaded[Any], weights: Path, card: Mapping[str, Any]) -> Classifier:
@@ -71,11 +58,6 @@ class Classifier(torch.nn.Module):
         """Names of the classes in the order of the logits, if they have any."""
         names: Sequence[str] | None = self.card["class_names"]
         return names
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits of images whose pixels are from 0 to 1."""
-        logits: Tensor = self.network((images - self.mean) / self.std)
-        return logits
 
 
 def read(card: Mapping[str, Any], path: Path, plugins: Sequence[str]) -> Classifier:

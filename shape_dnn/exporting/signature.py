@@ -67,11 +67,11 @@ class Signature:
         given = [make(size) for size in SIZES]
         with torch.inference_mode():
             returned = [inputs.call(network, example) for example in given]
-        taken = _slots(_input_names(network, given[0]), given)
+        taken = _slots(input_names(network, given[0]), given)
         wrong = next((slot.name for slot in taken if None in slot.shape), None)
         if wrong is not None:
             raise ExportError(f"example inputs {wrong!r} differ by more than the batch size they are asked for")
-        made = _slots(_output_names(returned[0], output, {slot.name for slot in taken}), returned)
+        made = _slots(output_names(returned[0], output, {slot.name for slot in taken}), returned)
         if not taken or not made:
             raise ExportError(f"no tensor goes {'out of' if taken else 'into'} the network, so no program can hold it")
         return cls(taken, made)
@@ -110,7 +110,7 @@ def _size(few: int, more: int | None) -> int | str | None:
     return BATCH if (few, more) == SIZES else few if few == more else None
 
 
-def _input_names(network: torch.nn.Module, example: Any) -> list[str]:
+def input_names(network: torch.nn.Module, example: Any) -> list[str]:
     """Name inputs as the network calls its arguments."""
     args, kwargs = inputs.arguments(example)
     names: list[str] = []
@@ -122,7 +122,7 @@ def _input_names(network: torch.nn.Module, example: Any) -> list[str]:
     return _names({**dict(zip(names, args, strict=False)), **kwargs})
 
 
-def _output_names(returned: Any, alone: str, taken: set[str]) -> list[str]:
+def output_names(returned: Any, alone: str, taken: set[str]) -> list[str]:
     """Name outputs as the network does, but unlike any input."""
     named = [name if name and not name[0].isdecimal() else f"{alone}_{name}".rstrip("_") for name in _names(returned)]
     return [f"{name}_{alone}" if name in taken else name for name in named]

@@ -42,7 +42,7 @@ class ProcessorState:
 
     wall: float
     own: float
-    busy: float
+    busy: float | None
     stolen: float | None
     pressure: float | None
     switches: int | None
@@ -66,19 +66,22 @@ class ProcessorState:
         )
 
 
-def signs(before: ProcessorState, after: ProcessorState, threads: int) -> dict[str, float]:
+def signs(before: ProcessorState, after: ProcessorState, threads: int, processors: int = 0) -> dict[str, float]:
     """Return what exceeds its limit between two moments; empty when nothing does.
 
     Args:
         before: state at the start.
         after: state at the end.
         threads: that the measured work keeps busy.
+        processors: of the machine; 0 for this one.
     """
     import psutil
 
     wall, own = after.wall - before.wall, after.own - before.own
-    idle_processors = max(1, (psutil.cpu_count() or 1) - threads)
-    found = {"others": (after.busy - before.busy - own - 2 * TICK) / wall / idle_processors}
+    found: dict[str, float] = {}
+    if before.busy is not None and after.busy is not None:
+        idle_processors = max(1, (processors or psutil.cpu_count() or 1) - threads)
+        found["others"] = (after.busy - before.busy - own - 2 * TICK) / wall / idle_processors
     if threads == 1:
         found["descheduled"] = 1 - own / wall
     if before.stolen is not None and after.stolen is not None:

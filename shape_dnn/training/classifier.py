@@ -189,7 +189,7 @@ class ClassifierTrainer(Trainer):
         network = super().ship(shape, run)
         train, _ = split(self.images, self.protocol, self.validation_fraction, run.seed)
         mean, std = Batches(train, torch.device("cpu")).statistics
-        return Normalised(network, mean / LEVELS, std / LEVELS).eval()
+        return Normalised(network, (mean / LEVELS).flatten().tolist(), (std / LEVELS).flatten().tolist()).eval()
 
     def calibration(self, batch_size: int, run: Run) -> Iterator[torch.Tensor]:
         """Give images of the training split in an order in which the classes come in turn."""

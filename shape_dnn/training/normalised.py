@@ -1,33 +1,35 @@
-"""Networks that take pixels as they are."""
+"""A network with the normalisation that it was trained with."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 
 class Normalised(torch.nn.Module):
-    """A network with the normalisation of its images: what ships of a classifier.
+    """A network that takes images as they are.
 
-    It maps a float tensor of shape (number, channels, height, width), pixels from 0 to 1, to what the network makes of
-    the normalised images.
+    It maps a float tensor of shape (number, channels, height, width), pixels from 0 to 1, to what the network gives for
+    them once they are normalised.
 
-    Args:
+    Attributes:
         network: takes normalised images.
-        mean: of the pixels of each channel, of shape (channels, 1, 1).
-        std: standard deviation of those, of the same shape.
+        mean: of the pixels, of shape (channels, 1, 1).
+        std: their standard deviation, of the same shape.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: torch.nn.Module, mean: Tensor, std: Tensor) -> None:
+    def __init__(self, network: torch.nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalise, and run the network."""
-        made: Tensor = self.network((images - self.mean) / self.std)
-        return made
+        """Return what the network gives for images whose pixels are from 0 to 1."""
+        outputs: Tensor = self.network((images - self.mean) / self.std)
+        return outputs

@@ -1,0 +1,185 @@
+"""Networks as ONNX Runtime runs them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shape_dnn.errors import DeploymentError, UnavailableError, UsageError, describe
+from shape_dnn.kinds import Deployment
+from shape_dnn.measuring import inputs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+    import torch
+
+MODEL = "model.onnx"
+TOLERANCE = 1e-3
+"""How much an output may differ in float32, as a part of the largest of all, or in itself if that is below 1."""
+PRECISIONS: Mapping[str, tuple[str, ...]] = {
+    "cpu": ("float32", "float16", "int8"),
+    "cuda": ("float32", "float16"),
+    "tensorrt": ("float32", "float16", "int8"),
+    "coreml": ("float32", "float16"),
+    "dml": ("float32", "float16", "int8"),
+    "openvino": ("float32", "float16", "int8"),
+    "qnn": ("float16", "int8"),
+    "rocm": ("float32", "float16"),
+    "xnnpack": ("float32", "int8"),
+}
+"""What each provider computes in. CUDA, for one, runs a program in int8 by turning all of it into float32 again."""
+
+
+class OnnxRuntime(Deployment):
+    """A program of ONNX, which ONNX Runtime runs.
+
+    Args:
+        precision: numeric format of the weights. With int8 also of activations; what goes in and comes out is float32.
+        threads: of an operator on a processor; operators run one after the other.
+        provider: what runs the operators, all of them.
+        optimization: of the graph when it is loaded.
+        arena: whether memory on the processor is kept for the next call.
+        calibration: images of the training split by which int8 finds the ranges of activations.
+        max_drop: of the quality.
+
+    Raises:
+        UsageError: the provider does not have the precision.
+    """
+
+    def __init__(
+        self,
+        precision: str = "float32",
+        threads: int = 1,
+        provider: str = "cpu",
+        optimization: str = "all",
+        arena: bool = True,
+        calibration: int = 128,
+        max_drop: float = 1.0,
+    ) -> None:
+        if precision not in PRECISIONS[provider]:
+            accepted = ", ".join(PRECISIONS[provider])
+            message = (
+                f"deploy.precision={precision} is not what the provider {provider} computes in; accepted: {accepted}"
+            )
+            raise UsageError(message, setting="option")
+        self.precision, self.threads, self.max_drop = precision, threads, max_drop
+        self.calibration = calibration if precision == "int8" else 0
+        self._provider, self._optimization, self._arena = provider, optimization, arena
+
+    @property
+    def runtime(self) -> str:
+        """The module beside this one."""
+        return Path(__file__).with_name("onnxruntime_runtime.py").read_text(encoding="utf-8")
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Whatever can be chosen when a session is made."""
+        return {
+            "threads": self.threads,
+            "provider": self._provider,
+            "optimization": self._optimization,
+            "arena": self._arena,
+        }
+
+    def identity(self) -> Mapping[str, object]:
+        """Name the versions of what exports, quantises and checks."""
+        try:
+            import onnx
+            import onnxruntime
+            import onnxscript
+            import torch
+        except ImportError as error:
+            raise UnavailableError(f"{describe(error)}; pip install torch onnx onnxscript onnxruntime") from error
+        modules = (torch, onnx, onnxscript, onnxruntime)
+        return {module.__name__: str(module.__version__) for module in modules}
+
+    def convert(self, network: torch.nn.Module, example: Any, calibration: Sequence[Any], directory: Path) -> None:
+        """Write ``model.onnx``.
+
+        Raises:
+            DeploymentError: ONNX or ONNX Runtime cannot have the network, or computes something else.
+            UsageError: there are too few examples to calibrate by.
+        """
+        from shape_dnn.builtin.deployments import onnx_files, onnx_program
+
+        self._check(calibration)
+        model = onnx_program.program(network, example)
+        path = directory / MODEL
+        onnx_files.save(model, path)
+        _compare(model, path, network, example)
+        if self.precision == "float16":
+            onnx_files.save_float16(model, path)
+        elif self.precision == "int8":
+            names = [value.name for value in model.graph.input]
+            batches = (dict(zip(names, _arrays(batch), strict=True)) for batch in calibration)
+            symmetric = self._provider == "tensorrt"  # which knows no other ranges
+            onnx_files.save_int8(model, path, batches, symmetric)
+
+    def _check(self, calibration: Sequence[Any]) -> None:
+        there = sum(len(inputs.tensors(batch)[0]) for batch in calibration)
+        if there < self.calibration:
+            message = f"deploy.calibration={self.calibration} training examples are needed, and there are {there}"
+            raise UsageError(f"{message}; accepted are up to {there}", setting="option")
+
+
+def _arrays(example: Any) -> list[np.ndarray[Any, Any]]:
+    return [tensor.numpy() for tensor in inputs.tensors(example)]
+
+
+def _compare(model: onnx.ModelProto, path: Path, network: torch.nn.Module, example: Any) -> None:
+    """See that ONNX Runtime computes what the network does.
+
+    Raises:
+        DeploymentError: it does not, or cannot read the program.
+    """
+    import numpy as np
+    import onnxruntime
+    import torch
+
+    given = dict(zip((value.name for value in model.graph.input), _arrays(example), strict=True))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        computed = session.run(None, given)
+    except Exception as error:  # its classes have no base of their own
+        raise DeploymentError(
+            f"ONNX Runtime cannot run the network{_at(model, str(error))}: {_reason(error)}"
+        ) from error
+    with torch.inference_mode():
+        expected = _arrays(inputs.call(network, example))
+    for output, value, other in zip(model.graph.output, expected, computed, strict=True):
+        largest = max(
+            1.0,
+            float(
+                np.abs(value, dtype=np.float64, where=np.isfinite(value), out=np.zeros(value.shape)).max(initial=0.0)
+            ),
+        )
+        with np.errstate(invalid="ignore"):
+            differing = value != other
+            difference = float(np.abs(other.astype(np.float64) - value)[differing].max(initial=0.0))
+        if not difference <= TOLERANCE * largest:
+            message = f"ONNX Runtime computes another {output.name} than the network, by {difference:.2g}"
+            raise DeploymentError(f"{message}, which is more than rounding")
+
+
+def _at(model: onnx.ModelProto, message: str) -> str:
+    """Say which operator of which layer an error of ONNX Runtime is about."""
+    from shape_dnn.builtin.deployments.flat import layer
+
+    named = sorted((node for node in model.graph.node if node.name and node.name in message), key=lambda n: len(n.name))
+    called = [node for node in model.graph.node if re.search(rf"\b{node.op_type}\(", message)]
+    node = next(iter((*named[::-1], *called)), None)
+    if node is None:
+        return ""
+    operator = f"{node.domain}.{node.op_type}".lstrip(".")
+    where = layer(node.name.rpartition("/")[0])
+    return f", operator {operator}" + (f" of the layer {where!r}" if where else "")
+
+
+def _reason(error: Exception) -> str:
+    """Return what ONNX Runtime says, without its codes."""
+    return " ".join(re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error)).split())[:200]

@@ -1,0 +1,153 @@
+"""What a target keeps: files by their content, and who has it at the moment."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+MOST = 2_000_000_000
+"""Bytes of files that are kept; what was used longest ago goes first."""
+
+
+class Cache:
+    """A directory of files that are named by their SHA-256, one that is filled anew each time, and a lock.
+
+    Args:
+        directory: the user's cache directory, as the system has it, if empty.
+    """
+
+    def __init__(self, directory: str = "") -> None:
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118
+        self.directory = Path(directory or home, *([] if directory else ["shape-dnn"]))
+        self.files, self.work = self.directory / "files", self.directory / "work"
+        self._lock: int | None = None
+
+    def lock(self, token: str, who: str, most: float) -> str | None:
+        """Take the target for oneself, or return who has it after some seconds of waiting.
+
+        A runner with the same token is one whose connection was lost: it ends at once.
+        """
+        import fcntl
+
+        for directory in (self.files, self.work):
+            directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(str(self.directory / "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        until = time.monotonic() + most
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise
+            holder = _holder(descriptor)
+            if holder.get("token") == token:
+                _kill(int(holder["pid"]))
+            elif time.monotonic() >= until:
+                os.close(descriptor)
+                return str(holder.get("who", "somebody"))
+            time.sleep(0.05)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"token": token, "who": who, "pid": os.getpid()}).encode("ascii"), 0)
+        self._lock = descriptor  # the system lets go of it when this process ends, in whatever way
+        self._clear()
+        return None
+
+    def _clear(self) -> None:
+        """Remove what others left unfinished."""
+        shutil.rmtree(str(self.work), ignore_errors=True)
+        self.work.mkdir(exist_ok=True)
+        for partial in self.files.glob(".partial-*"):
+            partial.unlink()
+
+    def missing(self, digests: Iterable[str]) -> list[str]:
+        """Return which of some files are not there; the others count as used now."""
+        return [digest for digest in digests if not _is_touched(self.files / digest)]
+
+    def put(self, digest: str, payload: Callable[[Callable[[bytes], object]], None], kept: Iterable[str]) -> bool:
+        """Write a file, and remove old ones that are too many; tell whether its content is what its name says.
+
+        Args:
+            digest: its name.
+            payload: hands its content to a function, in parts.
+            kept: files that stay.
+        """
+        partial, found = self.files / f".partial-{os.getpid()}", hashlib.sha256()
+        try:
+            with open(str(partial), "wb") as file:  # noqa: PTH123
+
+                def take(part: bytes) -> None:
+                    file.write(part)
+                    found.update(part)
+
+                payload(take)
+                file.flush()
+                os.fsync(file.fileno())
+            if found.hexdigest() != digest:
+                return False
+            partial.replace(self.files / digest)
+        finally:
+            if partial.exists():
+                partial.unlink()
+        self._shrink({digest, *kept})
+        return True
+
+    def _shrink(self, kept: Iterable[str]) -> None:
+        files = sorted(self.files.iterdir(), key=lambda path: path.stat().st_mtime)
+        total = sum(path.stat().st_size for path in files)
+        for path in files:
+            if total > MOST and path.name not in kept:
+                total -= path.stat().st_size
+                path.unlink()
+
+    def lay_out(self, name: str, files: dict[str, str]) -> Path:
+        """Make a directory of files.
+
+        Args:
+            name: of the directory.
+            files: their digests by their paths in it.
+        """
+        directory = self.work / name
+        shutil.rmtree(str(directory), ignore_errors=True)
+        for path, digest in files.items():
+            place = directory / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(str(self.files / digest), str(place))
+            except OSError:  # a file system without links
+                shutil.copyfile(str(self.files / digest), str(place))
+        return directory
+
+    def forget(self, name: str) -> None:
+        """Remove what was laid out."""
+        shutil.rmtree(str(self.work / name), ignore_errors=True)
+
+
+def _is_touched(path: Path) -> bool:
+    try:
+        os.utime(path)
+    except OSError:
+        return False
+    return True
+
+
+def _holder(descriptor: int) -> dict[str, Any]:
+    try:
+        content = json.loads(os.pread(descriptor, 4096, 0) or b"{}")
+    except ValueError:  # it is being written
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
