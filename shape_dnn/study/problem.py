@@ -93,6 +93,13 @@ class Problem(ABC):
         """What determines the quality of an artifact beside that of the training."""
         return {**self.deployment_identity, "batch_size": self.conditions.batch_size}
 
+    def check_calibration(self) -> None:  # noqa: B027 - what a trainer can give is not known before it is asked
+        """See that there are as many training examples as a conversion needs, before hours of training.
+
+        Raises:
+            UsageError: there are not.
+        """
+
     def of_what_ships(self, identity: Mapping[str, object]) -> dict[str, object]:
         """Return what determines the quality of what ships, given what determines that of the network."""
         return {**identity, "deployment": self.judging_identity} if self.judges else dict(identity)
