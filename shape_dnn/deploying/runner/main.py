@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from .cache import Cache
@@ -88,7 +89,7 @@ class Runner:
         return describe(error)
 
     def do_start(self, **start: Any) -> Answer:
-        """Take settings: ``runtime``, ``settings``, ``threads``, ``cores``, ``idle``, ``root``."""
+        """Take settings: ``runtime``, ``settings``, ``threads``, ``cores``, ``idle``, ``root``, ``python``."""
         self._start = start
         self._pipe.idle = start["idle"]
         self._machine = Machine(start["root"])
@@ -170,8 +171,11 @@ class Runner:
         script.write_bytes(self._program)
         asked = [dict(self._start, do="start"), {"do": "peak", "directory": directory, "example": example}]
         lines = "".join(json.dumps(dict(request, id=i)) + "\n" for i, request in enumerate(asked))
+        # Under the name by which it was started: that may be a script which sets things up first.
+        given = self._start["python"]
+        python = str(Path(given).expanduser()) if given else sys.executable
         child = subprocess.run(  # noqa: S603 - this interpreter
-            [sys.executable, "-u", str(script)], input=lines.encode("ascii"), stdout=subprocess.PIPE, check=False
+            [python, "-u", str(script)], input=lines.encode("ascii"), stdout=subprocess.PIPE, check=False
         )
         self._cache.forget(model)
         answer = json.loads(child.stdout.splitlines()[-1])
