@@ -6,6 +6,7 @@ import ast
 import contextlib
 import json
 import os
+import platform
 import random
 import shutil
 import signal
@@ -131,7 +132,7 @@ def works(running: Session, artifact: Artifact, factor: float = 3) -> None:
 
 def lock(cache: Path) -> dict[str, Any]:
     """Read who has a target."""
-    content: dict[str, Any] = json.loads((cache / "lock").read_text())
+    content: dict[str, Any] = json.loads((cache / f"lock-{platform.node()}").read_text())
     return content
 
 
@@ -456,7 +457,8 @@ def test_a_full_disk_there_is_said_so_and_ends_when_there_is_room(
 ) -> None:
     one = artifact("3")
     with Session(fake, there) as running:
-        (sshd.cache / "files" / ".partial").symlink_to("/dev/full")
+        partial = f".partial-{platform.node()}-{lock(sshd.cache)['pid']}"
+        (sshd.cache / "files" / partial).symlink_to("/dev/full")
         with pytest.raises(TargetError, match=r"the disk of .*shape-dnn is full; free some of it"):
             running.load(one)
         works(running, one)
@@ -660,7 +662,7 @@ def test_old_files_go_when_there_are_too_many(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr("shape_dnn.deploying.runner.cache.MOST", 250)
     cache = Cache(str(tmp_path / "cache"))
-    assert cache.lock("token", "me", 0) is None
+    cache.open()
     contents = [bytes([i]) * 100 for i in range(4)]
     digests = [hashlib.sha256(content).hexdigest() for content in contents]
     for i, (digest, content) in enumerate(zip(digests, contents, strict=True)):
@@ -671,7 +673,27 @@ def test_old_files_go_when_there_are_too_many(tmp_path: Path, monkeypatch: pytes
 
 def test_a_file_that_arrives_damaged_is_not_kept(tmp_path: Path) -> None:
     cache = Cache(str(tmp_path / "cache"))
-    assert cache.lock("token", "me", 0) is None
+    cache.open()
     assert not cache.put("0" * 64, lambda take: take(b"something else"), kept=[])
     assert cache.missing(["0" * 64]) == ["0" * 64]
     assert not list(cache.files.iterdir())
+
+
+def test_runners_side_by_side_leave_each_other_alone(tmp_path: Path) -> None:
+    directory = tmp_path / "cache"
+    first = Cache(str(directory))
+    first.open()
+    (first.work / "model").mkdir()
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    left = first.work.with_name(f"{platform.node()}-{gone.pid}")
+    elsewhere = first.work.with_name(f"another-machine-{gone.pid}")
+    partial = first.files / f".partial-{left.name}"
+    for path in (left, elsewhere):
+        path.mkdir()
+    partial.touch()
+    Cache(str(directory)).open()
+    assert (first.work / "model").is_dir()
+    assert elsewhere.is_dir()
+    assert not left.exists()
+    assert not partial.exists()

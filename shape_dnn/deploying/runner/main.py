@@ -111,6 +111,7 @@ class Runner:
 
     def do_hello(self) -> Answer:
         """Load the runtime, and say what this machine is."""
+        self._cache.open()
         self._runtime = load_runtime(self._start["runtime"])
         fingerprint = dict(self._machine.fingerprint(), versions=self._runtime.found)
         return {"fingerprint": fingerprint, "condition": self._machine.condition()}, b""
@@ -211,7 +212,7 @@ class Runner:
     def do_bye(self) -> Answer:
         """Leave nothing behind that the next one would have to remove."""
         self._models.clear()
-        self._cache.clear()
+        self._cache.close()
         return None, b""
 
     def _place(self, model: str, place: dict[str, Any]) -> tuple[str, str]:
