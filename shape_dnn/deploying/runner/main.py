@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from .cache import Cache
@@ -112,6 +111,7 @@ class Runner:
 
     def do_hello(self) -> Answer:
         """Load the runtime, and say what this machine is."""
+        self._cache.open()
         self._runtime = load_runtime(self._start["runtime"])
         fingerprint = dict(self._machine.fingerprint(), versions=self._runtime.found)
         return {"fingerprint": fingerprint, "condition": self._machine.condition()}, b""
@@ -171,9 +171,8 @@ class Runner:
         script.write_bytes(self._program)
         asked = [dict(self._start, do="start"), {"do": "peak", "directory": directory, "example": example}]
         lines = "".join(json.dumps(dict(request, id=i)) + "\n" for i, request in enumerate(asked))
-        # Under the name by which it was started: that may be a script which sets things up first.
-        given = self._start["python"]
-        python = str(Path(given).expanduser()) if given else sys.executable
+        # What was started may be a script that starts this interpreter in a way of its own.
+        python = os.path.expanduser(self._start["python"]) or sys.executable  # noqa: PTH111
         child = subprocess.run(  # noqa: S603 - this interpreter
             [python, "-u", str(script)], input=lines.encode("ascii"), stdout=subprocess.PIPE, check=False
         )
@@ -213,7 +212,7 @@ class Runner:
     def do_bye(self) -> Answer:
         """Leave nothing behind that the next one would have to remove."""
         self._models.clear()
-        self._cache.clear()
+        self._cache.close()
         return None, b""
 
     def _place(self, model: str, place: dict[str, Any]) -> tuple[str, str]:
