@@ -51,6 +51,7 @@ from shape_dnn.testing import (
     ArchitectureContract,
     Contract,
     DatasetContract,
+    DeploymentContract,
     ExecutorContract,
     GoalContract,
     MeterContract,
@@ -134,6 +135,26 @@ class TestFolder(FilesContract):
             Path("data", label).mkdir(parents=True)
             for number in range(12):
                 Image.new("RGB", (9, 7), (number, 2 * number, 3)).save(Path("data", label, f"{number}.png"))
+
+
+class TestTorchPrograms(DeploymentContract):
+    name = "torch"
+
+
+class TestHalvedTorchPrograms(DeploymentContract):
+    name, options = "torch", {"precision": "bfloat16"}
+
+
+class TestOnnxRuntime(DeploymentContract):
+    name = "onnxruntime"
+
+
+class TestHalvedOnnxRuntime(DeploymentContract):
+    name, options = "onnxruntime", {"precision": "float16"}
+
+
+class TestQuantisedOnnxRuntime(DeploymentContract):
+    name, options = "onnxruntime", {"precision": "int8"}
 
 
 class TestDOptimal(SamplerContract):
