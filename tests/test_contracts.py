@@ -221,6 +221,10 @@ class TestSizeGoal(GoalContract):
     name = "size"
 
 
+class TestFileSizeGoal(GoalContract):
+    name = "file-size"
+
+
 class TestMemoryGoal(GoalContract):
     name = "memory"
 
