@@ -35,6 +35,8 @@ def load(directory: str, settings: Mapping[str, Any]) -> Model:
     Raises:
         ValueError: a setting cannot be had here; says what can.
     """
+    if settings["threads"] < 1:  # to ONNX Runtime 0 are as many as it likes
+        raise ValueError(f"threads={settings['threads']} cannot be had; accepted are whole numbers from 1")
     return Model(Path(directory) / "model.onnx", settings)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-REQUIRES = {"torch": "2.11"}
+REQUIRES = {"torch": "2.11", "numpy": "1.23"}
 
 
 def versions() -> dict[str, str]:
@@ -18,7 +18,13 @@ def versions() -> dict[str, str]:
 
 
 def load(directory: str, settings: Mapping[str, Any]) -> Model:
-    """Load an artifact."""
+    """Load an artifact.
+
+    Raises:
+        ValueError: a setting cannot be had; says what can.
+    """
+    if settings["threads"] < 1:
+        raise ValueError(f"threads={settings['threads']} cannot be had; accepted are whole numbers from 1")
     return Model(Path(directory) / "model.pt2", settings)
 
 
