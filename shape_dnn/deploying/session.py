@@ -98,7 +98,7 @@ class Session:
         """End the runner, and let others have the target."""
         self._ended.set()
         with self._busy:
-            if self._connection is not None:
+            if self._connection is not None and not self._connection.is_waiting:
                 with contextlib.suppress(TargetError):
                     self._connection.request("bye", QUICK_SECONDS)
             self._disconnect()
@@ -171,10 +171,10 @@ class Session:
                 with contextlib.suppress(TargetLostError):
                     self._connection.request("unload", QUICK_SECONDS, model=model.name)
 
-    def cool_down(self) -> float:
-        """Wait until the processor is cool again, if it was too hot lately; return the seconds that took."""
+    def cool_down(self) -> float | None:
+        """Wait until the processor is cool again, and return the seconds that took; None if it was not too hot."""
         if self._too_hot_at is None:
-            return 0.0
+            return None
         below = min(self.target.hottest, self._too_hot_at) - COOLER
 
         def attempt() -> Reply:
@@ -198,8 +198,8 @@ class Session:
                     return attempt()
                 except TargetLostError as error:
                     self._disconnect()
-                    if not self._fingerprint and isinstance(error, UnreachableError):
-                        raise
+                    if not self._fingerprint and isinstance(error, UnreachableError | DiedError):
+                        raise  # what never worked is not to be waited for
                     deaths += isinstance(error, DiedError)
                     if artifact is not None and deaths >= MOST_DEATHS:
                         name = artifact.directory.name
@@ -318,7 +318,7 @@ class Model:
         before, after = (disturbance.ProcessorState(**found[name]) for name in ("before", "after"))
         evidence = disturbance.signs(before, after, self._session.threads, found["cpus"])
         condition = {name: found["condition"][name] for name in ("clock_mhz", "temperature_c")}
-        self.conditions.append({**condition, "cooled_s": cooled} if cooled else condition)
+        self.conditions.append(condition if cooled is None else {**condition, "cooled_s": cooled})
         self._session.note(condition["temperature_c"], throttled="throttled" in evidence)
         return Visit(tuple(found["blocks"]), found["seconds"], evidence)
 

@@ -16,6 +16,8 @@ from typing import Any
 
 MOST = 2_000_000_000
 """Bytes of files that are kept; what was used longest ago goes first."""
+PARTIAL = ".partial"
+"""Name of a file that is on its way. There is one at most, since one driver at most has the target."""
 
 
 class Cache:
@@ -59,15 +61,17 @@ class Cache:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"token": token, "who": who, "pid": os.getpid()}).encode("ascii"), 0)
         self._lock = descriptor  # the system lets go of it when this process ends, in whatever way
-        self._clear()
+        self.clear()
         return None
 
-    def _clear(self) -> None:
-        """Remove what others left unfinished."""
+    def clear(self) -> None:
+        """Remove what is left of loading and sending, if the target is one's own."""
+        if self._lock is None:
+            return
         shutil.rmtree(str(self.work), ignore_errors=True)
         self.work.mkdir(exist_ok=True)
-        for partial in self.files.glob(".partial-*"):
-            partial.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            (self.files / PARTIAL).unlink()
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Return which of some files are not there; the others count as used now."""
@@ -81,7 +85,7 @@ class Cache:
             payload: hands its content to a function, in parts.
             kept: files that stay.
         """
-        partial, found = self.files / f".partial-{os.getpid()}", hashlib.sha256()
+        partial, found = self.files / PARTIAL, hashlib.sha256()
         try:
             with open(str(partial), "wb") as file:  # noqa: PTH123
 
@@ -96,7 +100,7 @@ class Cache:
                 return False
             partial.replace(self.files / digest)
         finally:
-            if partial.exists():
+            with contextlib.suppress(FileNotFoundError):
                 partial.unlink()
         self._shrink({digest, *kept})
         return True

@@ -68,8 +68,12 @@ class Runner:
                 found, payload = getattr(self, f"do_{name}")(**request)
             except Refusal as error:
                 self._pipe.write({"id": number, "refused": error.kind, "message": error.message})
+            except ClosedError:
+                raise
             except OSError as error:
                 self._pipe.write({"id": number, "refused": "target", "message": self._explain(error)})
+            except Exception as error:  # noqa: BLE001 - whatever it is, the driver is told
+                self._pipe.write({"id": number, "refused": "target", "message": describe(error)})
             else:
                 self._pipe.write({"id": number, "answer": found}, payload)
             if name == "bye":
@@ -78,8 +82,9 @@ class Runner:
     def _explain(self, error: OSError) -> str:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return f"the disk of {self._cache.directory} is full; free some of it, or set XDG_CACHE_HOME there"
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return f"{error.filename or self._cache.directory} cannot be written; set XDG_CACHE_HOME there"
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT):
+            place = error.filename or self._cache.directory
+            return f"{place} cannot be written ({error.strerror}); set XDG_CACHE_HOME there"
         return describe(error)
 
     def do_start(self, **start: Any) -> Answer:
@@ -204,8 +209,7 @@ class Runner:
     def do_bye(self) -> Answer:
         """Leave nothing behind that the next one would have to remove."""
         self._models.clear()
-        for path in self._cache.work.iterdir() if self._cache.work.exists() else ():
-            self._cache.forget(path.name)
+        self._cache.clear()
         return None, b""
 
     def _place(self, model: str, place: dict[str, Any]) -> tuple[str, str]:
