@@ -75,6 +75,7 @@ class Session:
             "cores": list(target.cores),
             "idle": IDLE_SECONDS,
             "root": ROOT,
+            "python": target.python,
         }
         self._token = secrets.token_hex(8)
         self._connection: Connection | None = None
