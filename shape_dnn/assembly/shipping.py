@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from shape_dnn.assembly.own_trainer import Own
@@ -100,16 +100,46 @@ def check_meters(
 ) -> None:
     """See that every meter measures what ships.
 
+    Args:
+        deployment: what ships; None for networks as torch runs them here.
+        targets: where it runs, by name.
+        meters: by metric.
+
     Raises:
         UsageError: one would measure networks as torch runs them here, or a metric names no target where it must.
     """
     for metric, meter in meters.items():
         instance = meter.instance
+        check_place(metric, instance, targets, "metrics")
         if deployment is None or not isinstance(instance, Instrument) or instance.measures_artifacts:
             continue
         if not deployment.instance.in_process or any(not target.is_here for target in targets.values()):
             message = f"{meter.choice.name!r} measures {metric} of networks as torch runs them here, not what ships"
             raise UsageError(message, setting="meter" if selected(meter, metric) else "deploy")
+
+
+def check_place(metric: str, meter: Meter, targets: Collection[str], setting: str) -> None:
+    """See that a metric names a target, as in ``latency@pi``, where there are several and it matters which.
+
+    Args:
+        metric: as the user wrote it.
+        meter: what measures it.
+        targets: their names.
+        setting: that asks for it.
+
+    Raises:
+        UsageError: it names none, or one that there is not, or one though its value is the same everywhere.
+    """
+    base, at, target = metric.partition("@")
+    matters = isinstance(meter, Instrument) and meter.measures_artifacts and meter.depends_on_device
+    if at and target not in targets:
+        raise UsageError(f"{metric}: there is no target {target!r}; here are: {', '.join(targets)}", setting)
+    if at and not matters:
+        raise UsageError(f"{metric}: {base} is the same wherever it runs; write {base}", setting)
+    if matters and not at and len(targets) > 1:
+        flag, value = ("--max ", "=VALUE") if setting.startswith("max") else ("", "")
+        places = " or ".join(f"{flag}{base}@{name}{value}" for name in targets)
+        raise UsageError(f"there are {len(targets)} targets, so say where: {places}", setting)
 
 
 def selected(meter: Loaded[Meter], metric: str) -> bool:

@@ -106,6 +106,8 @@ class Instrument(Meter):
 
     measures_artifacts: ClassVar[bool] = False
     """Whether it measures artifacts where a workload has them (:attr:`Workload.ships`), and not networks alone."""
+    depends_on_device: ClassVar[bool] = True
+    """Whether its values depend on what runs networks: on the device and, of artifacts, on the target."""
 
     @abstractmethod
     def identity(self, workload: Workload) -> Mapping[str, object]:

@@ -20,7 +20,7 @@ from shape_dnn.errors import MeterError
 from shape_dnn.kinds import Instrument, Workload
 from shape_dnn.measuring import power
 from shape_dnn.measuring.building import Builder
-from shape_dnn.measuring.forward_pass import ForwardPass, Numerics, threads
+from shape_dnn.measuring.forward_pass import Numerics, threads
 from shape_dnn.measuring.power import Reading, Segment, TraceError
 from shape_dnn.measuring.sensors import Sensor
 from shape_dnn.records import Measurement
@@ -141,7 +141,7 @@ class EnergyMeter(Instrument):
                 del forward
                 builder.release()
 
-    def _window(self, forward: ForwardPass, recording: Recording) -> Window:
+    def _window(self, forward: Callable[[], object], recording: Recording) -> Window:
         """Let the power settle, then record until the interval is narrow or the time is up."""
         recording.run(forward, SETTLE_LEAST, recording.has_settled, SETTLE_MOST)
         window: Window | None = None

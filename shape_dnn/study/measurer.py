@@ -56,7 +56,8 @@ class Measurer:
             executor, patience = self._runner.executor, self._conduct.patience
             self._elsewhere[metric] = ask_elsewhere(executor, self._problem, meter, metric, patience)
             identity = self._problem.measurement_identity(meter, metric, self._elsewhere[metric], patience)
-            self._facts.contexts[Family(metric)] = self._facts.store.context(metric, identity)
+            family = Family(metric)
+            self._facts.contexts[family] = self._facts.store.context(family.kind, identity)
 
     def measure(self, metric: str, shapes: Sequence[Shape]) -> None:
         """Measure those shapes that were not measured before.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from shape_dnn import devices
-from shape_dnn.kinds import Instrument, Workload
-from shape_dnn.measuring.forward_pass import Numerics
-from shape_dnn.records import Measurement
+from shape_dnn.kinds import Workload
+from shape_dnn.measuring.forward_pass import ForwardPass, Numerics
+from shape_dnn.measuring.latency import LatencyMeter
 from shape_dnn.shape import Shape
 
 
-class Latency(Instrument):
+class Latency(LatencyMeter):
     """Median time of a batch, until the result is there, with networks measured side by side in rounds.
 
     How is told in :mod:`shape_dnn.measuring.rounds`.
@@ -24,11 +24,6 @@ class Latency(Instrument):
         mode: ``eager`` or ``graph``.
     """
 
-    metric = "latency"
-    unit = "ms"
-    cost = 1.0
-    linear_in_depth = True
-
     def __init__(
         self,
         seconds: float = 0.8,
@@ -37,16 +32,13 @@ class Latency(Instrument):
         channels_last: bool = False,
         mode: str = "eager",
     ) -> None:
-        self.seconds = seconds
-        self.numerics = Numerics(precision, channels_last, mode, threads)
+        super().__init__(Numerics(precision, channels_last, mode, threads), seconds)
 
     def identity(self, workload: Workload) -> Mapping[str, object]:
         """Fingerprint the device."""
         self.numerics.check(workload.device)
         return {"fingerprint": devices.fingerprint(workload.device)}
 
-    def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
-        """Measure groups of shapes side by side; one that does not fit into memory has no value."""
-        from shape_dnn.measuring import latency
-
-        return latency.measure(workload, shapes, self.numerics, self.seconds)
+    def prepare(self, workload: Workload, shape: Shape) -> Callable[[], object]:
+        """Have torch run the network."""
+        return ForwardPass(workload, shape, self.numerics)
