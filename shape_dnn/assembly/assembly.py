@@ -76,7 +76,7 @@ class Assembly(ProblemParts):
             if table is None or (metric not in table.columns and selection.meter_of(metric) in installed)
         }
         if table is None:
-            shipping.check_meters(self.deployment, self.targets, meters)
+            shipping.check_meters(self.deployment, self.targets, meters, selection.options("meter"))
         return meters
 
     @cached_property

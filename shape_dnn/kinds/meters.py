@@ -120,6 +120,13 @@ class Instrument(Meter):
             MeterError: there is nothing to measure with; the message says why and the remedy.
         """
 
+    def remarks(self, workload: Workload) -> Sequence[str]:
+        """Say what makes its values worse than they need be, a line each with the remedy, before anything is measured.
+
+        Runs in the process of the search, after :meth:`identity`. By default there is nothing to say.
+        """
+        return ()
+
     @abstractmethod
     def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
         """Measure every shape, in any order, handing over each as soon as it is known. Runs in a worker process.

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from shape_dnn import devices
 from shape_dnn.errors import DeploymentError, NetworkError
-from shape_dnn.kinds import Workload
+from shape_dnn.kinds import BYTES, Workload
 from shape_dnn.measuring import peak_memory
 from shape_dnn.measuring.forward_pass import ForwardPass, Numerics
 from shape_dnn.records import Measurement
@@ -16,15 +16,15 @@ from shape_dnn.shape import Shape
 from shape_dnn.work import alive
 
 OUT_OF_MEMORY = "out of memory"
-UNSUPPORTED = "unsupported"
-"""Status of a network that what runs artifacts cannot have."""
+DOES_NOT_RUN = "does not run"
+"""Status of a network that the runtime cannot have or run."""
 Result = TypeVar("Result")
 Prepare = Callable[[Workload, Shape], Callable[[], object]]
 
 
 def unsupported(error: Exception) -> Measurement:
     """Return the measurement of a network that cannot be run: no value, and why."""
-    status = OUT_OF_MEMORY if devices.is_out_of_memory(error) else UNSUPPORTED
+    status = OUT_OF_MEMORY if devices.is_out_of_memory(error) else DOES_NOT_RUN
     return Measurement(None, status=status, details={"why": in_short(error)})
 
 
@@ -88,13 +88,17 @@ class Builder:
         Raises:
             MemoryError: says how much is needed and how much there is.
         """
-        if self.workload.device == "cpu":
+        shipping = self.workload.shipping
+        runs_here = shipping is None or shipping.target.is_here
+        if self.workload.device == "cpu" and runs_here:
             import psutil
 
             try:
                 needed = peak_memory.computed(self.workload, shape, self.numerics)
             except NetworkError:
                 return  # it may look at the values of its inputs, and if it is wrong, that shows when it runs
+            if shipping is not None and self.workload.ships:
+                needed = needed * BYTES[shipping.deployment.precision] // BYTES[self.numerics.precision]
             available = psutil.virtual_memory().available
             if needed > available:
                 raise MemoryError(f"it needs at least {needed / 1e6:.0f} MB, and {available / 1e6:.0f} MB are free")

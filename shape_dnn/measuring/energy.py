@@ -20,7 +20,7 @@ from shape_dnn.errors import MeterError
 from shape_dnn.kinds import Instrument, Workload
 from shape_dnn.measuring import power
 from shape_dnn.measuring.building import Builder
-from shape_dnn.measuring.forward_pass import Numerics, threads
+from shape_dnn.measuring.forward_pass import ForwardPass, Numerics, threads
 from shape_dnn.measuring.power import Reading, Segment, TraceError
 from shape_dnn.measuring.sensors import Sensor
 from shape_dnn.records import Measurement
@@ -91,6 +91,10 @@ class EnergyMeter(Instrument):
         self.numerics = numerics
         self.seconds = seconds
 
+    def prepare(self, workload: Workload, shape: Shape) -> Callable[[], object]:
+        """Return what runs the network of a shape once and waits for the result."""
+        return ForwardPass(workload, shape, self.numerics)
+
     @abstractmethod
     def open_sensor(self, workload: Workload) -> Sensor:
         """Start reading.
@@ -114,7 +118,7 @@ class EnergyMeter(Instrument):
         """Measure one shape after the other, in random order, so that heat does not favour the first ones."""
         if not shapes:
             return
-        builder = Builder(workload, self.numerics)
+        builder = Builder(workload, self.numerics, self.prepare)
         order = random.Random(0).sample(shapes, len(shapes))
         with threads(self.numerics.threads), closing(self.open_sensor(workload)) as sensor:
             idle = _idle_power(sensor)

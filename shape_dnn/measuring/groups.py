@@ -31,6 +31,9 @@ class Timed(Subject, Protocol):
             TargetError: nothing can be timed any more.
         """
 
+    def close(self) -> None:
+        """Give back what it takes; it is not visited any more."""
+
     @property
     def details(self) -> Mapping[str, object]:
         """What is kept of warm-up and visits beside the samples, as JSON values."""
@@ -88,7 +91,7 @@ class Groups:
             try:
                 timed.warm_up()
             except DeploymentError as error:
-                del group[shape]
+                group.pop(shape).close()
                 yield shape, unsupported(error)
         if not group:
             return
@@ -105,6 +108,8 @@ class Groups:
                 yield shape, unsupported(series.failure)
         if lost is not None:
             raise lost
+        for timed in group.values():
+            timed.close()
 
 
 def _measurement(series: Series, state: Mapping[str, object]) -> Measurement:

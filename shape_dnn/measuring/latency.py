@@ -124,6 +124,9 @@ class TimedCall:
         seconds = time.perf_counter() - began
         return Visit(tuple(blocks), seconds, self._watch.stop())
 
+    def close(self) -> None:
+        """Do nothing: it goes when nobody refers to it any more."""
+
     def _block(self) -> float:
         call = self._call
         began = time.perf_counter()
