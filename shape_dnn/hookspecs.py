@@ -75,49 +75,54 @@ def shape_dnn_deployments() -> Iterable[Plugin]:
 
     Example::
 
-        from shape_dnn import Deployment, Option, Plugin, hookimpl
+        from shape_dnn import Deployment, Plugin, hookimpl
+        from shape_dnn.measuring import inputs
 
         RUNTIME = '''
-        import torch
+        import os
 
-        REQUIRES = {"torch": "2.0", "numpy": "1.21"}
+        from onnx.reference import ReferenceEvaluator
+
+        REQUIRES = {"onnx": "1.15", "numpy": "1.23"}
 
         def versions():
-            return {"torch": torch.__version__}
+            import numpy
+            import onnx
+
+            return {"onnx": onnx.__version__, "numpy": numpy.__version__}
 
         def load(directory, settings):
-            torch.set_num_threads(settings["threads"])
-            return Model(torch.jit.load(directory + "/network.pt"))
+            if settings["threads"] != 1:
+                raise ValueError("threads=%s cannot be had; accepted is 1" % settings["threads"])
+            return Model(ReferenceEvaluator(os.path.join(directory, "network.onnx")))
 
         class Model:
-            def __init__(self, network):
-                self.network = network
+            def __init__(self, program):
+                self.program = program
 
             def run(self, arrays):
-                with torch.inference_mode():
-                    return [self.network(*map(torch.from_numpy, arrays)).numpy()]
+                return self.program.run(None, dict(zip(self.program.input_names, arrays)))
         '''
 
-        class Traced(Deployment):
+        class Reference(Deployment):
             runtime = RUNTIME
 
-            def __init__(self, threads: int = 1):
-                self.threads = threads
-
             def identity(self):
+                import onnx
                 import torch
 
-                return {"torch": torch.__version__}
+                return {"onnx": onnx.__version__, "torch": torch.__version__}
 
             def convert(self, network, example, calibration, directory):
                 import torch
 
-                with torch.inference_mode():
-                    torch.jit.trace(network, example).save(directory / "network.pt")
+                args, kwargs = inputs.arguments(example)
+                program = torch.onnx.export(network, args, kwargs=kwargs, dynamo=True, verbose=False)
+                program.save(directory / "network.onnx")
 
         @hookimpl
         def shape_dnn_deployments():
-            yield Plugin("traced", "a trace that torch runs", Traced, {"threads": Option(help="threads", minimum=1)})
+            yield Plugin("reference", "ONNX as its reference in numpy computes it", Reference)
     """
 
 

@@ -70,9 +70,9 @@ CODE = '''\
 """The {words} ``{name}``."""
 
 {further}from shape_dnn import {imports}
+{beside}
 
-
-{code}
+{constants}{code}
 '''
 TESTS = """\
 from shape_dnn.testing import {contract}
@@ -109,6 +109,8 @@ class Example(NamedTuple):
     Attributes:
         imports: names from the package that the class needs.
         further: other lines that import something.
+        beside: lines that import something from rooms of the package.
+        constants: what is defined before the class.
         code: of the class.
         class_name: its name.
         summary: as it is declared.
@@ -116,6 +118,8 @@ class Example(NamedTuple):
 
     imports: tuple[str, ...]
     further: tuple[str, ...]
+    beside: tuple[str, ...]
+    constants: tuple[str, ...]
     code: str
     class_name: str
     summary: str
@@ -137,8 +141,11 @@ def parts_of(hook: str) -> Example:
     (declared,) = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Plugin")
     names = sorted({alias.name for alias in imported.names} - {"Plugin", "hookimpl"})
     code = ast.get_source_segment(source, defined) or ""
-    further = tuple(ast.unparse(node) for node in lines if node is not imported)
-    return Example(tuple(names), further, code, defined.name, ast.literal_eval(declared.args[1]))
+    others = [ast.unparse(node) for node in lines if node is not imported]
+    beside = tuple(line for line in others if line.startswith("from shape_dnn."))
+    further = tuple(line for line in others if line not in beside)
+    constants = tuple(ast.get_source_segment(source, node) or "" for node in tree.body if isinstance(node, ast.Assign))
+    return Example(tuple(names), further, beside, constants, code, defined.name, ast.literal_eval(declared.args[1]))
 
 
 def files(name: str, kind: str) -> dict[str, str]:
@@ -164,6 +171,8 @@ def files(name: str, kind: str) -> dict[str, str]:
         "summary": parts.summary,
         "imports": ", ".join(parts.imports),
         "further": "".join(f"{line}\n" for line in parts.further) + "\n" * bool(parts.further),
+        "beside": "".join(f"{line}\n" for line in parts.beside),
+        "constants": "".join(f"{constant}\n\n\n" for constant in parts.constants),
         "code": re.sub(rf"\b{parts.class_name}\b", class_name, parts.code),
         "class_name": class_name,
         "contract": f"{''.join(word.capitalize() for word in kind.split('_'))}Contract",

@@ -21,6 +21,22 @@ class Runs(Protocol):
         """Return what the network makes of inputs like its example."""
 
 
+def runtime(deployment: Deployment) -> Any:
+    """Return the module that runs the artifacts of a deployment.
+
+    Raises:
+        UnavailableError: what it needs is not installed.
+    """
+    module = types.ModuleType("shape_dnn_runtime")
+    try:
+        exec(compile(deployment.runtime, f"<runtime of {label(deployment)}>", "exec"), vars(module))  # noqa: S102
+        module.versions()
+    except ImportError as error:
+        packages = " ".join(getattr(module, "REQUIRES", {}))
+        raise UnavailableError(f"{label(deployment)}: {error}; pip install {packages}".rstrip()) from error
+    return module
+
+
 def load(deployment: Deployment, files: Path) -> Runs:
     """Load an artifact by the runtime module of its deployment.
 
@@ -32,13 +48,7 @@ def load(deployment: Deployment, files: Path) -> Runs:
         UnavailableError: the runtime is not installed.
         DeploymentError: it cannot load the artifact; says why.
     """
-    module = types.ModuleType("shape_dnn_runtime")
-    try:
-        exec(compile(deployment.runtime, f"<runtime of {label(deployment)}>", "exec"), vars(module))  # noqa: S102
-        module.versions()
-    except ImportError as error:
-        packages = " ".join(getattr(module, "REQUIRES", {}))
-        raise UnavailableError(f"{label(deployment)}: {error}; pip install {packages}".rstrip()) from error
+    module = runtime(deployment)
     try:
         return cast("Runs", module.load(str(files), dict(deployment.settings)))
     except Exception as error:

@@ -76,6 +76,7 @@ class Session:
             "cores": list(target.cores),
             "idle": IDLE_SECONDS,
             "root": ROOT,
+            "python": target.python,
         }
         self._token = secrets.token_hex(8)
         self._connection: Connection | None = None
@@ -326,9 +327,9 @@ class Model:
 
     def time(self) -> float:
         """Return the median of a few calls in seconds, after one to fill the caches: for an anchor."""
-        from shape_dnn.measuring.latency import ANCHOR_CALLS
+        from shape_dnn.measuring.anchor import CALLS
 
-        return float(self._session.ask(self, "time", calls=ANCHOR_CALLS).answer)
+        return float(self._session.ask(self, "time", calls=CALLS).answer)
 
     def run(self, arrays: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
         """Run the artifact on inputs like its example; return its outputs."""

@@ -11,6 +11,7 @@ from shape_dnn.testing.accuracy_models import AccuracyModelContract
 from shape_dnn.testing.architectures import ArchitectureContract
 from shape_dnn.testing.contract import Contract
 from shape_dnn.testing.datasets import DatasetContract
+from shape_dnn.testing.deployments import DeploymentContract
 from shape_dnn.testing.executors import ExecutorContract
 from shape_dnn.testing.goals import GoalContract
 from shape_dnn.testing.meters import MeterContract
@@ -26,6 +27,7 @@ __all__ = [
     "ArchitectureContract",
     "Contract",
     "DatasetContract",
+    "DeploymentContract",
     "ExecutorContract",
     "GoalContract",
     "MeterContract",

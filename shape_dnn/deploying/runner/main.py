@@ -88,7 +88,7 @@ class Runner:
         return describe(error)
 
     def do_start(self, **start: Any) -> Answer:
-        """Take settings: ``runtime``, ``settings``, ``threads``, ``cores``, ``idle``, ``root``."""
+        """Take settings: ``runtime``, ``settings``, ``threads``, ``cores``, ``idle``, ``root``, ``python``."""
         self._start = start
         self._pipe.idle = start["idle"]
         self._machine = Machine(start["root"])
@@ -111,6 +111,7 @@ class Runner:
 
     def do_hello(self) -> Answer:
         """Load the runtime, and say what this machine is."""
+        self._cache.open()
         self._runtime = load_runtime(self._start["runtime"])
         fingerprint = dict(self._machine.fingerprint(), versions=self._runtime.found)
         return {"fingerprint": fingerprint, "condition": self._machine.condition()}, b""
@@ -170,8 +171,10 @@ class Runner:
         script.write_bytes(self._program)
         asked = [dict(self._start, do="start"), {"do": "peak", "directory": directory, "example": example}]
         lines = "".join(json.dumps(dict(request, id=i)) + "\n" for i, request in enumerate(asked))
+        # What was started may be a script that starts this interpreter in a way of its own.
+        python = os.path.expanduser(self._start["python"]) or sys.executable  # noqa: PTH111
         child = subprocess.run(  # noqa: S603 - this interpreter
-            [sys.executable, "-u", str(script)], input=lines.encode("ascii"), stdout=subprocess.PIPE, check=False
+            [python, "-u", str(script)], input=lines.encode("ascii"), stdout=subprocess.PIPE, check=False
         )
         self._cache.forget(model)
         answer = json.loads(child.stdout.splitlines()[-1])
@@ -209,7 +212,7 @@ class Runner:
     def do_bye(self) -> Answer:
         """Leave nothing behind that the next one would have to remove."""
         self._models.clear()
-        self._cache.clear()
+        self._cache.close()
         return None, b""
 
     def _place(self, model: str, place: dict[str, Any]) -> tuple[str, str]:
