@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from shape_dnn.builtin.deployments.flat import Flat, layer, quietly
+from shape_dnn.builtin.deployments.flat import Flat, export, layer, quietly
 from shape_dnn.errors import DeploymentError, describe
 from shape_dnn.measuring import inputs
 from shape_dnn_litert import litert_runtime
@@ -70,10 +70,10 @@ class _Convertible(Flat):
 class _OneRow(TorchFunctionMode):
     """Has a linear layer of a single row in four or more dimensions be a convolution of one pixel.
 
-    litert-torch 0.10 turns such a layer into a product of matrices whose sizes contradict each other ("'tfl.batch_matmul'
-    op found invalid output rank"). ConvNeXt ends with such layers: where one image has shrunk to one pixel, they see
-    (1, 1, 1, channels). Not needed any more once ``litert_torch.convert(torch.nn.Linear(8, 8), (torch.rand(1, 1, 1, 8),))``
-    works.
+    litert-torch 0.10 turns such a layer into a product of matrices whose sizes contradict each other (error:
+    'tfl.batch_matmul' op found invalid output rank). ConvNeXt ends with such layers: where one image has shrunk to one
+    pixel, they see (1, 1, 1, channels). Not needed any more once this works:
+    ``litert_torch.convert(torch.nn.Linear(8, 8).eval(), (torch.rand(1, 1, 1, 8),))``.
     """
 
     def __torch_function__(
@@ -112,11 +112,13 @@ def _compare(flat: Flat, given: Sequence[Tensor], path: Path) -> None:
 
 
 def _unconvertible(flat: Flat, given: tuple[Tensor, ...], error: Exception) -> str:
-    """Say which operator of which layer cannot be converted."""
-    try:
-        exported = torch.export.export(flat, given, strict=False)
-    except Exception as cause:  # the code of users can do anything
-        return f"torch.export cannot express the network: {describe(cause)[:200]}"
+    """Say which operator of which layer cannot be converted.
+
+    Raises:
+        DeploymentError: torch.export cannot even express the network.
+    """
+    export(flat, given)
+    exported = torch.export.export(flat, given, strict=False)  # with the lines of code that operators come from
     if unknown := re.search(r"target=torch\.ops\.([\w.]+)\.\w+\]", str(error)):
         nodes = [*exported.graph.nodes, *exported.run_decompositions().graph.nodes]
         found = (node for node in nodes if str(node.target).rpartition(".")[0] == unknown[1])

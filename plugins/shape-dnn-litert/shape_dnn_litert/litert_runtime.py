@@ -53,5 +53,5 @@ class Model:
 
 
 def _places(details: Mapping[str, Any]) -> list[int]:
-    """Return where tensors lie, which are called ``args_0``, ``args_1`` and so on: ``args_10`` comes after ``args_9``."""
+    """Return where tensors lie, by the numbers in their names: ``args_10`` comes after ``args_9``."""
     return [details[name]["index"] for name in sorted(details, key=lambda name: int(name.rpartition("_")[2]))]

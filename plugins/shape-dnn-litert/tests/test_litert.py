@@ -173,7 +173,7 @@ class Weightless(nn.Module):
 
 
 def test_too_few_examples_to_calibrate_by_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="deploy.calibration=16 .*there are 8; accepted are up to 8"):
+    with pytest.raises(UsageError, match=r"deploy.calibration=16 .*there are 8; accepted are up to 8"):
         artifacts.make(LiteRT("int8", calibration=16), nn.Conv2d(3, 4, 3), images(8, 0), [images(8, 1)], tmp_path / "a")
 
 

@@ -84,7 +84,7 @@ def test_a_missing_converter_is_named_with_the_remedy(monkeypatch: pytest.Monkey
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", version)
-    with pytest.raises(UnavailableError, match="torch.*pip install shape-dnn-litert"):
+    with pytest.raises(UnavailableError, match=r"torch.*pip install shape-dnn-litert"):
         LiteRT().identity()
 
 
