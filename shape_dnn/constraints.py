@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,17 @@ LATENCY = Metric("latency", "ms")
 ENERGY = Metric("energy", "J")
 
 KNOWN_METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (SIZE, LATENCY, ENERGY)}
+
+
+def base_of(metric: str) -> str:
+    """Return the name of a metric without that of the target it is measured on: ``latency`` for ``latency@pi``."""
+    return metric.partition("@")[0]
+
+
+def known_metric(name: str) -> Metric | None:
+    """Return one of the metrics that have a unit by their name, be it on a target; None for any other."""
+    found = KNOWN_METRICS.get(base_of(name))
+    return None if found is None else replace(found, name=name)
 
 
 @dataclass(frozen=True)

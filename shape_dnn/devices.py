@@ -67,16 +67,16 @@ def visible(gpus: Sequence[int]) -> str:
 
 
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")
-"""What the messages of torch, CUDA and cuDNN have in common that speak of it."""
+"""What the messages of torch, CUDA, cuDNN and other runtimes have in common that speak of it."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether this is how Python, or torch on some device, says that the memory does not suffice."""
+    """Tell whether this is how Python, torch or another runtime says that the memory does not suffice."""
     import torch
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+    return any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 def release_memory(device: str) -> None:

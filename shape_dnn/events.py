@@ -56,6 +56,14 @@ class StageFinished(Event):
 
 
 @dataclass(frozen=True)
+class Remarked(Event):
+    """A metric is about to be measured, and ``text`` says what makes its values worse than they need be."""
+
+    metric: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Measured(Event):
     """A shape's metric was measured, the ``done``-th of ``total``."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from sshd_fixture import sshd  # noqa: F401 - a fixture
 
 from shape_dnn.cli import main
 from shape_dnn.devices import cores
@@ -33,6 +34,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Run as many tests at once as this process may use cores, hyper-threads included."""
     return cores()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Have what the user has in the cache directory, and who has this machine as a target, be without effect."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True)

@@ -51,6 +51,7 @@ from shape_dnn.testing import (
     ArchitectureContract,
     Contract,
     DatasetContract,
+    DeploymentContract,
     ExecutorContract,
     GoalContract,
     MeterContract,
@@ -136,6 +137,26 @@ class TestFolder(FilesContract):
                 Image.new("RGB", (9, 7), (number, 2 * number, 3)).save(Path("data", label, f"{number}.png"))
 
 
+class TestTorchPrograms(DeploymentContract):
+    name = "torch"
+
+
+class TestHalvedTorchPrograms(DeploymentContract):
+    name, options = "torch", {"precision": "bfloat16"}
+
+
+class TestOnnxRuntime(DeploymentContract):
+    name = "onnxruntime"
+
+
+class TestHalvedOnnxRuntime(DeploymentContract):
+    name, options = "onnxruntime", {"precision": "float16"}
+
+
+class TestQuantisedOnnxRuntime(DeploymentContract):
+    name, options = "onnxruntime", {"precision": "int8"}
+
+
 class TestDOptimal(SamplerContract):
     name = "d-optimal"
 
@@ -198,6 +219,10 @@ class TestPowerLaw(AccuracyModelContract):
 
 class TestSizeGoal(GoalContract):
     name = "size"
+
+
+class TestFileSizeGoal(GoalContract):
+    name = "file-size"
 
 
 class TestMemoryGoal(GoalContract):

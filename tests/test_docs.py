@@ -111,7 +111,7 @@ def the_code_of(page: Path) -> str:
 def test_the_example_of_every_kind_keeps_to_its_contract() -> None:
     tests = [code for page, code in blocks("python") if page in {page.name for page in KIND_PAGES.values()}]
     tests = [code for code in tests if is_test(code)]
-    assert len(tests) == len(KINDS) + 1, "the page of meters has a formula and an instrument"
+    assert len(tests) == len(KINDS) + 2, "the page of meters has a formula, an instrument and a timer"
     for page in KIND_PAGES.values():
         for file, code in examples_of(page).items():
             Path(file).write_text(code)

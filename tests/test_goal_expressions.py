@@ -50,6 +50,55 @@ def test_the_metrics_are_those_the_expression_names() -> None:
     assert Expression("latency + 0.2*energy + latency").metrics == ("energy", "latency")
 
 
+ON_TARGETS = {
+    "latency@pi": 20.0,
+    "latency@pi.local": 30.0,
+    "latency@raspberry-pi": 40.0,
+    "latency@pi-2": 50.0,
+    "file-size@pi": 2.0,
+    "latency": 7.0,
+    "pi": 3.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("latency@pi + latency@pi.local", 50.0),
+        ("0.2*latency@pi", 4.0),
+        ("latency@pi**2", 400.0),
+        ("latency@raspberry-pi-latency@pi", 20.0),
+        ("latency@pi-2", 50.0),
+        ("latency@pi - 2", 18.0),
+        ("max(latency@pi,latency@pi-2)", 50.0),
+        ("pi*latency@pi", 60.0),
+        ("\u00b5*0 + latency@pi", 20.0),
+        ("(latency@pi\n + latency@pi.local)", 50.0),
+        ("file_size@pi + file-size@pi", 4.0),
+        ("mmmmmmmmmm*0 + latency@pi", 20.0),
+    ],
+)
+def test_an_expression_names_metrics_on_targets_whatever_those_are_called(text: str, value: float) -> None:
+    known = {**ON_TARGETS, "\u03bc": 1.0, "mmmmmmmmmm": 1.0}
+    goal = Expression(text, known)
+    assert goal.score({name: known[name] for name in goal.metrics}) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "metric"), [("latency@p + 1", "latency@p"), ("latency + latency@pi.locale", "latency@pi.locale")]
+)
+def test_an_unknown_target_is_left_to_whoever_knows_them(text: str, metric: str) -> None:
+    assert metric in Expression(text, ON_TARGETS).metrics
+
+
+@pytest.mark.parametrize(
+    "text", ["latency@(pi)", "latency @ pi", "latency@pi@pi", "2@pi", "(latency)@pi", "latency@pi(2)"]
+)
+def test_nothing_else_has_a_target(text: str) -> None:
+    with pytest.raises(UsageError, match="accepted are numbers, metrics"):
+        Expression(text, ON_TARGETS)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

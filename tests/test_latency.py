@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import random
 import statistics
-from collections.abc import Mapping
+import time
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -11,11 +14,13 @@ import pytest
 import torch
 from simulated_machine import KINDS, Machine, Network, estimates
 
-from shape_dnn import Shape, UsageError, Workload
+from shape_dnn import DeploymentError, Measurement, Shape, ShapeDnnError, TargetError, UsageError, Workload
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.meters.latency import Latency
 from shape_dnn.measuring import disturbance
 from shape_dnn.measuring.disturbance import ProcessorState
+from shape_dnn.measuring.groups import GROUP
+from shape_dnn.measuring.latency import LatencyMeter
 from shape_dnn.measuring.rounds import LEAST_VISITS, Anchor, Series, Visit, median_interval, visit_in_rounds
 from shape_dnn.testing import MeterContract
 
@@ -85,6 +90,91 @@ def test_a_batch_beyond_the_memory_is_refused_before_the_system_ends_the_process
     assert any("MB are free" in str(measurement.details["why"]) for measurement in found.values())
 
 
+# Timers of others
+
+
+class Counting(LatencyMeter):
+    """Counts which calls are kept at the same time, and how often each was made."""
+
+    def __init__(self) -> None:
+        super().__init__(seconds=0.01)
+        self.kept: weakref.WeakSet[Call] = weakref.WeakSet()
+        self.calls: Counter[Shape | None] = Counter()
+        self.most = 0
+
+    def identity(self, workload: Workload) -> dict[str, object]:
+        return {}
+
+    def prepare(self, workload: Workload, shape: Shape) -> Call:
+        if shape.width > 5:
+            raise OtherRuntimeError("Failed to allocate memory for requested buffer of size 99")
+        call = Call(self, shape)
+        self.kept.add(call)
+        self.most = max(self.most, len(self.kept))
+        return call
+
+    def anchor(self, workload: Workload) -> Callable[[], object]:
+        return lambda: self.calls.update([None])
+
+
+class Call:
+    def __init__(self, meter: Counting, shape: Shape) -> None:
+        self.meter, self.shape = meter, shape
+
+    def __call__(self) -> None:
+        self.meter.calls[self.shape] += 1
+        time.sleep(1e-3)
+
+
+class OtherRuntimeError(Exception):
+    """No RuntimeError, as ONNX Runtime has it."""
+
+
+def test_a_timer_needs_to_say_what_is_called_alone_and_is_measured_like_the_built_in_one() -> None:
+    meter = Counting()
+    shapes = [Shape(10 + 6 * i, Fraction(1, 4)) for i in range(GROUP + 1)]
+    found = dict(meter.measure(WORKLOAD, shapes))
+    assert set(found) == set(shapes)
+    assert meter.most == GROUP, "groups are kept side by side, and no more than those"
+    assert min(meter.calls[shape] for shape in shapes) > LEAST_VISITS
+    for measurement in found.values():
+        assert measurement.value is not None
+        assert 1 <= measurement.low <= measurement.value <= measurement.high  # type: ignore[operator]
+        assert set(found[shapes[0]].details) == set(measurement.details) >= {"samples_ms", "anchor_ms", "threads"}
+    assert meter.linear_in_depth
+
+
+def test_the_anchor_of_a_timer_may_be_its_own() -> None:
+    meter = Counting()
+    ((_, measurement),) = meter.measure(WORKLOAD, SHAPES[:1])
+    assert meter.calls[None] > len(measurement.details["anchor_samples_ms"])  # type: ignore[arg-type]
+
+
+def test_a_network_that_does_not_fit_into_the_memory_of_another_runtime_has_no_value() -> None:
+    shapes = [Shape(10, Fraction(width)) for width in (1, 6, 7)]
+    found = dict(Counting().measure(WORKLOAD, shapes))
+    assert [found[shape].status == "out of memory" for shape in shapes] == [False, True, True]
+    assert "Failed to allocate memory" in " ".join(str(found[shape].details["why"]) for shape in shapes[1:])
+
+
+def test_a_timer_that_breaks_the_rules_is_told_so_by_its_contract() -> None:
+    class One(Counting):
+        def prepare(self, workload: Workload, shape: Shape) -> Call:
+            if self.kept:
+                raise ValueError("one at a time")
+            return super().prepare(workload, shape)
+
+    class Silent(Counting):
+        def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
+            yield from ((shape, Measurement(1.0)) for shape in shapes)
+
+    contract = MeterContract()
+    with pytest.raises(ValueError, match="one at a time"):
+        contract.test_calls_several_networks_in_turn(One())
+    with pytest.raises(KeyError, match="samples_ms"):
+        contract.test_keeps_what_tells_a_latency_from_a_disturbed_one(Silent())
+
+
 def test_the_interval_holds_the_median_95_times_of_100() -> None:
     rng = np.random.default_rng(0)
     for number in (6, 9, 15, 40):
@@ -137,6 +227,37 @@ def test_a_subject_whose_interval_stays_wide_ends_with_its_budget() -> None:
     (found,) = visit_in_rounds([Restless(machine, 1e-3)], Anchor(machine.anchor), 1.0, random.Random(0))
     assert found.estimate().status == "budget"
     assert 1.0 <= found.seconds < 1.2
+
+
+class Failing(Network):
+    """Takes now this time, now that, until it fails."""
+
+    def __init__(self, machine: Machine, error: ShapeDnnError, visits: int) -> None:
+        super().__init__(machine, 1e-3)
+        self.error, self.visits = error, visits
+
+    def visit(self) -> Visit:
+        self.visits -= 1
+        if self.visits < 0:
+            raise self.error
+        self.seconds = self.machine.generator.uniform(1e-3, 2e-3)
+        return super().visit()
+
+
+def test_a_subject_that_fails_is_left_out_and_the_others_are_timed_to_their_end() -> None:
+    machine = Machine(random.Random(0), still)
+    failing = Failing(machine, DeploymentError("no operator Foo"), visits=2)
+    found, other = visit_in_rounds([failing, Network(machine, 1e-3)], Anchor(machine.anchor), 1.0, random.Random(0))
+    assert (found.failure, failing.visits, len(found.visits)) == (failing.error, -1, 2)
+    assert (other.failure, other.estimate().status) == (None, "ok")
+
+
+@pytest.mark.parametrize(("visits", "known"), [(2, False), (12, True)])
+def test_where_nothing_can_be_timed_any_more_what_is_not_known_by_then_has_failed(visits: int, known: bool) -> None:
+    machine = Machine(random.Random(0), still)
+    gone = Failing(machine, TargetError("no connection to pi any more"), visits)
+    found = visit_in_rounds([gone, Network(machine, 1e-3)], Anchor(machine.anchor), 1.0, random.Random(0))
+    assert [series.failure for series in found] == [gone.error, None if known else gone.error]
 
 
 def test_a_subject_comes_back_when_the_machine_has_drifted_since() -> None:

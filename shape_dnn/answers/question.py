@@ -13,7 +13,7 @@ from typing import Any
 from shape_dnn.answers.advice import most_telling
 from shape_dnn.answers.result import Result
 from shape_dnn.assembly.assembly import Assembly
-from shape_dnn.constraints import KNOWN_METRICS
+from shape_dnn.constraints import KNOWN_METRICS, base_of, known_metric
 from shape_dnn.errors import MeterError, ShapeDnnError, UsageError
 from shape_dnn.kinds import Conditions, Workload
 from shape_dnn.records import Measurement
@@ -177,9 +177,8 @@ class StudyQuestion:
         return [metric for metric in map(self._metric, names) if metric.values]
 
     def _metric(self, name: str) -> KnownMetric:
-        shapes, known, unit = self.parts.shapes, self.first_seed, ""
-        if name in KNOWN_METRICS:
-            unit = KNOWN_METRICS[name].unit
+        shapes, known, by_name = self.parts.shapes, self.first_seed, known_metric(name)
+        unit = "" if by_name is None else by_name.unit
         try:
             meter = self.parts.meters.get(name) or self.parts.meters_of([name])[name]
             unit = meter.instance.unit
@@ -239,8 +238,9 @@ class StudyQuestion:
 
 
 def in_order(names: Set[str]) -> list[str]:
-    """Sort metrics: those of the paper first."""
-    return [*(name for name in KNOWN_METRICS if name in names), *sorted(names - set(KNOWN_METRICS))]
+    """Sort metrics: those of the paper first, on whatever target."""
+    first = list(KNOWN_METRICS)
+    return sorted(names, key=lambda name: (first.index(base) if (base := base_of(name)) in first else len(first), name))
 
 
 def remember(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shape_dnn.answers import shipped
 from shape_dnn.answers.table import data_frame, summarize
-from shape_dnn.constraints import KNOWN_METRICS, Constraint
+from shape_dnn.constraints import KNOWN_METRICS, Constraint, known_metric
 from shape_dnn.errors import MeterError, NothingCompliesError
 from shape_dnn.plugins import checked
 from shape_dnn.quality import ACCURACY, Quality
@@ -105,7 +105,7 @@ class Result:
                 if metric in parts.metrics_in_question and answer.complying:
                     raise
                 metrics[metric] = dict.fromkeys(shapes)  # nobody asked for it, or of the closest shape it is not known
-        units = {name: metric.unit for name, metric in KNOWN_METRICS.items()}
+        units = {name: found.unit for name in {*KNOWN_METRICS, *metrics} if (found := known_metric(name)) is not None}
         units |= {name: meter.instance.unit for name, meter in parts.meters.items()}
         estimated = None
         if isinstance(facts, KnownFacts) and facts.fit_depths:

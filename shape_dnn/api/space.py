@@ -38,9 +38,9 @@ def _sizes(parts: Assembly, shapes: Sequence[Shape]) -> list[float]:
     meter = parts.meters_of(["size"])["size"].instance
     if parts.own is None:
         dataset = parts.dataset.instance
-        workload = Workload(parts.architecture.instance, dataset.input_shape, dataset.classes, 1, "cpu")
+        workload = Workload(parts.architecture.instance, dataset.input_shape, dataset.classes, 1, "cpu", parts.shipping)
         return cast("list[float]", checked.compute(meter, workload, shapes))
-    workload = Conditions(NO_IMAGES, 0, 1, "cpu").of(parts.architecture.instance)
+    workload = Conditions(NO_IMAGES, 0, 1, "cpu").of(parts.architecture.instance, parts.shipping)
     counted = cast("Instrument", meter).measure(workload, shapes)
     with blame(meter):
         return [cast("float", measurement.value) for _, measurement in counted]

@@ -13,7 +13,7 @@ from shape_dnn.assembly.prior import Prior, find_prior
 from shape_dnn.assembly.problem_parts import ProblemParts
 from shape_dnn.assembly.question import Metrics
 from shape_dnn.assembly.replay import replays, workload_of_table
-from shape_dnn.constraints import Constraint
+from shape_dnn.constraints import Constraint, base_of
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import AccuracyModel, Goal, Meter, Observer, Sampler, Terminator, Workload
 from shape_dnn.plugins.sources import Loaded
@@ -76,7 +76,7 @@ class Assembly(ProblemParts):
             if table is None or (metric not in table.columns and selection.meter_of(metric) in installed)
         }
         if table is None:
-            shipping.check_meters(self.deployment, self.targets, meters)
+            shipping.check_meters(self.deployment, self.targets, meters, selection.options("meter"))
         return meters
 
     @cached_property
@@ -115,7 +115,7 @@ class Assembly(ProblemParts):
 
     @cached_property
     def _metrics(self) -> Metrics:
-        return Metrics(self.selection, self.table, self.quality)
+        return Metrics(self.selection, self.table, self.quality, self.targets)
 
     @cached_property
     def constraints(self) -> tuple[Constraint, ...]:
@@ -148,7 +148,7 @@ class Assembly(ProblemParts):
     def query(self) -> Query:
         """Limits and goal."""
         costs = {metric: meter.instance.cost for metric, meter in self.meters.items()}
-        asked = {metric: USUAL_COSTS.get(metric, math.inf) for metric in self.metrics_in_question}
+        asked = {metric: USUAL_COSTS.get(base_of(metric), math.inf) for metric in self.metrics_in_question}
         return Query(self.constraints, self.goal, {**asked, **costs}, self.confidence, self.pareto, self.quality)
 
     @property

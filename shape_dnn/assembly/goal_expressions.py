@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from shape_dnn.errors import UsageError
@@ -72,8 +73,10 @@ class Expression(Goal):
     """The least value of an arithmetic expression over metrics. It is parsed and walked, never executed.
 
     Args:
-        text: such as ``latency + 0.2*energy``; the hyphen of a metric's name is written as an underscore.
-        exact: names of metrics that have an underscore themselves.
+        text: such as ``latency + 0.2*energy`` or ``latency@pi + latency@server``; the hyphen of a metric's name is
+            written as an underscore.
+        exact: names of metrics that are meant as they stand: with an underscore, or with a target, whose name may have
+            a hyphen or a dot.
 
     Raises:
         UsageError: the text is not an expression of what is accepted.
@@ -83,9 +86,9 @@ class Expression(Goal):
         self.text, self._exact = text.strip(), exact
         names: set[str] = set()
         try:
-            tree = ast.parse(self.text[: LONGEST + 1], mode="eval").body if len(self.text) <= LONGEST else None
-            if tree is None:
+            if len(self.text) > LONGEST:
                 raise _refusal(self.text[:60], f"has more than {LONGEST} characters")
+            tree = ast.parse(self._without_targets(), mode="eval").body
             self._value = self._compile(tree, names)
         except OverflowError:
             raise _refusal(self.text[:60], "contains a number that is too large") from None
@@ -96,6 +99,28 @@ class Expression(Goal):
             raise _refusal(self.text, "names no metric")
         self.metrics = tuple(sorted(names))
 
+    def _without_targets(self) -> str:
+        """Return the text with identifiers of the same length for metrics on targets, and note where those stand."""
+        self._on_targets: dict[tuple[int, int], str] = {}
+
+        def identifier(match: re.Match[str]) -> str:
+            before = self.text[: match.start()]
+            line = before.rpartition("\n")[2]
+            base, _, target = match[0].partition("@")
+            place = before.count("\n") + 1, len(line.encode())
+            self._on_targets[place] = f"{self._metric(base)}@{target}"
+            return "m" * len(match[0])
+
+        on_targets = [name for name in self._exact if "@" in name]
+        parts = [name.partition("@") for name in on_targets]
+        written = {*on_targets, *(f"{base.replace('-', '_')}@{target}" for base, _, target in parts)}
+        known = "|".join(map(re.escape, sorted(written, key=lambda name: (-len(name), name))))
+        other = r"[A-Za-z_]\w*@\w[\w.]*"  # is refused by whoever knows the targets
+        return re.sub(rf"(?<![\w.@])(?:{known + '|' if known else ''}{other})(?![\w.@])", identifier, self.text)
+
+    def _metric(self, identifier: str) -> str:
+        return identifier if identifier in self._exact else identifier.replace("_", "-")
+
     def _compile(self, node: ast.expr, names: set[str]) -> Callable[[Mapping[str, float]], float]:
         """Turn a node into a function of the metrics, and note the metrics it names."""
         match node:
@@ -105,7 +130,7 @@ class Expression(Goal):
                     raise OverflowError
                 return lambda _values: number
             case ast.Name(id=identifier) if identifier not in FUNCTIONS:
-                name = identifier if identifier in self._exact else identifier.replace("_", "-")
+                name = self._on_targets.get((node.lineno, node.col_offset)) or self._metric(identifier)
                 names.add(name)
                 return lambda values: values[name]
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shape_dnn.assembly.selection import Selection
+from shape_dnn.constraints import base_of
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Architecture, Conditions, OptionValue, Trainer
 from shape_dnn.plugins import options
@@ -28,7 +29,7 @@ OF_CLASSIFIER = ("arch", "dataset", "data_dir", "recipe", "protocol", "transfer"
 """Settings that no other trainer has a use for."""
 NO_IMAGES = (0, 0, 0)
 """Stands for the shape of an image where a trainer has inputs of its own."""
-OF_NETWORKS = frozenset({"size", "latency", "energy", "memory"})
+OF_NETWORKS = frozenset({"size", "file-size", "latency", "energy", "memory"})
 """Metrics of networks; the meter of another one may get by without."""
 OPTIONS = ("epochs", "lr")
 """Settings that are options of those trainers that have one of this name."""
@@ -68,9 +69,10 @@ class Own:
             UsageError: it has not.
         """
         for metric in sorted(metrics):
-            if metric in OF_NETWORKS and not self.builds:
+            base = base_of(metric)
+            if base in OF_NETWORKS and not self.builds:
                 raise UsageError(f"{self.title} has no build(shape), without which no {metric} is known", "trainer")
-            if metric in OF_NETWORKS - {"size"} and not functions.has(self.loaded.instance, "example"):
+            if base in OF_NETWORKS - {"size"} and not functions.has(self.loaded.instance, "example"):
                 problem = f"{self.title} has no example(batch_size), without which no {metric} is known"
                 raise UsageError(f"{problem}; or EXAMPLE, a batch of inputs", setting="trainer")
 

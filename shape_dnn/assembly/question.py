@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
-from shape_dnn.assembly import goal_expressions
+from shape_dnn.assembly import goal_expressions, shipping
 from shape_dnn.assembly.selection import Selection, split_pair
-from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, check_consistent
+from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, base_of, check_consistent, known_metric
 from shape_dnn.errors import PluginError, UsageError
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
@@ -25,18 +26,24 @@ class Metrics:
         selection: knows the meters.
         table: that is replayed, if one is; its columns are metrics, too.
         quality: by which trainings are judged, which is asked about like a metric.
+        targets: names of those on which artifacts are measured, by which a metric may be followed as in ``latency@pi``.
 
     Attributes:
         quality: the same.
         names: of all that a limit or a goal may mean, be it a column of text, so that it is said why it cannot be used.
+        short: those without a target.
     """
 
-    def __init__(self, selection: Selection, table: Table | None, quality: Quality) -> None:
-        self._selection, self._table, self.quality = selection, table, quality
+    def __init__(
+        self, selection: Selection, table: Table | None, quality: Quality, targets: Collection[str] = ()
+    ) -> None:
+        self._selection, self._table, self.quality, self._targets = selection, table, quality, targets
         self._text = frozenset(table.ignored if table else ())
         columns = {*table.metrics, *self._text} if table else set()
-        meters = selection.registry.names("meter")
-        self.names = frozenset({quality.name, *KNOWN_METRICS, *meters, *selection.meters_by_metric, *columns})
+        measured = {*KNOWN_METRICS, *selection.registry.names("meter"), *selection.meters_by_metric}
+        placed = {f"{name}@{target}" for name in measured for target in targets}
+        self.short = frozenset({quality.name, *measured, *columns})
+        self.names = self.short | placed
 
     def named(self, setting: str, name: str) -> Metric:
         """Return a metric with its unit.
@@ -46,21 +53,30 @@ class Metrics:
         """
         if name == self.quality.name:
             return self.quality.metric
-        if name in KNOWN_METRICS:
-            return KNOWN_METRICS[name]
+        self._check_place(setting, name)
+        by_name = known_metric(name)
+        if by_name is not None:
+            return by_name
         if self._table is not None and name in self._text:
             raise UsageError(f"column {name!r} of {str(self._table.path)!r} holds text", setting=setting)
         if self._table is not None and name in self._table.metrics:
             return Metric(name, "")
         selection = self._selection
         if not selection.registry.is_declared("meter", selection.meter_of(name)):
-            message = f"there is no metric {name!r}; known are {', '.join(sorted(self.names - self._text))}"
+            message = f"there is no metric {name!r}; known are {', '.join(sorted(self.short - self._text))}"
             raise UsageError(message, setting=setting)
         try:
             return Metric(name, selection.load_meter(name).instance.unit)
         except UsageError as error:
-            chosen = name in selection.meters_by_metric
+            chosen = base_of(name) in selection.meters_by_metric
             raise UsageError(error.message, error.setting if chosen else setting) from None
+
+    def _check_place(self, setting: str, name: str) -> None:
+        """Refuse a metric that does not say on which target, where it must; a table knows its columns and no target."""
+        selection = self._selection
+        says_where = "@" in name or len(self._targets) > 1
+        if self._table is None and says_where and selection.registry.is_declared("meter", selection.meter_of(name)):
+            shipping.check_place(name, selection.load_meter(name).instance, self._targets, setting)
 
 
 def constraints(settings: Settings, metrics: Metrics) -> tuple[Constraint, ...]:
@@ -143,7 +159,7 @@ def _goal_plugin(name: str, selection: Selection, metrics: Metrics) -> Goal:
     for metric in checked.metrics(loaded.instance):
         if metric not in metrics.names and not selection.registry.is_declared("meter", metric):
             problem = f"asks for a metric {metric!r}, and there is none"
-            raise PluginError(f"goal {name!r} of {loaded.source} {problem}; {suggest(metric, metrics.names)}")
+            raise PluginError(f"goal {name!r} of {loaded.source} {problem}; {suggest(metric, metrics.short)}")
     return loaded.instance
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from shape_dnn.constraints import base_of
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Formula, Meter, Option
 from shape_dnn.plugins import checked, options
@@ -98,7 +99,7 @@ class Selection:
             UsageError: it measures another metric.
             PluginError: there is none, or it breaks the rules of its kind.
         """
-        metric = metric.partition("@")[0]
+        metric = base_of(metric)
         name = self.meter_of(metric)
         meter: Loaded[Meter] = self.load_one_of_several("meter", name)
         measured = checked.metric(meter.instance)
@@ -109,7 +110,7 @@ class Selection:
 
     def meter_of(self, metric: str) -> str:
         """Return the name of the meter of a metric."""
-        metric = metric.partition("@")[0]
+        metric = base_of(metric)
         return self.meters_by_metric.get(metric, metric)
 
     def _load(self, kind: str, name: str, given: Mapping[str, str]) -> Loaded[Any]:

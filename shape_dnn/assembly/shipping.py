@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from shape_dnn.assembly.own_trainer import Own
 from shape_dnn.assembly.selection import Selection
 from shape_dnn.errors import UsageError
-from shape_dnn.kinds import Deployment, Instrument, Meter, Target
+from shape_dnn.kinds import Deployment, Instrument, Meter, Shipping, Target
+from shape_dnn.measuring.forward_pass import Numerics
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.system.spelling import suggest
 from shape_dnn.training import functions
@@ -96,20 +98,62 @@ def check(selection: Selection, deployment: Loaded[Deployment] | None, own: Own 
 
 
 def check_meters(
-    deployment: Loaded[Deployment] | None, targets: Mapping[str, Target], meters: Mapping[str, Loaded[Meter]]
+    deployment: Loaded[Deployment] | None,
+    targets: Mapping[str, Target],
+    meters: Mapping[str, Loaded[Meter]],
+    options: Collection[str],
 ) -> None:
     """See that every meter measures what ships.
 
+    Args:
+        deployment: what ships; None for networks as torch runs them here.
+        targets: where it runs, by name.
+        meters: by metric.
+        options: those that the user gives to meters, as ``threads`` or ``latency.threads``.
+
     Raises:
-        UsageError: one would measure networks as torch runs them here, or a metric names no target where it must.
+        UsageError: one would measure networks as torch runs them here, a metric names no target where it must, or a
+            meter is told of what runs artifacts.
     """
+    ships = deployment is not None and not all(
+        Shipping(deployment.instance, target, Path()).in_process for target in targets.values()
+    )
+    for option in options if ships else ():
+        owner, _, name = option.rpartition(".")
+        if name in Numerics.OPTIONS and owner in ("", *(meter.choice.name for meter in meters.values())):
+            remedy = f"write deploy.{name}" if name in ("precision", "threads") else "leave it out"
+            message = f"meter.{option} is of networks as torch runs them here, and artifacts are measured; {remedy}"
+            raise UsageError(message, setting="option")
     for metric, meter in meters.items():
         instance = meter.instance
-        if deployment is None or not isinstance(instance, Instrument) or instance.measures_artifacts:
-            continue
-        if not deployment.instance.in_process or any(not target.is_here for target in targets.values()):
+        check_place(metric, instance, targets, "metrics")
+        if ships and isinstance(instance, Instrument) and not instance.measures_artifacts and metric != "size":
             message = f"{meter.choice.name!r} measures {metric} of networks as torch runs them here, not what ships"
             raise UsageError(message, setting="meter" if selected(meter, metric) else "deploy")
+
+
+def check_place(metric: str, meter: Meter, targets: Collection[str], setting: str) -> None:
+    """See that a metric names a target, as in ``latency@pi``, where there are several and it matters which.
+
+    Args:
+        metric: as the user wrote it.
+        meter: what measures it.
+        targets: their names.
+        setting: that asks for it.
+
+    Raises:
+        UsageError: it names none, or one that there is not, or one though its value is the same everywhere.
+    """
+    base, at, target = metric.partition("@")
+    matters = isinstance(meter, Instrument) and meter.measures_artifacts and meter.depends_on_device
+    if at and target not in targets:
+        raise UsageError(f"{metric}: there is no target {target!r}; here are: {', '.join(targets)}", setting)
+    if at and not matters:
+        raise UsageError(f"{metric}: {base} is the same wherever it runs; write {base}", setting)
+    if matters and not at and len(targets) > 1:
+        flag, value = ("--max ", "=VALUE") if setting.startswith("max") else ("", "")
+        places = " or ".join(f"{flag}{base}@{name}{value}" for name in targets)
+        raise UsageError(f"there are {len(targets)} targets, so say where: {places}", setting)
 
 
 def selected(meter: Loaded[Meter], metric: str) -> bool:

@@ -133,6 +133,7 @@ def shape_dnn_meters() -> Iterable[Plugin]:
         f"{package}.memory:Memory",
         {name: options[name] for name in ("precision", "channels_last")},
     )
+    yield Plugin("file-size", "size of the files that ship in MB", f"{package}.file_size:FileSize")
     yield Plugin(
         "latency",
         "time of one forward pass of a batch in ms",
@@ -201,9 +202,10 @@ def shape_dnn_goals() -> Iterable[Plugin]:
         ("latency", "the fastest"),
         ("energy", "the one that needs the least energy"),
         ("memory", "the one that needs the least memory"),
+        ("file-size", "the one whose files are the smallest"),
         ("accuracy", "the most accurate"),
     ):
-        yield Plugin(metric, summary, f"shape_dnn.builtin.goals:{metric.title()}")
+        yield Plugin(metric, summary, f"shape_dnn.builtin.goals:{metric.title().replace('-', '')}")
 
 
 @hookimpl

@@ -25,8 +25,8 @@ from shape_dnn.cli.output import (
 @click.option("--metrics", default="size,latency", show_default=True, help="Names of metrics, separated by commas.")
 @click.option("--config", metavar="FILE.yaml", envvar="SHAPE_DNN_CONFIG", help="Settings by name.")
 @options(
-    "trainer", "arch", "dataset", "data_dir", "depth", "width", "batch_size", "device", "meter", "fit_depths", "option",
-    "plugin", "executor", "study", "remeasure", "hang_minutes",
+    "trainer", "arch", "dataset", "data_dir", "depth", "width", "batch_size", "device", "deploy", "target", "meter",
+    "fit_depths", "option", "plugin", "executor", "study", "remeasure", "hang_minutes",
 )  # fmt: skip
 @FORMAT
 @QUIET

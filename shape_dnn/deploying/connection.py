@@ -37,7 +37,7 @@ SSH_OPTIONS = {
     "ServerAliveCountMax": 3,
 }
 LOST = re.compile(
-    r"closed by remote host|client_loop: |not responding|Connection reset|Broken pipe|mux_client|"
+    r"closed by remote host|Shared connection|client_loop: |not responding|Connection reset|Broken pipe|mux_client|"
     r"Connection to \S+ (closed|timed out)|Connection closed by"
 )
 """How ssh says that a connection ended which was there."""
@@ -70,6 +70,9 @@ class Connection:
     Args:
         target: where.
 
+    Attributes:
+        is_waiting: whether it was asked something that it has not answered.
+
     Raises:
         TargetError: it cannot be started there; the message says the remedy.
         TargetLostError: this may pass by itself.
@@ -78,6 +81,7 @@ class Connection:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._number = 0
+        self.is_waiting = False
         program = runner.program()
         self._process = _start(target, runner.COMMAND.format(size=len(program)))
         assert self._process.stdin is not None  # noqa: S101 - pipes were asked for
@@ -119,11 +123,13 @@ class Connection:
             TargetLostError: the connection is gone, or the runner.
         """
         self._number += 1
+        self.is_waiting = True
         line = json.dumps({"id": self._number, "do": do, "bytes": size, **content}).encode("ascii") + b"\n"
         self._send(itertools.chain([line], payload))
         found = self._next(limit + size / PAYLOAD_RATE)
         if found.get("id") != self._number:
-            raise TargetLostError(f"{self._target.name}: the runner answered something else than what was asked")
+            raise DiedError(f"{self._target.name}: the runner answered something else than what was asked")
+        self.is_waiting = False
         if "refused" in found:
             error = DeploymentError if found["refused"] == "artifact" else TargetError
             raise error(f"{self._target.name}: {found['message']}")
@@ -197,15 +203,17 @@ class Connection:
                 self._noise.append(line[:2000])
 
     def _why_it_ended(self) -> TargetError:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=10)
-        status = self._process.poll()
+        try:
+            status = self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return DiedError(f"{self._target.name}: the runner said what cannot be read")
         self._listeners[1].join(timeout=5)
         said = b"".join(self._noise).decode("utf-8", "replace")
         return explanation(self._target, self._python, status, said, has_greeted=self._number > 0)
 
 
-def explanation(target: Target, python: str, status: int | None, said: str, *, has_greeted: bool) -> TargetError:
+def explanation(target: Target, python: str, status: int, said: str, *, has_greeted: bool) -> TargetError:
     """Say why a process ended which should have gone on.
 
     Args:
@@ -230,7 +238,7 @@ def explanation(target: Target, python: str, status: int | None, said: str, *, h
         return TargetError(f"{name}: {python} cannot be run on {target}; {remedy} ({_last(said)})")
     if not has_greeted:
         return TargetError(f"{name}: {python} on {target} ended with status {status}: {_last(said)}")
-    how = f"by signal {-status}" if status and status < 0 else f"with status {status}"
+    how = f"by signal {-status}" if status < 0 else f"with status {status}"
     if not target.is_here and status == 255:
         how = "by a signal"
     return DiedError(f"{name}: the runner on {target} was ended {how}; there may be too little memory ({_last(said)})")

@@ -83,7 +83,7 @@ class JudgingTask(Task):
             example = trainer.example(self.batch_size)
             made = self._made(trainer, deployment, example, run)
             with ExitStack() as stack:
-                session = stack.enter_context(Session(deployment, self.freight.target))
+                session = stack.enter_context(Session(deployment, self.freight.target, alone=False))
                 predict = Predict(session.load(made), example, run.alive)
                 found: object = (trainer.judge_test if self.data == "test" else trainer.judge)(predict, run)
             return None if found is None else run.checked(found)

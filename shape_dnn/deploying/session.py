@@ -50,7 +50,7 @@ ROOT = "/"
 
 
 class Session:
-    """A runner that has a target for itself, with the runtime of a deployment.
+    """A runner on a target, which it has for itself, with the runtime of a deployment.
 
     A connection that breaks is taken up again, and what was loaded is loaded again, so that whoever asks notices
     nothing but the time it takes. Used as a context manager.
@@ -59,15 +59,16 @@ class Session:
         deployment: names the runtime, and what it is loaded with.
         target: where.
         waiting: seconds to wait for another study that has the target.
+        alone: whether the target is needed for oneself, as where something is timed.
 
     Raises:
         TargetError: on entry, if the target cannot be reached or used; the message says the remedy.
     """
 
-    def __init__(self, deployment: Deployment, target: Target, waiting: float = 0.0) -> None:
+    def __init__(self, deployment: Deployment, target: Target, waiting: float = 0.0, *, alone: bool = True) -> None:
         self.target = target
         self.threads = deployment.threads
-        self._waiting = waiting
+        self._waiting, self._alone = waiting, alone
         self._start: dict[str, Any] = {
             "runtime": deployment.runtime,
             "settings": dict(deployment.settings),
@@ -75,6 +76,7 @@ class Session:
             "cores": list(target.cores),
             "idle": IDLE_SECONDS,
             "root": ROOT,
+            "python": target.python,
         }
         self._token = secrets.token_hex(8)
         self._connection: Connection | None = None
@@ -98,7 +100,7 @@ class Session:
         """End the runner, and let others have the target."""
         self._ended.set()
         with self._busy:
-            if self._connection is not None:
+            if self._connection is not None and not self._connection.is_waiting:
                 with contextlib.suppress(TargetError):
                     self._connection.request("bye", QUICK_SECONDS)
             self._disconnect()
@@ -171,10 +173,10 @@ class Session:
                 with contextlib.suppress(TargetLostError):
                     self._connection.request("unload", QUICK_SECONDS, model=model.name)
 
-    def cool_down(self) -> float:
-        """Wait until the processor is cool again, if it was too hot lately; return the seconds that took."""
+    def cool_down(self) -> float | None:
+        """Wait until the processor is cool again, and return the seconds that took; None if it was not too hot."""
         if self._too_hot_at is None:
-            return 0.0
+            return None
         below = min(self.target.hottest, self._too_hot_at) - COOLER
 
         def attempt() -> Reply:
@@ -198,8 +200,8 @@ class Session:
                     return attempt()
                 except TargetLostError as error:
                     self._disconnect()
-                    if not self._fingerprint and isinstance(error, UnreachableError):
-                        raise
+                    if not self._fingerprint and isinstance(error, UnreachableError | DiedError):
+                        raise  # what never worked is not to be waited for
                     deaths += isinstance(error, DiedError)
                     if artifact is not None and deaths >= MOST_DEATHS:
                         name = artifact.directory.name
@@ -219,7 +221,8 @@ class Session:
         connection = Connection(self.target)
         try:
             connection.request("start", QUICK_SECONDS, **self._start)
-            self._lock(connection)
+            if self._alone:
+                self._lock(connection)
             hello = connection.request("hello", SLOW_SECONDS).answer
             self._compare(hello["fingerprint"])
         except BaseException:
@@ -318,15 +321,15 @@ class Model:
         before, after = (disturbance.ProcessorState(**found[name]) for name in ("before", "after"))
         evidence = disturbance.signs(before, after, self._session.threads, found["cpus"])
         condition = {name: found["condition"][name] for name in ("clock_mhz", "temperature_c")}
-        self.conditions.append({**condition, "cooled_s": cooled} if cooled else condition)
+        self.conditions.append(condition if cooled is None else {**condition, "cooled_s": cooled})
         self._session.note(condition["temperature_c"], throttled="throttled" in evidence)
         return Visit(tuple(found["blocks"]), found["seconds"], evidence)
 
     def time(self) -> float:
         """Return the median of a few calls in seconds, after one to fill the caches: for an anchor."""
-        from shape_dnn.measuring.latency import ANCHOR_CALLS
+        from shape_dnn.measuring.anchor import CALLS
 
-        return float(self._session.ask(self, "time", calls=ANCHOR_CALLS).answer)
+        return float(self._session.ask(self, "time", calls=CALLS).answer)
 
     def run(self, arrays: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
         """Run the artifact on inputs like its example; return its outputs."""

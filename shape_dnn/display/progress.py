@@ -19,6 +19,7 @@ from shape_dnn.events import (
     Fitted,
     Measured,
     MeasuringFinished,
+    Remarked,
     SearchStarted,
     StageFinished,
     Tested,
@@ -57,6 +58,7 @@ class Progress:
         self._memory = 0
         self._told = time.monotonic()
         self._measured: Counter[str] = Counter()
+        self._remarks: set[str] = set()
         console = Console(stderr=True, highlight=False)
         self._display: Notebook | Terminal | Plain
         if console.is_jupyter:
@@ -102,6 +104,9 @@ class Progress:
             case StageFinished(metric, limit, unit, before, after):
                 yield from self._known(metric, before)
                 yield f"{metric} {limit} {unit}".rstrip() + f": {before} -> {after} shapes"
+            case Remarked(_, text) if text not in self._remarks:
+                self._remarks.add(text)
+                yield text
             case Measured(metric, unit, shape, measurement, done, total):
                 self._measured[metric] += 1
                 yield f"{metric} {done:>3}/{total} {shape!s:<12} {_value(measurement, unit)}"

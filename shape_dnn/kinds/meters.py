@@ -106,6 +106,8 @@ class Instrument(Meter):
 
     measures_artifacts: ClassVar[bool] = False
     """Whether it measures artifacts where a workload has them (:attr:`Workload.ships`), and not networks alone."""
+    depends_on_device: ClassVar[bool] = True
+    """Whether its values depend on what runs networks: on the device and, of artifacts, on the target."""
 
     @abstractmethod
     def identity(self, workload: Workload) -> Mapping[str, object]:
@@ -117,6 +119,13 @@ class Instrument(Meter):
         Raises:
             MeterError: there is nothing to measure with; the message says why and the remedy.
         """
+
+    def remarks(self, workload: Workload) -> Sequence[str]:
+        """Say what makes its values worse than they need be, a line each with the remedy, before anything is measured.
+
+        Runs in the process of the search, after :meth:`identity`. By default there is nothing to say.
+        """
+        return ()
 
     @abstractmethod
     def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:

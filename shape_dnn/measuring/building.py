@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from shape_dnn import devices
-from shape_dnn.errors import NetworkError
-from shape_dnn.kinds import Workload
+from shape_dnn.errors import DeploymentError, NetworkError
+from shape_dnn.kinds import BYTES, Workload
 from shape_dnn.measuring import peak_memory
 from shape_dnn.measuring.forward_pass import ForwardPass, Numerics
 from shape_dnn.records import Measurement
@@ -15,34 +16,54 @@ from shape_dnn.shape import Shape
 from shape_dnn.work import alive
 
 OUT_OF_MEMORY = "out of memory"
+DOES_NOT_RUN = "does not run"
+"""Status of a network that the runtime cannot have or run."""
 Result = TypeVar("Result")
+Prepare = Callable[[Workload, Shape], Callable[[], object]]
+
+
+def unsupported(error: Exception) -> Measurement:
+    """Return the measurement of a network that cannot be run: no value, and why."""
+    status = OUT_OF_MEMORY if devices.is_out_of_memory(error) else DOES_NOT_RUN
+    return Measurement(None, status=status, details={"why": in_short(error)})
+
+
+def in_short(error: Exception) -> str:
+    """Return the beginning of what an error says, in one line."""
+    return " ".join(str(error).split())[:300]
 
 
 class Builder:
-    """Makes forward passes, and remembers which shapes were too large, so that larger ones are not tried.
+    """Makes calls that run networks, and remembers which shapes were too large, so that larger ones are not tried.
 
     Args:
         workload: what to run.
         numerics: formats and mode.
+        prepare: makes a call that runs the network of a shape; by default torch runs it.
     """
 
-    def __init__(self, workload: Workload, numerics: Numerics) -> None:
+    def __init__(self, workload: Workload, numerics: Numerics, prepare: Prepare | None = None) -> None:
         self.workload = workload
         self.numerics = numerics
+        self._prepare = prepare or partial(ForwardPass, numerics=numerics)
         self._too_large: dict[Shape, str] = {}
+        self._refused: dict[Shape, Measurement] = {}
 
-    def build(self, shape: Shape) -> ForwardPass | None:
-        """Build a network and run it once; None if it is too large, and then :meth:`refusal` says why."""
+    def start(self, shape: Shape) -> Callable[[], object]:
+        """Build a network with random weights and run it once; return what runs it again."""
+        import torch
 
-        def make() -> ForwardPass:
-            forward = ForwardPass(self.workload, shape, self.numerics)
-            forward()
-            return forward
+        torch.manual_seed(0)
+        call = self._prepare(self.workload, shape)
+        call()
+        return call
 
-        return self.attempt(shape, make)
+    def build(self, shape: Shape) -> Callable[[], object] | None:
+        """Do the same; None if it is too large, and then :meth:`refusal` says why."""
+        return self.attempt(shape, partial(self.start, shape))
 
     def attempt(self, shape: Shape, action: Callable[[], Result]) -> Result | None:
-        """Do something with a network; None if that needs more memory than there is."""
+        """Do something with a network; None if that needs more memory than there is, or cannot be done with it."""
         alive()
         smaller = next((s for s in self._too_large if s.depth <= shape.depth and s.width <= shape.width), None)
         if smaller is not None:
@@ -52,9 +73,12 @@ class Builder:
             self._check_memory(shape)
             return action()
         except Exception as error:
-            if not devices.is_out_of_memory(error):
+            if devices.is_out_of_memory(error):
+                self._too_large[shape] = in_short(error)
+            elif isinstance(error, DeploymentError):
+                self._refused[shape] = unsupported(error)
+            else:
                 raise
-            self._too_large[shape] = " ".join(str(error).split())[:300]
         self.release()
         return None
 
@@ -64,28 +88,36 @@ class Builder:
         Raises:
             MemoryError: says how much is needed and how much there is.
         """
-        if self.workload.device == "cpu":
+        shipping = self.workload.shipping
+        runs_here = shipping is None or shipping.target.is_here
+        if self.workload.device == "cpu" and runs_here:
             import psutil
 
             try:
                 needed = peak_memory.computed(self.workload, shape, self.numerics)
             except NetworkError:
                 return  # it may look at the values of its inputs, and if it is wrong, that shows when it runs
+            if shipping is not None and self.workload.ships:
+                needed = needed * BYTES[shipping.deployment.precision] // BYTES[self.numerics.precision]
             available = psutil.virtual_memory().available
             if needed > available:
                 raise MemoryError(f"it needs at least {needed / 1e6:.0f} MB, and {available / 1e6:.0f} MB are free")
 
     def is_hopeless(self, shape: Shape) -> bool:
-        """Tell whether a shape was not tried because a smaller one does not fit."""
-        return any(s != shape and s.depth <= shape.depth and s.width <= shape.width for s in self._too_large)
+        """Tell whether more memory would not help, since a smaller one does not fit or it cannot be run at all."""
+        return shape in self._refused or any(
+            s != shape and s.depth <= shape.depth and s.width <= shape.width for s in self._too_large
+        )
 
     def forget(self, shape: Shape) -> None:
         """Take back that a shape is too large, as more memory will be free."""
         del self._too_large[shape]
 
     def refusal(self, shape: Shape) -> Measurement:
-        """Return the measurement of a shape that is too large: no value, and why."""
-        return Measurement(None, status=OUT_OF_MEMORY, details={"why": self._too_large[shape]})
+        """Return the measurement of a shape that was not done: no value, and why."""
+        return self._refused.get(shape) or Measurement(
+            None, status=OUT_OF_MEMORY, details={"why": self._too_large[shape]}
+        )
 
     def release(self) -> None:
         """Give back the memory of networks that are gone."""

@@ -91,6 +91,10 @@ class EnergyMeter(Instrument):
         self.numerics = numerics
         self.seconds = seconds
 
+    def prepare(self, workload: Workload, shape: Shape) -> Callable[[], object]:
+        """Return what runs the network of a shape once and waits for the result."""
+        return ForwardPass(workload, shape, self.numerics)
+
     @abstractmethod
     def open_sensor(self, workload: Workload) -> Sensor:
         """Start reading.
@@ -114,7 +118,7 @@ class EnergyMeter(Instrument):
         """Measure one shape after the other, in random order, so that heat does not favour the first ones."""
         if not shapes:
             return
-        builder = Builder(workload, self.numerics)
+        builder = Builder(workload, self.numerics, self.prepare)
         order = random.Random(0).sample(shapes, len(shapes))
         with threads(self.numerics.threads), closing(self.open_sensor(workload)) as sensor:
             idle = _idle_power(sensor)
@@ -141,7 +145,7 @@ class EnergyMeter(Instrument):
                 del forward
                 builder.release()
 
-    def _window(self, forward: ForwardPass, recording: Recording) -> Window:
+    def _window(self, forward: Callable[[], object], recording: Recording) -> Window:
         """Let the power settle, then record until the interval is narrow or the time is up."""
         recording.run(forward, SETTLE_LEAST, recording.has_settled, SETTLE_MOST)
         window: Window | None = None

@@ -2,130 +2,120 @@
 
 from __future__ import annotations
 
-import random
-import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 import pynvml
 
 from shape_dnn.errors import MeterError
-from shape_dnn.kinds import Workload
-from shape_dnn.measuring import disturbance, nvml
+from shape_dnn.kinds import Instrument, Workload
+from shape_dnn.measuring import anchor, disturbance, nvml
 from shape_dnn.measuring.building import Builder
-from shape_dnn.measuring.forward_pass import ForwardPass, Numerics, threads
-from shape_dnn.measuring.rounds import Anchor, Series, Visit, visit_in_rounds
+from shape_dnn.measuring.forward_pass import Numerics, threads
+from shape_dnn.measuring.groups import Groups
+from shape_dnn.measuring.rounds import Visit
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
-from shape_dnn.work import alive
 
-GROUP = 24
-"""Shapes measured side by side. More would keep more networks in memory, and lose more when the machine dies."""
 BLOCK_SECONDS = 0.02
 VISIT_SECONDS = 0.06
 WARM_UP_MOST = 0.25
 """Seconds after which a network counts as warm even if its blocks still differ."""
 WARM = 0.05
 """Part by which two blocks in a row may differ for the network to be warm."""
-ANCHOR_CALLS = 4
 SAMPLES_SECONDS = 1.0
 """Age of the driver's samples of who uses a GPU; it takes a few a second, so a visit alone may see none."""
 
 
-def measure(
-    workload: Workload, shapes: Sequence[Shape], numerics: Numerics, seconds: float
-) -> Iterator[tuple[Shape, Measurement]]:
-    """Measure groups of shapes, put together at random; one that does not fit into memory has no value.
+class LatencyMeter(Instrument):
+    """Median time of a call in ms, with networks measured side by side in rounds (:mod:`shape_dnn.measuring.rounds`).
+
+    A subclass says by :meth:`prepare` what is called, and by ``identity`` what else its time depends on. All else is
+    done here: warm-up, rounds beside an anchor, signs of other work, intervals, what does not fit into memory.
 
     Args:
-        workload: what is measured.
-        shapes: of which networks.
-        numerics: of weights, images and threads.
+        numerics: threads that a call keeps busy, and formats by which is told whether a network fits into memory; by
+            default one thread and float32.
         seconds: most time spent on a shape after warm-up.
     """
-    builder = Builder(workload, numerics)
-    generator = random.Random(0)
-    waiting = generator.sample(shapes, len(shapes))
-    with threads(numerics.threads), ExitStack() as stack:
-        watch = DisturbanceWatch(workload.device, numerics.threads, stack)
-        while waiting:
-            group: dict[Shape, Timed] = {}
-            while waiting and len(group) < GROUP:
-                shape = waiting.pop()
-                forward = builder.build(shape)
-                if forward is not None:
-                    group[shape] = Timed(forward, watch)
-                    continue
-                if group and not builder.is_hopeless(shape):
-                    waiting.append(shape)  # alone it may fit
-                    builder.forget(shape)
-                    break
-                yield shape, builder.refusal(shape)
-            if group:
-                yield from _measure_group(group, watch, seconds, generator)
-            group.clear()
-            builder.release()
+
+    metric = "latency"
+    unit = "ms"
+    cost = 1.0
+    linear_in_depth = True
+
+    def __init__(self, numerics: Numerics | None = None, seconds: float = 0.8) -> None:
+        self.numerics = numerics or Numerics()
+        self.seconds = seconds
+
+    @abstractmethod
+    def prepare(self, workload: Workload, shape: Shape) -> Callable[[], object]:
+        """Return what is timed: a call runs the network of a shape once, on a batch, and waits for the result.
+
+        It runs with as many threads of torch, OpenMP and BLAS as the numerics say, and with torch's seed at 0. That a
+        network needs more memory than there is may be raised as it comes, here or by the first call.
+        """
+
+    def anchor(self, workload: Workload) -> Callable[[], object]:
+        """Return what is timed between visits, and is the same for every shape: a small network in torch.
+
+        Its slow moments are those of the machine. A runtime whose threads or device torch does not share has better
+        one of its own.
+        """
+        return anchor.forward_pass(workload.device)
+
+    def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
+        """Measure groups of shapes side by side; one that does not fit into memory has no value."""
+        number = self.numerics.threads
+        builder = Builder(workload, self.numerics, self.prepare)
+        with threads(number), ExitStack() as stack:
+            watch = DisturbanceWatch(workload.device, number, stack)
+            yield from Groups(
+                builder,
+                prepare=lambda shape: TimedCall(builder.start(shape), watch),
+                anchor=lambda: anchor.Timer(self.anchor(workload)).time,
+                state=lambda: {**watch.condition(), "threads": number},
+                seconds=self.seconds,
+            ).measure(shapes)
 
 
-def _measure_group(
-    group: Mapping[Shape, Timed], watch: DisturbanceWatch, seconds: float, generator: random.Random
-) -> Iterator[tuple[Shape, Measurement]]:
-    for timed in group.values():
-        alive()
-        timed.warm_up()
-    anchor = Anchor(AnchorNetwork(watch.device).time)
-    found = visit_in_rounds(list(group.values()), anchor, seconds, generator)
-    state = {**watch.condition(), "threads": watch.threads, "anchor_ms": anchor.usual * 1e3}
-    for shape, series in zip(group, found, strict=True):
-        yield shape, _measurement(series, {**state, "warm_up_ms": group[shape].warm_up_ms})
-
-
-def _measurement(series: Series, state: Mapping[str, object]) -> Measurement:
-    estimate = series.estimate()
-    details = {
-        **state,
-        "visits": estimate.visits,
-        "disturbed_visits": estimate.disturbed,
-        "signs": sorted({name for visit, _ in series.visits for name in visit.evidence}),
-        "samples_ms": [[round(block * 1e3, 6) for block in visit.blocks] for visit, _ in series.visits],
-        "anchor_samples_ms": [round(statistics.mean(beside) * 1e3, 6) for _, beside in series.visits],
-    }
-    throttled = sum("throttled" in visit.evidence for visit, _ in series.visits)
-    status = "throttled" if 2 * throttled > max(1, estimate.disturbed) else estimate.status
-    return Measurement(estimate.value * 1e3, estimate.low * 1e3, estimate.high * 1e3, status, details)
-
-
-class Timed:
-    """A forward pass that can be visited.
+class TimedCall:
+    """A call that can be visited.
 
     Args:
-        forward: runs once and waits for the result.
+        call: runs once and waits for the result.
         watch: looks for signs of other work.
     """
 
-    def __init__(self, forward: ForwardPass, watch: DisturbanceWatch) -> None:
-        self._forward = forward
+    def __init__(self, call: Callable[[], object], watch: DisturbanceWatch) -> None:
+        self._call = call
         self._watch = watch
         self._calls = 1
-        self.warm_up_ms: list[float] = []
+        self._warm_up_ms: list[float] = []
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        """The milliseconds of a call in each block of the warm-up."""
+        return {"warm_up_ms": self._warm_up_ms}
 
     def warm_up(self) -> None:
         """Run blocks until two in a row take nearly the same time."""
         began = time.perf_counter()
-        self._forward()
+        self._call()
         first = time.perf_counter()
-        self._forward()
+        self._call()
         self._calls = max(1, round(BLOCK_SECONDS / (time.perf_counter() - first)))
         blocks = [self._block(), self._block()]
         while abs(blocks[-1] / blocks[-2] - 1) > WARM and time.perf_counter() < began + WARM_UP_MOST:
             blocks.append(self._block())
         self._calls = max(1, round(BLOCK_SECONDS / blocks[-1]))
-        self.warm_up_ms = [round(block * 1e3, 6) for block in blocks]
+        self._warm_up_ms = [round(block * 1e3, 6) for block in blocks]
 
     def visit(self) -> Visit:
         """Run once to fill the caches, then time blocks of calls."""
-        self._forward()
+        self._call()
         self._watch.start()
         began = time.perf_counter()
         blocks = [self._block()]
@@ -134,36 +124,15 @@ class Timed:
         seconds = time.perf_counter() - began
         return Visit(tuple(blocks), seconds, self._watch.stop())
 
+    def close(self) -> None:
+        """Do nothing: it goes when nobody refers to it any more."""
+
     def _block(self) -> float:
-        forward = self._forward
+        call = self._call
         began = time.perf_counter()
         for _ in range(self._calls):
-            forward()
+            call()
         return (time.perf_counter() - began) / self._calls
-
-
-class AnchorNetwork:
-    """A small network that is the same in every measurement on a device, whatever is measured."""
-
-    def __init__(self, device: str) -> None:
-        import torch
-        from torch import nn
-
-        torch.manual_seed(0)
-        layers = [layer for _ in range(4) for layer in (nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU())]
-        self._forward = ForwardPass.of(nn.Sequential(*layers), torch.randn(1, 32, 32, 32), device, Numerics())
-        for _ in range(5 * ANCHOR_CALLS):
-            self._forward()
-
-    def time(self) -> float:
-        """Return the median of a few calls in seconds, after one to fill the caches."""
-        self._forward()
-        times = []
-        for _ in range(ANCHOR_CALLS):
-            began = time.perf_counter()
-            self._forward()
-            times.append(time.perf_counter() - began)
-        return statistics.median(times)
 
 
 class DisturbanceWatch:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from shape_dnn.errors import DeploymentError, TargetError
 from shape_dnn.work import alive
 
 TOLERANCE = 0.02
@@ -50,7 +51,12 @@ class Subject(Protocol):
     """Something that can be timed again and again."""
 
     def visit(self) -> Visit:
-        """Time a few blocks of calls."""
+        """Time a few blocks of calls.
+
+        Raises:
+            DeploymentError: it cannot be timed any more, which says nothing about others.
+            TargetError: nothing can.
+        """
 
 
 @dataclass
@@ -120,10 +126,17 @@ class Estimate:
 
 @dataclass
 class Series:
-    """The visits to one subject, each with the anchor's times before and after it."""
+    """The visits to one subject, each with the anchor's times before and after it.
+
+    Attributes:
+        anchor: timed between visits.
+        visits: so far.
+        failure: what ended them before it was known; None for nothing.
+    """
 
     anchor: Anchor
     visits: list[tuple[Visit, tuple[float, float]]] = field(default_factory=list)
+    failure: DeploymentError | TargetError | None = None
 
     @property
     def seconds(self) -> float:
@@ -149,7 +162,9 @@ class Series:
         return Estimate(value, low * min(1.0, drift), high * max(1.0, drift), len(self.visits), disturbed)
 
     def is_done(self, budget: float) -> bool:
-        """Tell whether more visits are not needed, or not allowed."""
+        """Tell whether more visits are not needed, not allowed, or not possible."""
+        if self.failure is not None:
+            return True
         if len(self.visits) < LEAST_VISITS:
             return False
         return self.seconds >= budget or self.estimate().status == "ok"
@@ -160,7 +175,8 @@ def visit_in_rounds(
 ) -> list[Series]:
     """Visit subjects until each is known within the tolerance or its budget is spent.
 
-    One that was known well enough comes back when the anchor shows that the machine has drifted since.
+    One that was known well enough comes back when the anchor shows that the machine has drifted since. One that fails
+    is left out from then on; where nothing can be timed any more, that is the failure of all that are not known yet.
 
     Args:
         subjects: what to time.
@@ -171,15 +187,25 @@ def visit_in_rounds(
     series = [Series(anchor) for _ in subjects]
     open_ = list(range(len(subjects)))
     before = anchor.take()
-    while open_:
-        generator.shuffle(open_)
-        for i in open_:
-            alive()
-            visit = subjects[i].visit()
-            after = anchor.take()
-            series[i].visits.append((visit, (before, after)))
-            before = after
-        open_ = [i for i, one in enumerate(series) if not one.is_done(budget)]
+    try:
+        while open_:
+            generator.shuffle(open_)
+            for i in open_:
+                alive()
+                try:
+                    visit = subjects[i].visit()
+                except DeploymentError as error:
+                    series[i].failure = error
+                    before = anchor.take()
+                    continue
+                after = anchor.take()
+                series[i].visits.append((visit, (before, after)))
+                before = after
+            open_ = [i for i, one in enumerate(series) if not one.is_done(budget)]
+    except TargetError as error:
+        for one in series:
+            if not one.is_done(budget):
+                one.failure = error
     return series
 
 

@@ -218,6 +218,12 @@ def identity(instrument: Instrument, workload: Workload, patience: float | None 
     return dict(answer)
 
 
+def remarks(instrument: Instrument, workload: Workload) -> list[str]:
+    """Ask what should be known before an instrument measures: lines of text."""
+    with blame(instrument):
+        return [" ".join(str(text).split()) for text in instrument.remarks(workload)]
+
+
 def _ask(instrument: Instrument, workload: Workload, patience: float) -> Mapping[str, object]:
     """Wait for an identity no longer than a time. A thread that hangs cannot be ended, but ends with the process."""
     answer: futures.Future[Mapping[str, object]] = futures.Future()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shape_dnn.answers.question import KnownMetric, StudyQuestion
+from shape_dnn.constraints import KNOWN_METRICS, base_of
 from shape_dnn.errors import UsageError
 from shape_dnn.quality import Quality
 from shape_dnn.records import Measurement
@@ -65,26 +66,25 @@ def figures(overview: Overview, known: StudyQuestion) -> Iterator[tuple[str, Spe
     """Yield the name and the specification of each figure that the study has the data for."""
     missing = []
     for name in ("latency", "energy"):
-        metric = next((metric for metric in overview.metrics if metric.name == name), None)
-        if metric is None:
+        metrics = [metric for metric in overview.metrics if base_of(metric.name) == name]
+        if not metrics:
             missing.append(f"{name} against depth, width and batch: it knows the {name} of no shape")
-            continue
-        yield f"{name}-by-depth", _by(metric, "depth", "width")
-        yield f"{name}-by-width", _by(metric, "width", "depth")
-        batches = measured_batches(known, name)
-        if len(batches) < 2:
-            missing.append(
-                f"{name} against batch: it was measured at one batch size (measure --batch-size N adds more)"
-            )
-        else:
-            yield f"{name}-by-batch", _by_batch(metric, batches)
+        for metric in metrics:
+            yield f"{metric.name}-by-depth", _by(metric, "depth", "width")
+            yield f"{metric.name}-by-width", _by(metric, "width", "depth")
+            batches = measured_batches(known, metric.name)
+            if len(batches) < 2:
+                once = "it was measured at one batch size (measure --batch-size N adds more)"
+                missing.append(f"{metric.name} against batch: {once}")
+            else:
+                yield f"{metric.name}-by-batch", _by_batch(metric, batches)
     rows, quality = _qualities(overview), overview.quality.name
     if rows:
         yield f"{quality}-by-parameters", _by_parameters(rows, overview.quality)
     else:
         missing.append(f"{quality} against parameters: it knows the {quality} of no shape")
     for metric in overview.metrics:
-        if rows and metric.name in ("latency", "energy", "size"):
+        if rows and base_of(metric.name) in KNOWN_METRICS:
             base = base_width(overview.shapes)
             if len({shape.width for shape in overview.shapes}) > 1:
                 yield f"tuned-by-{metric.name}", _tuned(overview, metric, base)
@@ -96,13 +96,14 @@ def figures(overview: Overview, known: StudyQuestion) -> Iterator[tuple[str, Spe
 
 def measured_batches(known: StudyQuestion, metric: str) -> dict[int, dict[Shape, Measurement]]:
     """Return what was measured of a metric under the conditions of the search, but for the batch size, by that."""
-    context = known.first_seed.contexts.get(Family(metric))
+    family = Family(metric)
+    context = known.first_seed.contexts.get(family)
     if context is None:
         return {}
     with known.store.decoding():
         own = known.store.identity(context)
         found = {}
-        for number in known.store.contexts(metric):
+        for number in known.store.contexts(family.kind):
             identity = known.store.identity(number)
             if {**identity, "batch_size": 0} == {**own, "batch_size": 0}:
                 found[int(identity["batch_size"])] = known.store.measurements(number)

@@ -16,7 +16,7 @@ from shape_dnn.answers.question import KnownMetric, in_order
 from shape_dnn.answers.table import prior_in_words, recipe_lines
 from shape_dnn.assembly.goal_expressions import Least, Most
 from shape_dnn.assembly.own_trainer import is_file
-from shape_dnn.constraints import KNOWN_METRICS, Constraint
+from shape_dnn.constraints import Constraint, known_metric
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
 from shape_dnn.quality import Quality
@@ -109,8 +109,8 @@ class Overview:
             if name in parts.table.columns or parts.workload_of_table is not None:
                 values = dict(zip(shapes, parts.replay.measure(name, shapes), strict=True))
                 found = {shape: Measurement(value) for shape, value in values.items() if value is not None}
-                unit = KNOWN_METRICS[name].unit if name in KNOWN_METRICS else ""
-                metrics.append(KnownMetric(name, unit, found))
+                by_name = known_metric(name)
+                metrics.append(KnownMetric(name, "" if by_name is None else by_name.unit, found))
         by_shape = {training.shape: training for training in counted.trainings}
         candidates = predict(shapes, counted.trainings, parts.model.instance)
         prior = None if parts.prior is None else parts.prior.record(parts.model.instance)

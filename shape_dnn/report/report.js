@@ -22,7 +22,9 @@
   };
   const names = overview.metrics.map((metric) => metric.name);
   if (rows.some((row) => row.expected !== null)) names.push(quality.name);
-  const costly = ["latency", "energy", "size"].find((name) => names.includes(name)) ?? names[0];
+  const costly = ["latency", "energy", "size"]
+    .map((base) => names.find((name) => name.split("@")[0] === base))
+    .find((name) => name !== undefined) ?? names[0];
   question.front = [costly, names.findLast((name) => name !== costly)];
 
   // The answer.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from shape_dnn.constraints import base_of
 from shape_dnn.shape import Shape
 
 TRAINING = "training"
@@ -17,7 +18,8 @@ class Family:
     """Which facts of a study are meant.
 
     Attributes:
-        metric: that was measured; None for trainings.
+        metric: that was measured, with the name of the target as in ``latency@pi`` where there are several; None for
+            trainings.
         seed: of trainings, the place of their seed among those of the search, from 0.
         donor: of trainings, the shape whose weights they started from; None if they started from random ones.
     """
@@ -28,8 +30,8 @@ class Family:
 
     @property
     def kind(self) -> str:
-        """The metric, or ``training``."""
-        return TRAINING if self.metric is None else self.metric
+        """The metric, or ``training``. The name of a target tells no facts apart; what it is, their identity tells."""
+        return TRAINING if self.metric is None else base_of(self.metric)
 
     def __str__(self) -> str:
         """Write it as runs keep it: ``latency``, ``training``, ``training 1``, ``training 1 from (10, 1/4)``."""

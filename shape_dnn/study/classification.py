@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from shape_dnn.data import images
-from shape_dnn.errors import DatasetError
+from shape_dnn.errors import DatasetError, UsageError
 from shape_dnn.events import DatasetRead, Event, ignore
 from shape_dnn.kinds import Architecture, Dataset, LabelledImages, Pretrained
 from shape_dnn.plugins import checked
@@ -152,6 +152,21 @@ class Classification(Problem):
             "class_names": list(self.class_names),
             **self._weights,
         }
+
+    def check_calibration(self) -> None:
+        """See that there are as many training examples as a conversion needs, before hours of training.
+
+        Raises:
+            UsageError: there are not.
+        """
+        wanted = 0 if self.deployment is None else self.deployment.instance.calibration
+        train, _ = self.images
+        held_out = round(len(train) * self.dataset.instance.validation_fraction) if self.protocol == "validation" else 0
+        size = self.conditions.batch_size
+        there = (len(train) - held_out) // size * size
+        if there < wanted:
+            message = f"deploy.calibration={wanted}: there are {there} training images in batches of {size}"
+            raise UsageError(f"{message}; ask for fewer", setting="option")
 
     def read(self, notify: Callable[[Event], None]) -> None:
         """Read the images now, and tell how far that is."""

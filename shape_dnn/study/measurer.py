@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from shape_dnn.constraints import Constraint
 from shape_dnn.errors import MeterError, NetworkError, PluginError, ProcessDiedError, ShapeDnnError, blame, describe
-from shape_dnn.events import Fitted, Measured, MeasuringFinished
+from shape_dnn.events import Fitted, Measured, MeasuringFinished, Remarked
 from shape_dnn.kinds import Executor, Instrument
 from shape_dnn.measuring import depth_line
 from shape_dnn.measuring.depth_line import PREDICTED
@@ -56,7 +56,11 @@ class Measurer:
             executor, patience = self._runner.executor, self._conduct.patience
             self._elsewhere[metric] = ask_elsewhere(executor, self._problem, meter, metric, patience)
             identity = self._problem.measurement_identity(meter, metric, self._elsewhere[metric], patience)
-            self._facts.contexts[Family(metric)] = self._facts.store.context(metric, identity)
+            family = Family(metric)
+            self._facts.contexts[family] = self._facts.store.context(family.kind, identity)
+            if self._elsewhere[metric] is None:
+                for text in checked.remarks(meter.instance, self._problem.workload_of(metric)):
+                    self._conduct.notify(Remarked(metric, text))
 
     def measure(self, metric: str, shapes: Sequence[Shape]) -> None:
         """Measure those shapes that were not measured before.

@@ -93,6 +93,13 @@ class Problem(ABC):
         """What determines the quality of an artifact beside that of the training."""
         return {**self.deployment_identity, "batch_size": self.conditions.batch_size}
 
+    def check_calibration(self) -> None:  # noqa: B027 - what a trainer can give is not known before it is asked
+        """See that there are as many training examples as a conversion needs, before hours of training.
+
+        Raises:
+            UsageError: there are not.
+        """
+
     def of_what_ships(self, identity: Mapping[str, object]) -> dict[str, object]:
         """Return what determines the quality of what ships, given what determines that of the network."""
         return {**identity, "deployment": self.judging_identity} if self.judges else dict(identity)
@@ -193,7 +200,11 @@ class Problem(ABC):
     @property
     def workload(self) -> Workload:
         """What meters need to know."""
-        return self.conditions.of(self.architecture.instance, self.shipping())
+        return self.workload_of()
+
+    def workload_of(self, metric: str = "") -> Workload:
+        """What the meter of a metric needs to know."""
+        return self.conditions.of(self.architecture.instance, self.shipping(metric))
 
     def bench(self, meter: Loaded[Meter], metric: str, artifacts: Path) -> Bench:
         """What a task needs to know to measure.
@@ -222,13 +233,15 @@ class Problem(ABC):
             patience: seconds that it may take to state it here.
         """
         instrument = cast("Instrument", meter.instance)
-        workload = self.conditions.of(self.architecture.instance, self.shipping(metric))
+        workload, conditions = self.workload_of(metric), self.conditions.record
+        if not instrument.depends_on_device:
+            del conditions["device"]
         return {
             **(checked.identity(instrument, workload, patience) if elsewhere is None else elsewhere),
-            **({"deployment": self.deployment_identity} if workload.ships else {}),
+            **({"deployment": self.deployment_identity} if workload.ships and instrument.measures_artifacts else {}),
             "meter": {**meter.identity, "version": meter.source.version},
             "architecture": self.architecture.identity,
-            **self.conditions.record,
+            **conditions,
         }
 
     # What is recorded

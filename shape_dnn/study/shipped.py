@@ -66,8 +66,10 @@ class ShippedStudy:
         """Find out what determines the facts, and judge what was trained before for something else.
 
         Raises:
+            UsageError: there are too few examples to calibrate by.
             UnavailableError: a metric cannot be measured, a target not be reached, or the dataset not be read.
         """
+        self._problem.check_calibration()
         self._trained.prepare()
         for metric in self.facts.meters:
             self._measurer.prepare(metric)

@@ -32,8 +32,6 @@ OLDEST = (3, 9)
 """Version of Python that runtimes must work with."""
 NEWER_MODULES = frozenset({"annotationlib", "compression", "tomllib"})
 """Of the standard library, but not of that of the oldest version."""
-PATIENCE = 600.0
-"""Seconds to wait for other tests that run artifacts here."""
 
 
 class Case(NamedTuple):
@@ -205,7 +203,7 @@ class DeploymentContract(Contract):
         made = self.made(plugin, network, tmp_path / "made")
         artifact = Artifact(Path(shutil.move(made.directory, tmp_path / "elsewhere")))
         arrays, _ = self.given(network)
-        with Session(plugin, Target(), PATIENCE) as session:
+        with Session(plugin, Target(), alone=False) as session:
             model = session.load(artifact)
             (there,), (here,) = model.run(arrays), in_process.load(plugin, artifact.files_in).run(arrays)
             assert model.time() > 0

@@ -8,6 +8,8 @@ from typing import ClassVar
 
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.kinds import Formula, Instrument, Meter, Workload
+from shape_dnn.measuring.latency import LatencyMeter
+from shape_dnn.measuring.rounds import LEAST_VISITS
 from shape_dnn.plugins import checked
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
@@ -71,3 +73,18 @@ class MeterContract(Contract):
         if isinstance(plugin, Instrument):
             for measurement in self.measure(plugin, self.shapes, batch_size=10**9).values():
                 assert (measurement.value is None) == (measurement.status == "out of memory")
+
+    def test_keeps_what_tells_a_latency_from_a_disturbed_one(self, plugin: Meter) -> None:
+        """A timer hands over the samples of each shape, and those of an anchor beside them."""
+        if isinstance(plugin, LatencyMeter):
+            for measurement in self.measure(plugin, self.shapes).values():
+                assert measurement.status in {"ok", "budget", "contended", "throttled"}
+                kept = [measurement.details[name] for name in ("samples_ms", "anchor_samples_ms")]
+                assert all(isinstance(samples, list) and len(samples) >= LEAST_VISITS for samples in kept)
+
+    def test_calls_several_networks_in_turn(self, plugin: Meter) -> None:
+        """What a timer prepares for a shape, and its anchor, can be called at any time, whatever was called before."""
+        if isinstance(plugin, LatencyMeter):
+            calls = [*(plugin.prepare(self.workload(), shape) for shape in self.shapes), plugin.anchor(self.workload())]
+            for call in (*calls, *reversed(calls)):
+                call()

@@ -29,6 +29,7 @@ EVENTS: tuple[events.Event, ...] = (
     events.SearchStarted({"study": "study", "goal": "size", "max_size": None, "observer": ["jsonl"]}, 45),
     events.DatasetRead("folder", 700, 1000),
     events.StageFinished("size", "<= 2", "MB", 45, 6),
+    events.Remarked("latency", "pi: the governor of the processor is powersave"),
     events.Measured("latency", "ms", SHAPE, Measurement(1.5, 1.4, 1.6), 1, 2),
     events.Measured("latency", "ms", GRID[1], Measurement(None, status="out of memory"), 2, 2),
     events.MeasuringFinished("latency", {"ok": 1, "out of memory": 1}),

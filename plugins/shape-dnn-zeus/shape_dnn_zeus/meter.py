@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from shape_dnn import Workload
-from shape_dnn.measuring.energy import EnergyMeter
+from shape_dnn.deploying.energy import ArtifactEnergyMeter
 from shape_dnn.measuring.forward_pass import Numerics
 from shape_dnn.measuring.sensors import Recorder, Sensor
 
 
-class Zeus(EnergyMeter):
+class Zeus(ArtifactEnergyMeter):
     """Joules of one forward pass by a sensor that zeus reads.
 
     Args:

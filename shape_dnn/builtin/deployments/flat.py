@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from shape_dnn.errors import DeploymentError, describe
 from shape_dnn.measuring import inputs
 
 
@@ -23,14 +25,21 @@ class Flat(torch.nn.Module):
     Args:
         network: which.
         example: what it takes; values that are no tensors stay as they are there.
-        dtype: in which it computes with numbers; those that go in and come out stay in float32. None for its own.
+        dtype: in which it computes with numbers; those that go in and come out are in float32.
+        layout: memory format of images that it takes.
     """
 
-    def __init__(self, network: torch.nn.Module, example: Any, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        example: Any,
+        dtype: torch.dtype = torch.float32,
+        layout: torch.memory_format = torch.contiguous_format,
+    ) -> None:
         super().__init__()
         self.network = network
         self._leaves, self._structure = tree_flatten(inputs.plain(example))
-        self._dtype = dtype
+        self._dtype, self._layout = dtype, layout
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         """Return every tensor that comes out."""
@@ -40,10 +49,31 @@ class Flat(torch.nn.Module):
         return tuple(map(self._returned, returned))
 
     def _taken(self, value: Tensor) -> Tensor:
-        return value.to(self._dtype) if self._dtype is not None and inputs.is_real(value) else value
+        placed = value.to(self._dtype) if inputs.is_real(value) and self._dtype != torch.float32 else value
+        return placed.contiguous(memory_format=self._layout) if inputs.is_image(value) else placed
 
     def _returned(self, value: Tensor) -> Tensor:
         return value.float() if value.dtype == self._dtype else value
+
+
+def export(flat: Flat, given: Sequence[Tensor]) -> torch.export.ExportedProgram:
+    """Return a network as a program of torch.export, with nothing in it about this machine.
+
+    Raises:
+        DeploymentError: torch.export cannot express it.
+    """
+    try:
+        exported = torch.export.export(flat, tuple(given), strict=False)
+    except Exception as error:  # the code of users can do anything
+        where = next(iter(re.findall(r'File "[^"]*", line \d+, in forward\s+(.+)', str(error))), "")
+        reason = " ".join(describe(error).split())[:200]
+        at = f" at `{where.strip()}`" if where else ""
+        raise DeploymentError(f"torch.export cannot express the network{at}: {reason}") from error
+    for module in exported.graph_module.modules():
+        for node in getattr(getattr(module, "graph", None), "nodes", ()):
+            node.meta.pop("stack_trace", None)
+    exported.example_inputs = None  # they would lie in the file
+    return exported
 
 
 def layer(scopes: str) -> str:

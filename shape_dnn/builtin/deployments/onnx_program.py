@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.jit._trace import TracerWarning
 
-from shape_dnn.builtin.deployments.flat import Flat, layer, quietly
+from shape_dnn.builtin.deployments.flat import Flat, export, layer, quietly
 from shape_dnn.errors import DeploymentError, describe
 from shape_dnn.exporting.signature import input_names, output_names
 from shape_dnn.measuring import inputs
@@ -101,25 +101,6 @@ def _exported(flat: Flat, given: Sequence[Tensor], taken: list[str], made: list[
     for part in (*model.graph.node, *model.graph.initializer, *model.graph.value_info, *model.graph.input):
         del part.metadata_props[:]  # paths and lines of this machine are nobody else's business
     return model
-
-
-def export(flat: Flat, given: Sequence[Tensor]) -> torch.export.ExportedProgram:
-    """Return a network as a program of torch.export, with nothing in it about this machine.
-
-    Raises:
-        DeploymentError: torch.export cannot express it.
-    """
-    try:
-        exported = torch.export.export(flat, tuple(given), strict=False)
-    except Exception as error:  # the code of users can do anything
-        where = next(iter(re.findall(r'File "[^"]*", line \d+, in forward\s+(.+)', str(error))), "")
-        reason = " ".join(describe(error).split())[:200]
-        at = f" at `{where.strip()}`" if where else ""
-        raise DeploymentError(f"torch.export cannot express the network{at}: {reason}") from error
-    for module in exported.graph_module.modules():
-        for node in getattr(getattr(module, "graph", None), "nodes", ()):
-            node.meta.pop("stack_trace", None)
-    return exported
 
 
 def _unknown_operator(exported: torch.export.ExportedProgram, error: Exception) -> str:

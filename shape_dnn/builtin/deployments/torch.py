@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from shape_dnn.errors import DeploymentError, describe
+from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Deployment
+from shape_dnn.measuring import inputs
 from shape_dnn.measuring.forward_pass import Numerics
 
 if TYPE_CHECKING:
@@ -52,5 +54,23 @@ class Torch(Deployment):
         return {"torch": metadata.version("torch")}
 
     def convert(self, network: torch.nn.Module, example: Any, calibration: Sequence[Any], directory: Path) -> None:
-        """Write a program of ``torch.export``, with the numbers of weights and inputs in the precision."""
-        raise DeploymentError(describe(NotImplementedError()))
+        """Write a program of ``torch.export``, with the numbers of weights and inputs in the precision.
+
+        Raises:
+            DeploymentError: torch.export cannot express the network.
+            UsageError: graphs of CUDA are asked for, which only this process can have.
+        """
+        import torch
+
+        from shape_dnn.builtin.deployments.flat import Flat, export, quietly
+
+        if self.numerics.mode == "graph":
+            raise UsageError("deploy.mode=graph is for networks on this machine; accepted here is eager", "option")
+        dtype = getattr(torch, self.precision)
+        layout = torch.channels_last if self.numerics.channels_last else torch.contiguous_format
+        placed = copy.deepcopy(network).to(dtype)
+        for kept in filter(inputs.is_image, (*placed.parameters(), *placed.buffers())):
+            kept.data = kept.data.to(memory_format=layout)
+        with quietly():
+            exported = export(Flat(placed, example, dtype, layout), inputs.tensors(example))
+            torch.export.save(exported, directory / PROGRAM)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from shape_dnn.deploying.energy import ArtifactEnergyMeter
 from shape_dnn.errors import MeterError
 from shape_dnn.kinds import Workload
-from shape_dnn.measuring.energy import EnergyMeter
 from shape_dnn.measuring.forward_pass import Numerics
 from shape_dnn.measuring.sensors import Recorder, Sensor
 
 ELSEWHERE = "for processors and other devices see the package shape-dnn-zeus: pip install ./plugins/shape-dnn-zeus"
 
 
-class NvmlEnergy(EnergyMeter):
+class NvmlEnergy(ArtifactEnergyMeter):
     """Joules of one forward pass by the sensors of the board.
 
     Args:

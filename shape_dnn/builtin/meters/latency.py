@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 from shape_dnn import devices
-from shape_dnn.kinds import Instrument, Workload
-from shape_dnn.measuring.forward_pass import Numerics
+from shape_dnn.deploying import latency
+from shape_dnn.deploying.acquaintance import target_identity, target_remarks
+from shape_dnn.kinds import Workload
+from shape_dnn.measuring.forward_pass import ForwardPass, Numerics
+from shape_dnn.measuring.latency import LatencyMeter
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
 
 
-class Latency(Instrument):
+class Latency(LatencyMeter):
     """Median time of a batch, until the result is there, with networks measured side by side in rounds.
 
-    How is told in :mod:`shape_dnn.measuring.rounds`.
+    How is told in :mod:`shape_dnn.measuring.rounds`. What ships is measured on its target, and neither threads nor
+    formats of the meter concern it.
 
     Args:
         seconds: most time spent on a shape after warm-up.
@@ -24,10 +29,7 @@ class Latency(Instrument):
         mode: ``eager`` or ``graph``.
     """
 
-    metric = "latency"
-    unit = "ms"
-    cost = 1.0
-    linear_in_depth = True
+    measures_artifacts: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -37,16 +39,25 @@ class Latency(Instrument):
         channels_last: bool = False,
         mode: str = "eager",
     ) -> None:
-        self.seconds = seconds
-        self.numerics = Numerics(precision, channels_last, mode, threads)
+        super().__init__(Numerics(precision, channels_last, mode, threads), seconds)
 
     def identity(self, workload: Workload) -> Mapping[str, object]:
-        """Fingerprint the device."""
+        """Fingerprint the device, or the target of what ships."""
+        if workload.ships:
+            return target_identity(workload)
         self.numerics.check(workload.device)
         return {"fingerprint": devices.fingerprint(workload.device)}
 
-    def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
-        """Measure groups of shapes side by side; one that does not fit into memory has no value."""
-        from shape_dnn.measuring import latency
+    def remarks(self, workload: Workload) -> Sequence[str]:
+        """Say what keeps a target from steady times."""
+        return target_remarks(workload)
 
-        return latency.measure(workload, shapes, self.numerics, self.seconds)
+    def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
+        """Measure groups of shapes side by side; one that does not fit into memory, or does not run, has no value."""
+        if workload.ships:
+            return latency.measure(workload, shapes, self.seconds)
+        return super().measure(workload, shapes)
+
+    def prepare(self, workload: Workload, shape: Shape) -> Callable[[], object]:
+        """Have torch run the network."""
+        return ForwardPass(workload, shape, self.numerics)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from shape_dnn.errors import PluginError, blame, label
-from shape_dnn.kinds import Formula, Instrument, Workload
+from shape_dnn.kinds import BYTES, Formula, Instrument, Workload
 from shape_dnn.plugins import checked
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
 from shape_dnn.work import alive
 
-BYTES_PER_VALUE = 4
+USUAL_BYTES = BYTES["float32"]
+"""Of a value, unless what ships has another precision."""
 
 
 class Size(Formula):
-    """Parameters and batch-norm statistics at four bytes each, in MB of a million bytes."""
+    """Parameters and batch-norm statistics in MB of a million bytes, at four bytes each or those of what ships."""
 
     metric = "size"
     unit = "MB"
@@ -35,8 +36,9 @@ class CountedSize(Instrument):
     cost = 0.0
 
     def identity(self, workload: Workload) -> Mapping[str, object]:
-        """Add nothing: neither the device nor the version of anything matters."""
-        return {}
+        """Add the bytes of a value if they are not the usual four; neither device nor versions matter."""
+        number = _bytes(workload)
+        return {} if number == USUAL_BYTES else {"bytes": number}
 
     def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
         """Build one network after the other, without memory for its weights."""
@@ -62,4 +64,9 @@ def _size(workload: Workload, shape: Shape) -> float:
     if not isinstance(values, int) or values < 1:
         who = f"{label(architecture)} counts {values!r} values for shape {shape}"
         raise PluginError(f"{who}; accepted are whole numbers above 0")
-    return BYTES_PER_VALUE * values / 1e6
+    return _bytes(workload) * values / 1e6
+
+
+def _bytes(workload: Workload) -> int:
+    """Return what a stored value takes."""
+    return USUAL_BYTES if workload.shipping is None else BYTES[workload.shipping.deployment.precision]

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import shutil
 import signal
 import time
@@ -16,10 +17,14 @@ from typing import Any
 
 MOST = 2_000_000_000
 """Bytes of files that are kept; what was used longest ago goes first."""
+PARTIAL = ".partial-"
+"""How the names of files begin that are on their way."""
 
 
 class Cache:
-    """A directory of files that are named by their SHA-256, one that is filled anew each time, and a lock.
+    """A directory of files that are named by their SHA-256, one for each runner at work, and a lock.
+
+    Several runners may share it, and several machines, where homes are on a file server. Only the lock is for one.
 
     Args:
         directory: the user's cache directory, as the system has it, if empty.
@@ -28,8 +33,24 @@ class Cache:
     def __init__(self, directory: str = "") -> None:
         home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118
         self.directory = Path(directory or home, *([] if directory else ["shape-dnn"]))
-        self.files, self.work = self.directory / "files", self.directory / "work"
+        self._host = platform.node() or "here"
+        name = f"{self._host}-{os.getpid()}"
+        self.files, self.work = self.directory / "files", self.directory / "work" / name
+        self._partial = self.files / f"{PARTIAL}{name}"
         self._lock: int | None = None
+
+    def open(self) -> None:
+        """Make what is not there, and remove what runners of this machine left that did not come to their end."""
+        for directory in (self.files, self.work):
+            directory.mkdir(parents=True, exist_ok=True)
+        for path in (*self.work.parent.iterdir(), *self.files.glob(f"{PARTIAL}*")):
+            host, _, number = path.name.replace(PARTIAL, "").rpartition("-")
+            if host == self._host and number.isdigit() and not _is_running(int(number)):
+                _remove(path)
+
+    def close(self) -> None:
+        """Remove what is of no use to the next one."""
+        _remove(self.work)
 
     def lock(self, token: str, who: str, most: float) -> str | None:
         """Take the target for oneself, or return who has it after some seconds of waiting.
@@ -38,9 +59,8 @@ class Cache:
         """
         import fcntl
 
-        for directory in (self.files, self.work):
-            directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(str(self.directory / "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(str(self.directory / f"lock-{self._host}"), os.O_RDWR | os.O_CREAT, 0o600)
         until = time.monotonic() + most
         while True:
             try:
@@ -59,15 +79,7 @@ class Cache:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"token": token, "who": who, "pid": os.getpid()}).encode("ascii"), 0)
         self._lock = descriptor  # the system lets go of it when this process ends, in whatever way
-        self._clear()
         return None
-
-    def _clear(self) -> None:
-        """Remove what others left unfinished."""
-        shutil.rmtree(str(self.work), ignore_errors=True)
-        self.work.mkdir(exist_ok=True)
-        for partial in self.files.glob(".partial-*"):
-            partial.unlink()
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Return which of some files are not there; the others count as used now."""
@@ -81,7 +93,7 @@ class Cache:
             payload: hands its content to a function, in parts.
             kept: files that stay.
         """
-        partial, found = self.files / f".partial-{os.getpid()}", hashlib.sha256()
+        partial, found = self._partial, hashlib.sha256()
         try:
             with open(str(partial), "wb") as file:  # noqa: PTH123
 
@@ -96,18 +108,21 @@ class Cache:
                 return False
             partial.replace(self.files / digest)
         finally:
-            if partial.exists():
+            with contextlib.suppress(FileNotFoundError):
                 partial.unlink()
         self._shrink({digest, *kept})
         return True
 
     def _shrink(self, kept: Iterable[str]) -> None:
-        files = sorted(self.files.iterdir(), key=lambda path: path.stat().st_mtime)
-        total = sum(path.stat().st_size for path in files)
-        for path in files:
+        found = []
+        for path in self.files.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another runner removed it
+                found.append((path.stat().st_mtime, path.stat().st_size, path))
+        total = sum(size for _, size, _ in found)
+        for _, size, path in sorted(found):
             if total > MOST and path.name not in kept:
-                total -= path.stat().st_size
-                path.unlink()
+                total -= size
+                _remove(path)
 
     def lay_out(self, name: str, files: dict[str, str]) -> Path:
         """Make a directory of files.
@@ -117,7 +132,7 @@ class Cache:
             files: their digests by their paths in it.
         """
         directory = self.work / name
-        shutil.rmtree(str(directory), ignore_errors=True)
+        _remove(directory)
         for path, digest in files.items():
             place = directory / path
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +144,23 @@ class Cache:
 
     def forget(self, name: str) -> None:
         """Remove what was laid out."""
-        shutil.rmtree(str(self.work / name), ignore_errors=True)
+        _remove(self.work / name)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(str(path), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _is_touched(path: Path) -> bool:

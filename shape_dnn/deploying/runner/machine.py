@@ -31,6 +31,7 @@ class Machine:
         self._proc, self._sys = Path(root, "proc"), Path(root, "sys")
         self._cpus = self._sys / "devices/system/cpu"
         self.cores: list[int] = []
+        self._slowed = 0
 
     def usable(self) -> list[int]:
         """Return the numbers of the processors that this process may use; none where the system does not tell."""
@@ -120,8 +121,15 @@ class Machine:
         return max((value / 1000 for value in found if value is not None), default=None)
 
     def throttled(self) -> int | None:
-        """Return how often the processor was slowed down for heat."""
-        return self._number(self._cpus / "cpu0/thermal_throttle/package_throttle_count")
+        """Return how often the processor was slowed down for heat, as far as this process has seen it."""
+        counted = self._number(self._cpus / "cpu0/thermal_throttle/package_throttle_count")
+        devices = [device for device in self._sys.glob("class/thermal/cooling_device*") if self._is_brake(device)]
+        self._slowed += any(self._number(device / "cur_state") for device in devices)
+        return None if counted is None and not devices else (counted or 0) + self._slowed
+
+    def _is_brake(self, device: Path) -> bool:
+        """Tell whether a cooling device is one that takes the clock of the processor down."""
+        return re.search("cpufreq|Processor", self._text(device / "type")) is not None
 
     def state(self) -> dict[str, Any]:
         """Read all counters, in seconds, as :class:`shape_dnn.measuring.disturbance.ProcessorState` has them."""

@@ -68,8 +68,12 @@ class Runner:
                 found, payload = getattr(self, f"do_{name}")(**request)
             except Refusal as error:
                 self._pipe.write({"id": number, "refused": error.kind, "message": error.message})
+            except ClosedError:
+                raise
             except OSError as error:
                 self._pipe.write({"id": number, "refused": "target", "message": self._explain(error)})
+            except Exception as error:  # noqa: BLE001 - whatever it is, the driver is told
+                self._pipe.write({"id": number, "refused": "target", "message": describe(error)})
             else:
                 self._pipe.write({"id": number, "answer": found}, payload)
             if name == "bye":
@@ -78,12 +82,13 @@ class Runner:
     def _explain(self, error: OSError) -> str:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return f"the disk of {self._cache.directory} is full; free some of it, or set XDG_CACHE_HOME there"
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return f"{error.filename or self._cache.directory} cannot be written; set XDG_CACHE_HOME there"
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT):
+            place = error.filename or self._cache.directory
+            return f"{place} cannot be written ({error.strerror}); set XDG_CACHE_HOME there"
         return describe(error)
 
     def do_start(self, **start: Any) -> Answer:
-        """Take settings: ``runtime``, ``settings``, ``threads``, ``cores``, ``idle``, ``root``."""
+        """Take settings: ``runtime``, ``settings``, ``threads``, ``cores``, ``idle``, ``root``, ``python``."""
         self._start = start
         self._pipe.idle = start["idle"]
         self._machine = Machine(start["root"])
@@ -106,6 +111,7 @@ class Runner:
 
     def do_hello(self) -> Answer:
         """Load the runtime, and say what this machine is."""
+        self._cache.open()
         self._runtime = load_runtime(self._start["runtime"])
         fingerprint = dict(self._machine.fingerprint(), versions=self._runtime.found)
         return {"fingerprint": fingerprint, "condition": self._machine.condition()}, b""
@@ -165,8 +171,10 @@ class Runner:
         script.write_bytes(self._program)
         asked = [dict(self._start, do="start"), {"do": "peak", "directory": directory, "example": example}]
         lines = "".join(json.dumps(dict(request, id=i)) + "\n" for i, request in enumerate(asked))
+        # What was started may be a script that starts this interpreter in a way of its own.
+        python = os.path.expanduser(self._start["python"]) or sys.executable  # noqa: PTH111
         child = subprocess.run(  # noqa: S603 - this interpreter
-            [sys.executable, "-u", str(script)], input=lines.encode("ascii"), stdout=subprocess.PIPE, check=False
+            [python, "-u", str(script)], input=lines.encode("ascii"), stdout=subprocess.PIPE, check=False
         )
         self._cache.forget(model)
         answer = json.loads(child.stdout.splitlines()[-1])
@@ -204,8 +212,7 @@ class Runner:
     def do_bye(self) -> Answer:
         """Leave nothing behind that the next one would have to remove."""
         self._models.clear()
-        for path in self._cache.work.iterdir() if self._cache.work.exists() else ():
-            self._cache.forget(path.name)
+        self._cache.close()
         return None, b""
 
     def _place(self, model: str, place: dict[str, Any]) -> tuple[str, str]:

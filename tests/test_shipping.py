@@ -1,0 +1,237 @@
+"""Searching for what ships: qualities are those of artifacts, judged in the runtime that ships them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import own
+import pytest
+import torch
+
+from shape_dnn import Shape, UsageError, ask, export, load, tune
+from shape_dnn.data import images
+from shape_dnn.errors import ExportError
+from shape_dnn.events import Converted, Event
+from shape_dnn.store.facts import Store
+from shape_dnn.training.classifier import split
+
+SMALL: dict[str, Any] = {"depth": "10:11:6", "width": "1/4:3/4:1/4", "epochs": 2, "device": "cpu", "goal": "size"}
+INT8: dict[str, Any] = {**SMALL, "deploy": "onnxruntime", "option": {"deploy.precision": "int8"}}
+
+RECOMPUTE = """
+import sys
+import numpy as np
+import onnxruntime
+
+assert "torch" not in sys.modules
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+data = np.load(sys.argv[2])
+name = session.get_inputs()[0].name
+classes = [session.run(None, {name: image[None]})[0].argmax() for image in data["images"]]
+print(repr(100 * int((np.array(classes) == data["labels"]).sum()) / len(classes)))
+"""
+"""The accuracy of a program of ONNX for one image at a time, without torch and without this package."""
+
+
+def validation() -> Path:
+    """Write down the images that shapes were judged on."""
+    (directory,) = Path("shape-dnn-study/images").iterdir()
+    _, judged = split(directory, "validation", 0.2, 0)
+    chosen = judged.copy()
+    pixels = chosen.images.astype(np.float32) / np.float32(255)
+    np.savez("validation.npz", images=pixels, labels=chosen.labels)
+    return Path("validation.npz")
+
+
+def trained_facts() -> int:
+    """Return how many trainings the study holds."""
+    store = Store(Path("shape-dnn-study"), create=False)
+    try:
+        return sum(len(store.trainings(context)) for context in store.contexts("training"))
+    finally:
+        store.close()
+
+
+def test_accuracies_are_those_that_the_runtime_comes_to_alone() -> None:
+    result = tune(**INT8, train="100%", min_accuracy="10%")
+    directory = export("shape-dnn-study")
+    data = validation()
+    Path("recompute.py").write_text(RECOMPUTE)
+    command = [sys.executable, "-I", "recompute.py", directory / "artifact" / "model.onnx", data]
+    alone = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    (best,) = [row for row in result.rows() if (row["depth"], row["width"]) == (10, 0.25)]
+    card = json.loads((directory / "card.json").read_text())
+    assert alone == best["accuracy"] == card["metrics"]["accuracy"]
+    shipped, pixels = load(directory, artifact=True), np.load(data)
+    logits = shipped(torch.from_numpy(pixels["images"]))
+    assert isinstance(logits, torch.Tensor)
+    assert 100 * float((logits.argmax(1).numpy() == pixels["labels"]).mean()) == pytest.approx(alone)
+
+
+def test_what_was_trained_for_something_else_is_judged_and_not_trained_again() -> None:
+    events: list[Event] = []
+    first = tune(**SMALL, train="100%", min_accuracy="10%")
+    shipped = tune(**INT8, train="100%", min_accuracy="10%", notify=events.append)
+    again = tune(**INT8, train="100%", min_accuracy="10%")
+    assert (first.new_trainings, shipped.new_trainings, again.new_trainings) == (2, 0, 0)
+    converted = {event.shape for event in events if isinstance(event, Converted)}
+    assert converted == {Shape.parse("10,1/4"), Shape.parse("10,1/2")}
+    before = {row["width"]: row["accuracy"] for row in first.rows()}
+    assert {row["width"]: row["float_accuracy"] for row in shipped.rows()} == before
+    assert shipped.to_dict()["shapes"] == again.to_dict()["shapes"]
+    asked = ask("shape-dnn-study", min_accuracy="10%", goal="size").to_dict()
+    assert (asked["shapes"], asked["deployment"]) == (shipped.to_dict()["shapes"], shipped.to_dict()["deployment"])
+    assert trained_facts() == 4, "of networks and of artifacts"
+
+
+def test_what_a_conversion_may_lose_is_said_and_changes_no_fact(shape_dnn: Any) -> None:
+    flags = ["--depth", "10:11:6", "--width", "1/4:1/2:1/4", "--epochs", "2", "--device", "cpu"]
+    ships = ["--deploy", "onnxruntime", "-o", "deploy.precision=int8", "-o", "deploy.max_drop=0"]
+    assert shape_dnn(*flags).status == 0
+    store = Store(Path("shape-dnn-study"), create=False)
+    shape = Shape.parse("10,1/4")
+    with store.database.transaction():
+        store.database.execute("UPDATE training SET quality = 100.0")  # as if the network had been far better
+    store.close()
+    ran = shape_dnn(*flags, *ships)
+    assert f"note: the conversion of {shape} loses " in ran.err
+    assert "points, more than deploy.max_drop allows" in ran.err
+    assert "max_drop allows" not in shape_dnn(*flags, *ships[:-1], "deploy.max_drop=50").err
+    assert trained_facts() == 2
+
+
+def test_the_test_set_is_read_by_what_ships() -> None:
+    one = {**INT8, "width": "1/4:1/2:1/4"}
+    result = tune(**one)
+    assert result.verified
+    assert result.answer.test_quality is not None
+    shipped = load(export("shape-dnn-study"), artifact=True)
+    (directory,) = Path("shape-dnn-study/images").iterdir()
+    _, test = images.load(directory)
+    logits = shipped(torch.from_numpy(test.images).float() / 255)
+    assert isinstance(logits, torch.Tensor)
+    correct = int((logits.argmax(1).numpy() == test.labels).sum())
+    assert result.answer.test_quality == 100 * correct / len(test)
+
+
+def test_several_seeds_and_trainings_from_other_weights_ship_as_well() -> None:
+    asked = {**INT8, "depth": "10:17:6", "train": 2, "sampler": "interval", "min_accuracy": "5%", "goal": "accuracy"}
+    result = tune(**asked, transfer="1/2", seeds=2)
+    assert result.verified
+    assert result.to_dict() == {**tune(**asked, transfer="1/2", seeds=2).to_dict(), "cost": result.cost}
+
+
+def test_an_artifact_that_was_changed_is_not_loaded() -> None:
+    tune(**{**INT8, "width": "1/4:1/2:1/4"})
+    directory = export("shape-dnn-study")
+    with (directory / "artifact" / "model.onnx").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(ExportError, match=r"model\.onnx' is damaged: its content is not what the card says"):
+        load(directory, artifact=True)
+
+
+def test_a_study_without_the_folder_of_artifacts_says_so_when_one_is_exported() -> None:
+    import shutil
+
+    tune(**{**INT8, "width": "1/4:1/2:1/4"})
+    shutil.rmtree("shape-dnn-study/artifacts")
+    with pytest.raises(ExportError, match="the artifact of .* is gone: .* needs its folder 'artifacts', too"):
+        export("shape-dnn-study")
+
+
+def test_networks_as_torch_runs_them_have_no_artifact_to_export() -> None:
+    tune(**{**SMALL, "width": "1/4:1/2:1/4"})
+    with pytest.raises(UsageError, match="formats: networks ship as torch runs them, so there is no artifact"):
+        export("shape-dnn-study", formats="artifact")
+    with pytest.raises(UsageError, match="was exported without an artifact"):
+        load(export("shape-dnn-study"), artifact=True)
+
+
+# Trainings of one's own
+
+QUALITIES = """
+def train(shape, run):
+    torch.manual_seed(run.seed)
+    network = build(shape)
+    run.save(network)
+    return 0.5 / shape.depth
+
+def calibration(batch_size, run):
+    for number in range(64):
+        yield torch.linspace(-1, 1, batch_size).unsqueeze(1) + number / 64
+
+def judge(predict, run):
+    made = predict(torch.linspace(-1, 1, 10).unsqueeze(1))
+    assert made.shape[0] == 10
+    return float(made.square().mean())
+"""
+
+
+def test_a_trainer_of_ones_own_judges_what_ships() -> None:
+    path = own.write(own.BUILD, own.EXAMPLE, QUALITIES)
+    asked = {"trainer": str(path), "goal": "loss", "train": "100%", "depth": "1:3:1", "width": "1:2:1"}
+    result = tune(
+        **asked, deploy="onnxruntime", option={"deploy.precision": "int8", "deploy.calibration": 16}, batch_size=4
+    )
+    rows = {row["depth"]: row for row in result.rows()}
+    assert {depth: row["float_loss"] for depth, row in rows.items()} == {1: 0.5, 2: 0.25}
+    network = load(export("shape-dnn-study", trainer=path), artifact=True)
+    made = network(torch.linspace(-1, 1, 10).unsqueeze(1))
+    assert isinstance(made, torch.Tensor)
+    assert result.best is not None
+    assert float(made.square().mean()) == pytest.approx(rows[result.best.depth]["loss"])
+
+
+def test_without_judge_float32_is_as_good_as_the_network_and_anything_else_is_refused() -> None:
+    path = own.write(own.BUILD, own.EXAMPLE, QUALITIES.split("def judge", maxsplit=1)[0])
+    asked = {"trainer": str(path), "goal": "loss", "train": "100%", "depth": "1:3:1", "width": "1:2:1"}
+    assert [row["loss"] for row in tune(**asked, deploy="onnxruntime").rows()] == [0.5, 0.25]
+    with pytest.raises(UsageError, match=r"has no judge\(predict, run\), without which nothing ships as float16"):
+        tune(**asked, deploy="onnxruntime", option={"deploy.precision": "float16"})
+    path = own.write(own.BUILD, own.EXAMPLE, own.TRAIN)
+    with pytest.raises(UsageError, match=r"has no calibration\(batch_size, run\), without which nothing ships as int8"):
+        tune(**{**asked, "trainer": str(path)}, deploy="onnxruntime", option={"deploy.precision": "int8"})
+
+
+def test_inputs_that_are_not_like_the_example_are_named() -> None:
+    wrong = QUALITIES.replace("torch.linspace(-1, 1, 10).unsqueeze(1)", "torch.zeros(3, 2)")
+    path = own.write(own.BUILD, own.EXAMPLE, wrong)
+    asked = {"trainer": str(path), "goal": "loss", "train": "100%", "depth": "1:2:1", "width": "1:2:1"}
+    with pytest.raises(Exception, match=r"predict\(\) was given float32 \(3, 2\); what ships takes float32 \(1, 1\)"):
+        tune(**asked, deploy="onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"deploy": "onnxruntim"}, "no deployment is called 'onnxruntim'"),
+        ({"deploy": "onnxruntime", "option": {"deploy.precision": "int4"}}, "deploy.precision=int4"),
+        ({"deploy": "onnxruntime", "option": {"deploy.calibration": 5000, "deploy.precision": "int8"}},
+         "deploy.calibration=5000: there are 1150 training images in batches of 1; ask for fewer"),
+        ({"target": "pi"}, "'pi' is not a target; accepted are local and ssh"),
+        ({"target": "ssh://-oProxyCommand"}, "is not a target"),
+        ({"target": "ssh://pi:99999"}, "is not a target"),
+        ({"target": ["local", "local"]}, "two targets are called 'local'"),
+        ({"target": "a b=local"}, "'a b' cannot be the name of a target"),
+        ({"option": {"target.cores": "3-1"}}, "target.cores=3-1 is not accepted"),
+        ({"option": {"target.hottest": "hot"}}, "target.hottest=hot is not accepted: it should be degrees Celsius"),
+        ({"option": {"target.pi.python": "x"}}, "there is no target 'pi'"),
+        ({"option": {"target.colour": "red"}}, "target.colour is not an option of a target"),
+        ({"option": {"target.judge": "maybe"}}, "target.judge=maybe is not accepted"),
+        ({"option": {"target.ssh_config": "x"}}, "target.ssh_config is for targets by ssh"),
+    ],
+)  # fmt: skip
+def test_what_cannot_ship_is_one_clear_line(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        tune(**{**SMALL, "width": "1/4:1/2:1/4", **settings})
+
+
+def test_nothing_ships_where_a_table_is_looked_up() -> None:
+    Path("table.csv").write_text("depth,width,accuracy\n10,1,90\n16,1,92\n")
+    with pytest.raises(UsageError, match="deploy: nothing ships where a recorded table is looked up"):
+        tune(replay="table.csv", deploy="onnxruntime")
