@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
@@ -30,8 +31,11 @@ def main(greeting: str, program: bytes) -> None:
     try:
         about = {"python": "{}.{}.{}".format(*sys.version_info), "pid": os.getpid()}
         pipe.send(f"\n{greeting}{json.dumps(about)}}}\n".encode("ascii"))
-        Runner(pipe, program).serve()
-    except (ClosedError, KeyboardInterrupt):
+        running = Runner(pipe, program)
+        with contextlib.suppress(ClosedError, KeyboardInterrupt):
+            running.serve()
+        running.end()
+    except ClosedError:
         pass
     sys.stderr.flush()
     os._exit(0)  # a runtime may have threads that would not end
@@ -87,8 +91,11 @@ class Runner:
             return f"{place} cannot be written ({error.strerror}); set XDG_CACHE_HOME there"
         return describe(error)
 
-    def do_start(self, **start: Any) -> Answer:
-        """Take settings: ``runtime``, ``settings``, ``threads``, ``cores``, ``idle``, ``root``, ``python``."""
+    def do_start(self, former: int = 0, **start: Any) -> Answer:
+        """Take settings: ``runtime``, ``settings``, ``threads``, ``cores``, ``idle``, ``root``, ``python``.
+
+        Say what became of a former runner of the same driver: whether it came to no orderly end.
+        """
         self._start = start
         self._pipe.idle = start["idle"]
         self._machine = Machine(start["root"])
@@ -103,7 +110,7 @@ class Runner:
             raise Refusal("target", "its system does not pin processes to cores; leave target.cores out")
         self._machine.pin(wanted or self._machine.choose(usable, threads))
         limit_threads(threads)
-        return None, b""
+        return {"former_died": self._cache.is_left_by_dead(former)}, b""
 
     def do_lock(self, token: str, who: str, most: float) -> Answer:
         """Take the target, or say who has it."""
@@ -210,10 +217,12 @@ class Runner:
         return None, b""
 
     def do_bye(self) -> Answer:
-        """Leave nothing behind that the next one would have to remove."""
-        self._models.clear()
-        self._cache.close()
+        """Say that this is the end."""
         return None, b""
+
+    def end(self) -> None:
+        """Leave nothing behind, by which is told that this runner came to an orderly end."""
+        self._cache.close()
 
     def _place(self, model: str, place: dict[str, Any]) -> tuple[str, str]:
         """Return where the files of an artifact lie, and its inputs."""
