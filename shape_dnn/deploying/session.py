@@ -71,6 +71,7 @@ class Session:
             "idle": IDLE_SECONDS,
             "root": ROOT,
             "python": target.python,
+            "former": 0,
         }
         self._token = secrets.token_hex(8)
         self._connection: Connection | None = None
@@ -78,7 +79,7 @@ class Session:
         self._busy = threading.RLock()
         self._ended = threading.Event()
         self._fingerprint: Mapping[str, object] = {}
-        self._former, self._former_died = 0, False
+        self._former_died = False
         self._loaded: set[str] = set()
         self._models = 0
         self._too_hot_at: float | None = None
@@ -216,7 +217,7 @@ class Session:
             return self._connection
         connection = Connection(self.target)
         try:
-            started = connection.request("start", QUICK_SECONDS, **self._start, former=self._former).answer
+            connection.request("start", QUICK_SECONDS, **self._start)
             self._lock(connection)
             hello = connection.request("hello", SLOW_SECONDS).answer
             self._compare(hello["fingerprint"])
@@ -224,7 +225,8 @@ class Session:
             connection.close()
             raise
         self._fingerprint = hello["fingerprint"]
-        self._former, self._former_died = connection.pid, bool(started["former_died"])
+        self._former_died = bool(hello["former_died"])
+        self._start["former"] = connection.pid
         self._loaded.clear()
         self._connection = connection
         return connection

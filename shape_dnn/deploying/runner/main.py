@@ -57,6 +57,7 @@ class Runner:
         self._cache = Cache()
         self._start: dict[str, Any] = {}
         self._runtime: Any = None
+        self._former_died = False
 
     def serve(self) -> None:
         """Answer until the end.
@@ -91,10 +92,10 @@ class Runner:
             return f"{place} cannot be written ({error.strerror}); set XDG_CACHE_HOME there"
         return describe(error)
 
-    def do_start(self, former: int = 0, **start: Any) -> Answer:
-        """Take settings: ``runtime``, ``settings``, ``threads``, ``cores``, ``idle``, ``root``, ``python``.
+    def do_start(self, **start: Any) -> Answer:
+        """Take settings: ``runtime``, ``settings``, ``threads``, ``cores``, ``idle``, ``root``, ``python``, ``former``.
 
-        Say what became of a former runner of the same driver: whether it came to no orderly end.
+        The last is the number of the driver's former runner, whose end is of interest.
         """
         self._start = start
         self._pipe.idle = start["idle"]
@@ -110,7 +111,8 @@ class Runner:
             raise Refusal("target", "its system does not pin processes to cores; leave target.cores out")
         self._machine.pin(wanted or self._machine.choose(usable, threads))
         limit_threads(threads)
-        return {"former_died": self._cache.is_left_by_dead(former)}, b""
+        self._former_died = self._cache.is_left_by_dead(start["former"])  # before it is ended for the lock
+        return None, b""
 
     def do_lock(self, token: str, who: str, most: float) -> Answer:
         """Take the target, or say who has it."""
@@ -121,7 +123,7 @@ class Runner:
         self._cache.open()
         self._runtime = load_runtime(self._start["runtime"])
         fingerprint = dict(self._machine.fingerprint(), versions=self._runtime.found)
-        return {"fingerprint": fingerprint, "condition": self._machine.condition()}, b""
+        return {"fingerprint": fingerprint, "former_died": self._former_died}, b""
 
     def do_condition(self) -> Answer:
         """Say what may have changed."""
