@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dataclasses
 import json
 import os
 import platform
@@ -12,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -322,6 +324,41 @@ def test_the_configuration_of_ssh_says_where_a_host_is(fake: Fake, sshd: Sshd, t
     own.write_text(names + sshd.config.read_text())
     with Session(fake, Target("board", "board", python=sys.executable, ssh_config=str(own))) as running:
         assert running.fingerprint
+
+
+def cut_while_waiting(running: Session, sshd: Sshd, times: int) -> None:
+    """Cut each connection as soon as it is waited for an answer."""
+    last: object = None
+    for _ in range(times):
+        while (now := running._connection) in (None, last) or not now.is_waiting:
+            time.sleep(0.001)
+        last = now
+        sshd.cut()
+
+
+def test_a_connection_that_ssh_shares_is_taken_up_again(
+    fake: Fake, artifact: Callable[[str], Artifact], there: Target, sshd: Sshd
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:  # a path that is short enough for a socket
+        sharing = f"Host *\n  ControlMaster auto\n  ControlPersist 60\n  ControlPath {directory}/%C\n"
+        own = sshd.directory / "sharing"
+        own.write_text(sharing + sshd.config.read_text())
+        shared = dataclasses.replace(there, ssh_config=str(own))
+        try:
+            with Session(fake, shared) as running:
+                model = running.load(artifact("3"))
+                # More often than a runner may die with an artifact: here ssh cannot tell the one from the other.
+                harm = threading.Thread(target=cut_while_waiting, args=(running, sshd, 4))
+                harm.start()
+                while harm.is_alive():
+                    assert model.visit().blocks
+                harm.join()
+                works(running, artifact("4"), 4)
+            with Session(fake, shared) as running:
+                works(running, artifact("5"), 5)
+        finally:
+            leave = ["ssh", "-F", str(own), "-p", str(sshd.port), "-O", "exit", f"{sshd.user}@127.0.0.1"]
+            subprocess.run(leave, capture_output=True, check=False)
 
 
 # Faults

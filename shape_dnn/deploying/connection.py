@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import itertools
 import json
+import os
 import queue
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import IO, Any
 
 from shape_dnn.deploying import runner
@@ -48,7 +52,11 @@ class UnreachableError(TargetLostError):
 
 
 class DiedError(TargetLostError):
-    """The runner ended by itself, or did not answer in time."""
+    """The runner ended by itself, or so it seems from here: ssh that shares a connection does not tell."""
+
+
+class HangingError(DiedError):
+    """The runner did not answer in time."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,7 @@ class Connection:
         target: where.
 
     Attributes:
+        pid: number of the runner's process there.
         is_waiting: whether it was asked something that it has not answered.
 
     Raises:
@@ -93,7 +102,9 @@ class Connection:
             listener.start()
         try:
             self._send([program])
-            self._check(self._next(START_SECONDS))
+            greeting = self._next(START_SECONDS)
+            self._check(greeting)
+            self.pid = int(greeting["pid"])
         except BaseException:
             self.close()
             raise
@@ -144,12 +155,11 @@ class Connection:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for listener in self._listeners:
-            listener.join(timeout=5)
-        for pipe in (self._process.stdout, self._process.stderr):
-            with contextlib.suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
+        # A master that ssh leaves behind to share the connection keeps standard error open for as long as it likes.
+        for listener, pipe in zip(self._listeners, (self._process.stdout, self._process.stderr), strict=True):
+            listener.join(timeout=1)
+            if pipe is not None and not listener.is_alive():
+                pipe.close()
 
     def _send(self, parts: Iterable[bytes]) -> None:
         try:
@@ -171,7 +181,7 @@ class Connection:
                 if time.monotonic() < until:
                     continue
                 self._process.kill()
-                raise DiedError(f"{self._target.name}: the runner did not answer within {seconds:.0f} s") from None
+                raise HangingError(f"{self._target.name}: the runner did not answer within {seconds:.0f} s") from None
             if heard is None:
                 self._heard.put(None)  # whoever asks again is told again
                 raise self._why_it_ended()
@@ -208,7 +218,7 @@ class Connection:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return DiedError(f"{self._target.name}: the runner said what cannot be read")
-        self._listeners[1].join(timeout=5)
+        self._listeners[1].join(timeout=1)
         said = b"".join(self._noise).decode("utf-8", "replace")
         return explanation(self._target, self._python, status, said, has_greeted=self._number > 0)
 
@@ -276,7 +286,7 @@ _TROUBLES: tuple[tuple[str, type[TargetError], str], ...] = (
 
 def _start(target: Target, code: str) -> subprocess.Popen[bytes]:
     if target.is_here:
-        command = [target.python or sys.executable, "-u", "-c", code]
+        command = [os.path.expanduser(target.python) or sys.executable, "-u", "-c", code]  # noqa: PTH111
     else:
         ssh = shutil.which("ssh")
         if ssh is None:
@@ -294,7 +304,7 @@ def _start(target: Target, code: str) -> subprocess.Popen[bytes]:
 
 
 def _options(target: Target) -> list[str]:
-    given: Mapping[str, object] = {"-F": target.ssh_config, "-p": target.port, "-l": target.user}
+    given: Mapping[str, object] = {"-F": os.path.expanduser(target.ssh_config), "-p": target.port, "-l": target.user}  # noqa: PTH111
     options = [part for name, value in SSH_OPTIONS.items() for part in ("-o", f"{name}={value}")]
     return options + [part for flag, value in given.items() if value for part in (flag, str(value))]
 
@@ -313,3 +323,17 @@ def _last(said: str) -> str:
     """Return the last line that says something."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "it said nothing"
+
+
+def wait(seconds: float) -> None:
+    """Wait, and show signs of life meanwhile."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        alive()
+        time.sleep(min(1.0, left))
+
+
+def who() -> str:
+    """Say who has a target from now on."""
+    now = datetime.now(UTC).isoformat(" ", "minutes")
+    return f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}, since {now}"

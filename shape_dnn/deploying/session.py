@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import io
-import os
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from shape_dnn.deploying.artifacts import Artifact
-from shape_dnn.deploying.connection import Connection, DiedError, Reply, UnreachableError
+from shape_dnn.deploying.connection import Connection, DiedError, HangingError, Reply, UnreachableError, wait, who
 from shape_dnn.deploying.copying import Files
 from shape_dnn.deploying.runner import models
 from shape_dnn.errors import DeploymentError, TargetError, TargetLostError
 from shape_dnn.kinds import Deployment, Target
 from shape_dnn.measuring import disturbance
 from shape_dnn.measuring.rounds import Visit
-from shape_dnn.work import alive
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +72,7 @@ class Session:
             "idle": IDLE_SECONDS,
             "root": ROOT,
             "python": target.python,
+            "former": 0,
         }
         self._token = secrets.token_hex(8)
         self._connection: Connection | None = None
@@ -84,6 +80,7 @@ class Session:
         self._busy = threading.RLock()
         self._ended = threading.Event()
         self._fingerprint: Mapping[str, object] = {}
+        self._former_died = False
         self._loaded: set[str] = set()
         self._models = 0
         self._too_hot_at: float | None = None
@@ -194,22 +191,23 @@ class Session:
     def _persist(self, attempt: Callable[[], Reply], artifact: Artifact | None = None) -> Reply:
         """Repeat what was interrupted until it succeeds."""
         pauses, deaths = iter(PAUSES), 0
+        lost: TargetLostError | None = None
         with self._busy:
             while True:
                 try:
+                    self._connected()
+                    deaths += lost is not None and (isinstance(lost, HangingError) or self._former_died)
+                    if artifact is not None and deaths >= MOST_DEATHS:
+                        name = artifact.directory.name
+                        raise DeploymentError(f"{name} ended the runner {deaths} times in a row: {lost}")
                     return attempt()
                 except TargetLostError as error:
                     self._disconnect()
-                    if not self._fingerprint and isinstance(error, UnreachableError | DiedError):
-                        raise  # what never worked is not to be waited for
-                    deaths += isinstance(error, DiedError)
-                    if artifact is not None and deaths >= MOST_DEATHS:
-                        name = artifact.directory.name
-                        raise DeploymentError(f"{name} ended the runner {deaths} times in a row: {error}") from None
-                    pause = next(pauses, None)
-                    if pause is None:
+                    lost, pause = error, next(pauses, None)
+                    # What never worked is not to be waited for.
+                    if pause is None or (not self._fingerprint and isinstance(error, UnreachableError | DiedError)):
                         raise
-                    _wait(pause)
+                    wait(pause)
 
     def _condition(self) -> Reply:
         return self._connected().request("condition", QUICK_SECONDS)
@@ -229,6 +227,8 @@ class Session:
             connection.close()
             raise
         self._fingerprint = hello["fingerprint"]
+        self._former_died = bool(hello["former_died"])
+        self._start["former"] = connection.pid
         self._loaded.clear()
         self._connection = connection
         return connection
@@ -242,7 +242,7 @@ class Session:
         until = time.monotonic() + self._waiting
         while True:
             most = max(0.0, min(LOCK_SECONDS, until - time.monotonic()))
-            holder = connection.request("lock", QUICK_SECONDS, token=self._token, who=_who(), most=most).answer
+            holder = connection.request("lock", QUICK_SECONDS, token=self._token, who=who(), most=most).answer
             if holder is None:
                 return
             if time.monotonic() >= until:
@@ -345,15 +345,3 @@ def _warm_up_limits() -> dict[str, Any]:
     from shape_dnn.measuring import latency
 
     return {"block": latency.BLOCK_SECONDS, "warm": latency.WARM, "most": latency.WARM_UP_MOST}
-
-
-def _wait(seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        alive()
-        time.sleep(min(1.0, left))
-
-
-def _who() -> str:
-    now = datetime.now(UTC).isoformat(" ", "minutes")
-    return f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}, since {now}"

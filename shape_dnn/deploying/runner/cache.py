@@ -52,6 +52,10 @@ class Cache:
         """Remove what is of no use to the next one."""
         _remove(self.work)
 
+    def is_left_by_dead(self, pid: int) -> bool:
+        """Tell whether a runner of this machine is not there any more and has not removed what it was working with."""
+        return pid > 0 and self.work.with_name(f"{self._host}-{pid}").exists() and not _is_running(pid)
+
     def lock(self, token: str, who: str, most: float) -> str | None:
         """Take the target for oneself, or return who has it after some seconds of waiting.
 

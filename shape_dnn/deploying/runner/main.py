@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
@@ -30,8 +31,11 @@ def main(greeting: str, program: bytes) -> None:
     try:
         about = {"python": "{}.{}.{}".format(*sys.version_info), "pid": os.getpid()}
         pipe.send(f"\n{greeting}{json.dumps(about)}}}\n".encode("ascii"))
-        Runner(pipe, program).serve()
-    except (ClosedError, KeyboardInterrupt):
+        running = Runner(pipe, program)
+        with contextlib.suppress(ClosedError, KeyboardInterrupt):
+            running.serve()
+        running.end()
+    except ClosedError:
         pass
     sys.stderr.flush()
     os._exit(0)  # a runtime may have threads that would not end
@@ -53,6 +57,7 @@ class Runner:
         self._cache = Cache()
         self._start: dict[str, Any] = {}
         self._runtime: Any = None
+        self._former_died = False
 
     def serve(self) -> None:
         """Answer until the end.
@@ -88,7 +93,10 @@ class Runner:
         return describe(error)
 
     def do_start(self, **start: Any) -> Answer:
-        """Take settings: ``runtime``, ``settings``, ``threads``, ``cores``, ``idle``, ``root``, ``python``."""
+        """Take settings: ``runtime``, ``settings``, ``threads``, ``cores``, ``idle``, ``root``, ``python``, ``former``.
+
+        The last is the number of the driver's former runner, whose end is of interest.
+        """
         self._start = start
         self._pipe.idle = start["idle"]
         self._machine = Machine(start["root"])
@@ -103,6 +111,7 @@ class Runner:
             raise Refusal("target", "its system does not pin processes to cores; leave target.cores out")
         self._machine.pin(wanted or self._machine.choose(usable, threads))
         limit_threads(threads)
+        self._former_died = self._cache.is_left_by_dead(start["former"])  # before it is ended for the lock
         return None, b""
 
     def do_lock(self, token: str, who: str, most: float) -> Answer:
@@ -114,7 +123,7 @@ class Runner:
         self._cache.open()
         self._runtime = load_runtime(self._start["runtime"])
         fingerprint = dict(self._machine.fingerprint(), versions=self._runtime.found)
-        return {"fingerprint": fingerprint, "condition": self._machine.condition()}, b""
+        return {"fingerprint": fingerprint, "former_died": self._former_died}, b""
 
     def do_condition(self) -> Answer:
         """Say what may have changed."""
@@ -210,10 +219,12 @@ class Runner:
         return None, b""
 
     def do_bye(self) -> Answer:
-        """Leave nothing behind that the next one would have to remove."""
-        self._models.clear()
-        self._cache.close()
+        """Say that this is the end."""
         return None, b""
+
+    def end(self) -> None:
+        """Leave nothing behind, by which is told that this runner came to an orderly end."""
+        self._cache.close()
 
     def _place(self, model: str, place: dict[str, Any]) -> tuple[str, str]:
         """Return where the files of an artifact lie, and its inputs."""
