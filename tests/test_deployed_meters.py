@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from own import BUILD, EXAMPLE, SINE, write
+from sshd_fixture import Sshd
 from torch import nn
 
 from shape_dnn import DeploymentError, Measurement, MeterError, Shape, TargetError, Workload, measure, tune
@@ -421,6 +423,16 @@ def test_what_one_study_knows_of_a_machine_holds_for_it_by_any_name(shape_dnn: R
     both = shape_dnn(*flags, *TWO, "--metrics", "latency@one,latency@two")
     assert [row["latency@one"] for row in both.json] == [row["latency@pi"] for row in alone.json]
     assert "latency@one of 4 shapes was not measured now" in both.err
+
+
+def test_another_machine_is_measured_beside_this_one(shape_dnn: Run, sshd: Sshd) -> None:
+    ran = shape_dnn(
+        "measure", *FLAGS, *QUICK, "--format", "json", "--metrics", "latency@here,latency@pi,memory@pi,file-size",
+        "--target", "here=local", "--target", f"pi={sshd.target}", "-o", f"target.pi.python={sys.executable}",
+        "-o", f"target.pi.ssh_config={sshd.config}",
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    assert all(row[name] > 0 for row in ran.json for name in ("latency@here", "latency@pi", "memory@pi", "file-size"))
 
 
 def test_a_front_may_be_between_targets(shape_dnn: Run) -> None:
