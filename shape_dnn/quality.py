@@ -142,8 +142,20 @@ class Quality:
 
 RESERVED = frozenset(
     {
-        *("depth", "width", "shape", "seed", "size", "latency", "energy", "memory", "training", "std", "predicted_std"),
-        *("score", "estimated", "probability", "smaller", "again", "reason", "number", "curve", "seconds", "stop"),
+        *("depth", "width", "shape", "seed", "size", "file-size", "latency", "energy", "memory", "training", "std"),
+        *(
+            "predicted_std",
+            "score",
+            "estimated",
+            "probability",
+            "smaller",
+            "again",
+            "reason",
+            "number",
+            "curve",
+            "seconds",
+            "stop",
+        ),
         *("repetitions", "time", "event", "done", "total", "traceback"),
     }
 )

@@ -229,6 +229,10 @@ class TestMemoryGoal(GoalContract):
     name = "memory"
 
 
+class TestFileSizeGoal(GoalContract):
+    name = "file-size"
+
+
 class TestLatencyGoal(GoalContract):
     name = "latency"
 
@@ -288,7 +292,8 @@ class TestTensorBoard(ObserverContract):
     name = "tensorboard"
 
 
-# Meters are tested where what they need is at hand: tests/test_latency.py, test_meters.py and test_energy.py.
+# Meters are tested where what they need is at hand: tests/test_latency.py, test_meters.py, test_energy.py
+# and test_deployed_meters.py.
 
 
 def test_every_built_in_plugin_has_its_contract_here() -> None:

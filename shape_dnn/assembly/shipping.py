@@ -127,7 +127,8 @@ def check_meters(
     for metric, meter in meters.items():
         instance = meter.instance
         check_place(metric, instance, targets, "metrics")
-        if ships and isinstance(instance, Instrument) and not instance.measures_artifacts and metric != "size":
+        is_counted = metric == "size"  # whoever counts values goes by the precision that ships, and runs nothing
+        if ships and isinstance(instance, Instrument) and not (instance.measures_artifacts or is_counted):
             message = f"{meter.choice.name!r} measures {metric} of networks as torch runs them here, not what ships"
             raise UsageError(message, setting="meter" if selected(meter, metric) else "deploy")
 

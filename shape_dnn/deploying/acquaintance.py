@@ -40,7 +40,10 @@ def meet(shipping: Shipping) -> Acquaintance:
     Raises:
         TargetError: it cannot be reached or used; the message says the remedy.
     """
-    known = _met.setdefault(shipping.deployment, {})
+    try:
+        known = _met.setdefault(shipping.deployment, {})
+    except TypeError:  # a dataclass that can be changed has no hash
+        known = {}
     if shipping.target not in known:
         with session(shipping) as there:
             known[shipping.target] = Acquaintance(dict(there.fingerprint), tuple(there.warnings))

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from shape_dnn.builtin.deployments.torch import Torch
 from shape_dnn.deploying import artifacts
-from shape_dnn.kinds import Deployment, Instrument, Shipping, Target, Workload
+from shape_dnn.kinds import Instrument, Shipping, Target, Workload
 from shape_dnn.measuring.building import Builder
 from shape_dnn.measuring.forward_pass import Numerics
 from shape_dnn.records import Measurement
@@ -31,14 +31,15 @@ class FileSize(Instrument):
         """Name what writes a program of torch; of any other deployment that is known."""
         if workload.ships:
             return {}
-        deployment = _deployment(workload)
-        return {"program": {"precision": deployment.precision, **deployment.identity()}}
+        program = _program(workload)
+        formats = {"precision": program.precision, "channels_last": program.numerics.channels_last}
+        return {"program": {**formats, **program.identity()}}
 
     def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
         """Make one artifact after the other; one that cannot be made has no value."""
         with tempfile.TemporaryDirectory() as scratch:
-            if workload.shipping is None:
-                workload = replace(workload, shipping=Shipping(Torch(), Target(), Path(scratch)))
+            if not workload.ships:
+                workload = replace(workload, shipping=Shipping(_program(workload), Target(), Path(scratch)))
             builder = Builder(workload, Numerics())
             for shape in sorted(shapes):
                 artifact = builder.attempt(shape, partial(artifacts.untrained, workload, shape))
@@ -50,6 +51,9 @@ class FileSize(Instrument):
                 yield shape, Measurement(megabytes, megabytes, megabytes, details={"bytes": files})
 
 
-def _deployment(workload: Workload) -> Deployment:
-    shipping = workload.shipping
-    return Torch() if shipping is None else shipping.deployment
+def _program(workload: Workload) -> Torch:
+    """Return what writes the networks that torch runs in this process, however it launches their kernels."""
+    deployment = None if workload.shipping is None else workload.shipping.deployment
+    if not isinstance(deployment, Torch):
+        return Torch()
+    return Torch(deployment.precision, deployment.numerics.channels_last)
