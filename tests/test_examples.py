@@ -117,7 +117,9 @@ def test_an_example_ships_in_another_runtime_and_precision(shape_dnn: Callable[.
     need(file)
     shutil.copy(FOLDER / file, file)
     (command,) = re.findall(rf"^shape-dnn (--trainer {file} --deploy .*)$", page_of(FOLDER / file), re.MULTILINE)
-    smaller = "--depth 1:2:1 --width 1/8:3/8:1/8 -o trainer.epochs=1 -o deploy.calibration=16 --device cpu --format json"
+    smaller = (
+        "--depth 1:2:1 --width 1/8:3/8:1/8 -o trainer.epochs=1 -o deploy.calibration=16 --device cpu --format json"
+    )
     ran = shape_dnn(*shlex.split(re.sub(r" --min-accuracy \S+", "", command)), *shlex.split(smaller))
     assert ran.status == 0, ran.err
     assert ran.json["deployment"]["precision"] == "int8"
