@@ -114,8 +114,8 @@ def report_recorded(tables: Path, questions: int, limits: choices.Limits) -> tup
     groups = {name: choices.average([found[pair] for pair in pairs]) for name, pairs in GROUPS.items()}
     lines = [f"## YOLOBench: {len(spaces)} spaces, {questions} questions a pair, limits from {limits}", ""]
     lines += [
-        "| chosen by | breaks | over by, mean | at most | worse | by, mean [mAP] |",
-        "|---|---:|---:|---:|---:|---:|",
+        f"| chosen by | {choices.columns('mAP')} |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [f"| {name} | {choices.cells(figures)} |" for name, figures in groups.items()]
     lines += ["", "Each pair, latencies multiplied by one factor:", "", *choices.table(list(found.values()), "mAP")]

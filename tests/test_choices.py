@@ -113,6 +113,7 @@ def test_detectors_are_asked_about_within_their_family_and_resolution(tmp_path: 
     assert (space.name, len(space.quality)) == ("large-160", 12)
     lines, figures = deploying.report_recorded(tmp_path, questions=50, limits="range")
     assert set(figures["groups"]) == set(deploying.GROUPS)
+    assert len({line.count("|") for line in lines[2 : 4 + len(deploying.GROUPS)]}) == 1  # a table
     assert all(pair["rank_correlation"] == pytest.approx(1.0) for pair in figures["pairs"])
     assert all(group["broken"] == 0.0 for group in figures["groups"].values())  # all are proportional
 
