@@ -94,8 +94,8 @@ def _formats(core: Any, device: str, precision: str) -> list[str]:
     Raises:
         ValueError: there is no such device, or it does not have the precision.
     """
-    there = core.available_devices
-    if device not in {name.partition(".")[0] for name in there}:
+    there = sorted({name.partition(".")[0] for name in core.available_devices})  # several are GPU.0 and GPU.1
+    if device not in there:
         raise ValueError(f"device={device} is not there; accepted is {', '.join(there)}")
     found = _had(core, device, precision)
     if not found:
