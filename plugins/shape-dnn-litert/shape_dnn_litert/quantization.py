@@ -77,8 +77,8 @@ def _rewrite(path: Path, recipe: RecipeManager, calibration: Sequence[Any], want
 def _ranges(content: bytes, recipe: RecipeManager, calibration: Sequence[Any]) -> Any:
     """Return from where to where activations go.
 
-    ``Quantizer.calibrate`` of ai-edge-quantizer 0.10 would mean over batches, with 0.95 for all earlier ones, so that the
-    first decides, and what others have beyond it is cut off. Not needed once it takes a ``qsv_update_func``, too.
+    ``Quantizer.calibrate`` of ai-edge-quantizer 0.10 takes a moving mean over batches in which the first has most of the
+    weight, so that what others have beyond it is cut off. Not needed once it takes a ``qsv_update_func``, too.
     """
     if not calibration:
         return {}
