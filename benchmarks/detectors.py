@@ -19,15 +19,19 @@ NOISE = 0.3
 
 def main(source: str, directory: str) -> None:
     """Write a table for each family and resolution."""
-    with Path(source).open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
-    tables: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for row in rows:
-        tables.setdefault((row["family"], row["resolution"]), []).append(row)
     Path(directory).mkdir(parents=True, exist_ok=True)
-    for (family, resolution), own in sorted(tables.items()):
-        if len(own) >= LEAST:
-            _write(Path(directory) / f"{family}-{resolution}.csv", Path(source).name, own)
+    for name, rows in read(Path(source)).items():
+        _write(Path(directory) / f"{name}.csv", Path(source).name, rows)
+
+
+def read(source: Path) -> dict[str, list[dict[str, str]]]:
+    """Return the detectors of each family at each resolution, of families that have enough shapes."""
+    with source.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    tables: dict[str, list[dict[str, str]]] = {}
+    for row in sorted(rows, key=lambda row: (row["family"], row["resolution"])):
+        tables.setdefault(f"{row['family']}-{row['resolution']}", []).append(row)
+    return {name: own for name, own in tables.items() if len(own) >= LEAST}
 
 
 def _write(path: Path, source: str, rows: Sequence[dict[str, str]]) -> None:

@@ -111,6 +111,24 @@ def test_the_search_of_a_page_finds_a_shape(search: Search, shape_dnn: Callable[
     assert ran.json["best"][search.quality] > 0
 
 
+def test_an_example_ships_in_another_runtime_and_precision(shape_dnn: Callable[..., Any]) -> None:
+    """As its page says, with fewer shapes and shorter trainings; its accuracy is that of int8."""
+    file = "timm_photographs.py"
+    need(file)
+    shutil.copy(FOLDER / file, file)
+    (command,) = re.findall(rf"^shape-dnn (--trainer {file} --deploy .*)$", page_of(FOLDER / file), re.MULTILINE)
+    smaller = (
+        "--depth 1:2:1 --width 1/8:3/8:1/8 -o trainer.epochs=1 -o deploy.calibration=16 --device cpu --format json"
+    )
+    ran = shape_dnn(*shlex.split(re.sub(r" --min-accuracy \S+", "", command)), *shlex.split(smaller))
+    assert ran.status == 0, ran.err
+    assert ran.json["deployment"]["precision"] == "int8"
+    best = ran.json["best"]
+    assert best["accuracy"] > 0
+    assert best["float_accuracy"] > 0
+    assert best["size"] < best["file-size"] < 4 * best["size"]
+
+
 def test_every_example_is_searched() -> None:
     assert sorted(search.file for search in SEARCHES) == [file.name for file in FILES]
 

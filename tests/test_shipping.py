@@ -12,6 +12,7 @@ import numpy as np
 import own
 import pytest
 import torch
+from sshd_fixture import Sshd
 
 from shape_dnn import Shape, UsageError, ask, export, load, tune
 from shape_dnn.data import images
@@ -235,3 +236,21 @@ def test_nothing_ships_where_a_table_is_looked_up() -> None:
     Path("table.csv").write_text("depth,width,accuracy\n10,1,90\n16,1,92\n")
     with pytest.raises(UsageError, match="deploy: nothing ships where a recorded table is looked up"):
         tune(replay="table.csv", deploy="onnxruntime")
+
+
+# Targets
+
+
+def test_a_target_judges_where_that_is_wanted_and_is_part_of_what_determines_the_accuracy(sshd: Sshd) -> None:
+    one = {**INT8, "width": "1/4:1/2:1/4", "target": sshd.target}
+    there = {"target.python": sys.executable, "target.ssh_config": str(sshd.config)}
+    here = tune(**{**one, "option": {**INT8["option"], **there}})
+    judged = tune(**{**one, "option": {**INT8["option"], **there, "target.judge": "true"}})
+    assert (here.new_trainings, judged.new_trainings) == (1, 0)
+    assert here.rows()[0]["accuracy"] == judged.rows()[0]["accuracy"], "it is the same machine after all"
+    store = Store(Path("shape-dnn-study"), create=False)
+    identities = [store.identity(context) for context in store.contexts("training")]
+    store.close()
+    places = ["judged_on" in identity["deployment"] for identity in identities if "deployment" in identity]
+    assert places == [False, True]
+    assert judged.to_dict()["deployment"]["target"] == sshd.target

@@ -25,8 +25,14 @@ def images_of(part, batch_size):
     return create_loader(images, SIZE, batch_size, is_training=part == "train", **options)
 
 
+def accuracy(predict):
+    right = [predict(images).argmax(1).cpu() == classes for images, classes in images_of("validation", 256)]
+    right = torch.cat(right)
+    return 100 * right.sum().item() / len(right)
+
+
 def train(shape, run, lr=2e-3, weight_decay=0.05, epochs=8):
-    training, validation = images_of("train", 32), images_of("validation", 256)
+    training = images_of("train", 32)
     network = build(shape).to(run.device)
     optimizer = create_optimizer_v2(network, "adamw", lr, weight_decay)
     scheduler, _ = create_scheduler_v2(optimizer, "cosine", epochs, warmup_epochs=1, warmup_lr=lr / 10)
@@ -40,8 +46,15 @@ def train(shape, run, lr=2e-3, weight_decay=0.05, epochs=8):
         scheduler.step(epoch)
         network.eval()
         with torch.no_grad():
-            right = [network(images.to(run.device)).argmax(1).cpu() == classes for images, classes in validation]
-        right = torch.cat(right)
-        if not run.report(epoch, 100 * right.sum().item() / len(right)):
+            reached = accuracy(lambda images: network(images.to(run.device)))
+        if not run.report(epoch, reached):
             break
     run.save(network)
+
+
+def calibration(batch_size, run):
+    return (images for images, _ in images_of("train", batch_size))
+
+
+def judge(predict, run):
+    return accuracy(predict)

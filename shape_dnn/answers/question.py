@@ -217,7 +217,8 @@ class StudyQuestion:
     def result(self) -> Result:
         """Return the answer as users see it."""
         advice = most_telling(self.parts.query, self.candidates, self.facts, self.first_seed, self.parts.model.instance)
-        return Result.of(self.parts, self.answer, self.first_seed, self.parts.architecture.choice.name, advice=advice)
+        arch = self.parts.architecture.choice.name
+        return Result.of(self.parts, self.answer, self.first_seed, arch, of_seeds=self.of_seeds, advice=advice)
 
     def check(self) -> None:
         """Refuse a question about a metric of which the study knows nothing; warn if it knows it of some shapes only.

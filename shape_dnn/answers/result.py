@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shape_dnn.answers import shipped
 from shape_dnn.answers.table import data_frame, summarize
-from shape_dnn.constraints import KNOWN_METRICS, Constraint, known_metric
+from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, known_metric
 from shape_dnn.errors import MeterError, NothingCompliesError
 from shape_dnn.plugins import checked
 from shape_dnn.quality import ACCURACY, Quality
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from shape_dnn.assembly.assembly import Assembly
 
 ALWAYS_SHOWN = ("size", "latency", "energy")
+FILE_SIZE = Metric("file-size", "MB")
+"""What is also shown wherever the user says what ships."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,6 +55,8 @@ class Result:
         advice: of a question: the further training or measurement that would most likely change the answer, if any.
         quality: by which trainings are judged.
         weights: names of those that trainings started from, by shape; None for random ones.
+        deployment: what ships and where it runs, as JSON values; None where a table was replayed.
+        as_trained: the quality of each network before it was converted; None where the precision changes none.
     """
 
     answer: Answer
@@ -79,7 +83,14 @@ class Result:
 
     @classmethod
     def of(
-        cls, parts: Assembly, answer: Answer, facts: Facts, arch: str | None, new_trainings: int = 0, **more: Any
+        cls,
+        parts: Assembly,
+        answer: Answer,
+        facts: Facts,
+        arch: str | None,
+        new_trainings: int = 0,
+        of_seeds: Sequence[KnownFacts] = (),
+        **more: Any,
     ) -> Result:
         """Put an answer together with what is known of its shapes.
 
@@ -89,6 +100,7 @@ class Result:
             facts: that it rests on.
             arch: name of the architecture, if there is one.
             new_trainings: trainings made for this answer.
+            of_seeds: what a study knows for each seed.
             **more: other attributes.
         """
         shown = [*answer.complying, *([] if answer.closest is None else [answer.closest])]
@@ -105,7 +117,11 @@ class Result:
                 if metric in parts.metrics_in_question and answer.complying:
                     raise
                 metrics[metric] = dict.fromkeys(shapes)  # nobody asked for it, or of the closest shape it is not known
+        if isinstance(facts, KnownFacts) and parts.deployment is not None and FILE_SIZE.name not in metrics:
+            files = facts.measurements(FILE_SIZE.name)
+            metrics[FILE_SIZE.name] = {shape: files[shape].value if shape in files else None for shape in shapes}
         units = {name: found.unit for name in {*KNOWN_METRICS, *metrics} if (found := known_metric(name)) is not None}
+        units[FILE_SIZE.name] = FILE_SIZE.unit
         units |= {name: meter.instance.unit for name, meter in parts.meters.items()}
         estimated = None
         if isinstance(facts, KnownFacts) and facts.fit_depths:
@@ -123,7 +139,9 @@ class Result:
         return cls(
             answer, arch, metrics, units, parts.selection.plugins, new_trainings, estimated, len(parts.seeds),
             parts.settings.goal, scores, parts.query.confidence, bool(parts.pareto), prior=prior,
-            quality=parts.quality, weights=weights, **_shipped(parts, facts, shapes), **more,
+            quality=parts.quality, weights=weights,
+            deployment=shipped.deployment(parts, facts) if isinstance(facts, KnownFacts) else None,
+            as_trained=shipped.as_trained(parts, of_seeds, answer, shapes), **more,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -289,16 +307,6 @@ class Result:
             **({} if self.goal is None else {"score": self.scores.get(candidate.shape)}),
             **({} if self.estimated is None else {"estimated": estimated}),
         }
-
-
-def _shipped(parts: Assembly, facts: Facts, shapes: Sequence[Shape]) -> dict[str, Any]:
-    """Return what is said of what ships; nothing in a replay."""
-    if parts.table is not None or not isinstance(facts, KnownFacts):
-        return {}
-    return {
-        "deployment": shipped.deployment(parts, facts),
-        "as_trained": shipped.as_trained(parts, facts, shapes),
-    }
 
 
 def _weights(of_shape: tuple[Shape, str]) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.search.failures import Counted
+from shape_dnn.search.query import Answer
 from shape_dnn.shape import Shape
 from shape_dnn.study.known import KnownFacts
 
@@ -36,12 +39,31 @@ def _versions(facts: KnownFacts) -> dict[str, Any]:
     return found or facts.libraries("torch")
 
 
-def as_trained(parts: Assembly, facts: KnownFacts, shapes: Iterable[Shape]) -> dict[Shape, float] | None:
+def as_trained(
+    parts: Assembly, of_seeds: Sequence[KnownFacts], counted: Answer | Counted, shapes: Iterable[Shape]
+) -> dict[Shape, float] | None:
     """Return the quality that each network had before it was converted; None where the precision changes none.
 
-    Of several trainings of a shape, it is that of the first seed.
+    Args:
+        parts: of the search.
+        of_seeds: what is known for each seed.
+        counted: tells which trainings of a shape count; of several the mean does.
+        shapes: of which networks.
     """
     if parts.table is not None or parts.deployment is None or parts.deployment.instance.precision == "float32":
         return None
-    found = {shape: facts.as_trained(shape) for shape in shapes}
-    return {shape: training.quality for shape, training in found.items() if training and training.quality is not None}
+    repeated = {*counted.accidental, *(failing.shape for failing in counted.failing)}
+    found = {}
+    for shape in shapes:
+        again = _before([facts.second for facts in of_seeds], shape) if shape in repeated else []
+        qualities = again if shape in counted.accidental else [*_before(of_seeds, shape), *again]
+        if qualities:
+            found[shape] = statistics.fmean(qualities)
+    return found
+
+
+def _before(of_seeds: Sequence[KnownFacts | None], shape: Shape) -> list[float]:
+    """Return the quality for each seed before the conversion; nothing if one is not known."""
+    trainings = [None if facts is None else facts.as_trained(shape) for facts in of_seeds]
+    found = [training.quality for training in trainings if training is not None and training.quality is not None]
+    return found if len(found) == len(of_seeds) else []

@@ -121,6 +121,7 @@ def summarize(result: Result) -> Summary:
                 "-" if prediction is None else quality.number(prediction.mean),
                 "-" if prediction is None or prediction.std is None else quality.spread(prediction.std),
                 "-" if candidate.quality is None else quality.number(candidate.quality),
+                *([] if result.as_trained is None else [_as_trained(result, candidate)]),
                 *([_complies(result, candidate)] if limited else []),
                 *([number(result.scores[candidate.shape])] if scored else []),
             ]
@@ -134,6 +135,7 @@ def summarize(result: Result) -> Summary:
             quality.heading("predicted"),
             "+/-",
             quality.heading("trained"),
+            *([] if result.as_trained is None else [quality.heading(AS_TRAINED)]),
             *(["complies"] if limited else []),
             *(["score"] if scored else []),
         ],
@@ -142,6 +144,22 @@ def summarize(result: Result) -> Summary:
         (*_best(result), *_notes(result), *_predictions(result), *_cost(result)),
         result.shapes.index(result.best) if result.best in result.shapes else None,
     )
+
+
+AS_TRAINED = "in float32"
+"""What stands above the qualities of networks before they were converted."""
+
+
+def deployment_in_words(deployment: Mapping[str, Any]) -> str:
+    """Say what ships and where it runs, given the record of it in a result; empty for plain torch on this machine."""
+    name, precision, target = (deployment[part] for part in ("name", "precision", "target"))
+    if (name, precision, target) == ("torch", "float32", "local"):
+        return ""
+    what = f"as {name} {precision}"
+    if not isinstance(target, Mapping):
+        return what if target == "local" else f"{what} on {target}"
+    places = [each if each == address else f"{each} ({address})" for each, address in target.items()]
+    return f"{what} on {' and '.join(places)}"
 
 
 def recipe_lines(recipe: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
@@ -165,6 +183,12 @@ def notation(value: object) -> str:
 def _value(result: Result, metric: str, shape: Shape) -> str:
     """Write a value of a metric; one that was not measured is approximate."""
     return ("~" if result.is_estimated(metric, shape) else "") + number(result.metrics[metric][shape])
+
+
+def _as_trained(result: Result, candidate: Candidate) -> str:
+    """Write the quality that a network had before it was converted."""
+    value = (result.as_trained or {}).get(candidate.shape)
+    return "-" if value is None else result.quality.number(value)
 
 
 def _complies(result: Result, candidate: Candidate) -> str:
@@ -195,7 +219,8 @@ def _how_surely(result: Result) -> str:
 
 def _stages(result: Result) -> Iterator[str]:
     answer = result.answer
-    yield f"space: {answer.space} shapes" + (f" of {result.arch}" if result.arch else "")
+    ships = "" if result.deployment is None else deployment_in_words(result.deployment)
+    yield f"space: {answer.space} shapes" + (f" of {result.arch}" if result.arch else "") + (ships and f", {ships}")
     if result.weights is not None:
         yield f"trainings start from weights: {', '.join(f'{shape} {name}' for shape, name in result.weights.items())}"
     for stage in answer.stages:
@@ -208,7 +233,9 @@ def _best(result: Result) -> Iterator[str]:
         quality, tested = result.quality, result.answer.test_quality
         state = "not trained yet"
         if best.quality is not None:
-            state = f"trained {quality.name} {quality.with_unit(best.quality)}"
+            known = best.shape in (result.as_trained or {})
+            before = f" ({_as_trained(result, best)} {AS_TRAINED})" if known else ""
+            state = f"trained {quality.name} {quality.with_unit(best.quality)}{before}"
         test = "" if tested is None else f", test {quality.name} {quality.with_unit(tested)}"
         yield f"best: depth {best.shape.depth}, width {best.shape.width}; {state}{test}"
 

@@ -1,21 +1,25 @@
-"""What this machine can measure, and why not the rest."""
+"""What this machine can measure, what targets are fit for, and why not the rest."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from shape_dnn import devices
+from shape_dnn.assembly import shipping
+from shape_dnn.assembly.selection import Selection
+from shape_dnn.deploying.session import Session
 from shape_dnn.errors import ShapeDnnError, blame, describe
-from shape_dnn.kinds import Formula, Instrument, Workload
+from shape_dnn.kinds import Deployment, Formula, Instrument, Shipping, Target, Workload
 from shape_dnn.measuring import disturbance
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.registry import Registry
+from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 
 LIBRARIES = ("shape-dnn", "torch", "torchvision", "nvidia-ml-py")
@@ -41,6 +45,29 @@ class Ability:
 
 
 @dataclass(frozen=True)
+class Fitness:
+    """Whether what ships runs on a target.
+
+    Attributes:
+        target: its name.
+        address: as ``--target`` takes it.
+        state: ``available`` or ``unavailable``.
+        reason: why it is unavailable, with the remedy.
+        warnings: what makes measurements there worse than they need be, with the remedy.
+        fingerprint: what determines measurements there; empty where networks are measured in process.
+        condition: what may change at any time.
+    """
+
+    target: str
+    address: str
+    state: str
+    reason: str = ""
+    warnings: list[str] = field(default_factory=list)
+    fingerprint: Mapping[str, object] = field(default_factory=dict)
+    condition: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """What was found.
 
@@ -48,30 +75,63 @@ class Diagnosis:
         system: versions and hardware by name.
         abilities: of each meter on each device.
         signs: for each sign of other work, whether this system tells it.
+        targets: that were asked for.
     """
 
     system: dict[str, str]
     abilities: list[Ability]
     signs: dict[str, bool]
+    targets: list[Fitness]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {"system": self.system, "meters": [asdict(a) for a in self.abilities], "signs": self.signs}
+        return {
+            "system": self.system,
+            "meters": [asdict(ability) for ability in self.abilities],
+            "signs": self.signs,
+            "targets": [asdict(fitness) for fitness in self.targets],
+        }
 
 
-def examine(plugin_files: Sequence[Path] = ()) -> Diagnosis:
-    """Try every installed meter on every device, without measuring anything.
+def examine(plugin_files: Sequence[Path] = (), **settings: Any) -> Diagnosis:
+    """Try every installed meter on every device, and what ships on every target, without measuring anything.
 
     Args:
         plugin_files: files that declare further plugins.
+        **settings: ``deploy``, ``target`` and ``option``, as for :func:`shape_dnn.tune`; no target is tried without.
+
+    Raises:
+        UsageError: a setting cannot be used.
     """
     registry = Registry(plugin_files)
+    targets = _targets(Selection(Settings.create(settings), registry)) if settings else []
     there = devices.available()
     system = {"system": platform.platform(), "python": platform.python_version()}
     system |= {name: metadata.version(name) for name in LIBRARIES}
     system |= {device: devices.fingerprint(device)["hardware"] for device in there}
     abilities = [_try(registry, name, device) for name in registry.names("meter") for device in there]
-    return Diagnosis(system, abilities, _signs())
+    return Diagnosis(system, abilities, _signs(), targets)
+
+
+def _targets(selection: Selection) -> list[Fitness]:
+    selection.check()
+    found = shipping.targets(selection)
+    deployment: Deployment = selection.load("deployment", selection.settings.deploy).instance
+    return [_fitness(deployment, target) for target in found.values()]
+
+
+def _fitness(deployment: Deployment, target: Target) -> Fitness:
+    """Have a runner start on a target, with the runtime."""
+    try:
+        with blame(deployment):
+            deployment.identity()
+        if Shipping(deployment, target, Path()).in_process:
+            return Fitness(target.name, str(target), "available")
+        with Session(deployment, target) as there:
+            told = there.warnings, there.fingerprint, there.condition
+            return Fitness(target.name, str(target), "available", "", *told)
+    except ShapeDnnError as error:
+        return Fitness(target.name, str(target), "unavailable", " ".join(str(error).split()))
 
 
 def _try(registry: Registry, name: str, device: str) -> Ability:

@@ -154,7 +154,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
         path = Path(parts.settings.report or study_path(store.directory))
         result = Result.of(
             parts, answer, known.first_seed, problem.architecture.choice.name,
-            sum(study.new_trainings for study in studies), transferred=studies[0].transferred,
+            sum(study.new_trainings for study in studies), known.of_seeds, transferred=studies[0].transferred,
             report=write_if_possible(lambda: Overview.of_study(known), path), recipe=parts.recipe_record,
         )  # fmt: skip
         if result.best is None:
@@ -219,7 +219,7 @@ def _plan(parts: Assembly) -> Result:
         made = sum(known.is_made(t) for known in of_seeds for t in known.train(sorted(planned)))
         new_trainings = len(planned) * len(of_seeds) - made
         arch = problem.architecture.choice.name
-        return Result.of(parts, answer, of_seeds[0], arch, new_trainings, recipe=parts.recipe_record)
+        return Result.of(parts, answer, of_seeds[0], arch, new_trainings, of_seeds, recipe=parts.recipe_record)
     finally:
         store.close()
         close(parts.executor.instance)

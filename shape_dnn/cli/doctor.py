@@ -1,28 +1,37 @@
-"""``shape-dnn doctor``: what this machine can measure."""
+"""``shape-dnn doctor``: what this machine can measure, and what targets are fit for."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
+from shape_dnn.cli.config import gather, options
 from shape_dnn.cli.output import DEBUG, FORMAT, console, plain, print_csv, print_json, print_table, results_only
 
 
 @click.command("doctor")
 @click.option("--plugin", "files", multiple=True, metavar="FILE.py", help="Python file that declares plugins.")
+@options("deploy", "target", "option")
 @FORMAT
 @DEBUG
-def command(files: tuple[str, ...], output: str) -> None:
-    """Say which metrics can be measured on which device of this machine, and why not the rest. Measures nothing."""
+def command(files: tuple[str, ...], output: str, **flags: Any) -> None:
+    """Say which metrics can be measured on which device of this machine, and why not the rest. Measures nothing.
+
+    With --deploy or --target, say also whether what ships runs where it is to run, and what is missing there.
+    """
     from shape_dnn.api.doctor import examine
     from shape_dnn.errors import UsageError
 
-    try:
-        with results_only():
-            diagnosis = examine([Path(name) for name in files])
-    except UsageError as error:
-        raise UsageError(f"--plugin: {error.message}") from None
+    gathered = gather(flags, None)
+    asked = {name: gathered.values[name] for name in flags if name in gathered.values}
+    with gathered.named(), results_only():
+        try:
+            diagnosis = examine([Path(name) for name in files], **asked)
+        except UsageError as error:
+            raise UsageError(error.message, error.setting or "plugin") from None
     found = diagnosis.to_dict()
     columns = ["metric", "meter", "device", "state", "reason"]
     if output == "json":
@@ -34,6 +43,22 @@ def command(files: tuple[str, ...], output: str) -> None:
         for name, value in diagnosis.system.items():
             out.print(plain(f"{name}: {value}"))
         print_table([[row[column] or "-" for column in columns] for row in found["meters"]], columns)
+        _print_targets(found["targets"])
         untold = [sign for sign, is_told in diagnosis.signs.items() if not is_told]
         if untold:
             out.print(plain(f"this system does not tell: {', '.join(untold)}"))
+
+
+def _print_targets(targets: list[Mapping[str, Any]]) -> None:
+    if not targets:
+        return
+    columns = ["target", "address", "state", "reason"]
+    print_table([[row[column] or "-" for column in columns] for row in targets], columns)
+    out = console()
+    for row in targets:
+        told = {**row["fingerprint"], **row["condition"]}
+        parts = [f"{name} {value}" for name, value in told.items() if value not in (None, [], {})]
+        if parts:
+            out.print(plain(f"{row['target']}: {', '.join(parts)}"))
+        for warning in row["warnings"]:
+            out.print(plain(f"warning: {warning}"))

@@ -25,6 +25,8 @@ from shape_dnn.work import NOTHING_KNOWN, Needs, Task
 if TYPE_CHECKING:
     import torch
 
+WAITING = 900.0
+"""Seconds that whoever judges on a target waits for another one there."""
 Data = Literal["judged", "test"]
 """What an artifact is judged on: what trainings are judged on, or what was kept for the end."""
 
@@ -83,7 +85,8 @@ class JudgingTask(Task):
             example = trainer.example(self.batch_size)
             made = self._made(trainer, deployment, example, run)
             with ExitStack() as stack:
-                session = stack.enter_context(Session(deployment, self.freight.target, alone=False))
+                target = self.freight.target
+                session = stack.enter_context(Session(deployment, target, WAITING, alone=not target.is_here))
                 predict = Predict(session.load(made), example, run.alive)
                 found: object = (trainer.judge_test if self.data == "test" else trainer.judge)(predict, run)
             return None if found is None else run.checked(found)

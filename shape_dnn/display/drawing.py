@@ -21,6 +21,7 @@ from rich.text import Text
 
 from shape_dnn.display.time_left import TimeLeft
 from shape_dnn.events import (
+    Converted,
     DatasetRead,
     EpochFinished,
     Event,
@@ -82,6 +83,9 @@ class Scene:
                 self._done = done
             case Measured(metric=metric, done=done, total=total):
                 self._begin(f"measuring {metric}", "measuring", total)
+                self._done = done
+            case Converted(done=done, total=total):
+                self._begin("judging what ships", "judging", total)
                 self._done = done
             case TrainingsPlanned(shapes, known):
                 self._begin("training", "batch", len(shapes) - known)

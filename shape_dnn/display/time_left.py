@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shape_dnn.events import (
+    Converted,
     DatasetRead,
     EpochFinished,
     Event,
@@ -49,7 +50,11 @@ class TimeLeft:
         """Take note of one event."""
         now = self._clock()
         match event:
-            case Measured(done=done, total=total) | DatasetRead(done=done, total=total):
+            case (
+                Measured(done=done, total=total)
+                | DatasetRead(done=done, total=total)
+                | Converted(done=done, total=total)
+            ):
                 if not isinstance(self._work, Measuring) or done == 1:
                     self._work = Measuring(self._latest, total)
                 self._work.report(now, done)
@@ -80,7 +85,7 @@ class TimeLeft:
 
 @dataclass
 class Measuring:
-    """One metric of some shapes, or reading some images.
+    """One metric of some shapes, what ships of some shapes, or reading some images.
 
     Shapes take about equally long, but their measurements come in bursts where a meter measures groups of them. Only
     whole bursts count and, as soon as there are two, not the time before the end of the first, in which a process was

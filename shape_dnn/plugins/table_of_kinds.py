@@ -42,6 +42,7 @@ IN_REPOSITORY: Mapping[tuple[str, str], str] = {
     ("architecture", "densenet"): "plugins/shape-dnn-densenet",
     ("architecture", "nasnet"): "plugins/shape-dnn-nasnet",
     ("architecture", "resnet"): "plugins/shape-dnn-timm",
+    ("deployment", "openvino"): "plugins/shape-dnn-openvino",
     ("deployment", "litert"): "plugins/shape-dnn-litert",
     ("sampler", "sobol"): "plugins/shape-dnn-sobol",
     ("meter", "zeus"): "plugins/shape-dnn-zeus",

@@ -195,6 +195,54 @@ def measured(column: str, title: str) -> Spec:
     }
 
 
+def order(x: str, x_title: str, y: str, y_title: str) -> Spec:
+    """Show two latencies of every shape against each other, and the pairs of shapes whose order changes.
+
+    Rows need ``order``, either ``keeps`` or ``changes``; pairs of the dataset ``pairs`` have the columns of both axes,
+    those of the second shape with a 2.
+    """
+    axes = {"x": _logarithmic(x, x_title), "y": _logarithmic(y, y_title)}
+    intervals: list[Spec] = [
+        {
+            "transform": [{"filter": f"datum['{column}_low'] > 0 && isValid(datum['{column}_high'])"}],
+            "mark": {"type": "rule", "opacity": 0.3},
+            "encoding": {**axes, axis: _logarithmic(f"{column}_low", title), f"{axis}2": {"field": f"{column}_high"}},
+        }
+        for axis, column, title in (("x", x, x_title), ("y", y, y_title))
+    ]
+    kinds: Spec = {"domain": ["changes", "keeps"]}
+    color = {"scale": {**kinds, "range": ["#D55E00", "#0072B2"]}}
+    shape = {"scale": {**kinds, "range": ["diamond", "circle"]}}
+    return {
+        "data": {"name": "shapes"},
+        "transform": [{"filter": f"datum['{x}'] > 0 && datum['{y}'] > 0"}],
+        "layer": [
+            {
+                "data": {"name": "pairs"},
+                "mark": {"type": "rule", "color": "#D55E00", "opacity": 0.5, "tooltip": {"content": "data"}},
+                "encoding": {**axes, "x2": {"field": f"{x}2"}, "y2": {"field": f"{y}2"}},
+            },
+            *intervals,
+            {
+                "mark": {"type": "point", "tooltip": {"content": "data"}, "size": 45},
+                "encoding": {
+                    **axes,
+                    "color": {"field": "order", "type": "nominal", **color},
+                    "shape": {"field": "order", "type": "nominal", **shape},
+                    "opacity": {"condition": {"test": "datum.complies", "value": 1}, "value": 0.25},
+                },
+            },
+            {
+                "transform": [{"filter": "datum.best"}],
+                "mark": {"type": "point", "shape": "circle", "size": 260, "stroke": "currentColor", "strokeWidth": 2},
+                "encoding": axes,
+            },
+        ],
+        "width": "container",
+        "height": 360,
+    }  # fmt: skip
+
+
 def curves(value: str, title: str) -> Spec:
     """Show the learning curve of every training: ``quality`` or ``loss`` by epoch."""
     return {
@@ -216,6 +264,12 @@ def curves(value: str, title: str) -> Spec:
 def quantity(field: str, title: str) -> Spec:
     """Return the channel of a number that need not start at 0."""
     return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False}}
+
+
+def _logarithmic(field: str, title: str) -> Spec:
+    """Return the channel of a positive number, of which factors are told apart rather than differences."""
+    scale = {"type": "log", "nice": False, "padding": 12}
+    return {"field": field, "type": "quantitative", "title": title, "scale": scale}
 
 
 def by_state(quality: Quality) -> Spec:

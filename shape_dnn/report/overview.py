@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shlex
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,24 +11,23 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
+from shape_dnn.answers import shipped
 from shape_dnn.answers.question import KnownMetric, in_order
-from shape_dnn.answers.table import prior_in_words, recipe_lines
 from shape_dnn.assembly.goal_expressions import Least, Most
-from shape_dnn.assembly.own_trainer import is_file
 from shape_dnn.constraints import Constraint, known_metric
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
 from shape_dnn.quality import Quality
 from shape_dnn.records import Measurement, Training
+from shape_dnn.report import history
 from shape_dnn.report.states import ShapeState
+from shape_dnn.report.timings import Timing, first_choice, timings
 from shape_dnn.search import durations
 from shape_dnn.search.algorithm import predict
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.failures import Counted
 from shape_dnn.search.query import Answer, Candidate
 from shape_dnn.shape import Shape, by_width_then_depth
-from shape_dnn.store.decoding import canonical
-from shape_dnn.store.families import TRAININGS
 
 if TYPE_CHECKING:
     from shape_dnn.answers.question import StudyQuestion
@@ -39,6 +37,7 @@ CONFIDENCES = (None, 0.8, 0.9, 0.95, 0.99)
 """With which probability a quality that is only predicted must meet a limit; None for the expected one."""
 CURVE_POINTS = 50
 """Points of a learning curve that are shown."""
+NOT_MEASURED = Measurement(None, status="not measured")
 FLAGS: Mapping[tuple[str, bool], str] = {
     ("size", True): "--max-size ",
     ("latency", True): "--max-latency ",
@@ -64,6 +63,9 @@ class Overview:
         verified: whether the question was searched, so that the best shape is one that was trained if any complies.
         remarks: on shapes that came to a quality though their training failed, be it the first one alone.
         repeated: number of shapes that were trained again.
+        deployment: what ships and where it runs, as results have it; None where a table was looked up.
+        as_trained: the quality of each network before it was converted; None where the precision changes none.
+        timings: the latencies of what ships, and those that are known beside them.
     """
 
     title: str
@@ -78,6 +80,9 @@ class Overview:
     verified: bool = True
     remarks: Mapping[Shape, str] = field(default_factory=dict)
     repeated: int = 0
+    deployment: Mapping[str, Any] | None = None
+    as_trained: Mapping[Shape, float] | None = None
+    timings: Sequence[Timing] = ()
 
     @classmethod
     def of_study(cls, known: StudyQuestion) -> Overview:
@@ -93,11 +98,14 @@ class Overview:
             known.candidates,
             _tested(known.facts, trainings, counted.accidental),
             f"shape-dnn ask {study}",
-            _history(known),
-            _export(known),
+            history.of_study(known),
+            history.export_command(known),
             known.was_searched,
             _remarks(counted, known.parts.quality),
             counted.repeated,
+            shipped.deployment(known.parts, known.first_seed),
+            shipped.as_trained(known.parts, known.of_seeds, counted, trainings),
+            timings(known),
         )
 
     @classmethod
@@ -113,7 +121,6 @@ class Overview:
                 metrics.append(KnownMetric(name, "" if by_name is None else by_name.unit, found))
         by_shape = {training.shape: training for training in counted.trainings}
         candidates = predict(shapes, counted.trainings, parts.model.instance)
-        prior = None if parts.prior is None else parts.prior.record(parts.model.instance)
         return cls(
             parts.table.path.stem,
             parts,
@@ -122,7 +129,7 @@ class Overview:
             candidates,
             {},
             f"shape-dnn --replay {shlex.quote(str(parts.settings.replay))}",
-            [("Table", parts.table.path.name), *_prior(prior), *_plugins(parts)],
+            history.of_replay(parts),
             remarks=_remarks(counted, parts.quality),
             repeated=counted.repeated,
         )
@@ -156,6 +163,12 @@ class Overview:
             "command": self.command,
             "export": self.export,
             "metrics": [{"name": metric.name, "unit": metric.unit} for metric in self.metrics],
+            "deployment": None if self.deployment is None else dict(self.deployment),
+            "timings": [
+                {"title": timing.title, "column": column, "metric": timing.metric}
+                for column, timing in self.timing_columns.items()
+            ],
+            "compared": list(first_choice(self.timings)) if len(self.timings) > 1 else [],
             "quality": _bounded(self.quality),
             "limits": [_limit(constraint) for constraint in self._limits],
             "levels": [_level(confidence) for confidence in sorted(self._confidences)],
@@ -167,6 +180,15 @@ class Overview:
             "curves": [point for training in self.trainings.values() for point in _curve(training)],
             "cost": self._cost(),
             "provenance": [list(entry) for entry in self.provenance],
+        }
+
+    @cached_property
+    def timing_columns(self) -> dict[str, Timing]:
+        """Each timing by the column of its values; that of a metric is the metric's."""
+        names = [metric.name for metric in self.metrics]
+        return {
+            f"m{names.index(timing.metric)}" if timing.metric else f"t{i}": timing
+            for i, timing in enumerate(self.timings)
         }
 
     @property
@@ -189,7 +211,7 @@ class Overview:
         candidate = self._candidates.get(shape)
         training = self.trainings.get(shape)
         prediction = candidate.prediction if candidate else None
-        values = [metric.values.get(shape, Measurement(None, status="not measured")) for metric in self.metrics]
+        values = [metric.values.get(shape, NOT_MEASURED) for metric in self.metrics]
         row: dict[str, Any] = {
             "name": str(shape),
             "depth": shape.depth,
@@ -201,10 +223,23 @@ class Overview:
             "mean": prediction.mean if prediction else None,
             "std": prediction.std if prediction else None,
             "tested": self.tested.get(shape),
+            **self._conversion(candidate),
         }
-        for i, m in enumerate(values):
-            row |= {f"m{i}": m.value, f"m{i}_low": m.low, f"m{i}_high": m.high, f"m{i}_status": m.status}
+        measured = {f"m{i}": m for i, m in enumerate(values)}
+        beside = {c: t.values.get(shape, NOT_MEASURED) for c, t in self.timing_columns.items() if not t.metric}
+        for column, m in (measured | beside).items():
+            row |= {column: m.value, f"{column}_low": m.low, f"{column}_high": m.high, f"{column}_status": m.status}
         return row
+
+    def _conversion(self, candidate: Candidate | None) -> dict[str, float | None]:
+        """Return the quality of a network before it was converted, and what it lost by that, where it may have."""
+        if self.as_trained is None:
+            return {}
+        before = None if candidate is None or candidate.quality is None else self.as_trained.get(candidate.shape)
+        lost = None
+        if before is not None and candidate is not None and candidate.quality is not None:
+            lost = self.quality.sign * (before - candidate.quality)
+        return {"before": before, "lost": lost}
 
     @cached_property
     def _candidates(self) -> dict[Shape, Candidate]:
@@ -293,45 +328,6 @@ def _curve(training: Training) -> list[dict[str, Any]]:
         {"name": name, "depth": depth, "width": width, "epoch": e.number, "loss": e.loss, "quality": e.quality}
         for e in shown
     ]
-
-
-def _export(known: StudyQuestion) -> str:
-    """Return what to call for the network of a trained shape; nothing where a trainer kept no weights."""
-    store, settings = known.store, known.parts.settings
-    if known.parts.is_own:
-        context = known.first_seed.contexts.get(TRAININGS)
-        if context is None or not any(store.files.weights_of(context).glob("*.safetensors")):
-            return ""
-    trainer = f" --trainer {shlex.quote(settings.trainer)}" if is_file(settings.trainer) else ""
-    return f"shape-dnn export {shlex.quote(str(store.directory))}{trainer}"
-
-
-def _plugins(parts: Assembly) -> list[tuple[str, str]]:
-    found = [" ".join(f"{value}" for value in plugin.values()) for plugin in parts.selection.plugins]
-    return [("Plugins", "; ".join(found))]
-
-
-def _prior(record: Mapping[str, object] | None) -> list[tuple[str, str]]:
-    return [] if record is None else [("Prior", prior_in_words(record))]
-
-
-def _history(known: StudyQuestion) -> list[tuple[str, str]]:
-    """Tell what was searched, with which versions, on which device."""
-    settings = known.parts.settings.changed()
-    asked = ", ".join(f"{name} {value}" for name, value in settings.items() if name != "study")
-    entries = [("Settings", asked or "all defaults"), *_prior(known.prior), ("State of the search", known.run.state)]
-    problem = dict(known.run.problem)
-    with known.store.decoding():
-        recipe = "; ".join(f"of {line}" for line in recipe_lines(dict(problem.pop("recipe", {}))))
-    entries += [("Recipe", recipe)] if recipe else []  # a study of a former version does not tell who set it
-    entries += [(name, str(value)) for name, value in sorted(problem.items())]
-    entries += _plugins(known.parts)
-    for number, content in enumerate(known.store.provenances(), start=1):
-        entries.append((f"Versions {number}", content))
-    for family, number in sorted(known.run.contexts.items(), key=lambda entry: str(entry[0])):
-        entries.append((f"What determines {family}", canonical(known.store.identity(number))))
-    entries.append(("Written", time.strftime("%Y-%m-%d %H:%M")))
-    return entries
 
 
 def study_path(directory: Path) -> Path:

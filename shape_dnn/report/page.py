@@ -5,49 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 import shape_dnn
+from shape_dnn.answers.table import AS_TRAINED, deployment_in_words
+from shape_dnn.constraints import LATENCY
 from shape_dnn.errors import UsageError
-from shape_dnn.report import charts
-from shape_dnn.report.charts import Spec
+from shape_dnn.report import charts, sections
 from shape_dnn.report.overview import Overview
-from shape_dnn.report.states import ShapeState
 from shape_dnn.system import durable
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart of the page.
-
-    Attributes:
-        id: of its element.
-        title: above it.
-        description: for those who cannot see it.
-        spec: in Vega-Lite; None for the front, of which there is one for each two metrics.
-        live: whether it shows what complies.
-    """
-
-    id: str
-    title: str
-    description: str
-    spec: Spec | None
-    live: bool = False
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page: a title, what to see in it, and charts."""
-
-    id: str
-    title: str
-    text: str
-    layout: str
-    charts: tuple[Chart, ...]
 
 
 def write(overview: Overview, path: Path) -> None:
@@ -75,22 +45,25 @@ def save(page: str, path: Path) -> None:
 def render(overview: Overview) -> str:
     """Return the page as HTML."""
     content = overview.to_dict()
-    sections, quality = _sections(overview, content), overview.quality
+    parts, quality = sections.sections(overview, content), overview.quality
     everything = {
         "overview": {name: content[name] for name in content if name != "provenance"},
-        "charts": [{"id": c.id, "spec": c.spec, "live": c.live} for s in sections for c in s.charts],
-        "fronts": _fronts(overview),
+        "charts": [{"id": c.id, "spec": c.spec, "live": c.live} for s in parts for c in s.charts],
+        "fronts": sections.fronts(overview),
+        "orders": sections.orders(overview),
     }
     return complete(
         "report",
         everything,
         overview=overview,
         summary=_summary(content),
+        ships=_ships(content["deployment"]),
         cost=_cost(content["cost"]),
-        sections=sections,
-        columns=["complies", "score", "depth", "width", *(charts.titled(m.name, m.unit) for m in overview.metrics),
-                 *map(quality.heading, ("trained", "predicted")), "+/-", quality.heading("test"),
-                 f"{quality.name} is", "reason"],
+        sections=parts,
+        axes={"trade-off": "front", "orders": "order"},
+        columns=["complies", "score", "depth", "width", *_titles(overview).values(),
+                 quality.heading("trained"), *_conversion_headings(overview), quality.heading("predicted"), "+/-",
+                 quality.heading("test"), f"{quality.name} is", "reason"],
         rows=[_cells(overview, row) for row in content["shapes"]],
         scores=[_number(score, "–") for score in _scores(content)],
     )  # fmt: skip
@@ -171,80 +144,30 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _sections(overview: Overview, content: dict[str, Any]) -> list[Section]:
-    rows, quality = content["shapes"], overview.quality
-    name, title = quality.name, charts.titled(quality.name, quality.unit)
-    columns = {f"m{i}": metric for i, metric in enumerate(overview.metrics)}
-    titles = {column: charts.titled(metric.name, metric.unit) for column, metric in columns.items()}
-    depths, widths = (len({row[axis] for row in rows}) for axis in ("depth", "width"))
-    grid = f"over {depths} depths and {widths} widths"
-    maps = [
-        Chart(f"map-{c}", columns[c].name, f"Heat map of {columns[c].name} {grid}.", charts.heat_map(c, t, rows), True)
-        for c, t in titles.items()
-    ]
-    fits = []
-    if any(row["quality"] is not None or row["mean"] is not None for row in rows):
-        spec = charts.heat_map("expected", title, rows, reverse=quality.better == "higher")
-        about = f"Heat map of {name} {grid}, trained or else predicted."
-        maps.append(Chart("map-quality", f"{name}, trained or predicted", about, spec, live=True))
-        about = f"Predicted {name} with 95 % intervals {grid}, and that of the trained shapes."
-        fits.append(Chart("fit", f"{name} by depth and width", about, charts.fit(rows, quality)))
-    intervals = [
-        Chart(f"measured-{c}", columns[c].name, f"{columns[c].name} by depth with intervals.", charts.measured(c, t))
-        for c, t in titles.items()
-        if any(row[f"{c}_low"] is not None for row in rows)
-    ]
-    sections = [
-        Section("trade-off", "Trade-off", "Each point is a shape; those that do not comply are faint. The line is the "
-                "front: no shape that complies is better in both. The best by the goal has a ring.", "wide",
-                (Chart("front", "front of two metrics", "Shapes by two metrics, and the front of those that comply.",
-                       None, live=True),)),
-        Section("maps", "Every metric", "Shapes that do not comply are faint; the star is the best by the goal.",
-                "charts", tuple(maps)),
-        Section("model", f"{name[:1].upper()}{name[1:]} model", "Lines are predictions and the bands their 95 % "
-                "intervals; points are trainings. " + _failures(rows, name), "wide", tuple(fits)),
-    ]  # fmt: skip
-    if intervals:
-        text = "Bars are 95 % intervals. A status other than ok says what disturbed a measurement."
-        sections.append(Section("measured", "Measurements", text, "charts", tuple(intervals)))
-    if content["curves"]:
-        shown = [Chart("curve-quality", name, f"{name} of every training by epoch.", charts.curves("quality", title))]
-        if any(point["loss"] is not None for point in content["curves"]):
-            spec = charts.curves("loss", "training loss")
-            shown.append(Chart("curve-loss", "loss", "loss of every training by epoch.", spec))
-        sections.append(Section("curves", "Learning curves", "One line for each training.", "charts", tuple(shown)))
-    for section in sections:
-        for chart in section.charts:
-            if chart.spec is not None:
-                chart.spec["config"] = charts.THEME
-    return sections
-
-
-def _fronts(overview: Overview) -> dict[str, Spec]:
-    fields = {
-        metric.name: (f"m{i}", charts.titled(metric.name, metric.unit)) for i, metric in enumerate(overview.metrics)
-    }
-    quality = overview.quality
-    fields[quality.name] = ("expected", charts.titled(quality.name, quality.unit))
-    return {
-        f"{x} {y}": {**charts.front(*fields[x], *fields[y], quality), "config": charts.THEME}
-        for x in fields
-        for y in fields
-        if x != y
-    }
-
-
-def _failures(rows: list[dict[str, Any]], quality: str) -> str:
-    failed = [
-        f"{row['name']}: {row['reason']}" for row in rows if row["state"] in (ShapeState.FAILED, ShapeState.STOPPED)
-    ]
-    return f"Without {quality}, and why: {'; '.join(failed)}." if failed else "No training failed."
-
-
 def _summary(content: dict[str, Any]) -> str:
     states = [row["state"] for row in content["shapes"]]
     counted = ", ".join(f"{states.count(state)} {state}" for state in charts.STATES if state in states)
     return f"{content['subject']}: {len(states)} shapes. Their {content['quality']['name']}: {counted}."
+
+
+def _ships(deployment: Mapping[str, Any] | None) -> str:
+    """Say what ships and where it runs, with the versions there; empty where networks run as torch does here."""
+    words = "" if deployment is None else deployment_in_words(deployment)
+    if deployment is None or not words:
+        return ""
+    versions = ", ".join(f"{package} {version}" for package, version in deployment["versions"].items())
+    return f"Networks ship {words}" + (f" ({versions})" if versions else "") + "; what is known is known of these."
+
+
+def _titles(overview: Overview) -> dict[str, str]:
+    """Return what stands above the values of each metric, and of each timing beside them, by their column."""
+    metrics = {f"m{i}": charts.titled(metric.name, metric.unit) for i, metric in enumerate(overview.metrics)}
+    timings = {c: f"latency, {t.title} [{LATENCY.unit}]" for c, t in overview.timing_columns.items() if not t.metric}
+    return metrics | timings
+
+
+def _conversion_headings(overview: Overview) -> list[str]:
+    return [] if overview.as_trained is None else [*map(overview.quality.heading, (AS_TRAINED, "lost"))]
 
 
 def _cost(cost: dict[str, Any]) -> str:
@@ -274,13 +197,13 @@ def _scores(content: dict[str, Any]) -> list[float | None]:
 
 
 def _cells(overview: Overview, row: dict[str, Any]) -> list[str]:
-    metrics = [f"m{i}" for i in range(len(overview.metrics))]
     number, spread = overview.quality.number, overview.quality.spread
-    qualities = (("quality", number), ("mean", number), ("std", spread), ("tested", number))
+    conversion = [] if overview.as_trained is None else [("before", number), ("lost", spread)]
+    qualities = [("quality", number), *conversion, ("mean", number), ("std", spread), ("tested", number)]
     return [
         str(row["depth"]),
         row["fraction"],
-        *(_measured(row[column], row[f"{column}_status"]) for column in metrics),
+        *(_measured(row[column], row[f"{column}_status"]) for column in _titles(overview)),
         *(("–" if row[name] is None else write(row[name])) for name, write in qualities),
         row["state"],
         row["reason"],

@@ -1,7 +1,7 @@
 // The live part of a report: limits and a goal in, the best shape out. It decides exactly as `shape-dnn ask` does.
 "use strict";
 (() => {
-  const { overview, charts, fronts } = JSON.parse(document.getElementById("data").textContent);
+  const { overview, charts, fronts, orders } = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
   const rows = overview.shapes;
   const column = Object.fromEntries(overview.metrics.map((metric, i) => [metric.name, `m${i}`]));
@@ -25,6 +25,7 @@
   const costly = ["latency", "energy", "size"]
     .map((base) => names.find((name) => name.split("@")[0] === base))
     .find((name) => name !== undefined) ?? names[0];
+  const order = overview.compared; // places of two latencies
   question.front = [costly, names.findLast((name) => name !== costly)];
 
   // The answer.
@@ -123,8 +124,10 @@
     const known = overview.metrics
       .filter((metric) => row[column[metric.name]] !== null)
       .map((metric) => `${metric.name} ${number(row[column[metric.name]])} ${metric.unit}`.trim());
-    if (row.quality !== null) known.push(`trained ${quality.name} ${written(row.quality)}`);
-    else if (row.mean !== null) {
+    if (row.quality !== null) {
+      const before = (row.before ?? null) === null ? "" : ` (${alone(row.before)} in float32)`;
+      known.push(`trained ${quality.name} ${written(row.quality)}${before}`);
+    } else if (row.mean !== null) {
       const range = row.std === null ? "" : ` ± ${spread(1.96 * row.std)}`;
       const value = `${alone(row.mean)}${range} ${quality.unit}`.trim();
       known.push(`predicted ${quality.name} ${value}, not trained yet`);
@@ -175,7 +178,12 @@
   function tooltip(value) {
     const escape = (text) => String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
     const row = value && typeof value === "object" ? value : {};
-    const about = row.state === undefined ? [] : [describe(row), row.reason ? `${row.state}: ${row.reason}` : row.state];
+    const beside = overview.timings.filter((timing) => !timing.metric && (row[timing.column] ?? null) !== null);
+    const about = row.state === undefined ? [] : [
+      describe(row),
+      ...beside.map((timing) => `latency, ${timing.title}: ${number(row[timing.column])} ms`),
+      row.reason ? `${row.state}: ${row.reason}` : row.state,
+    ];
     if (row.epoch !== undefined) {
       about.push(`epoch ${row.epoch}, ${quality.name} ${number(row.quality)} ${quality.unit}`.trim() +
         (row.loss === null ? "" : `, loss ${number(row.loss)}`));
@@ -183,11 +191,11 @@
     return [`<b>${escape(row.name ?? "")}</b>`, ...about.map(escape)].join("<br>");
   }
 
-  async function draw(id, spec) {
+  async function draw(id, spec, more = {}) {
     if (views.has(id)) views.get(id).finalize();
     // As many small charts beside each other as there is room for.
     const small = spec.facet ? { columns: Math.max(1, Math.floor($(id).clientWidth / 225)) } : {};
-    const whole = { ...spec, ...small, datasets: { shapes: rows, curves: overview.curves } };
+    const whole = { ...spec, ...small, datasets: { shapes: rows, curves: overview.curves, ...more } };
     views.set(id, (await vegaEmbed($(id), whole, options)).view);
     $(id).querySelector("svg").setAttribute("aria-hidden", "true"); // the element around it is described
   }
@@ -198,6 +206,20 @@
   }
 
   const drawFront = () => draw("front", fronts[question.front.join(" ")]);
+
+  // Two latencies: which shapes change their order, and with which others.
+  function drawOrder() {
+    const { spec, text, pairs, moved } = orders[order.join(" ")];
+    const columns = order.map((place) => overview.timings[place].column);
+    const changing = new Set(moved);
+    rows.forEach((row, i) => (row.order = changing.has(i) ? "changes" : "keeps"));
+    const lines = pairs.map(([i, j]) => Object.fromEntries([
+      ["name", `${rows[i].name} and ${rows[j].name} change their order`],
+      ...columns.flatMap((name) => [[name, rows[i][name]], [`${name}2`, rows[j][name]]]),
+    ]));
+    $("order-text").textContent = text;
+    return draw("order", spec, { pairs: lines });
+  }
 
   let waiting = false;
   function update() {
@@ -290,6 +312,20 @@
     return element("div", { class: "limit" }, element("label", { for: id }, label), select);
   }
 
+  // What a chart of two things shows; whatever is chosen for both axes changes places.
+  function axes(chart, entries, chosen, change) {
+    const selects = ["x", "y"].map((axis) => $(`${chart}-${axis}`));
+    selects.forEach((select, axis) => {
+      select.append(...entries.map(([value, text]) => element("option", { value }, text)));
+      select.value = chosen[axis];
+      select.addEventListener("change", () => {
+        if (select.value === String(chosen[1 - axis])) selects[1 - axis].value = chosen[1 - axis] = chosen[axis];
+        chosen[axis] = select.value;
+        change();
+      });
+    });
+  }
+
   function build() {
     const controls = $("controls");
     controls.addEventListener("submit", (event) => event.preventDefault());
@@ -307,21 +343,11 @@
         update();
       }),
     );
-    ["front-x", "front-y"].forEach((id, axis) => {
-      const select = $(id);
-      select.append(...names.map((name) => element("option", { value: name }, name)));
-      select.value = question.front[axis];
-      select.addEventListener("change", () => {
-        const other = question.front[1 - axis];
-        if (select.value === other) {
-          question.front[1 - axis] = question.front[axis];
-          $(axis ? "front-x" : "front-y").value = question.front[axis];
-        }
-        question.front[axis] = select.value;
-        update();
-        drawFront();
-      });
+    axes("front", names.map((name) => [name, name]), question.front, () => {
+      update();
+      drawFront();
     });
+    if (order.length) axes("order", overview.timings.map(({ title }, i) => [String(i), title]), order, drawOrder);
     $("copy").addEventListener("click", async () => {
       const range = document.createRange();
       range.selectNodeContents($("command"));
@@ -350,6 +376,7 @@
       await idle();
       await draw(id, spec);
     }
+    if (order.length) await drawOrder();
     document.body.dataset.state = "complete";
   }
 

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from shape_dnn.deploying.acquaintance import meet
 from shape_dnn.errors import blame
 from shape_dnn.events import Event
 from shape_dnn.kinds import Architecture, Conditions, Deployment, Instrument, Meter, Shipping, Target, Workload
@@ -90,8 +91,17 @@ class Problem(ABC):
 
     @property
     def judging_identity(self) -> dict[str, object]:
-        """What determines the quality of an artifact beside that of the training."""
-        return {**self.deployment_identity, "batch_size": self.conditions.batch_size}
+        """What determines the quality of an artifact beside that of the training.
+
+        Raises:
+            TargetError: the target that judges cannot be reached or used.
+        """
+        found = {**self.deployment_identity, "batch_size": self.conditions.batch_size}
+        if self.judge.is_here:
+            return found
+        assert self.deployment is not None  # noqa: S101 - or there was no identity
+        judge = Shipping(self.deployment.instance, self.judge, Path())
+        return {**found, "judged_on": dict(meet(judge).fingerprint)}
 
     def check_calibration(self) -> None:  # noqa: B027 - what a trainer can give is not known before it is asked
         """See that there are as many training examples as a conversion needs, before hours of training.

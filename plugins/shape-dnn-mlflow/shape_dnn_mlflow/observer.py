@@ -20,7 +20,7 @@ from mlflow.exceptions import MlflowException
 
 from shape_dnn import Observer
 from shape_dnn.errors import UnavailableError, UsageError
-from shape_dnn.events import EpochFinished, Event, Measured, SearchFinished, SearchStarted, TrainingFinished
+from shape_dnn.events import Converted, EpochFinished, Event, Measured, SearchFinished, SearchStarted, TrainingFinished
 from shape_dnn.quality import ACCURACY
 
 Key = tuple[int, float]
@@ -50,7 +50,8 @@ class MLflow(Observer):
     metrics, and ``settings.json``, ``result.json`` and the weights of the best shape as artifacts. The run of a
     training has depth and width as parameters; its metrics are ``loss`` and ``accuracy`` by epoch, ``final_accuracy``,
     and those known of the shape, such as ``latency``, or ``latency_estimated`` where it was predicted. Another quality
-    stands under its own name, and beside it whatever else a training reports.
+    stands under its own name, and beside it whatever else a training reports. Where networks are converted, the last
+    ``final_accuracy`` is that of what ships, and ``float_accuracy`` what it was before.
 
     Args:
         tracking_uri: server or file; empty to leave it to MLflow.
@@ -91,6 +92,8 @@ class MLflow(Observer):
                 case TrainingFinished(training):
                     key = training.shape.depth, float(training.shape.width)
                     self._finish(key, training.quality, training.reason, stopped=training.stopped)
+                case Converted(shape, quality, before):
+                    self._convert((shape.depth, float(shape.width)), quality, before)
                 case SearchFinished(result, files):
                     self._answer(cast("Mapping[str, Any]", result), files)
 
@@ -175,6 +178,15 @@ class MLflow(Observer):
             self._log(run, {f"final_{self._quality.name}": quality})
         status = "FINISHED" if quality is not None else "KILLED" if stopped else "FAILED"
         self._end(run, status, reason)
+
+    def _convert(self, key: Key, quality: float, before: float) -> None:
+        """Record what a training comes to once its network is what ships, and what it came to before."""
+        name = self._quality.name
+        if key in self._runs:
+            self._log(self._runs[key], {f"final_{name}": quality})
+        else:
+            self._finish(key, quality, "")
+        self._learn(key, f"float_{name}", before)
 
     def _learn(self, key: Key, metric: str, value: float) -> None:
         """Take note of a metric of a shape, and record it if the shape has a run."""

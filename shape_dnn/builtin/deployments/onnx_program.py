@@ -53,6 +53,7 @@ def program(network: torch.nn.Module, example: Any) -> onnx.ModelProto:
 # knows fewer operators: what it warns of, or cannot do, is left to torch.export, which is slow and thorough.
 def _traced(flat: Flat, given: Sequence[Tensor], taken: list[str], made: list[str]) -> onnx.ModelProto | None:
     """Write a network by tracing it; None where that cannot be done, or be relied on."""
+    torch._C._jit_set_onnx_log_enabled(False)  # noqa: SLF001 - it prints what it could not do, past Python
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.onnx"  # a file, since beyond 2 GB weights lie in others beside it
         try:

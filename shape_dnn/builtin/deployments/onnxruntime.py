@@ -114,7 +114,7 @@ class OnnxRuntime(Deployment):
             onnx_files.save_float16(model, path)
         elif self.precision == "int8":
             names = [value.name for value in model.graph.input]
-            batches = (dict(zip(names, _arrays(batch), strict=True)) for batch in calibration)
+            batches = [dict(zip(names, _arrays(batch), strict=True)) for batch in calibration]
             symmetric = self._provider == "tensorrt"  # which knows no other ranges
             onnx_files.save_int8(model, path, batches, symmetric)
 

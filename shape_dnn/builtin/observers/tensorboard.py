@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from shape_dnn.errors import UnavailableError, UsageError
-from shape_dnn.events import EpochFinished, Event, Measured, SearchFinished, SearchStarted, TrainingFinished
+from shape_dnn.events import Converted, EpochFinished, Event, Measured, SearchFinished, SearchStarted, TrainingFinished
 from shape_dnn.kinds import Observer
 from shape_dnn.quality import ACCURACY
 
@@ -39,9 +39,10 @@ class TensorBoard(Observer):
 
     The run of a shape has ``loss`` and ``accuracy`` by epoch, ``final/accuracy``, ``final/test_accuracy`` if it is the
     best, and each metric known of it, as ``metric/latency``, or ``estimated/latency`` where it was predicted. Another
-    quality stands under its own name, and beside it whatever else a training reports. Depth and width are its
-    hyper-parameters. A shape that is trained again, with another seed, from other weights or because a process died,
-    gets another run.
+    quality stands under its own name, and beside it whatever else a training reports. Where networks are converted,
+    the last ``final/accuracy`` is that of what ships, and ``final/float_accuracy`` what it was before. Depth and width
+    are its hyper-parameters. A shape that is trained again, with another seed, from other weights or because a process
+    died, gets another run.
 
     Args:
         directory: where every search makes a directory of its own.
@@ -80,8 +81,17 @@ class TensorBoard(Observer):
             case TrainingFinished(training):
                 key = training.shape.depth, float(training.shape.width)
                 self._finish(key, training.quality, training.reason)
+            case Converted(shape, quality, before):
+                key = shape.depth, float(shape.width)
+                self._finish(key, quality, "")
+                self._learn(key, self._in_float, before)
             case SearchFinished(result):
                 self._answer(cast("Mapping[str, Any]", result))
+
+    @property
+    def _in_float(self) -> str:
+        """Under which name the quality stands that a network had before it was converted."""
+        return f"final/float_{self._quality.name}"
 
     def close(self) -> None:
         """Close every file."""
@@ -126,7 +136,8 @@ class TensorBoard(Observer):
             for metric in row.keys() - {*NO_METRICS, name, f"predicted_{name}"}:
                 if row[metric] is not None:
                     group = "estimated" if metric in row.get("estimated", ()) else "metric"
-                    self._learn((row["depth"], row["width"]), f"{group}/{metric}", row[metric])
+                    tag = self._in_float if metric == f"float_{name}" else f"{group}/{metric}"
+                    self._learn((row["depth"], row["width"]), tag, row[metric])
         best = result["best"]
         if best and best[f"test_{name}"] is not None:
             run = self._runs[best["depth"], best["width"]]

@@ -1,0 +1,161 @@
+"""The parts of the page of a report, and their charts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shape_dnn.constraints import LATENCY
+from shape_dnn.report import charts
+from shape_dnn.report.charts import Spec
+from shape_dnn.report.orders import compare
+from shape_dnn.report.overview import Overview
+from shape_dnn.report.states import ShapeState
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of the page.
+
+    Attributes:
+        id: of its element.
+        title: above it.
+        description: for those who cannot see it.
+        spec: in Vega-Lite; None for the front, of which there is one for each two metrics.
+        live: whether it shows what complies.
+    """
+
+    id: str
+    title: str
+    description: str
+    spec: Spec | None
+    live: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: a title, what to see in it, and charts."""
+
+    id: str
+    title: str
+    text: str
+    layout: str
+    charts: tuple[Chart, ...]
+
+
+def sections(overview: Overview, content: Mapping[str, Any]) -> list[Section]:
+    """Return the parts of the page that have something to show, given the overview as JSON values."""
+    rows, quality = content["shapes"], overview.quality
+    name, title = quality.name, charts.titled(quality.name, quality.unit)
+    columns = {f"m{i}": metric for i, metric in enumerate(overview.metrics)}
+    titles = {column: charts.titled(metric.name, metric.unit) for column, metric in columns.items()}
+    depths, widths = (len({row[axis] for row in rows}) for axis in ("depth", "width"))
+    grid = f"over {depths} depths and {widths} widths"
+    maps = [
+        Chart(f"map-{c}", columns[c].name, f"Heat map of {columns[c].name} {grid}.", charts.heat_map(c, t, rows), True)
+        for c, t in titles.items()
+    ]
+    fits = []
+    if any(row["quality"] is not None or row["mean"] is not None for row in rows):
+        spec = charts.heat_map("expected", title, rows, reverse=quality.better == "higher")
+        about = f"Heat map of {name} {grid}, trained or else predicted."
+        maps.append(Chart("map-quality", f"{name}, trained or predicted", about, spec, live=True))
+        about = f"Predicted {name} with 95 % intervals {grid}, and that of the trained shapes."
+        fits.append(Chart("fit", f"{name} by depth and width", about, charts.fit(rows, quality)))
+    if overview.as_trained:
+        lost = quality.heading("lost")
+        about = f"Heat map of the {name} lost by the conversion {grid}."
+        maps.append(
+            Chart("map-lost", f"{name} lost by the conversion", about, charts.heat_map("lost", lost, rows), True)
+        )
+    intervals = [
+        Chart(f"measured-{c}", columns[c].name, f"{columns[c].name} by depth with intervals.", charts.measured(c, t))
+        for c, t in titles.items()
+        if any(row[f"{c}_low"] is not None for row in rows)
+    ]
+    sections = [
+        Section("trade-off", "Trade-off", "Each point is a shape; those that do not comply are faint. The line is the "
+                "front: no shape that complies is better in both. The best by the goal has a ring.", "wide",
+                (Chart("front", "front of two metrics", "Shapes by two metrics, and the front of those that comply.",
+                       None, live=True),)),
+        Section("maps", "Every metric", "Shapes that do not comply are faint; the star is the best by the goal.",
+                "charts", tuple(maps)),
+        Section("model", f"{name[:1].upper()}{name[1:]} model", "Lines are predictions and the bands their 95 % "
+                "intervals; points are trainings. " + _failures(rows, name), "wide", tuple(fits)),
+    ]  # fmt: skip
+    if intervals:
+        text = "Bars are 95 % intervals. A status other than ok says what disturbed a measurement."
+        sections.append(Section("measured", "Measurements", text, "charts", tuple(intervals)))
+    sections += [*_order(overview), *_curves(overview, content["curves"])]
+    for section in sections:
+        for chart in section.charts:
+            if chart.spec is not None:
+                chart.spec["config"] = charts.THEME
+    return sections
+
+
+def _order(overview: Overview) -> list[Section]:
+    if len(overview.timings) < 2:
+        return []
+    text = (
+        "Each point is a shape. A falling line joins two that change their order from one latency to the other, beyond "
+        "the intervals of both: whoever chooses by the one gets a slower network by the other."
+    )
+    about = "Shapes by two latencies, and the pairs of them whose order changes."
+    chart = Chart("order", "one latency against another", about, None, live=True)
+    return [Section("orders", "Order of latencies", text, "wide", (chart,))]
+
+
+def _curves(overview: Overview, curves: Sequence[Mapping[str, Any]]) -> list[Section]:
+    if not curves:
+        return []
+    quality = overview.quality
+    spec = charts.curves("quality", charts.titled(quality.name, quality.unit))
+    shown = [Chart("curve-quality", quality.name, f"{quality.name} of every training by epoch.", spec)]
+    if any(point["loss"] is not None for point in curves):
+        spec = charts.curves("loss", "training loss")
+        shown.append(Chart("curve-loss", "loss", "loss of every training by epoch.", spec))
+    text = "One line for each training" + (", before its network was converted." if overview.as_trained else ".")
+    return [Section("curves", "Learning curves", text, "charts", tuple(shown))]
+
+
+def orders(overview: Overview) -> dict[str, dict[str, Any]]:
+    """Return what is shown of any two timings, by the places of both: a chart, its pairs of rows, and it in words."""
+    rows = {shape: place for place, shape in enumerate(overview.shapes)}
+    columns = [(column, f"latency, {timing.title} [{LATENCY.unit}]", timing.values)
+               for column, timing in overview.timing_columns.items()]  # fmt: skip
+    found = {}
+    for (i, (x, x_title, first)), (j, (y, y_title, second)) in itertools.combinations(enumerate(columns), 2):
+        order = compare(first, second)
+        shown: dict[str, Any] = {
+            "text": str(order),
+            "pairs": [[rows[one], rows[other]] for one, other in order.drawn],
+            "moved": sorted(rows[shape] for shape in order.shapes),
+        }
+        for key, axes in ((f"{i} {j}", (x, x_title, y, y_title)), (f"{j} {i}", (y, y_title, x, x_title))):
+            found[key] = {**shown, "spec": {**charts.order(*axes), "config": charts.THEME}}
+    return found
+
+
+def fronts(overview: Overview) -> dict[str, Spec]:
+    """Return the chart of any two metrics, by their names."""
+    fields = {
+        metric.name: (f"m{i}", charts.titled(metric.name, metric.unit)) for i, metric in enumerate(overview.metrics)
+    }
+    quality = overview.quality
+    fields[quality.name] = ("expected", charts.titled(quality.name, quality.unit))
+    return {
+        f"{x} {y}": {**charts.front(*fields[x], *fields[y], quality), "config": charts.THEME}
+        for x in fields
+        for y in fields
+        if x != y
+    }
+
+
+def _failures(rows: list[dict[str, Any]], quality: str) -> str:
+    failed = [
+        f"{row['name']}: {row['reason']}" for row in rows if row["state"] in (ShapeState.FAILED, ShapeState.STOPPED)
+    ]
+    return f"Without {quality}, and why: {'; '.join(failed)}." if failed else "No training failed."
