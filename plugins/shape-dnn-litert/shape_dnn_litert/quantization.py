@@ -71,14 +71,14 @@ def _rewrite(path: Path, recipe: RecipeManager, calibration: Sequence[Any], want
             raise DeploymentError(f"ai-edge-quantizer cannot have the network: {describe(error)[:300]}") from error
     path.write_bytes(written)
     if not any(tensor.type == wanted for program in _programs(path) for tensor in program.tensors):
-        raise DeploymentError("no layer of the network has weights that ai-edge-quantizer can make smaller")
+        raise DeploymentError("nothing of the network can be made smaller by ai-edge-quantizer")
 
 
 def _ranges(content: bytes, recipe: RecipeManager, calibration: Sequence[Any]) -> Any:
     """Return from where to where activations go.
 
-    ``Quantizer.calibrate`` of ai-edge-quantizer 0.10 takes a moving mean over batches in which the first has most of the
-    weight, so that what others have beyond it is cut off. Not needed once it takes a ``qsv_update_func``, too.
+    ``Quantizer.calibrate`` of ai-edge-quantizer 0.10 takes a moving mean over batches, in which the first has most of
+    the weight, so that what others have beyond it is cut off. Not needed once it takes a ``qsv_update_func``, too.
     """
     if not calibration:
         return {}
