@@ -229,10 +229,6 @@ class TestMemoryGoal(GoalContract):
     name = "memory"
 
 
-class TestFileSizeGoal(GoalContract):
-    name = "file-size"
-
-
 class TestLatencyGoal(GoalContract):
     name = "latency"
 

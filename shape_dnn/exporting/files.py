@@ -21,7 +21,9 @@ from shape_dnn.exporting import ARTIFACT, CARD, FORMATS, RUNTIME, artifact
 from shape_dnn.exporting.signature import BATCH, SIZES, Signature
 from shape_dnn.exporting.trained import Trained
 from shape_dnn.measuring import inputs
-from shape_dnn.system import durable
+from shape_dnn.system import durable, environment
+
+environment.forbid_telemetry()
 
 TOLERANCE = 1e-3
 """How much an output may differ, as a part of the largest of all, or in itself if that is below 1."""

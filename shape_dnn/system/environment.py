@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+def forbid_telemetry() -> None:
+    """Have libraries that are imported later report to nobody, unless the user wants it: ONNX Runtime would at import."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
 @contextmanager
 def changed(**changes: str) -> Iterator[None]:
     """Change some for a moment, for processes that are started meanwhile."""

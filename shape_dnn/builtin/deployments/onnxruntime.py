@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from shape_dnn.errors import DeploymentError, UnavailableError, UsageError, describe
 from shape_dnn.kinds import Deployment
 from shape_dnn.measuring import inputs
+from shape_dnn.system import environment
 
 if TYPE_CHECKING:
     import numpy as np
     import onnx
     import torch
+
+environment.forbid_telemetry()
 
 MODEL = "model.onnx"
 TOLERANCE = 1e-3

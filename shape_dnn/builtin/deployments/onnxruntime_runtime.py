@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or importing it alone writes an identity of this machine
 
 REQUIRES = {"onnxruntime": "1.16"}
 PROVIDERS = {
