@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -160,7 +161,7 @@ def test_a_program_of_onnx_is_named_as_the_network_and_old_enough() -> None:
 
 
 class Turned(nn.Module):
-    """Has what cannot be traced, and is exported: an operator, and what is computed of the sizes of its input."""
+    """Has an operator that cannot be traced."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -269,17 +270,11 @@ make(Registry().load("deployment", "torch", {}).instance, network, batches[0], (
 """
     digests = []
     for place, seed in (("one", "1"), ("two", "2")):
-        subprocess.run([sys.executable, "-c", script, place], check=True, env=_environment(PYTHONHASHSEED=seed))
+        subprocess.run([sys.executable, "-c", script, place], check=True, env={**os.environ, "PYTHONHASHSEED": seed})
         files = sorted(path for path in Path(place).rglob("*") if path.is_file())
         assert len(files) == 8
         digests.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in files])
     assert digests[0] == digests[1]
-
-
-def _environment(**more: str) -> dict[str, str]:
-    import os
-
-    return {**os.environ, **more}
 
 
 def test_the_size_of_an_artifact_does_not_depend_on_the_values_of_the_weights() -> None:
@@ -314,6 +309,25 @@ def test_normalisations_of_features_are_quantised_around() -> None:
     network, given = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.BatchNorm1d(6), nn.ReLU()).eval(), torch.rand(4, 5)
     artifact = made(FIVE, network, given, [given] * 2)
     assert difference(run(FIVE, artifact)[0], expected(network, given)[0]) < 0.05
+
+
+def test_a_program_that_computes_something_else_is_refused() -> None:
+    class Wrong(torch.autograd.Function):
+        @staticmethod
+        def forward(_: Any, x: Tensor) -> Tensor:
+            return x + 1
+
+        @staticmethod
+        def symbolic(graph: Any, x: Any) -> Any:
+            return graph.op("Relu", x).setType(x.type())
+
+    class Liar(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            made: Tensor = Wrong.apply(x)
+            return made
+
+    with pytest.raises(DeploymentError, match="computes another output than the network, by 1, which is more"):
+        made(deployment("onnxruntime"), Liar(), torch.rand(2, 3))
 
 
 @pytest.mark.parametrize(
