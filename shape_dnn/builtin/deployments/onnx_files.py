@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ MOST_IN_ONE_FILE = 1_900_000_000
 
 WARNINGS, ERRORS = 2, 3
 """From where on ONNX Runtime writes to standard error, beyond the reach of Python; the first is how it starts."""
+
+LARGEST_SCALE = 1e30
+"""Of a step of 8 bits, beyond which a value stands for what is masked out rather than for a number."""
 
 Feed = Mapping[str, Any]
 """Arrays by the names of the inputs."""
@@ -42,7 +46,7 @@ def save_float16(model: onnx.ModelProto, path: Path) -> None:
         save(float16.convert_float_to_float16(model, keep_io_types=True), path)
 
 
-def save_int8(model: onnx.ModelProto, path: Path, batches: Iterable[Feed], symmetric: bool) -> None:
+def save_int8(model: onnx.ModelProto, path: Path, batches: Sequence[Feed], symmetric: bool) -> None:
     """Write a program whose weights and activations are quantised to 8 bits, as pairs of nodes (QDQ).
 
     Activations are unsigned: on x86 ONNX Runtime computes many operators on signed ones in float32, up to three times
@@ -55,22 +59,54 @@ def save_int8(model: onnx.ModelProto, path: Path, batches: Iterable[Feed], symme
         batches: by which the ranges of activations are found.
         symmetric: whether activations are signed instead, with the same range above and below zero.
     """
-    onnxruntime.set_default_logger_severity(ERRORS)
     with quietly():
-        quantize_static(
-            _scaled_by_convolutions(model),
-            path,
-            _Reader(batches),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            calibration_providers=["CPUExecutionProvider"],
-            use_external_data_format=model.ByteSize() > MOST_IN_ONE_FILE,
-            extra_options={"ActivationSymmetric": symmetric},
-        )
+        model = _scaled_by_convolutions(model)
+        left = _scores(model.graph)
+        _quantise(model, path, batches, symmetric, left)
+        if masks := _without_range(onnx.load(path).graph):
+            touching = [node.name for node in model.graph.node if masks & {*node.input, *node.output}]
+            _quantise(model, path, batches, symmetric, [*left, *touching])
+
+
+def _quantise(
+    model: onnx.ModelProto, path: Path, batches: Sequence[Feed], symmetric: bool, left: Sequence[str]
+) -> None:
+    """Write a program in 8 bits, but for the nodes that are left as they are."""
+    onnxruntime.set_default_logger_severity(ERRORS)
+    quantize_static(
+        copy.deepcopy(model),
+        path,
+        _Reader(batches),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=list(left),
+        calibrate_method=CalibrationMethod.MinMax,
+        calibration_providers=["CPUExecutionProvider"],
+        use_external_data_format=model.ByteSize() > MOST_IN_ONE_FILE,
+        extra_options={"ActivationSymmetric": symmetric},
+    )
     onnxruntime.set_default_logger_severity(WARNINGS)
+
+
+def _scores(graph: onnx.GraphProto) -> list[str]:
+    """Return the nodes between products of matrices and softmax: masks there are numbers far below all others."""
+    makers = {output: node for node in graph.node for output in node.output}
+    waiting = [node for node in graph.node if node.op_type in ("Softmax", "LogSoftmax")]
+    found: dict[str, None] = {}
+    while waiting:
+        node = waiting.pop()
+        if node.name not in found and node.op_type not in ("MatMul", "Gemm", "Conv"):
+            found[node.name] = None
+            waiting += [makers[name] for name in node.input if name in makers]
+    return list(found)
+
+
+def _without_range(graph: onnx.GraphProto) -> set[str]:
+    """Return the values whose range 8 bits cannot hold, such as minus infinity where a mask is."""
+    scales = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer if entry.name.endswith("_scale")}
+    return {name.removesuffix("_scale") for name, scale in scales.items() if not np.all(scale < LARGEST_SCALE)}
 
 
 def _scaled_by_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:

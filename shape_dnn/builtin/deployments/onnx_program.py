@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def _traced(flat: Flat, given: Sequence[Tensor], taken: list[str], made: list[st
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.onnx"  # a file, since beyond 2 GB weights lie in others beside it
         try:
-            with quietly() as warned:
+            with quietly() as warned, _unlogged():
                 torch.onnx.export(
                     flat,
                     tuple(given),
@@ -71,6 +72,20 @@ def _traced(flat: Flat, given: Sequence[Tensor], taken: list[str], made: list[st
         if any(issubclass(warning.category, TracerWarning) for warning in warned):
             return None
         return onnx.load(path)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep torch from printing the graphs that it cannot write to standard output.
+
+    It looks at the function that would tell whether it should, instead of calling it.
+    """
+    asked = torch._C._jit_is_onnx_log_enabled  # noqa: SLF001 - there is no public way
+    torch._C._jit_is_onnx_log_enabled = None  # type: ignore[assignment]  # noqa: SLF001
+    try:
+        yield
+    finally:
+        torch._C._jit_is_onnx_log_enabled = asked  # noqa: SLF001
 
 
 def _exported(flat: Flat, given: Sequence[Tensor], taken: list[str], made: list[str]) -> onnx.ModelProto:

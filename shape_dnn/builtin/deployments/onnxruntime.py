@@ -109,14 +109,16 @@ class OnnxRuntime(Deployment):
         model = onnx_program.program(network, example)
         path = directory / MODEL
         onnx_files.save(model, path)
-        _compare(model, path, network, example)
+        _compare(model, _run(model, path, example), network, example)
         if self.precision == "float16":
             onnx_files.save_float16(model, path)
         elif self.precision == "int8":
             names = [value.name for value in model.graph.input]
-            batches = (dict(zip(names, _arrays(batch), strict=True)) for batch in calibration)
+            batches = [dict(zip(names, _arrays(batch), strict=True)) for batch in calibration]
             symmetric = self._provider == "tensorrt"  # which knows no other ranges
             onnx_files.save_int8(model, path, batches, symmetric)
+        if self.precision != "float32":
+            _run(model, path, example)
 
     def _check(self, calibration: Sequence[Any]) -> None:
         there = sum(len(inputs.tensors(batch)[0]) for batch in calibration)
@@ -129,41 +131,47 @@ def _arrays(example: Any) -> list[np.ndarray[Any, Any]]:
     return [tensor.numpy() for tensor in inputs.tensors(example)]
 
 
-def _compare(model: onnx.ModelProto, path: Path, network: torch.nn.Module, example: Any) -> None:
-    """See that ONNX Runtime computes what the network does.
+def _run(model: onnx.ModelProto, path: Path, example: Any) -> list[np.ndarray[Any, Any]]:
+    """Run a program in a file.
 
     Raises:
-        DeploymentError: it does not, or cannot read the program.
+        DeploymentError: ONNX Runtime cannot; names operator and layer.
     """
-    import numpy as np
     import onnxruntime
-    import torch
 
     given = dict(zip((value.name for value in model.graph.input), _arrays(example), strict=True))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        computed = session.run(None, given)
+        computed: list[np.ndarray[Any, Any]] = session.run(None, given)
     except Exception as error:  # its classes have no base of their own
-        raise DeploymentError(
-            f"ONNX Runtime cannot run the network{_at(model, str(error))}: {_reason(error)}"
-        ) from error
+        where = _at(model, str(error))
+        raise DeploymentError(f"ONNX Runtime cannot run the network{where}: {_reason(error)}") from error
+    return computed
+
+
+def _compare(model: onnx.ModelProto, computed: Sequence[Any], network: torch.nn.Module, example: Any) -> None:
+    """See that ONNX Runtime computes what the network does.
+
+    Raises:
+        DeploymentError: it does not.
+    """
+    import torch
+
     with torch.inference_mode():
-        expected = _arrays(inputs.call(network, example))
-    for output, value, other in zip(model.graph.output, expected, computed, strict=True):
-        largest = max(
-            1.0,
-            float(
-                np.abs(value, dtype=np.float64, where=np.isfinite(value), out=np.zeros(value.shape)).max(initial=0.0)
-            ),
-        )
-        with np.errstate(invalid="ignore"):
-            differing = value != other
-            difference = float(np.abs(other.astype(np.float64) - value)[differing].max(initial=0.0))
-        if not difference <= TOLERANCE * largest:
+        expected = inputs.tensors(inputs.call(network, example))
+    for output, tensor, array in zip(model.graph.output, expected, computed, strict=True):
+        value, other = tensor.double(), torch.from_numpy(array).double()
+        differing = (value != other) & ~(value.isnan() & other.isnan())
+        difference = _largest((other - value)[differing])
+        if not difference <= TOLERANCE * max(1.0, _largest(value[value.isfinite()])):
             message = f"ONNX Runtime computes another {output.name} than the network, by {difference:.2g}"
             raise DeploymentError(f"{message}, which is more than rounding")
+
+
+def _largest(values: torch.Tensor) -> float:
+    return float(values.abs().max()) if values.numel() else 0.0
 
 
 def _at(model: onnx.ModelProto, message: str) -> str:

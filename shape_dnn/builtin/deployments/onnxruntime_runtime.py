@@ -46,7 +46,15 @@ class Model:
 
         name = settings["provider"]
         provider = _provider(name, onnxruntime.get_available_providers())
-        self._session = onnxruntime.InferenceSession(str(path), _options(settings), providers=[provider])
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), _options(settings), providers=[provider], enable_fallback=False
+            )
+        except Exception as error:  # its classes have no base of their own
+            if "fallback to CPU EP" not in str(error):
+                raise
+            reason = "does not start here, or lacks an operator of the network"
+            raise ValueError(f"provider={name} {reason}; accepted is cpu") from error
         if self._session.get_providers()[0] != provider:  # it only warns of a provider that does not start
             raise ValueError(
                 f"provider={name} does not start here; accepted is {_short(self._session.get_providers())}"

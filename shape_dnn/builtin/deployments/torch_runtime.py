@@ -30,9 +30,13 @@ class Model:
 
         torch.set_num_threads(settings["threads"])
         self._torch = torch
-        self._program = torch.export.load(path).module(check_guards=False)  # the sizes of inputs are fixed
+        program = torch.export.load(path)
+        self._takes = len(program.graph_signature.user_inputs)
+        self._program = program.module(check_guards=False)  # the sizes of inputs are fixed
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         """Return the outputs, given the inputs in the order in which the network takes them."""
+        if len(arrays) != self._takes:
+            raise ValueError(f"{len(arrays)} inputs were given; accepted are {self._takes}")
         with self._torch.inference_mode():
             return [value.numpy() for value in self._program(*map(self._torch.from_numpy, arrays))]
