@@ -152,8 +152,17 @@ def split(deployment: str) -> tuple[str, dict[str, str]]:
     return name, {option: value for option, _, value in pairs}
 
 
-def measured(networks: Networks, deployment: str, directory: Path, most: int, study: str) -> Measured:
-    """Measure what ships of a space, on one thread of this machine; the study remembers it."""
+def measured(networks: Networks, deployment: str, most: int, directory: Path, study: str, again: bool) -> Measured:
+    """Measure what ships of a space, on one thread of this machine; the study remembers it.
+
+    Args:
+        networks: the space.
+        deployment: with its options.
+        most: depths and widths.
+        directory: of all studies.
+        study: name of this one.
+        again: whether what was disturbed is measured again.
+    """
     name, options = split(deployment)
     classes = directory / "classes"  # folders make a dataset whose images are never read
     for label in "ab":
@@ -171,15 +180,18 @@ def measured(networks: Networks, deployment: str, directory: Path, most: int, st
         deploy=name,
         option=[f"dataset.size={networks.pixels}", *(f"deploy.{key}={value}" for key, value in options.items())],
         study=str(directory / networks.arch / study),
+        remeasure=again,
     )
 
 
-def measure_all(networks: Networks, deployments: Mapping[str, str], directory: Path, most: int) -> dict[str, Measured]:
+def measure_all(
+    networks: Networks, deployments: Mapping[str, str], directory: Path, *, quick: bool, again: bool
+) -> dict[str, Measured]:
     """Measure a space in each deployment, each in a study of its own."""
-    found = {}
+    found, most = {}, QUICK if quick else max(networks.depths.number, networks.widths.number)
     for title, deployment in deployments.items():
         began = time.perf_counter()
-        found[title] = measured(networks, deployment, directory, most, title.replace(" ", "-"))
+        found[title] = measured(networks, deployment, most, directory, title.replace(" ", "-"), again)
         seconds = time.perf_counter() - began
         print(f"{networks.arch}, {title}: {len(found[title])} shapes, {seconds:.0f} s", file=sys.stderr, flush=True)
     return found
@@ -261,6 +273,7 @@ def main() -> None:
     here.add_argument("--deploy", nargs="+", default=DEPLOYMENTS, metavar="NAME[:OPTION=VALUE,...]")
     here.add_argument("--spaces", nargs="+", default=[each.arch for each in SPACES], choices=[s.arch for s in SPACES])
     here.add_argument("--quick", action="store_true", help="four shapes of each space, to see that it works")
+    here.add_argument("--remeasure", action="store_true", help="measure again what was disturbed or imprecise")
     here.add_argument("--beside", type=Path, metavar="TABLES", help="add what is recorded there")
     for command in (of_tables, here):
         command.add_argument("--questions", type=int, default=QUESTIONS)
@@ -273,9 +286,8 @@ def main() -> None:
         print("; ".join(devices.fingerprint("cpu").values()), end="\n\n")
         for networks in SPACES:
             if networks.arch in arguments.spaces:
-                found = measure_all(
-                    networks, deployments, arguments.directory, QUICK if arguments.quick else sys.maxsize
-                )
+                quick, again = arguments.quick, arguments.remeasure
+                found = measure_all(networks, deployments, arguments.directory, quick=quick, again=again)
                 reports[networks.arch] = report_measured(networks, found, arguments.questions, arguments.limits)
     tables = arguments.tables if arguments.command == "recorded" else arguments.beside
     if tables is not None:
