@@ -43,8 +43,8 @@ def shown(browser: Any, report: Path) -> Iterator[Any]:
     page.goto(report.as_uri())
     page.wait_for_selector("body[data-state=complete]")
     yield page
-    assert said == []
-    assert loaded == [report.as_uri()]
+    assert said == [], said
+    assert loaded == [report.as_uri()], loaded
     context.close()
 
 

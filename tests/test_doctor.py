@@ -47,7 +47,12 @@ def test_each_meter_says_whether_it_works_here_and_one_that_does_not_harms_none(
     ran = shape_dnn("doctor", "--plugin", "broken.py", "--format", "json")
     assert ran.status == 0, ran.err
     found = {row["meter"]: row for row in ran.json["meters"] if row["device"] == "cpu"}
-    assert {name for name, row in found.items() if row["state"] == "available"} == {"size", "file-size", "memory", "latency"}
+    assert {name for name, row in found.items() if row["state"] == "available"} == {
+        "size",
+        "file-size",
+        "memory",
+        "latency",
+    }
     assert found["no-sensor"]["reason"] == "there is no thermometer; buy one"
     assert "ZeroDivisionError" in found["wrong"]["reason"]
     assert "has the unit 's'" in found["stopwatch"]["reason"]

@@ -15,8 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata as hparams
 
 from shape_dnn import Shape, tune
+from shape_dnn.builtin.observers.json_lines import JsonLines
 from shape_dnn.builtin.observers.tensorboard import TensorBoard
-from shape_dnn.events import EpochFinished, Event, Measured, SearchFinished, SearchStarted, TrainingFinished
+from shape_dnn.events import Converted, EpochFinished, Event, Measured, SearchFinished, SearchStarted, TrainingFinished
 from shape_dnn.records import Epoch, Measurement, Training
 
 ONE: dict[str, Any] = {
@@ -189,3 +190,24 @@ def test_without_tensorboard_its_observer_names_the_command_that_installs_it(tab
 def test_tensorboard_is_written_without_torch() -> None:
     code = "import sys, shape_dnn.builtin.observers.tensorboard; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_ships_is_the_last_word_on_a_shape_and_stands_beside_what_it_was_before() -> None:
+    shape = Shape(10, Fraction(1, 2))
+    events = [
+        SearchStarted({}, 1),
+        EpochFinished(shape, Epoch(1, 0.5, 90.0), 1),
+        TrainingFinished(Training(shape, 90.0), 1, 1),
+        Converted(shape, 88.5, 90.0, True, 1, 1),
+    ]
+    board, lines = TensorBoard("runs"), JsonLines("events.jsonl")
+    for event in events:
+        board.notify(event)
+        lines.notify(event)
+    board.close()
+    lines.close()
+    numbers = scalars(shown(Path("runs"))["10-0.5"])
+    assert [value for _, value in numbers["final/accuracy"]] == [90, 88.5]
+    assert numbers["final/float_accuracy"] == [(0, 90)]
+    told = json.loads(Path("events.jsonl").read_text().splitlines()[-1])
+    assert (told["event"], told["accuracy"], told["before"], told["loses_too_much"]) == ("Converted", 88.5, 90.0, True)

@@ -195,52 +195,58 @@ def measured(column: str, title: str) -> Spec:
     }
 
 
-def order(x: str, x_title: str, y: str, y_title: str) -> Spec:
+def order(axes: Mapping[str, tuple[str, str]], intervals: Sequence[str], *, changes: bool) -> Spec:
     """Show two latencies of every shape against each other, and the pairs of shapes whose order changes.
 
     Rows need ``order``, either ``keeps`` or ``changes``; pairs of the dataset ``pairs`` have the columns of both axes,
     those of the second shape with a 2.
+
+    Args:
+        axes: of x and y the column, and what stands at the axis.
+        intervals: the columns of which some shape has an interval.
+        changes: whether there are such pairs. A layer without data would have no axes.
     """
-    axes = {"x": _logarithmic(x, x_title), "y": _logarithmic(y, y_title)}
-    intervals: list[Spec] = [
+    places = {axis: _logarithmic(*which) for axis, which in axes.items()}
+    kinds: Spec = {"domain": ["changes", "keeps"]}
+    color: Spec = {"scale": {**kinds, "range": ["#D55E00", "#0072B2"]}}
+    shape: Spec = {"scale": {**kinds, "range": ["diamond", "circle"]}}
+    pairs: Spec = {
+        "data": {"name": "pairs"},
+        "mark": {"type": "rule", "color": "#D55E00", "opacity": 0.5, "tooltip": {"content": "data"}},
+        "encoding": {**places, **{f"{axis}2": {"field": f"{column}2"} for axis, (column, _) in axes.items()}},
+    }
+    bars: list[Spec] = [
         {
             "transform": [{"filter": f"datum['{column}_low'] > 0 && isValid(datum['{column}_high'])"}],
             "mark": {"type": "rule", "opacity": 0.3},
-            "encoding": {**axes, axis: _logarithmic(f"{column}_low", title), f"{axis}2": {"field": f"{column}_high"}},
+            "encoding": {**places, axis: _logarithmic(f"{column}_low", title), f"{axis}2": {"field": f"{column}_high"}},
         }
-        for axis, column, title in (("x", x, x_title), ("y", y, y_title))
+        for axis, (column, title) in axes.items()
+        if column in intervals
     ]
-    kinds: Spec = {"domain": ["changes", "keeps"]}
-    color = {"scale": {**kinds, "range": ["#D55E00", "#0072B2"]}}
-    shape = {"scale": {**kinds, "range": ["diamond", "circle"]}}
     return {
         "data": {"name": "shapes"},
-        "transform": [{"filter": f"datum['{x}'] > 0 && datum['{y}'] > 0"}],
+        "transform": [{"filter": " && ".join(f"datum['{column}'] > 0" for column, _ in axes.values())}],
         "layer": [
+            *([pairs] if changes else []),
+            *bars,
             {
-                "data": {"name": "pairs"},
-                "mark": {"type": "rule", "color": "#D55E00", "opacity": 0.5, "tooltip": {"content": "data"}},
-                "encoding": {**axes, "x2": {"field": f"{x}2"}, "y2": {"field": f"{y}2"}},
+                "mark": {"type": "point", "shape": "circle", "size": 260, "stroke": "currentColor", "strokeWidth": 2},
+                "encoding": {**places, "opacity": {"condition": {"test": "datum.best", "value": 1}, "value": 0}},
             },
-            *intervals,
             {
                 "mark": {"type": "point", "tooltip": {"content": "data"}, "size": 45},
                 "encoding": {
-                    **axes,
+                    **places,
                     "color": {"field": "order", "type": "nominal", **color},
                     "shape": {"field": "order", "type": "nominal", **shape},
                     "opacity": {"condition": {"test": "datum.complies", "value": 1}, "value": 0.25},
                 },
             },
-            {
-                "transform": [{"filter": "datum.best"}],
-                "mark": {"type": "point", "shape": "circle", "size": 260, "stroke": "currentColor", "strokeWidth": 2},
-                "encoding": axes,
-            },
         ],
         "width": "container",
         "height": 360,
-    }  # fmt: skip
+    }
 
 
 def curves(value: str, title: str) -> Spec:

@@ -134,8 +134,13 @@ def orders(overview: Overview) -> dict[str, dict[str, Any]]:
             "pairs": [[rows[one], rows[other]] for one, other in order.drawn],
             "moved": sorted(rows[shape] for shape in order.shapes),
         }
-        for key, axes in ((f"{i} {j}", (x, x_title, y, y_title)), (f"{j} {i}", (y, y_title, x, x_title))):
-            found[key] = {**shown, "spec": {**charts.order(*axes), "config": charts.THEME}}
+        intervals = [column for column, values in ((x, first), (y, second)) if any(m.low for m in values.values())]
+        for key, axes in (
+            (f"{i} {j}", {"x": (x, x_title), "y": (y, y_title)}),
+            (f"{j} {i}", {"x": (y, y_title), "y": (x, x_title)}),
+        ):
+            spec = charts.order(axes, intervals, changes=bool(order.drawn))
+            found[key] = {**shown, "spec": {**spec, "config": charts.THEME}}
     return found
 
 
