@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 def forbid_telemetry() -> None:
-    """Have libraries that are imported later report to nobody, unless the user wants it: ONNX Runtime would at import."""
+    """Have libraries report to nobody that would once they are imported, as ONNX Runtime does; the user may want it."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
