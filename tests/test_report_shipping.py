@@ -125,9 +125,9 @@ def test_two_latencies_are_compared_and_which_ones_can_be_chosen(page: Any, data
     page.wait_for_function("document.querySelector('#order-x').value === '0'")
     assert page.input_value("#order-y") == "1", "both changed places"
     page.select_option("#goal", "")
-    page.get_by_label("size at most, in MB").fill("0")
+    page.get_by_label("size at most, in MB", exact=True).fill("0")
     assert "Nothing complies" in page.text_content("#answer")
-    page.get_by_label("size at most, in MB").fill("")
+    page.get_by_label("size at most, in MB", exact=True).fill("")
 
 
 def test_every_latency_that_is_compared_stands_in_the_table(report: Path) -> None:
