@@ -62,7 +62,7 @@ class Model:
         wanted = {"NUM_STREAMS": "1", "PERFORMANCE_HINT": "LATENCY"}
         formats = _formats(core, device, precision)
         if device == "CPU":
-            # Pinning is left to whoever starts this process: all that use OpenVINO would share the first processor.
+            # On which processors it runs is up to whoever starts this process.
             wanted.update(INFERENCE_NUM_THREADS=str(settings["threads"]), ENABLE_CPU_PINNING="NO")
         for name in formats:
             compiled = core.compile_model(str(path), device, {**wanted, "INFERENCE_PRECISION_HINT": name})
