@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from shape_dnn.deploying import artifacts
 from shape_dnn.deploying.acquaintance import session
 from shape_dnn.deploying.artifacts import Artifact
-from shape_dnn.deploying.session import Model, Session
+from shape_dnn.deploying.loaded import Model
+from shape_dnn.deploying.session import Session
 from shape_dnn.kinds import Shipping, Workload
 from shape_dnn.measuring import anchor
 from shape_dnn.measuring.building import Builder
