@@ -409,7 +409,7 @@ def test_a_runtime_stands_alone_and_says_its_versions(name: str) -> None:
     how = deployment(name)
     assert imported(how.runtime) == {name, "numpy"}
     names = module(how)
-    assert names["REQUIRES"].keys() == {name}
+    assert {name} <= names["REQUIRES"].keys() <= {name, "numpy"}
     assert names["versions"]() == {name: __import__(name).__version__, "numpy": np.__version__}
     assert set(how.identity()) >= {name, "torch"}
 
