@@ -52,7 +52,11 @@ class OwnTrainer:
         return functions.trainer(self.options)
 
 
-@functools.lru_cache(maxsize=4)
 def registry(plugin_files: tuple[Path, ...]) -> Registry:
-    """Find the plugins, once in each process."""
+    """Find the plugins, once in each process as long as their files are the same."""
+    return _registry(plugin_files, tuple(path.read_bytes() if path.is_file() else b"" for path in plugin_files))
+
+
+@functools.lru_cache(maxsize=4)
+def _registry(plugin_files: tuple[Path, ...], _contents: tuple[bytes, ...]) -> Registry:
     return Registry(plugin_files)
