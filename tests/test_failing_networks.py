@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from shape_dnn import TrainingError
-from shape_dnn.training import sources
 from shape_dnn.work import sendable
 
 OOPS = """
@@ -60,7 +59,6 @@ BUILD, FORWARD = "failed to build shape (16, 1/4)", "failed in the forward pass 
 def write(where: str, *, what: str = 'KeyError("oops")', training_only: bool = False) -> None:
     text = OOPS.replace('"WHERE"', repr(where)).replace("TRAINING_ONLY", str(training_only)).replace("WHAT", what)
     Path("oops.py").write_text(text)
-    sources.registry.cache_clear()  # this process has seen another file of that name
 
 
 @pytest.mark.parametrize(
