@@ -70,7 +70,7 @@ class Task(ABC):
 
     @property
     def writes(self) -> tuple[Path, ...]:
-        """Files that are to be there once it has returned; some may be missing if it stopped early."""
+        """Files and directories that are to be there once it has returned; some may be missing if it stopped early."""
         return ()
 
     @property

@@ -349,5 +349,7 @@ def test_a_metric_that_a_goal_misspells_is_its_own_fault() -> None:
     complaint = "goal 'thrift' of strange.py asks for a metric 'latancy', and there is none; did you mean latency?"
     with pytest.raises(PluginError, match=re.escape(complaint)):
         goal_of("thrift", metric="latancy")
-    with pytest.raises(PluginError, match="'xyz', and there is none; known are accuracy, energy, file-size, latency, memory, p"):
+    with pytest.raises(
+        PluginError, match="'xyz', and there is none; known are accuracy, energy, file-size, latency, memory, p"
+    ):
         goal_of("thrift", metric="xyz")

@@ -14,8 +14,14 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from shape_dnn.system import durable
+
 Content = Mapping[str, NDArray[np.uint8]]
 """Bytes of files by their path within a directory, or under ``""`` those of a single file."""
+
+
+Written = bytes | Content | None
+"""Bytes of a file, or those of a directory; None for what is not there."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,23 @@ def output() -> Path:
     return Path(tempfile.mkdtemp(dir=_room(), prefix="output-"))
 
 
-def read(paths: Sequence[Path]) -> list[bytes | None]:
-    """Return the content of files, None for one that is not there."""
-    return [path.read_bytes() if path.is_file() else None for path in paths]
+def read(paths: Sequence[Path]) -> list[Written]:
+    """Return the content of files and directories, None for one that is not there."""
+    return [path.read_bytes() if path.is_file() else pack(path)[1] if path.is_dir() else None for path in paths]
+
+
+def write(path: Path, content: Written) -> None:
+    """Put what was read from a file or directory into another one, which is there whole or not at all."""
+    if content is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, bytes):
+        durable.write(path, content)
+        return
+    with durable.replaced_directory(path) as partial:
+        for name, values in content.items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            durable.write(partial / name, values.tobytes())
 
 
 def remove(directory: Path) -> None:

@@ -14,7 +14,7 @@ from shape_dnn.builtin.executors.local import Local
 from shape_dnn.records import Training
 from shape_dnn.work import Task, sendable
 from shape_dnn_ray import file_transfer
-from shape_dnn_ray.file_transfer import Content, Parcel
+from shape_dnn_ray.file_transfer import Content, Parcel, Written
 from shape_dnn_ray.mailbox import Started
 
 
@@ -24,12 +24,12 @@ class Finished(NamedTuple):
     Attributes:
         result: what it returned.
         error: what it raised instead.
-        written: content of the files that it was to write, in order; None for one that is not there.
+        written: content of the files and directories that it was to write, in order; None for one that is not there.
     """
 
     result: object = None
     error: Exception | None = None
-    written: Sequence[bytes | None] = ()
+    written: Sequence[Written] = ()
 
 
 def run(task: Task, number: int, threads: int, parcels: Mapping[Parcel, Any] | None, mailbox: Any) -> Finished:
@@ -109,11 +109,7 @@ def _limit_threads(threads: int) -> None:
         sys.modules["torch"].set_num_threads(threads)
 
 
-def write(paths: Sequence[Path], contents: Sequence[bytes | None]) -> None:
+def write(paths: Sequence[Path], contents: Sequence[Written]) -> None:
     """Put what a task has written where the driver wants it."""
-    from shape_dnn.system import durable
-
     for path, content in zip(paths, contents, strict=True):
-        if content is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            durable.write(path, content)
+        file_transfer.write(path, content)

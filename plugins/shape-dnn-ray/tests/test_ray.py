@@ -157,6 +157,25 @@ def test_files_travel_to_the_node_and_back_once_each(executor: RayCluster) -> No
     assert Path("results/here").read_text() == "written there"
 
 
+def test_a_directory_that_a_task_writes_comes_back_whole(tmp_path: Path) -> None:
+    there, here = tmp_path / "there", tmp_path / "deep" / "here"
+    (there / "files").mkdir(parents=True)
+    (there / "files" / "model").write_bytes(b"ships")
+    (there / "empty").write_bytes(b"")
+    alone = tmp_path / "alone"
+    alone.write_bytes(b"a file")
+    for place, content in zip(
+        (here, tmp_path / "copy", tmp_path / "none"), file_transfer.read([there, alone, tmp_path / "gone"]), strict=True
+    ):
+        file_transfer.write(place, content)
+    assert {str(path.relative_to(here)): path.read_bytes() for path in here.rglob("*") if path.is_file()} == {
+        "files/model": b"ships",
+        "empty": b"",
+    }
+    assert (tmp_path / "copy").read_bytes() == b"a file"
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_parcel_is_fetched_once_and_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     room = tmp_path / "room"
     room.mkdir()
