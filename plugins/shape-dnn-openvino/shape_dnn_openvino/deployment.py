@@ -68,7 +68,8 @@ class OpenVino(Deployment):
         from shape_dnn_openvino import programs
 
         onnx = onnx_program.program(network, example)
-        with tempfile.TemporaryDirectory() as scratch:  # weights may stay in a file there until they are written
+        # Weights may stay in a file of the scratch directory until they are written.
+        with openvino_runtime.keeping_signal_stack(), tempfile.TemporaryDirectory() as scratch:
             program = programs.read(onnx, Path(scratch))
             programs.compare(program, onnx, network, example)
             if self.precision == "int8":

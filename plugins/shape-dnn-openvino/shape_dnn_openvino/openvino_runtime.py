@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,30 @@ def silently() -> Iterator[None]:
         del sys.modules[name]
 
 
+class _Stack(ctypes.Structure):
+    """``stack_t`` of Linux."""
+
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextmanager
+def keeping_signal_stack() -> Iterator[None]:
+    """Have this thread handle signals after the block on the same stack as before.
+
+    Each core of OpenVINO sets one, and when it goes sets that which it found, be it that of a core that has gone
+    before: the next signal, such as Ctrl-C, then ends the process. A core that finds another than its own sets none.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    library, before = ctypes.CDLL(None), _Stack()
+    library.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        library.sigaltstack(ctypes.byref(before), None)
+
+
 def versions() -> dict[str, str]:
     """Return the versions of what runs artifacts here."""
     with silently():
@@ -44,7 +69,8 @@ def load(directory: str, settings: Mapping[str, Any]) -> Model:
     Raises:
         ValueError: a setting cannot be had here; says what can.
     """
-    return Model(Path(directory) / "model.xml", settings)
+    with keeping_signal_stack():
+        return Model(Path(directory) / "model.xml", settings)
 
 
 class Model:

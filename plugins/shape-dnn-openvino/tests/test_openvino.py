@@ -98,9 +98,10 @@ def test_in_eight_bits_every_convolution_and_product_of_matrices_is_computed_in_
     import openvino
 
     artifact = made(OpenVino("int8", calibration=16), network("wrn"), tmp_path / "artifact")
-    compiled = openvino.Core().compile_model(
-        artifact.files_in / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )
+    with openvino_runtime.keeping_signal_stack():
+        compiled = openvino.Core().compile_model(
+            artifact.files_in / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+        )
     kernels = [
         str(operator.get_rt_info()["primitiveType"].value)
         for operator in compiled.get_runtime_model().get_ops()
@@ -125,6 +126,36 @@ def test_a_file_is_half_as_large_in_half_precision_and_a_quarter_in_eight_bits(t
         sizes[precision] = (artifact.files_in / "model.bin").stat().st_size
     assert 0.49 < sizes["float16"] / sizes["float32"] < 0.52
     assert 0.24 < sizes["int8"] / sizes["float32"] < 0.32
+
+
+INTERRUPTED = """
+import os, signal
+from pathlib import Path
+import torch
+from torch import nn
+from shape_dnn.deploying import in_process
+from shape_dnn_openvino.deployment import OpenVino
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+models = []
+for name in ("first", "second"):
+    Path(name).mkdir()
+    OpenVino().convert(nn.Conv2d(3, 4, 3).eval(), torch.rand(1, 3, 8, 8), [], Path(name))
+    models.append(in_process.load(OpenVino(), Path(name)))
+while models:
+    models.pop(0)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause()
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_after_models_have_come_and_gone_is_an_interrupt(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
+    assert (ran.returncode, ran.stdout) == (0, "interrupted\n"), ran.stderr
 
 
 CONVERT = """
