@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import itertools
 import json
 import os
@@ -36,6 +37,7 @@ from shape_dnn.builtin.meters.energy import NvmlEnergy
 from shape_dnn.builtin.meters.latency import Latency
 from shape_dnn.builtin.meters.memory import Memory
 from shape_dnn.data import images
+from shape_dnn.kinds import Run
 from shape_dnn.records import Measurement
 from shape_dnn.work import Task
 
@@ -128,7 +130,8 @@ def sensors(device: str) -> None:
 
 def tests(_device: str) -> None:
     """The tests that need a GPU."""
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", "tests", "plugins"]
+    parallel = ["-n", "8"] if importlib.util.find_spec("xdist") else []
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", *parallel, "tests"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
     print("\n```\n" + ran.stdout[-6000:] + ran.stderr[-1000:] + "\n```")
 
@@ -248,17 +251,25 @@ def most_used(device: str) -> Iterator[list[float]]:
             thread.join()
 
 
+def torch_memory(own: Job) -> tuple[float, float]:
+    """Train in this process; return the most that torch had allocated, and had reserved, in MB."""
+    import torch
+
+    with tempfile.TemporaryDirectory() as directory:
+        task(own, Path(directory), "a").run(lambda _: True)
+    return torch.cuda.max_memory_allocated() / 1e6, torch.cuda.max_memory_reserved() / 1e6
+
+
 def memory(device: str) -> None:
     """The memory of a training beside its estimate, and what the meter says first and second."""
-    header("shape", "precision", "estimate MB", "used MB", "used / estimate")
+    header("shape", "precision", "estimate MB", "used MB", "used / estimate", "allocated MB", "reserved MB")
     for shape, precision in itertools.product([*SHAPES, Shape(16, Fraction(8))], ("float32", "bfloat16")):
         own = random_images(shape, device, epochs=1, precision=precision)
         estimate = own.trainer.resources(shape).memory / 1e6
-        executor = Local()
         with most_used(device) as most:
-            ours(executor, [own], 1)
-        executor.close()
-        row(shape, precision, f"{estimate:.0f}", f"{most[0]:.0f}", f"{most[0] / estimate:.2f}")
+            allocated, reserved = alone(torch_memory, own)
+        row(shape, precision, f"{estimate:.0f}", f"{most[0]:.0f}", f"{most[0] / estimate:.2f}", f"{allocated:.0f}",
+            f"{reserved:.0f}")  # fmt: skip
     header("shape", "forward pass of 64 images MB", "measured again")
     workload = Workload(WideResNet(), (3, 32, 32), 10, 64, device)
     once, again = (dict(Memory().measure(workload, SHAPES)) for _ in range(2))
@@ -266,47 +277,57 @@ def memory(device: str) -> None:
         row(shape, f"{once[shape].value:.2f}", f"{again[shape].value:.2f}")
 
 
-def epochs(given: tuple[Job, bool, int]) -> tuple[list[float], str]:
-    """Train some epochs in this process; return the images a second of each, and how its steps are launched."""
+class Clock(Run):
+    """Notes when epochs end, and keeps nothing."""
+
+    is_due = False
+
+    def __init__(self, device: str) -> None:
+        self.seed, self.device, self.directory, self.times = 0, device, Path(), [time.perf_counter()]
+
+    def report(self, step: int, quality: float, **more: float) -> bool:
+        """Note the time."""
+        self.times.append(time.perf_counter())
+        return True
+
+    def alive(self) -> None:
+        """Nobody waits."""
+
+    def save(self, module: object, **more: object) -> None:
+        """Nobody goes on."""
+
+    def load(self) -> None:
+        """Nothing was saved."""
+
+
+MODES = [(precision, as_graph) for precision in ("float32", "bfloat16") for as_graph in (False, True)]
+
+
+def in_modes(own: Job) -> list[float]:
+    """Train in this process, in each mode; return the images a second of the median epoch after the first."""
     import torch
 
     from shape_dnn.training.batches import Batches
     from shape_dnn.training.loop import Loop
 
-    class Alone:
-        def alive(self) -> None:
-            """Nobody waits."""
-
-    own, as_graph, number = given
-    device = torch.device(own.trainer.device)
-    loop = Loop(own.trainer.build(own.shape), own.trainer.recipe, device)
-    loop._step._wants_graph = as_graph
-    batches, found = Batches(own.parts[0], device, classes=10), []
-    for _ in range(number):
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        loop._train_epoch(batches, Alone())  # type: ignore[arg-type]
-        torch.cuda.synchronize()
-        found.append(len(batches) / (time.perf_counter() - began))
-    return found, "graph" if loop._step._graph is not None else "eager"
+    device, found = torch.device(own.trainer.device), []
+    train, judge = (Batches(part, device, classes=10) for part in own.parts)
+    torch.backends.cudnn.deterministic = True  # as trainings are
+    for precision, as_graph in MODES:
+        run, recipe = Clock(own.trainer.device), own.with_recipe(precision=precision, epochs=5).trainer.recipe
+        Loop(own.trainer.build(own.shape), recipe, device, as_graph=as_graph).fit(train, judge, run)
+        found.append(len(train) / statistics.median(b - a for a, b in itertools.pairwise(run.times[1:])))
+    return found
 
 
 def rates(device: str) -> None:
-    """Images a second of a training, beside the plain loop; random images of 3 x 32 x 32, batches of 128."""
+    """Images a second of a training, judging included, beside the plain loop; 3 x 32 x 32 pixels, batches of 128."""
     header("shape", "plain, by loader processes 0, 4, 16", "eager float32", "graph float32", "eager bfloat16",
            "graph bfloat16", "graph bfloat16 / best plain")  # fmt: skip
     for shape in SHAPES:
-        base = []
-        own = random_images(shape, device, epochs=2, precision="float32")
-        for processes in LOADERS:
-            one, two = (alone(plain, (own.with_recipe(epochs=n), processes))[0] for n in (1, 2))
-            base.append(len(own.parts[0]) / (two - one))  # so that what comes once does not count
-        cells = []
-        for precision, as_graph in itertools.product(("float32", "bfloat16"), (False, True)):
-            found, how = alone(epochs, (own.with_recipe(precision=precision), as_graph, 4))
-            cells.append(statistics.median(found[1:]))
-            if how != ("graph" if as_graph else "eager"):
-                print(f"\n{shape} {precision}: {how}")
+        own = random_images(shape, device, epochs=3, precision="float32")
+        base = [3 * len(own.parts[0]) / alone(plain, (own, processes))[0] for processes in LOADERS]
+        cells = alone(in_modes, own)
         row(shape, " ".join(f"{rate:.0f}" for rate in base), *(f"{rate:.0f}" for rate in cells),
             f"{cells[-1] / max(base):.1f}x")  # fmt: skip
 
@@ -335,19 +356,33 @@ def said(measurement: Measurement) -> str:
     return f"{measurement.value:.4g} ({measurement.low:.4g} to {measurement.high:.4g}) {measurement.status}"
 
 
+def signs_of(measurement: Measurement) -> str:
+    """Say what disturbed a measurement, and how much its anchor varied."""
+    about = measurement.details
+    times = sorted(about["anchor_samples_ms"])  # type: ignore[call-overload]
+    quick, usual, slow = times[len(times) // 4], statistics.median(times), times[-1]
+    return (
+        f"{about['disturbed_visits']} of {about['visits']} visits disturbed, by {about['signs']}; anchor quartile "
+        f"{quick:.4g} ms, median {usual:.4g}, most {slow:.4g}"
+    )
+
+
 def latency(device: str) -> None:
     """The paper's (364, 1) against (22, 4) on 128 images, 4.22 on its GPU; and one image in both modes."""
     header("batch", "mode", "precision", "(364, 1) ms", "(22, 4) ms", "ratio", "seconds")
-    deep, wide = Shape(364, Fraction(1)), Shape(22, Fraction(4))
+    deep, wide, signs = Shape(364, Fraction(1)), Shape(22, Fraction(4)), list[str]()
     cases = [(128, "eager", "float32"), (128, "graph", "float32"), (1, "eager", "float32"), (1, "graph", "float32"),
              (128, "graph", "bfloat16")]  # fmt: skip
     for batch, mode, precision in cases:
         began = time.perf_counter()
         workload = Workload(WideResNet(), (3, 32, 32), 10, batch, device)
         found = dict(Latency(mode=mode, precision=precision).measure(workload, [deep, wide]))
+        for shape in (deep, wide):
+            signs.append(f"{batch} {mode} {shape}: {signs_of(found[shape])}")
         ratio = (found[deep].value or 0.0) / (found[wide].value or 1.0)
         row(batch, mode, precision, said(found[deep]), said(found[wide]), f"{ratio:.2f}",
             f"{time.perf_counter() - began:.0f}")  # fmt: skip
+    print("\n" + "\n".join(f"- {line}" for line in signs))
 
 
 def energy(device: str) -> None:

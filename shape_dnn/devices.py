@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -66,8 +67,13 @@ def visible(gpus: Sequence[int]) -> str:
     return ",".join(str(gpu) if here is None else here[gpu].strip() for gpu in gpus)
 
 
-OUT_OF_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")
-"""What the messages of torch, CUDA, cuDNN and other runtimes have in common that speak of it."""
+OUT_OF_MEMORY = (
+    "allocate memory", "out of memory", "ALLOC_FAILED", "unable to find an engine", "valid cuDNN algorithm",
+)  # fmt: skip
+"""What the messages of torch, CUDA, cuDNN and other runtimes have in common that speak of it.
+
+Those of cuDNN say that none of its ways to compute something fits into what is left.
+"""
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -84,7 +90,8 @@ def release_memory(device: str) -> None:
     import torch
 
     if device.startswith("cuda"):
-        torch.cuda.empty_cache()
+        with contextlib.suppress(RuntimeError):  # a GPU that has failed gives nothing back
+            torch.cuda.empty_cache()
 
 
 def free_memory(device: str) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
-from shape_dnn.errors import TrainingError, describe
+from shape_dnn.errors import ProcessDiedError, TrainingError, describe
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,16 @@ def alive() -> None:
 
 
 def sendable(error: Exception) -> Exception:
-    """Return what a task raised, with its traceback as a note, in a form that can go to another process."""
+    """Return what a task raised, with its traceback as a note, in a form that can go to another process.
+
+    Where CUDA failed it is of no use to the process any more, which has died as far as the task is concerned.
+    """
     where = "".join(traceback.format_exception(error))
+    cause: BaseException | None = error
+    while cause is not None:
+        if type(cause).__name__ == "AcceleratorError":  # of torch
+            error = ProcessDiedError(f"its GPU failed: {describe(cause)[:200]}")
+        cause = cause.__cause__ or cause.__context__
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - made one line above
     except Exception:  # noqa: BLE001 - an exception can fail to pickle in any way

@@ -26,7 +26,7 @@ from shape_dnn.training.batches import Batches
 from shape_dnn.training.classifier import ClassifierTrainer, Donor, split
 from shape_dnn.training.descent import descent
 from shape_dnn.training.loop import learning_rate
-from shape_dnn.training.step import Step
+from shape_dnn.training.step import Graph, Step
 from shape_dnn.training.task import EvaluationTask, TrainingTask
 from shape_dnn.work import Needs
 
@@ -250,12 +250,11 @@ def test_a_step_as_a_cuda_graph_is_the_same_step(precision: str, optimizer: str)
     for as_graph in (False, True):
         torch.manual_seed(0)
         network = trainer().build(SHAPE).to("cuda:0").to(memory_format=torch.channels_last).train()
-        step = Step(network, recipe)
-        step._wants_graph = as_graph
+        step = Step(network, recipe, as_graph=as_graph)
         batches = Batches(split(digits_on_disk(), "validation", 0.2, 0)[0], torch.device("cuda:0"), classes=10)
         torch.manual_seed(1)
         losses[as_graph] = [float(step(*batch, rate)) for batch in batches.shuffled(32, recipe)]
-        assert (step._graph is not None) == as_graph
+        assert step.is_graph == as_graph
     assert losses[True] == pytest.approx(losses[False], rel=0.02)
 
 
@@ -263,23 +262,26 @@ def test_a_step_as_a_cuda_graph_is_the_same_step(precision: str, optimizer: str)
 def test_a_network_that_no_graph_can_be_recorded_of_is_trained_without(
     monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
-    """The warm-up that failed has left no trace. On the processor, where recording always fails."""
+    """The warm-up that failed has left no trace. On the processor, by a warm-up that fails."""
     plain, other = trainer().build(SHAPE).train(), trainer().build(SHAPE).train()
     other.load_state_dict(plain.state_dict())
     batches = list(Batches(split(digits_on_disk(), "validation", 0.2, 0)[0], torch.device("cpu")).in_order(32))
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda _: torch.get_rng_state())
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, _: torch.set_rng_state(state))
 
-    class Unwilling:
-        def __init__(self, work: Callable[..., object], images: torch.Tensor, labels: torch.Tensor) -> None:
-            work(images, labels, 0.1)
-            raise RuntimeError("operation not permitted when stream is capturing")
+    class Unwilling(Graph):
+        def __init__(self, *batch: torch.Tensor) -> None:
+            self.batch = batch
+
+        def warm_up(self, work: Callable[..., object]) -> None:
+            work(*self.batch, 0.1)
+            raise RuntimeError("called a synchronizing CUDA operation")
 
     monkeypatch.setattr("shape_dnn.training.step.Graph", Unwilling)
     recipe = dataclasses.replace(TINY, optimizer=optimizer)  # type: ignore[arg-type]
     step, expected = Step(other, recipe), Step(plain, recipe)
     step._wants_graph = True
-    with pytest.warns(UserWarning, match="without a CUDA graph: RuntimeError: operation not permitted"):
+    with pytest.warns(UserWarning, match="without a CUDA graph: RuntimeError: called a synchronizing"):
         first = step(*batches[0], 0.1)
     assert [float(first), *(float(step(*batch, 0.1)) for batch in batches[1:4])] == [
         float(expected(*batch, 0.1)) for batch in batches[:4]

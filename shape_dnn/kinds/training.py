@@ -76,12 +76,15 @@ class Run(ABC):
         device: where the network is to be, as torch writes it, such as ``cpu`` or ``cuda:0``.
         directory: for files of this training. It survives interruptions, and is removed when the training has ended.
         stopped: whether it was asked to stop, as :meth:`report` has said.
+        deaths: how many attempts at this training died with their process, or for want of memory. After one, a training
+            had better do without whatever is quick and may fail.
     """
 
     seed: int
     device: str
     directory: Path
     stopped: bool = False
+    deaths: int = 0
 
     @abstractmethod
     def report(self, step: int, quality: float, **more: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -109,12 +110,16 @@ def condition() -> dict[str, float | None]:
     }
 
 
+PRESSURE = (Path("/sys/fs/cgroup/cpu.pressure"), Path("/proc/pressure/cpu"))
+"""Where the system says how long processes waited: in a container those of the container, else those of the machine."""
+
+
 def _pressure() -> float | None:
-    try:
-        line = Path("/proc/pressure/cpu").read_text(encoding="ascii").splitlines()[0]
-        return int(line.rpartition("total=")[2]) / 1e6
-    except (OSError, ValueError, IndexError):
-        return None
+    for path in PRESSURE:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            line = path.read_text(encoding="ascii").splitlines()[0]
+            return int(line.rpartition("total=")[2]) / 1e6
+    return None
 
 
 def _throttled() -> int | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Option
-from shape_dnn.measuring import inputs
+from shape_dnn.measuring import cuda_graphs, inputs
 from shape_dnn.plugins import checked
 from shape_dnn.system import environment
 
@@ -113,14 +113,13 @@ class ForwardPass:
         import torch
 
         with torch.cuda.device(self._device), torch.inference_mode(), self._running():
-            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
+            with cuda_graphs.beside(self._device):
                 for _ in range(3):
                     inputs.call(self._network, self._inputs)
-            torch.cuda.current_stream().wait_stream(side)
+                with cuda_graphs.refusing_to_wait():
+                    inputs.call(self._network, self._inputs)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, stream=cuda_graphs.side_stream(self._device)):
                 inputs.call(self._network, self._inputs)
         return graph
 

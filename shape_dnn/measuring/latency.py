@@ -64,7 +64,7 @@ class LatencyMeter(Instrument):
         Its slow moments are those of the machine. A runtime whose threads or device torch does not share has better
         one of its own.
         """
-        return anchor.forward_pass(workload.device)
+        return anchor.forward_pass(workload.device, self.numerics.mode)
 
     def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
         """Measure groups of shapes side by side; one that does not fit into memory has no value."""

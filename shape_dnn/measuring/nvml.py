@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ SLOWDOWNS = (
 """Reasons for low clocks that come from outside the measured work. The board's power limit is not among them: a network
 that reaches it runs at that speed wherever this board is used."""
 ABSENT = (pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_FUNCTION_NOT_FOUND, pynvml.NVML_ERROR_NO_DATA)
+FORBIDDEN = (pynvml.NVML_ERROR_NO_PERMISSION,)
 Value = TypeVar("Value")
 BUSY = 5
 """Percent of the multiprocessors that another process must use to count as contention."""
@@ -63,7 +65,8 @@ def session() -> Iterator[None]:
 class Gpu:
     """One GPU, found by its UUID: NVML counts all GPUs of the machine, whatever CUDA_VISIBLE_DEVICES says.
 
-    Needs an open :func:`session`. What a board does not have is None; a read that fails raises an NVMLError.
+    Needs an open :func:`session`. What a board does not have is None; a read that fails raises an NVMLError. What only
+    goes with a measurement, such as the temperature, is None also where this user may not read it.
 
     Attributes:
         uuid: such as ``GPU-1b2c…``.
@@ -84,7 +87,7 @@ class Gpu:
             MeterError: there is none of this UUID, or it is divided into instances (MIG).
         """
         try:
-            handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+            handle = _handle(uuid)
             name, driver = pynvml.nvmlDeviceGetName(handle), pynvml.nvmlSystemGetDriverVersion()
             mode = _optional(lambda: pynvml.nvmlDeviceGetMigMode(handle))
         except pynvml.NVMLError as error:
@@ -116,17 +119,17 @@ class Gpu:
 
     def clock_mhz(self) -> float | None:
         """Read the clock of the multiprocessors."""
-        return _optional(lambda: float(pynvml.nvmlDeviceGetClockInfo(self.handle, pynvml.NVML_CLOCK_SM)))
+        return _incidental(lambda: float(pynvml.nvmlDeviceGetClockInfo(self.handle, pynvml.NVML_CLOCK_SM)))
 
     def temperature_c(self) -> float | None:
         """Read the temperature of the chip."""
-        return _optional(lambda: float(pynvml.nvmlDeviceGetTemperature(self.handle, pynvml.NVML_TEMPERATURE_GPU)))
+        return _incidental(lambda: float(pynvml.nvmlDeviceGetTemperature(self.handle, pynvml.NVML_TEMPERATURE_GPU)))
 
     def is_throttled(self) -> bool | None:
         """Tell whether heat or the power supply holds the clocks down."""
-        reasons = _optional(lambda: pynvml.nvmlDeviceGetCurrentClocksEventReasons(self.handle))
+        reasons = _incidental(lambda: pynvml.nvmlDeviceGetCurrentClocksEventReasons(self.handle))
         if reasons is None:  # drivers before 535 call them throttle reasons
-            reasons = _optional(lambda: pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(self.handle))
+            reasons = _incidental(lambda: pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(self.handle))
         return None if reasons is None else bool(reasons & SLOWDOWNS)
 
     def use_by_others(self, since_us: int, own: int = 0) -> float | None:
@@ -143,7 +146,7 @@ class Gpu:
         except pynvml.NVMLError as error:
             if error.value == pynvml.NVML_ERROR_NOT_FOUND:  # nobody used it
                 return 0.0
-            if error.value in ABSENT:
+            if error.value in (*ABSENT, *FORBIDDEN):
                 return None
             raise
         use: dict[int, int] = {}
@@ -182,4 +185,26 @@ def _optional(read: Callable[[], Value]) -> Value | None:
     except pynvml.NVMLError as error:
         if error.value in ABSENT:
             return None
+        raise
+
+
+def _incidental(read: Callable[[], Value]) -> Value | None:
+    """Read what a measurement can do without."""
+    try:
+        return _optional(read)
+    except pynvml.NVMLError as error:
+        if error.value in FORBIDDEN:
+            return None
+        raise
+
+
+def _handle(uuid: str) -> Any:
+    """Look up a GPU, or an instance of one, of which torch tells the same kind of UUID."""
+    try:
+        return pynvml.nvmlDeviceGetHandleByUUID(uuid)
+    except pynvml.NVMLError as error:
+        if error.value != pynvml.NVML_ERROR_NOT_FOUND or not uuid.startswith("GPU-"):
+            raise
+        with contextlib.suppress(pynvml.NVMLError):
+            return pynvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid.removeprefix('GPU-')}")
         raise

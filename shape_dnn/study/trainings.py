@@ -172,12 +172,12 @@ class Trainings:
             if not lost or self._runner.interrupted:
                 break
             tasks = self._again(lost, watcher)
-        for task in [] if self._runner.interrupted else self._again(sorted(died), watcher):
+        for task in [] if self._runner.interrupted else self._again(sorted(died), watcher, deaths=1):
             yield from self._runner.run([task], 1, watcher.watch)
 
-    def _again(self, shapes: Sequence[Shape], watcher: Watcher) -> list[TrainingTask]:
+    def _again(self, shapes: Sequence[Shape], watcher: Watcher, deaths: int = 0) -> list[TrainingTask]:
         watcher.forget(shapes)  # they report their epochs again from the last checkpoint
-        return [self._task(shape) for shape in shapes]
+        return [self._task(shape, deaths) for shape in shapes]
 
     def _publish(self, task: TrainingTask) -> None:
         """Give the weights of a finished training their final name, before the fact that there are any is recorded."""
@@ -223,7 +223,7 @@ class Trainings:
         path = self.facts.store.files.weights(self.facts.contexts[TRAININGS], shape)
         return path if path.is_file() else None
 
-    def _task(self, shape: Shape) -> TrainingTask:
+    def _task(self, shape: Shape, deaths: int = 0) -> TrainingTask:
         context, attempt = self.facts.contexts[TRAININGS], secrets.token_hex(8)
         checkpoints.keep_last(self.facts.store.files.checkpoints(context, shape))
         return TrainingTask(
@@ -236,6 +236,7 @@ class Trainings:
             attempt,
             self._conduct.patience,
             self._preparer.needs_of(shape),
+            deaths,
         )
 
 

@@ -36,6 +36,7 @@ class Attempt(Run):
         steps: of a whole training, if that is known.
         report: of the task.
         save_seconds: least time between two saves that are worth it.
+        deaths: of attempts at the same.
 
     Attributes:
         curve: what was reported so far.
@@ -53,8 +54,9 @@ class Attempt(Run):
         steps: int | None,
         report: Report,
         save_seconds: float = 0.0,
+        deaths: int = 0,
     ) -> None:
-        self.seed, self.device, self.directory = seed, device, home / FILES
+        self.seed, self.device, self.directory, self.deaths = seed, device, home / FILES, deaths
         self.curve: list[Epoch] = []
         self.weights: Path | None = None
         self._is_first_save = True

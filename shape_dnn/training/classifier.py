@@ -150,7 +150,7 @@ class ClassifierTrainer(Trainer):
         device = torch.device(run.device)
         network = self.begin(shape, run.seed)
         train, judge = split(self.images, self.protocol, self.validation_fraction, run.seed)
-        loop = Loop(network, self.recipe, device, self._forward(shape))
+        loop = Loop(network, self.recipe, device, self._forward(shape), as_graph=not run.deaths)
         learnt_from = Batches(train, device, classes=self.classes)
         return loop.fit(learnt_from, Batches(judge, device, like=learnt_from), run)
 

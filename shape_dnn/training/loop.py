@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from shape_dnn.kinds import Run
     from shape_dnn.recipes import Recipe
 
-EVALUATION_BATCHES = 4
-"""Batches of a training that are evaluated at once: that needs no more memory than training one of them."""
+EVALUATION_BATCHES = {"cpu": 4, "cuda": 1}
+"""Batches of a training that are evaluated at once on a device: that needs no more memory than training one of them."""
 
 
 class Loop:
@@ -30,6 +30,7 @@ class Loop:
         recipe: hyper-parameters; its precision is definite.
         device: where to train.
         forward: makes what each forward pass runs in.
+        as_graph: whether CUDA graphs are tried on a GPU.
     """
 
     def __init__(
@@ -38,13 +39,15 @@ class Loop:
         recipe: Recipe,
         device: torch.device,
         forward: Callable[[], AbstractContextManager[None]] = nullcontext,
+        *,
+        as_graph: bool = True,
     ) -> None:
         # The layout that convolutions are fastest in; it changes no result.
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.recipe = recipe
         self.device = device
         self._forward = forward
-        self._step = Step(self.network, recipe, forward)
+        self._step = Step(self.network, recipe, forward, as_graph=as_graph)
         self._epochs = 0
         self._best = -math.inf
         self._best_state: Mapping[str, Tensor] = {}
@@ -124,7 +127,7 @@ class Loop:
         self.network.eval()
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         with torch.inference_mode(), autocast(self.device, self.recipe):
-            for batch, labels in images.in_order(EVALUATION_BATCHES * self.recipe.batch_size):
+            for batch, labels in images.in_order(EVALUATION_BATCHES[self.device.type] * self.recipe.batch_size):
                 with self._forward():
                     correct += (self.network(batch).argmax(1) == labels).sum()
                 alive()

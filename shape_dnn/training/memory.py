@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from shape_dnn.kinds import Trainer
     from shape_dnn.shape import Shape
 
-CUDA_CONTEXT = 700_000_000
-"""Bytes of a GPU that a process takes for the code of its kernels, by what is known of current drivers."""
+CUDA_CONTEXT = 1_100_000_000
+"""Bytes of a GPU that a process takes for the workspaces of libraries, and for the code of its kernels: the latter are
+876 MB on an H100 with CUDA 13 (``benchmarks/gpu.py memory``)."""
 SCRATCH = 1.15
 """Factor for the scratch memory of operators."""
 
@@ -28,10 +29,12 @@ class Step:
     Attributes:
         peak: tensors that live at the worst moment.
         state: parameters and buffers of the network.
+        judging: tensors that live at the worst moment of a forward pass, of a batch as large.
     """
 
     peak: int
     state: int
+    judging: int = 0
 
     def on(self, device: str, data: int = 0) -> int:
         """Estimate what a training takes that consists of such steps, its process included.
@@ -43,8 +46,8 @@ class Step:
         import psutil
 
         tensors = int(self.peak * SCRATCH) + data
-        if device.startswith("cuda"):
-            return tensors + CUDA_CONTEXT
+        if device.startswith("cuda"):  # where the graph of a step keeps its memory while the network is judged
+            return tensors + self.judging + CUDA_CONTEXT
         # The best weights so far, and two copies on their way into files.
         return tensors + 3 * self.state + int(psutil.Process().memory_info().rss)
 
@@ -68,7 +71,7 @@ def step(
     """
     import torch
 
-    live = LiveTensors()
+    live, judging = LiveTensors(), LiveTensors()
     try:
         with torch.device("meta"):
             network = build().train()
@@ -76,9 +79,11 @@ def step(
             live.note([kept, remember(network), given])
             with live.active():
                 loss(network, given).backward()  # type: ignore[no-untyped-call]
+            with judging.active(), torch.inference_mode():
+                loss(network.eval(), given)
     except Exception:  # noqa: BLE001 - the code of networks can fail in any way
         return None
-    return Step(live.peak, sum(value.nbytes for value in kept))
+    return Step(live.peak, sum(value.nbytes for value in kept), judging.peak)
 
 
 def estimate(trainer: Trainer, shape: Shape, device: str) -> int:

@@ -11,13 +11,16 @@ import torch
 from torch import Tensor
 
 from shape_dnn import devices
-from shape_dnn.errors import NetworkError, describe
+from shape_dnn.errors import NetworkError, ProcessDiedError, describe
+from shape_dnn.measuring import cuda_graphs
 from shape_dnn.training.descent import descent
 from shape_dnn.training.pointwise import subsample_first
 
 if TYPE_CHECKING:
     from shape_dnn.recipes import Recipe
 
+Work = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""A step, of images, labels and learning rate; returns the loss."""
 WARM_UP = 3
 """Steps before a CUDA graph is recorded, in which libraries choose their kernels and allocate what they need."""
 
@@ -33,6 +36,7 @@ class Step:
         network: in channels-last format, on its device.
         recipe: hyper-parameters; its precision is definite.
         forward: makes what each forward pass runs in.
+        as_graph: whether a CUDA graph is tried.
     """
 
     def __init__(
@@ -40,15 +44,23 @@ class Step:
         network: torch.nn.Module,
         recipe: Recipe,
         forward: Callable[[], AbstractContextManager[None]] = nullcontext,
+        *,
+        as_graph: bool = True,
     ) -> None:
         self._network = network
         self._recipe = recipe
         self._forward = forward
         self.descent = descent(network, recipe)
         self._graph: Graph | None = None
-        self._wants_graph = next(network.parameters()).is_cuda
-        if not self._wants_graph:
+        is_cuda = next(network.parameters()).is_cuda
+        self._wants_graph = is_cuda and as_graph
+        if not is_cuda:
             subsample_first(network)
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether steps are launched as a CUDA graph; known after the first."""
+        return self._graph is not None
 
     def __call__(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
         """Take one step at a learning rate, and return the loss of the batch before it.
@@ -74,12 +86,17 @@ class Step:
         return loss.detach()
 
     def _record(self, images: Tensor, labels: Tensor) -> Graph | None:
-        """Record a graph; None for a network that cannot be recorded, since its control flow depends on its input."""
+        """Record a graph; None for a network that waits for its values, which a graph cannot do.
+
+        Raises:
+            ProcessDiedError: recording failed, by which CUDA is of no use to this process any more.
+        """
         before = {name: value.clone() for name, value in self._network.state_dict().items()}
         state = {name: value.clone() for name, value in self.descent.state.items()}
         random = torch.cuda.get_rng_state(images.device)
+        graph = Graph(images, labels)
         try:
-            return Graph(self._work, images, labels)
+            graph.warm_up(self._work)
         except (RuntimeError, NetworkError) as error:
             if devices.is_out_of_memory(error):
                 raise
@@ -89,31 +106,48 @@ class Step:
             self._network.load_state_dict(before)
             self.descent.state = state
             torch.cuda.set_rng_state(random, images.device)
+        try:
+            graph.record(self._work)
+        except Exception as error:
+            if devices.is_out_of_memory(error):
+                raise
+            raise ProcessDiedError(f"its steps cannot be a CUDA graph: {describe(error)[:200]}") from error
+        return graph
 
 
 class Graph:
     """A step as a CUDA graph, with places in memory for what goes in.
 
     Args:
-        work: a step, of images, labels and learning rate.
         images: a batch.
         labels: those of the batch.
-
-    Raises:
-        RuntimeError: it cannot be recorded.
     """
 
-    def __init__(self, work: Callable[[Tensor, Tensor, Tensor], Tensor], images: Tensor, labels: Tensor) -> None:
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self._device = images.device
         self._images, self._labels = images.clone(), labels.clone()
         self._rate = torch.zeros((), device=images.device)
-        side = torch.cuda.Stream(images.device)  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream(images.device))
-        with torch.cuda.stream(side):
-            for _ in range(WARM_UP):
-                work(self._images, self._labels, self._rate)
-        torch.cuda.current_stream(images.device).wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+
+    def warm_up(self, work: Work) -> None:
+        """Take a few steps, of which the last must not wait for the GPU, nor look at what it has computed.
+
+        Raises:
+            RuntimeError: it does.
+        """
+        with cuda_graphs.beside(self._device):
+            for _ in range(WARM_UP - 1):
+                work(self._images, self._labels, self._rate)
+            with cuda_graphs.refusing_to_wait():
+                work(self._images, self._labels, self._rate)
+
+    def record(self, work: Work) -> None:
+        """Record a step, without taking it."""
+        torch.cuda.empty_cache()  # the graph has memory of its own, and that of the warm-up is of no use to it
+        with (
+            torch.cuda.device(self._device),
+            torch.cuda.graph(self._graph, stream=cuda_graphs.side_stream(self._device)),
+        ):
             self._loss = work(self._images, self._labels, self._rate)
 
     def __call__(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:

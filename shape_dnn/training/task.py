@@ -41,6 +41,7 @@ class TrainingTask(Task):
         attempt: tells this attempt from others at the same shape.
         patience: seconds without a sign of life after which the attempt is given up.
         needs: what it takes of its machine.
+        deaths: of earlier attempts.
     """
 
     trainer: TrainerSource
@@ -52,6 +53,7 @@ class TrainingTask(Task):
     attempt: str = ""
     patience: float | None = None
     needs: Needs = NOTHING_KNOWN
+    deaths: int = 0
 
     @property
     def reads(self) -> tuple[Path, ...]:
@@ -83,7 +85,8 @@ class TrainingTask(Task):
             trainer = self.trainer.load()
             home = checkpoints.take_over(self.checkpoints, self.attempt)
             who, quality, steps = f"{label(trainer)}: train()", trainer.quality, trainer.steps
-            attempt = Attempt(who, self.seed, self.needs.device, home, quality, steps, report, self.checkpoint_seconds)
+            given = (self.seed, self.needs.device, home, quality, steps, report, self.checkpoint_seconds, self.deaths)
+            attempt = Attempt(who, *given)
             with _named(who, attempt):
                 _seed(self.seed)
                 returned = trainer.train(self.shape, attempt)
@@ -259,9 +262,13 @@ def _alone(needs: Needs) -> Iterator[None]:
             "each process, since torch's random numbers and threads belong to the process"
         )
     torch.set_flush_denormal(True)  # numbers too small to matter slow a processor down
+    cudnn, before = torch.backends.cudnn, (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
+    # A training that was interrupted is to go on as if it had never stopped, so what cuDNN computes is always the same.
+    cudnn.deterministic, cudnn.benchmark = True, False
     try:
         with threads(needs.cores):
             yield
     finally:
+        cudnn.deterministic, cudnn.benchmark = before
         torch.set_flush_denormal(False)
         _process.release()

@@ -80,7 +80,8 @@ class Worker:
                     '`if __name__ == "__main__":`, since worker processes import it again'
                 ) from None
             return Outcome(task, error=ProcessDiedError(why))
-        if self._once:
+        failed_on_gpu = what == "error" and task.needs.device.startswith("cuda")
+        if self._once or failed_on_gpu:  # what went wrong on a GPU may go on being wrong
             self.stop()
         return Outcome(task, result=content) if what == "result" else Outcome(task, error=content)
 
@@ -158,6 +159,7 @@ def _serve(connection: Connection, environment: dict[str, str]) -> None:
             except Exception as error:  # noqa: BLE001 - whatever a plugin raises is an outcome
                 message = ("error", sendable(error))
             connection.send(message)
+            del message, task  # an error has all that its frames held, such as networks
 
 
 def _end_with_parent() -> None:
