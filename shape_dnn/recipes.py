@@ -14,6 +14,7 @@ CHOICES: Mapping[str, tuple[str | bool, ...]] = {
     "optimizer": ("sgd", "adamw"),
     "flip": (True, False),
     "precision": ("auto", *PRECISIONS),
+    "tf32": (True, False),
 }
 """The accepted values of those parts of a recipe that have few."""
 RANGES: Mapping[str, tuple[float, float]] = {
@@ -48,6 +49,7 @@ UNSAID: Mapping[str, object] = {
     "randaugment": 0,
     "erasing": 0.0,
     "mixup": 0.0,
+    "tf32": True,
 }
 """The values that go without saying where a training is identified: all that there was in former studies."""
 
@@ -83,6 +85,8 @@ class Recipe:
         precision: in which operators compute that gain from less of it; weights are always ``float32``. ``auto`` is
             that of the trainings that a study has already, and for the first ones ``bfloat16`` where the device has
             instructions for it and the networks are of a kind that gains (:mod:`shape_dnn.training.precision`).
+        tf32: whether a GPU that has it may compute convolutions in ``float32`` in TF32, with factors of 10 bits, as
+            torch does unless told otherwise; of no effect elsewhere.
 
     Raises:
         ValueError: a part has a value that cannot be used; names it and what is accepted.
@@ -106,6 +110,7 @@ class Recipe:
     mixup: float = 0.0
     label_smoothing: float = 0.0
     precision: Precision | Literal["auto"] = "auto"
+    tf32: bool = True
 
     def __post_init__(self) -> None:
         """Check every part, wherever it comes from."""

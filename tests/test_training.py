@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -220,6 +220,34 @@ def test_bfloat16_learns_as_well_and_leaves_float32_weights() -> None:
     assert {value.dtype for name, value in load_file("weights/a.safetensors").items() if "num" not in name} == {
         torch.float32
     }
+
+
+@pytest.fixture
+def cudnn_in_training(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, bool, bool]]]:
+    """How cuDNN computes convolutions of a network that is trained: in what, whether always alike, whether it tries."""
+    seen: set[tuple[str, bool, bool]] = set()
+    forward, cudnn = torch.nn.Conv2d.forward, torch.backends.cudnn
+
+    def now() -> tuple[str, bool, bool]:
+        return (cudnn.conv.fp32_precision, cudnn.deterministic, cudnn.benchmark)  # type: ignore[attr-defined]
+
+    def watched(layer: torch.nn.Conv2d, images: torch.Tensor) -> torch.Tensor:
+        if layer.training:
+            seen.add(now())
+        return forward(layer, images)
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", watched)
+    before = now()
+    yield seen
+    assert now() == before, "as it was"
+
+
+@pytest.mark.parametrize(("allowed", "computed"), [(True, "tf32"), (False, "ieee")])
+def test_convolutions_are_always_alike_and_in_full_precision_where_tf32_is_not_allowed(
+    cudnn_in_training: set[tuple[str, bool, bool]], allowed: bool, computed: str
+) -> None:
+    task(recipe=dataclasses.replace(TINY, epochs=1, tf32=allowed)).run(go_on)
+    assert cudnn_in_training == {(computed, True, False)}
 
 
 def test_normalising_gives_zero_mean_and_unit_variance() -> None:

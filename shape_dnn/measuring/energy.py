@@ -20,7 +20,7 @@ from shape_dnn.errors import MeterError
 from shape_dnn.kinds import Instrument, Workload
 from shape_dnn.measuring import power
 from shape_dnn.measuring.building import Builder
-from shape_dnn.measuring.forward_pass import ForwardPass, Numerics, threads
+from shape_dnn.measuring.forward_pass import ForwardPass, Numerics
 from shape_dnn.measuring.power import Reading, Segment, TraceError
 from shape_dnn.measuring.sensors import Sensor
 from shape_dnn.records import Measurement
@@ -120,7 +120,7 @@ class EnergyMeter(Instrument):
             return
         builder = Builder(workload, self.numerics, self.prepare)
         order = random.Random(0).sample(shapes, len(shapes))
-        with threads(self.numerics.threads), closing(self.open_sensor(workload)) as sensor:
+        with self.numerics.applied(), closing(self.open_sensor(workload)) as sensor:
             idle = _idle_power(sensor)
             for shape in order:
                 forward = builder.build(shape)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Option
 from shape_dnn.measuring import cuda_graphs, inputs
+from shape_dnn.measuring.arithmetic import allowing_tf32
 from shape_dnn.plugins import checked
 from shape_dnn.system import environment
 
@@ -32,18 +33,23 @@ class Numerics:
         channels_last: memory format.
         mode: ``eager``, or ``graph`` for one CUDA graph that launches all kernels at once.
         threads: of the operators on the processor.
+        tf32: whether convolutions in float32 may be computed in TF32 on a GPU that has it.
     """
 
     precision: str = "float32"
     channels_last: bool = False
     mode: str = "eager"
     threads: int = 1
+    tf32: bool = True
 
     OPTIONS: ClassVar[Mapping[str, Option]] = {
         "precision": Option(help="numeric format of weights and inputs", choices=("float32", "bfloat16", "float16")),
         "channels_last": Option(help="memory format"),
         "mode": Option(help="eager, or graph for CUDA graphs", choices=("eager", "graph")),
         "threads": Option(help="threads of a measurement on the CPU", minimum=1),
+        "tf32": Option(
+            help="whether a GPU may compute convolutions in float32 with factors of 10 bits, as torch has it"
+        ),
     }
     """The options of a meter that has these settings."""
 
@@ -55,6 +61,12 @@ class Numerics:
         """
         if self.mode == "graph" and not device.startswith("cuda"):
             raise UsageError(f"the mode graph of a meter needs a CUDA device, not {device}", setting="option")
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Have the process compute in this way meanwhile, as far as that is up to it."""
+        with threads(self.threads), allowing_tf32(self.tf32):
+            yield
 
 
 class ForwardPass:

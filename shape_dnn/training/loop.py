@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from shape_dnn.errors import TrainingError
+from shape_dnn.measuring.arithmetic import allowing_tf32
 from shape_dnn.training.batches import Batches
 from shape_dnn.training.step import Step, autocast
 
@@ -65,6 +66,10 @@ class Loop:
         Raises:
             TrainingError: the loss is not finite.
         """
+        with allowing_tf32(self.recipe.tf32):
+            return self._fit(train, judge, run)
+
+    def _fit(self, train: Batches, judge: Batches, run: Run) -> float:
         recipe, saved = self.recipe, run.load()
         if saved is not None:
             self._resume(saved, saved.more)

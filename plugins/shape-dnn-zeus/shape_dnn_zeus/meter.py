@@ -19,6 +19,7 @@ class Zeus(ArtifactEnergyMeter):
         precision: numeric format of weights and images.
         channels_last: memory format.
         mode: ``eager`` or ``graph``.
+        tf32: whether a GPU may compute convolutions in float32 in TF32.
     """
 
     def __init__(
@@ -30,8 +31,9 @@ class Zeus(ArtifactEnergyMeter):
         precision: str = "float32",
         channels_last: bool = False,
         mode: str = "eager",
+        tf32: bool = True,
     ) -> None:
-        super().__init__(Numerics(precision, channels_last, mode, threads), seconds)
+        super().__init__(Numerics(precision, channels_last, mode, threads, tf32), seconds)
         self.sensor = sensor
         self.interval = interval
 

@@ -27,6 +27,7 @@ class Torch(Deployment):
         mode: ``eager`` or ``graph``.
         threads: of the operators on a processor.
         max_drop: of the quality.
+        tf32: whether a GPU may compute convolutions in float32 in TF32.
     """
 
     in_process: ClassVar[bool] = True
@@ -38,9 +39,10 @@ class Torch(Deployment):
         mode: str = "eager",
         threads: int = 1,
         max_drop: float = 1.0,
+        tf32: bool = True,
     ) -> None:
         self.precision, self.threads, self.max_drop = precision, threads, max_drop
-        self.numerics = Numerics(precision, channels_last, mode, threads)
+        self.numerics = Numerics(precision, channels_last, mode, threads, tf32)
 
     @property
     def runtime(self) -> str:

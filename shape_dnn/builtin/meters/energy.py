@@ -20,6 +20,7 @@ class NvmlEnergy(ArtifactEnergyMeter):
         precision: numeric format of weights and images.
         channels_last: memory format.
         mode: ``eager`` or ``graph``.
+        tf32: whether a GPU may compute convolutions in float32 in TF32.
     """
 
     def __init__(
@@ -29,8 +30,9 @@ class NvmlEnergy(ArtifactEnergyMeter):
         precision: str = "float32",
         channels_last: bool = False,
         mode: str = "eager",
+        tf32: bool = True,
     ) -> None:
-        super().__init__(Numerics(precision, channels_last, mode), seconds)
+        super().__init__(Numerics(precision, channels_last, mode, tf32=tf32), seconds)
         self.interval = interval
 
     def uuid(self, workload: Workload) -> str:

@@ -27,6 +27,7 @@ class Latency(LatencyMeter):
         precision: numeric format of weights and images.
         channels_last: memory format.
         mode: ``eager`` or ``graph``.
+        tf32: whether a GPU may compute convolutions in float32 in TF32.
     """
 
     measures_artifacts: ClassVar[bool] = True
@@ -38,8 +39,9 @@ class Latency(LatencyMeter):
         precision: str = "float32",
         channels_last: bool = False,
         mode: str = "eager",
+        tf32: bool = True,
     ) -> None:
-        super().__init__(Numerics(precision, channels_last, mode, threads), seconds)
+        super().__init__(Numerics(precision, channels_last, mode, threads, tf32), seconds)
 
     def identity(self, workload: Workload) -> Mapping[str, object]:
         """Fingerprint the device, or the target of what ships."""
