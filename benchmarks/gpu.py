@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -43,8 +44,12 @@ from shape_dnn.work import Task
 
 SHAPES = [Shape(10, Fraction(1)), Shape(16, Fraction(2)), Shape(40, Fraction(2))]
 DIGITS = {"dataset": "digits"}
+MANY = 40
+"""Trainings one after the other."""
 NUMBER = 25_600
 """Random images of a training."""
+AT_ONCE = (1, 2, 4, 8)
+"""Trainings that share a GPU."""
 LOADERS = (0, 4, 16)
 """Processes of the plain loop's DataLoader."""
 
@@ -210,9 +215,9 @@ class Free(Task):
 
 
 def many(device: str) -> None:
-    """Forty trainings in one worker: what is free after each."""
+    """Many trainings in one worker: what is free after each."""
     executor, free = Local(), []
-    for i in range(40):
+    for i in range(MANY):
         own = job(SHAPES[i % len(SHAPES)], DIGITS | {"device": device}, epochs=2, precision="bfloat16")
         ours(executor, [own], 1)
         (outcome,) = executor.run([Free(device)], 1, lambda *_: True)
@@ -314,7 +319,7 @@ def in_modes(own: Job) -> list[float]:
     train, judge = (Batches(part, device, classes=10) for part in own.parts)
     torch.backends.cudnn.deterministic = True  # as trainings are
     for precision, as_graph in MODES:
-        run, recipe = Clock(own.trainer.device), own.with_recipe(precision=precision, epochs=5).trainer.recipe
+        run, recipe = Clock(own.trainer.device), own.with_recipe(precision=precision, epochs=4).trainer.recipe
         Loop(own.trainer.build(own.shape), recipe, device, as_graph=as_graph).fit(train, judge, run)
         found.append(len(train) / statistics.median(b - a for a, b in itertools.pairwise(run.times[1:])))
     return found
@@ -325,28 +330,43 @@ def rates(device: str) -> None:
     header("shape", "plain, by loader processes 0, 4, 16", "eager float32", "graph float32", "eager bfloat16",
            "graph bfloat16", "graph bfloat16 / best plain")  # fmt: skip
     for shape in SHAPES:
-        own = random_images(shape, device, epochs=3, precision="float32")
-        base = [3 * len(own.parts[0]) / alone(plain, (own, processes))[0] for processes in LOADERS]
+        own = random_images(shape, device, epochs=2, precision="float32")
+        base = [2 * len(own.parts[0]) / alone(plain, (own, processes))[0] for processes in LOADERS]
         cells = alone(in_modes, own)
         row(shape, " ".join(f"{rate:.0f}" for rate in base), *(f"{rate:.0f}" for rate in cells),
             f"{cells[-1] / max(base):.1f}x")  # fmt: skip
 
 
 def packing(device: str) -> None:
-    """Several trainings at once, images a second in all."""
-    header("shape", *(f"{n} at once" for n in (1, 2, 4, 8)))
-    executor = Local()
-    for shape in SHAPES[:2]:
-        own = random_images(shape, device, epochs=2, precision="bfloat16")
-        several = [replace(own, seed=seed) for seed in range(8)]
-        ours(executor, several, 8)
-        cells = []
-        for workers in (1, 2, 4, 8):
+    """Several trainings at once, each in a process of its own: images a second in all."""
+    header("shape", *(f"{n} at once" for n in AT_ONCE))
+    for shape in (Shape(22, Fraction(1, 8)), Shape(16, Fraction(2))):
+        own = random_images(shape, device, epochs=1, precision="bfloat16")
+        several, cells, executor = [replace(own, seed=seed) for seed in range(8)], list[float](), Local()
+        ours(executor, several, max(AT_ONCE))
+        for workers in AT_ONCE:
             began = time.perf_counter()
             ours(executor, several, workers)
-            cells.append(8 * 2 * len(own.parts[0]) / (time.perf_counter() - began))
+            cells.append(8 * len(own.parts[0]) / (time.perf_counter() - began))
         row(shape, *(f"{rate:.0f} ({rate / cells[0]:.2f}x)" for rate in cells))
-    executor.close()
+        executor.close()
+
+
+def mps(device: str) -> None:
+    """The same where the processes share the GPU by NVIDIA's multi-process service."""
+    if not shutil.which("nvidia-cuda-mps-control"):
+        print("\nThere is no nvidia-cuda-mps-control here.")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        surroundings = {"CUDA_MPS_PIPE_DIRECTORY": f"{name}/pipe", "CUDA_MPS_LOG_DIRECTORY": f"{name}/log"}
+        for directory in surroundings.values():
+            Path(directory).mkdir()
+        os.environ |= surroundings
+        subprocess.run(["nvidia-cuda-mps-control", "-d"], check=True)
+        try:
+            packing(device)
+        finally:
+            subprocess.run(["nvidia-cuda-mps-control"], input="quit\n", text=True, check=False, timeout=30)
 
 
 def said(measurement: Measurement) -> str:
@@ -436,6 +456,7 @@ PARTS: dict[str, tuple[Callable[[str], None], float]] = {
     "search": (search, 150),
     "rates": (rates, 300),
     "packing": (packing, 120),
+    "mps": (mps, 120),
 }
 """What is run, and for how many seconds at most."""
 
