@@ -15,12 +15,10 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from shape_dnn.builtin.deployments.flat import Flat, export, layer, quietly
+from shape_dnn.deploying import agreement
 from shape_dnn.errors import DeploymentError, describe
 from shape_dnn.measuring import inputs
 from shape_dnn_litert import litert_runtime
-
-TOLERANCE = 1e-3
-"""How much an output may differ in float32, as a part of the largest of all, or in itself if that is below 1."""
 
 
 @contextmanager
@@ -103,12 +101,7 @@ def _compare(flat: Flat, given: Sequence[Tensor], path: Path) -> None:
         raise DeploymentError(f"LiteRT cannot run the network: {describe(error)[:300]}") from error
     with torch.inference_mode():
         expected = flat(*given)
-    for place, (value, other) in enumerate(zip(expected, map(torch.from_numpy, computed), strict=True)):
-        largest = max(1.0, float(value.double().nan_to_num(0.0, 0.0, 0.0).abs().max()))
-        if not torch.allclose(other.double(), value.double(), rtol=0.0, atol=TOLERANCE * largest, equal_nan=True):
-            difference = float((other.double() - value.double()).abs().max())
-            message = f"LiteRT computes another output {place} than the network, by {difference:.2g}"
-            raise DeploymentError(f"{message}, which is more than rounding")
+    agreement.check("LiteRT", [f"output {place}" for place in range(len(expected))], expected, computed)
 
 
 def _unconvertible(flat: Flat, given: tuple[Tensor, ...], error: Exception) -> str:

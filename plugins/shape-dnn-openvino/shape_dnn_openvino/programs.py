@@ -13,6 +13,7 @@ import torch
 
 from shape_dnn.builtin.deployments import onnx_files
 from shape_dnn.builtin.deployments.flat import layer, quietly
+from shape_dnn.deploying import agreement
 from shape_dnn.errors import DeploymentError
 from shape_dnn.measuring import inputs
 from shape_dnn_openvino.openvino_runtime import silently
@@ -20,9 +21,6 @@ from shape_dnn_openvino.openvino_runtime import silently
 with silently(), quietly():
     import nncf
     import openvino as ov
-
-TOLERANCE = 1e-3
-"""How much an output may differ in float32, as a part of the largest of all, or in itself if that is below 1."""
 
 
 def read(model: onnx.ModelProto, scratch: Path) -> ov.Model:
@@ -57,19 +55,13 @@ def compare(program: ov.Model, model: onnx.ModelProto, network: torch.nn.Module,
         DeploymentError: it does not, or cannot run the program.
     """
     with torch.inference_mode():
-        expected = _arrays(inputs.call(network, example))
+        expected = inputs.tensors(inputs.call(network, example))
     try:
         compiled = ov.Core().compile_model(program, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         computed = compiled(_arrays(example))
     except Exception as error:
         raise _refused(model, error) from error
-    for value, (output, other) in zip(expected, computed.items(), strict=True):
-        largest = max(1.0, float(np.abs(value[np.isfinite(value)]).max(initial=0.0)))
-        with np.errstate(invalid="ignore"):
-            difference = float(np.abs(other.astype(np.float64) - value)[value != other].max(initial=0.0))
-        if not difference <= TOLERANCE * largest:
-            message = f"OpenVINO computes another {output.any_name} than the network, by {difference:.2g}"
-            raise DeploymentError(f"{message}, which is more than rounding")
+    agreement.check("OpenVINO", [output.any_name for output in compiled.outputs], expected, list(computed.values()))
 
 
 def quantised(program: ov.Model, calibration: Sequence[Any], device: str) -> ov.Model:
