@@ -59,6 +59,16 @@ def test_precision_layout_and_threads_can_be_chosen(options: Mapping[str, object
     assert measurement.value is not None
 
 
+def test_who_measures_a_small_batch_eagerly_on_a_gpu_is_told_what_that_measures() -> None:
+    def said(mode: str, device: str, images: int) -> list[str]:
+        return list(Latency(mode=mode).remarks(replace(WORKLOAD, device=device, batch_size=images)))
+
+    (remark,) = said("eager", "cuda:0", 1)
+    assert "mostly that of the processor" in remark
+    assert "-o meter.latency.mode=graph" in remark
+    assert said("graph", "cuda:0", 1) == said("eager", "cuda:0", 128) == said("eager", "cpu", 1) == []
+
+
 def test_a_cuda_graph_is_refused_elsewhere() -> None:
     with pytest.raises(UsageError, match="the mode graph of a meter needs a CUDA device, not cpu"):
         Latency(mode="graph").identity(WORKLOAD)

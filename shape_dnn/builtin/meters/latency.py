@@ -15,6 +15,10 @@ from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
 
 
+FEW = 8
+"""Images of a batch, at most, that most GPUs compute in less time than a processor takes to launch the kernels."""
+
+
 class Latency(LatencyMeter):
     """Median time of a batch, until the result is there, with networks measured side by side in rounds.
 
@@ -51,7 +55,13 @@ class Latency(LatencyMeter):
         return {"fingerprint": devices.fingerprint(workload.device)}
 
     def remarks(self, workload: Workload) -> Sequence[str]:
-        """Say what keeps a target from steady times."""
+        """Say what keeps a target from steady times, and where times are less those of the device than they seem."""
+        is_launched = workload.device.startswith("cuda") and self.numerics.mode == "eager"
+        if not workload.ships and is_launched and workload.batch_size <= FEW:
+            return [
+                f"latency of a batch of {workload.batch_size} on a GPU is mostly that of the processor, which launches "
+                "kernels one by one; -o meter.latency.mode=graph launches all at once"
+            ]
         return target_remarks(workload)
 
     def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
