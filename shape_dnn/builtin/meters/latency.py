@@ -14,7 +14,6 @@ from shape_dnn.measuring.latency import LatencyMeter
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
 
-
 FEW = 8
 """Images of a batch, at most, that most GPUs compute in less time than a processor takes to launch the kernels."""
 
