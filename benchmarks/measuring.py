@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import random
 import shutil
@@ -31,6 +30,7 @@ from shape_dnn.builtin.meters.energy import NvmlEnergy
 from shape_dnn.builtin.meters.latency import Latency
 from shape_dnn.measuring import depth_line
 from shape_dnn.records import Measurement
+from shape_dnn.system import environment
 
 SHAPES = [Shape(depth, Fraction(width)) for depth in (10, 22, 40) for width in ("1/2", "1", "2")]
 CIFAR = ((3, 32, 32), 10)
@@ -131,15 +131,15 @@ def estimator(_device: str) -> None:
         subprocess.run(
             [shutil.which("cc") or "cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-lm"], check=True
         )
-        os.environ |= {"LD_LIBRARY_PATH": name, "STANDIN_NVML": str(directory / "board")}
-        for settings in (
-            {"watts": 250},
-            {"watts": 250, "ramp": 10},
-            {"watts": 250, "swing": 80, "period": 0.37},
-            {"watts": 60, "step": 0.3},
-        ):
-            error = standin_error(directory / "board", dict[str, float](settings))
-            print(f"mean power against the stand-in, {settings}: {error:+.3%}")
+        with environment.changed(LD_LIBRARY_PATH=name, STANDIN_NVML=str(directory / "board")):
+            for settings in (
+                {"watts": 250},
+                {"watts": 250, "ramp": 10},
+                {"watts": 250, "swing": 80, "period": 0.37},
+                {"watts": 60, "step": 0.3},
+            ):
+                error = standin_error(directory / "board", dict[str, float](settings))
+                print(f"mean power against the stand-in, {settings}: {error:+.3%}")
 
 
 def standin_error(board: Path, settings: dict[str, float]) -> float:

@@ -166,6 +166,12 @@ def plain(given: tuple[Job, int]) -> tuple[float, float, float]:
     return time.perf_counter() - began, best, 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+def loaders(device: str) -> list[int]:
+    """Return how many processes of its DataLoader the plain loop may have: few beside a processor, which computes."""
+    most = devices.cores() if device.startswith("cuda") else 2
+    return [processes for processes in (0, 2, 4, 8, 16) if processes <= most]
+
+
 def alone(function: Callable[[Any], Any], argument: Any) -> Any:
     """Call a function in a fresh process with torch's default threads."""
     threads = os.environ.pop("OMP_NUM_THREADS", None)
@@ -220,11 +226,14 @@ def prepared(executor: Local, own: Job) -> tuple[Preparation, Job]:
 
 
 def rates(device: str, rounds: int, batch_size: int, limit: int) -> None:
-    """Print images per second beside the plain loop, all processors at work in both; and the memory of a worker."""
+    """Print images per second beside the plain loop, all processors at work in both; and the memory of a worker.
+
+    The plain loop has as many processes to load images as it is fastest with.
+    """
     cores = devices.cores()
     print(f"\nImages a second, Fashion-MNIST, {limit} images, batches of {batch_size}, {cores} cores, {rounds} rounds")
-    print(f"{'':<10}{'plain':>9}{'one':>9}{'all':>9}{'plain/core':>12}{'all/core':>10}{'ratio':>8}{'all/one':>9}"
-          f"{'precision':>11}{'memory MB':>11}{'estimate':>10}{'plain MB':>10}")  # fmt: skip
+    print(f"{'':<10}{'plain':>9}{'loaders':>9}{'one':>9}{'all':>9}{'plain/core':>12}{'all/core':>10}{'ratio':>8}"
+          f"{'all/one':>9}{'precision':>11}{'memory MB':>11}{'estimate':>10}{'plain MB':>10}")  # fmt: skip
     for shape in SHAPES:
         own = job(shape, fashion_mnist(device, limit), epochs=1, batch_size=batch_size)
         executor = Local()
@@ -232,7 +241,7 @@ def rates(device: str, rounds: int, batch_size: int, limit: int) -> None:
         seen = len(own.parts[0])
         warm = [replace(own, seed=seed) for seed in range(cores)]
         ours(executor, warm, cores)
-        processes = min((0, 2), key=lambda processes: alone(plain, (own, processes))[0])
+        processes = min(loaders(device), key=lambda processes: alone(plain, (own, processes))[0])
         measured: list[tuple[float, float, float]] = []
         for _ in range(rounds):  # in turns, so that a slow moment hits all alike
             slow = alone(plain, (own, processes))[0]
@@ -244,9 +253,10 @@ def rates(device: str, rounds: int, batch_size: int, limit: int) -> None:
         ratio = statistics.median(each[2] / each[0] for each in measured)
         scaling = statistics.median(each[2] / each[1] for each in measured)
         memory, slow_memory = alone(most_memory, own), alone(plain, (own, 0))[2]
-        print(f"{shape!s:<10}{base:>9.0f}{one:>9.0f}{many:>9.0f}{base / cores:>12.0f}{many / cores:>10.0f}"
-              f"{ratio:>7.2f}x{scaling:>8.2f}x{own.trainer.recipe.precision:>11}{memory / 1e6:>11.0f}"
-              f"{found.needs[shape].memory / 1e6:>10.0f}{slow_memory / 1e6:>10.0f}", flush=True)  # fmt: skip
+        print(f"{shape!s:<10}{base:>9.0f}{processes:>9}{one:>9.0f}{many:>9.0f}{base / cores:>12.0f}"
+              f"{many / cores:>10.0f}{ratio:>7.2f}x{scaling:>8.2f}x{own.trainer.recipe.precision:>11}"
+              f"{memory / 1e6:>11.0f}{found.needs[shape].memory / 1e6:>10.0f}{slow_memory / 1e6:>10.0f}",
+              flush=True)  # fmt: skip
 
 
 def accuracy(device: str, seeds: int) -> None:

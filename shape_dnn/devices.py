@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shape_dnn.errors import UsageError
+from shape_dnn.system import cuda
 
 
 def resolve(device: str) -> str:
     """Return the device as torch writes it; ``auto`` is the first CUDA device if there is one, else the processor.
 
     Raises:
-        UsageError: there is no such device; the message lists those there are.
+        UsageError: there is no such device; the message lists those there are, and why a GPU is not among them.
     """
     if device == "cpu":
         return device
@@ -31,7 +32,8 @@ def resolve(device: str) -> str:
         raise UsageError(f"{device!r} is not a device; here are: {', '.join(there)}", setting="device") from None
     name = f"cuda:{wanted.index or 0}" if wanted.type == "cuda" else str(wanted)
     if name not in there:
-        raise UsageError(f"{device!r} is not there; here are: {', '.join(there)}", setting="device")
+        why = cuda.why_none() if wanted.type == "cuda" else ""
+        raise UsageError(f"{device!r} is not there; here are: {', '.join(there)}{why and '; '}{why}", setting="device")
     return name
 
 
@@ -39,8 +41,8 @@ def available() -> list[str]:
     """List the devices this machine can train and measure on, the processor first."""
     import torch
 
-    cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-    return ["cpu", *cuda]
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return ["cpu", *gpus]
 
 
 def cores() -> int:

@@ -3,9 +3,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pynvml
+import pytest
+import torch
 from sshd_fixture import Sshd
+
+from shape_dnn.system import cuda
 
 BROKEN = """
 from shape_dnn import Formula, Instrument, MeterError, Plugin, hookimpl
@@ -135,3 +141,147 @@ def test_what_is_said_of_a_target_wrongly_is_named(shape_dnn: Callable[..., Any]
     ran = shape_dnn("doctor", "--plugin", "absent.py", "--target", "local")
     assert ran.status != 0
     assert "absent.py" in ran.error
+
+
+class Driver:
+    """That of NVIDIA, as a test wants it to be."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.version, self.gpus = "999.1", 1
+        monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
+        monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: None)
+        monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: self.gpus)
+        monkeypatch.setattr(pynvml, "nvmlSystemGetDriverVersion", lambda: self.version)
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
+    """A driver that knows a GPU of which torch sees nothing."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.version, "cuda", "13.2")
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return Driver(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("version", "built_for", "oldest"),
+    [("575.57.08", "13.0", 580), ("470.256.02", "12.8", 525), ("418.87", "11.8", 450)],
+)
+def test_a_driver_that_is_too_old_for_this_torch_is_said(
+    version: str, built_for: str, oldest: int,
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, shape_dnn: Callable[..., Any],
+) -> None:  # fmt: skip
+    driver.version = version
+    monkeypatch.setattr(torch.version, "cuda", built_for)
+    complaint = (
+        f"the driver {version} is too old for CUDA {built_for} of this torch; upgrade the driver to {oldest} or later, or "
+        "install a torch for an older CUDA"
+    )
+    assert shape_dnn("doctor", "--format", "json").json["warnings"] == [complaint]
+    assert f"warning: {complaint}" in " ".join(shape_dnn("doctor").out.split())
+    ran = shape_dnn("measure", "--device", "cuda")
+    assert ran.status == 2
+    assert f"--device: 'cuda' is not there; here are: cpu; {complaint}" in ran.error
+
+
+@pytest.mark.parametrize(
+    ("version", "built_for", "visible", "said"),
+    [
+        ("580.65.06", "13.2", None, "CUDA cannot use it: RuntimeError: it fell off the bus"),
+        ("525.60.13", "12.8", None, "CUDA cannot use it: RuntimeError: it fell off the bus"),
+        ("999.1", "13.2", "", "CUDA_VISIBLE_DEVICES='' hides it"),
+        ("999.1", None, None, f"torch {torch.__version__} has no CUDA"),
+    ],
+)
+def test_another_reason_why_torch_sees_no_gpu_is_said_too(
+    version: str, built_for: str | None, visible: str | None, said: str,
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, shape_dnn: Callable[..., Any],
+) -> None:  # fmt: skip
+    def fail() -> None:
+        raise RuntimeError("it fell off the bus")
+
+    driver.version = version
+    monkeypatch.setattr(torch.cuda, "init", fail)
+    monkeypatch.setattr(torch.version, "cuda", built_for)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    [warning] = shape_dnn("doctor", "--format", "json").json["warnings"]
+    assert said in warning
+    assert "too old" not in warning
+
+
+def test_nothing_is_said_of_gpus_where_there_are_none(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, shape_dnn: Callable[..., Any]
+) -> None:
+    def absent() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    driver.version, driver.gpus = "418.87", 0
+    assert shape_dnn("doctor", "--format", "json").json["warnings"] == []
+    monkeypatch.setattr(pynvml, "nvmlInit", absent)
+    assert shape_dnn("doctor", "--format", "json").json["warnings"] == []
+    assert shape_dnn("measure", "--device", "cuda").error.endswith("'cuda' is not there; here are: cpu")
+
+
+@pytest.fixture
+def gpu(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Callable[[tuple[int, int], list[str]], None]:
+    """Have torch see one, of a compute capability, and be compiled for others."""
+
+    def appear(capability: tuple[int, int], compiled: list[str]) -> None:
+        properties = SimpleNamespace(name="Stand-in", total_memory=2**33, uuid="stand-in")
+        for name, value in {
+            "is_available": True, "device_count": 1, "get_device_properties": properties, "get_device_name": "Stand-in",
+            "get_device_capability": capability, "get_arch_list": compiled,
+        }.items():  # fmt: skip
+            monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
+
+    return appear
+
+
+OF_CUDA_13 = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
+
+
+@pytest.mark.parametrize(
+    ("capability", "compiled", "remedy"),
+    [
+        ((6, 1), OF_CUDA_13, "install a torch for an older CUDA, if one has them"),
+        ((7, 0), OF_CUDA_13, "install a torch for an older CUDA, if one has them"),
+        ((11, 0), OF_CUDA_13, "install a newer torch"),
+        ((8, 0), ["sm_86"], "install a torch for an older CUDA, if one has them"),
+        ((10, 3), ["sm_90", "sm_100a"], "install a newer torch"),
+        ((12, 0), ["sm_90", "compute_90a"], "install a newer torch"),
+        ((12, 0), ["compute_100f"], "install a newer torch"),
+        ((7, 5), OF_CUDA_13, ""),
+        ((8, 9), OF_CUDA_13, ""),
+        ((12, 1), OF_CUDA_13, ""),
+        ((10, 0), ["sm_90", "sm_100a"], ""),
+        ((10, 3), ["sm_100f"], ""),
+        ((12, 0), ["sm_90", "compute_90"], ""),
+        ((9, 0), [], ""),
+    ],
+)
+def test_a_gpu_has_kernels_if_it_is_no_older_than_what_was_compiled_for_its_kind(
+    capability: tuple[int, int], compiled: list[str], remedy: str, gpu: Callable[..., None]
+) -> None:
+    gpu(capability, compiled)
+    said = cuda.missing_kernels("cuda:0")
+    assert remedy in said
+    assert bool(said) == bool(remedy)
+
+
+def test_a_gpu_for_which_torch_has_no_kernels_is_said_though_cudnn_refuses_it(
+    gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch, shape_dnn: Callable[..., Any]
+) -> None:
+    def refuse() -> int:
+        raise RuntimeError("cuDNN version 92600 is not compatible with devices with SM < 7.5")
+
+    monkeypatch.setattr(torch.backends.cudnn, "version", refuse)
+    gpu((6, 1), OF_CUDA_13)
+    ran = shape_dnn("doctor", "--format", "json")
+    assert ran.status == 0, ran.err
+    assert ran.json["warnings"] == [
+        f"cuda:0, Stand-in, has compute capability 6.1, for which torch {torch.__version__} has no kernels, but for sm_75, "
+        "sm_80, sm_86, sm_90, sm_100, sm_120; install a torch for an older CUDA, if one has them"
+    ]

@@ -21,6 +21,7 @@ from shape_dnn.plugins import checked
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
+from shape_dnn.system import cuda
 
 LIBRARIES = ("shape-dnn", "torch", "torchvision", "nvidia-ml-py")
 
@@ -73,12 +74,14 @@ class Diagnosis:
 
     Attributes:
         system: versions and hardware by name.
+        warnings: what keeps torch from using a GPU that is here, with the remedy.
         abilities: of each meter on each device.
         signs: for each sign of other work, whether this system tells it.
         targets: that were asked for.
     """
 
     system: dict[str, str]
+    warnings: list[str]
     abilities: list[Ability]
     signs: dict[str, bool]
     targets: list[Fitness]
@@ -87,6 +90,7 @@ class Diagnosis:
         """Return it as JSON values."""
         return {
             "system": self.system,
+            "warnings": self.warnings,
             "meters": [asdict(ability) for ability in self.abilities],
             "signs": self.signs,
             "targets": [asdict(fitness) for fitness in self.targets],
@@ -108,9 +112,10 @@ def examine(plugin_files: Sequence[Path] = (), **settings: Any) -> Diagnosis:
     there = devices.available()
     system = {"system": platform.platform(), "python": platform.python_version()}
     system |= {name: metadata.version(name) for name in LIBRARIES}
-    system |= {device: devices.fingerprint(device)["hardware"] for device in there}
+    system |= {device: devices.hardware(device) for device in there}
     abilities = [_try(registry, name, device) for name in registry.names("meter") for device in there]
-    return Diagnosis(system, abilities, _signs(), targets)
+    said = [cuda.why_none(), *(cuda.missing_kernels(device) for device in there if device.startswith("cuda"))]
+    return Diagnosis(system, [warning for warning in said if warning], abilities, _signs(), targets)
 
 
 def _targets(selection: Selection) -> list[Fitness]:

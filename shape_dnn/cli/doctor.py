@@ -42,6 +42,8 @@ def command(files: tuple[str, ...], output: str, **flags: Any) -> None:
         out = console()
         for name, value in diagnosis.system.items():
             out.print(plain(f"{name}: {value}"))
+        for warning in diagnosis.warnings:
+            out.print(plain(f"warning: {warning}"))
         print_table([[row[column] or "-" for column in columns] for row in found["meters"]], columns)
         _print_targets(found["targets"])
         untold = [sign for sign, is_told in diagnosis.signs.items() if not is_told]

@@ -42,8 +42,10 @@ PENDING = 1000
 """Tasks given to Ray at a time: enough for its autoscaler to see the need, few enough to be taken back."""
 CONNECT_SECONDS = 5.0
 """How long the cluster may take to answer."""
-CALLS = 100
-"""Tasks after which a process is replaced by a new one."""
+ON_PROCESSOR = ray.remote(max_calls=100)(node.run)
+"""Runs a task in a process that goes on, and is replaced by a new one after so many."""
+ON_GPU = ray.remote(max_calls=1)(node.run)
+"""Runs a task in a process that ends with it. It would see no other GPU, and keep memory and failures of this one."""
 LOSS_SECONDS = 10.0
 """How long Ray may take to notice that a node is gone, after it noticed that a task is."""
 
@@ -92,7 +94,6 @@ class RayCluster(Executor):
         self._sent: dict[Path, tuple[Parcel, Any]] = {}
         self._mailbox: Any = None
         self._mail: Any = None
-        self._function: Any = None
         self._bench: str | None = None
         self._owns_connection = False
         self._stopping = False
@@ -131,8 +132,6 @@ class RayCluster(Executor):
         self._mailbox = (
             ray.remote(Mailbox).options(num_cpus=0, max_concurrency=10_000, scheduling_strategy=here).remote()
         )
-        # Ray would end a process after one task on a GPU, which costs each training the time of loading torch.
-        self._function = ray.remote(max_calls=CALLS)(node.run)
 
     def _reach(self) -> None:
         """See that somebody answers at the address, for which Ray itself would wait ten minutes.
@@ -196,7 +195,7 @@ class RayCluster(Executor):
         parcels = None if self.shared else {parcel: (reference,) for parcel, reference in map(self._send, task.reads)}
         if self.shared:
             task = task.moved({path: path.resolve() for path in (*task.reads, *task.writes, *task.scratch)})
-        function = self._function.options(max_retries=0, **resources)
+        function = (ON_GPU if "num_gpus" in resources else ON_PROCESSOR).options(max_retries=0, **resources)
         self._running[function.remote(task, running.number, self.threads, parcels, self._mailbox)] = running
 
     def _send(self, path: Path) -> tuple[Parcel, Any]:

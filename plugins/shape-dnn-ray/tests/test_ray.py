@@ -239,6 +239,48 @@ def test_more_memory_than_any_node_has_is_not_waited_for(executor: RayCluster) -
     assert outcome.error is None
 
 
+@dataclass(frozen=True)
+class Process(Task):
+    """Tell which process this is."""
+
+    device: str
+    failing: bool = False
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(self.device, share=0.5)
+
+    def run(self, report: Callable[[object], bool]) -> None:
+        report((self.device, os.getpid()))
+        if self.failing:
+            raise RuntimeError("CUDA error")
+
+
+@pytest.fixture
+def node_with_gpus(cluster: Cluster) -> Iterator[None]:
+    """A node of which Ray is told that it has two."""
+    node = cluster.add_node(num_cpus=1, num_gpus=2)
+    yield
+    cluster.remove_node(node)
+
+
+@pytest.mark.usefixtures("node_with_gpus")
+def test_a_process_that_had_a_gpu_has_no_other_task(executor: RayCluster) -> None:
+    tasks = [Process("cuda:0", failing=i == 1) if i % 2 else Process("cpu") for i in range(16)]
+    seen: dict[str, list[int]] = {"cpu": [], "cuda:0": []}
+
+    def note(_task: Task, content: object) -> bool:
+        device, process = content  # type: ignore[misc]
+        seen[device].append(process)
+        return True
+
+    outcomes = list(executor.run(tasks, 1, note))
+    assert [str(outcome.error) for outcome in outcomes if outcome.error is not None] == ["CUDA error"]
+    assert len(set(seen["cuda:0"])) == len(seen["cuda:0"]) == 8
+    assert not set(seen["cuda:0"]) & set(seen["cpu"])
+    assert len(set(seen["cpu"])) < len(seen["cpu"]) == 8, "others save the time that a process takes to start"
+
+
 @pytest.fixture
 def with_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two nodes with other resources than there are here."""

@@ -39,4 +39,14 @@ class Zeus(ArtifactEnergyMeter):
 
     def open_sensor(self, workload: Workload) -> Sensor:
         """Start reading; a sensor that is not there, or may not be read, is said by the process that tries."""
-        return Recorder("shape_dnn_zeus.recorder", [self.sensor, workload.device, str(self.interval)])
+        device = workload.device
+        return Recorder("shape_dnn_zeus.recorder", [self.sensor, device, str(self.interval), _uuid(device)])
+
+
+def _uuid(device: str) -> str:
+    """Return the UUID of an NVIDIA GPU, which torch and zeus count in another order; nothing of any other device."""
+    import torch
+
+    from shape_dnn.measuring import nvml
+
+    return nvml.uuid_of(device) if device.startswith("cuda") and not torch.version.hip else ""

@@ -1,4 +1,4 @@
-"""Reads a sensor of zeus: ``python -m shape_dnn_zeus.recorder SENSOR DEVICE SECONDS``.
+"""Reads a sensor of zeus: ``python -m shape_dnn_zeus.recorder SENSOR DEVICE SECONDS [UUID]``.
 
 A process of its own for two reasons: reading then costs the measured work nothing, and zeus starts helper processes,
 which the worker processes of shape_dnn may not.
@@ -10,14 +10,16 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psutil
+import pynvml
 from zeus.device import get_cpus, get_gpus, get_soc
 from zeus.exception import ZeusBaseError
 
 from shape_dnn import MeterError
-from shape_dnn.measuring import sensors
+from shape_dnn.measuring import nvml, sensors
 from shape_dnn.measuring.power import Reading
 
 PERMISSION = "reading RAPL takes root or a running zeusd; see https://ml.energy/zeus/getting_started/#system-privileges"
@@ -25,10 +27,10 @@ BUSY = 0.05
 """Part of the machine's processors that others must use to count as contention."""
 
 
-def main(sensor: str, device: str, interval: float) -> None:
+def main(sensor: str, device: str, interval: float, uuid: str = "") -> None:
     """Record one sensor, or say why it cannot be read."""
     try:
-        name, read = open_sensor(sensor, device)
+        name, read = open_sensor(sensor, device, uuid)
         read()  # the first reading may start helpers, or fail for want of permission
     except (ZeusBaseError, MeterError, PermissionError) as error:
         hint = f" ({PERMISSION})" if "ermission" in f"{type(error).__name__}{error}" else ""
@@ -37,16 +39,17 @@ def main(sensor: str, device: str, interval: float) -> None:
     sensors.record({"sensor": f"zeus {name}"}, failing_softly(read), interval)
 
 
-def open_sensor(sensor: str, device: str) -> tuple[str, Callable[[], Reading]]:
+def open_sensor(sensor: str, device: str, uuid: str = "") -> tuple[str, Callable[[], Reading]]:
     """Return the name of a sensor and what reads it.
 
     Args:
         sensor: ``cpu``, ``gpu``, ``soc`` or ``auto``.
         device: as torch writes it.
+        uuid: of the device, if it is an NVIDIA GPU.
 
     Raises:
         ZeusBaseError: there is none, or it may not be read.
-        MeterError: it does not tell the energy.
+        MeterError: it does not tell the energy, or cannot be found.
     """
     if sensor in {"auto", "soc"}:
         try:
@@ -56,7 +59,56 @@ def open_sensor(sensor: str, device: str) -> tuple[str, Callable[[], Reading]]:
                 raise
     if sensor == "cpu" or (sensor == "auto" and device == "cpu"):
         return "cpu", cpu_reader(get_cpus())
-    return "gpu", gpu_reader(get_gpus(), int(device.partition(":")[2] or 0))
+    if uuid:
+        show_only(uuid)
+        return gpu_reader(get_gpus(), 0)
+    resolve_visible()
+    return gpu_reader(get_gpus(), int(device.partition(":")[2] or 0))
+
+
+def show_only(uuid: str) -> None:
+    """Have zeus see one GPU, and no other.
+
+    It counts as NVML does, by slot, and torch by speed unless ``CUDA_DEVICE_ORDER`` says otherwise; and of the names
+    that ``CUDA_VISIBLE_DEVICES`` may hold it reads numbers alone.
+
+    Raises:
+        MeterError: there is no such GPU, or it is divided into instances.
+    """
+    with nvml.session():
+        gpu = nvml.Gpu.find(uuid)
+        try:
+            os.environ["CUDA_VISIBLE_DEVICES"] = str(pynvml.nvmlDeviceGetIndex(gpu.handle))
+        except pynvml.NVMLError as error:
+            raise MeterError(f"GPU {uuid}: {nvml.explain(error)}") from None
+
+
+def resolve_visible() -> None:
+    """Have zeus see the AMD GPUs that torch sees.
+
+    ``HIP_VISIBLE_DEVICES``, which zeus knows, counts those that ``ROCR_VISIBLE_DEVICES`` leaves, which it does not.
+
+    Raises:
+        MeterError: they are not named by numbers.
+    """
+    shown = numbers("HIP_VISIBLE_DEVICES" if "HIP_VISIBLE_DEVICES" in os.environ else "CUDA_VISIBLE_DEVICES")
+    left = numbers("ROCR_VISIBLE_DEVICES")
+    if left is not None:
+        os.environ["HIP_VISIBLE_DEVICES"] = ",".join(map(str, left if shown is None else [left[i] for i in shown]))
+        del os.environ["ROCR_VISIBLE_DEVICES"]
+
+
+def numbers(name: str) -> list[int] | None:
+    """Read an environment variable that holds numbers of GPUs; None if there is none.
+
+    Raises:
+        MeterError: it holds something else.
+    """
+    value = os.environ.get(name)
+    try:
+        return None if value is None else [int(number) for number in value.split(",") if value]
+    except ValueError:
+        raise MeterError(f"{name} is {value!r}; zeus knows these GPUs by their numbers alone") from None
 
 
 def cpu_reader(cpus: Any) -> Callable[[], Reading]:
@@ -80,19 +132,49 @@ def cpu_reader(cpus: Any) -> Callable[[], Reading]:
     return read
 
 
-def gpu_reader(gpus: Any, index: int) -> Callable[[], Reading]:
-    """Read the counter of a GPU, or its power where it has none."""
+def gpu_reader(gpus: Any, index: int) -> tuple[str, Callable[[], Reading]]:
+    """Name and read the counter of a GPU, and its power, or what it has of these.
+
+    Raises:
+        ZeusBaseError: it has neither.
+        MeterError: there is no such GPU.
+    """
     if index >= len(gpus):
         raise MeterError(f"zeus sees {len(gpus)} GPUs, and not one of number {index}")
     has_counter = gpus.supports_get_total_energy_consumption(index)
+    kind, read_power = power_reader(gpus, index, is_needed=not has_counter)
 
     def read() -> Reading:
         began = time.monotonic()
         joules = gpus.get_total_energy_consumption(index) / 1e3 if has_counter else None
         moment = (began + time.monotonic()) / 2
-        return Reading(moment, joules, gpus.get_instant_power_usage(index) / 1e3)
+        return Reading(moment, joules, read_power() / 1e3 if read_power else None)
 
-    return read
+    return f"gpu{kind}", read
+
+
+def power_reader(gpus: Any, index: int, is_needed: bool) -> tuple[str, Callable[[], int] | None]:
+    """Return what reads the power of a GPU: that of the moment, or else its average over about a second.
+
+    Args:
+        gpus: of zeus.
+        index: which.
+        is_needed: whether there is nothing else to read.
+
+    Raises:
+        ZeusBaseError: it is needed and cannot be read.
+    """
+    kinds = {"": gpus.get_instant_power_usage, " with average power": gpus.get_average_power_usage}
+    for kind, read in kinds.items():
+        try:
+            read(index)
+        except ZeusBaseError as error:
+            failure = error
+        else:
+            return kind, partial(read, index)
+    if is_needed:
+        raise failure
+    return " without power", None
 
 
 def soc_reader(soc: Any, device: str) -> Callable[[], Reading]:
@@ -155,4 +237,4 @@ class Others:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]), *sys.argv[4:])

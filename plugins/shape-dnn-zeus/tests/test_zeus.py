@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pynvml
 import pytest
+import torch
+import zeus.device.gpu
 
 from shape_dnn import MeterError, Shape, Workload, measure
 from shape_dnn.builtin.architectures.wrn import WideResNet
@@ -34,6 +39,14 @@ class StandIn(Zeus):
 def rapl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.setattr(StandIn, "rapl", str(tmp_path / "powercap"))
+
+
+@pytest.fixture(autouse=True)
+def all_gpus_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each test begin so, and what the recorder changes, in what is otherwise a process of its own, undone."""
+    for name in ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
 
 
 class TestOnTheStandIn(MeterContract):
@@ -82,28 +95,138 @@ def test_what_may_not_be_read_is_said_with_the_remedy(
     assert "reading RAPL takes root or a running zeusd" in said
 
 
-def test_a_gpu_is_read_by_its_counter_or_else_by_its_power() -> None:
-    class Gpus:
-        def __init__(self, has_counter: bool) -> None:
-            self.has_counter = has_counter
+class Board:
+    """NVML of a machine with two GPUs: torch counts the faster one first, which lies in the second slot."""
 
-        def __len__(self) -> int:
-            return 2
+    def __init__(self) -> None:
+        self.architecture = pynvml.NVML_DEVICE_ARCH_VOLTA
+        self.milliwatts = {pynvml.NVML_FI_DEV_POWER_INSTANT: 250_000, pynvml.NVML_FI_DEV_POWER_AVERAGE: 240_000}
 
-        def supports_get_total_energy_consumption(self, index: int) -> bool:
-            return self.has_counter
+    uuids = ("GPU-slow", "GPU-fast")
 
-        def get_total_energy_consumption(self, index: int) -> int:
-            return 5000 + index
+    def absent(self, _handle: int) -> Any:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
 
-        def get_instant_power_usage(self, index: int) -> int:
-            return 250_000
+    def fields(self, _handle: int, fields: Sequence[tuple[int, int]]) -> list[Any]:
+        value = self.milliwatts.get(fields[0][0])
+        status = pynvml.NVML_ERROR_NOT_SUPPORTED if value is None else pynvml.NVML_SUCCESS
+        return [SimpleNamespace(nvmlReturn=status, value=SimpleNamespace(uiVal=value))]
 
-    both = recorder.gpu_reader(Gpus(has_counter=True), 1)()
-    assert (both.joules, both.watts) == (5.001, 250.0)
-    assert recorder.gpu_reader(Gpus(has_counter=False), 0)().joules is None
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "nvmlInit": lambda: None,
+            "nvmlShutdown": lambda: None,
+            "nvmlSystemGetDriverVersion": lambda: "999.1",
+            "nvmlDeviceGetCount": lambda: 2,
+            "nvmlDeviceGetHandleByIndex": lambda index: index,
+            "nvmlDeviceGetHandleByUUID": self.uuids.index,
+            "nvmlDeviceGetIndex": lambda handle: handle,
+            "nvmlDeviceGetName": lambda handle: self.uuids[handle],
+            "nvmlDeviceGetMigMode": self.absent,
+            "nvmlDeviceGetC2cModeInfoV": self.absent,
+            "nvmlDeviceGetArchitecture": lambda _: self.architecture,
+            "nvmlDeviceGetTotalEnergyConsumption": lambda handle: (1_000, 2_000)[handle],
+            "nvmlDeviceGetFieldValues": self.fields,
+        }
+
+
+@pytest.fixture
+def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
+    made = Board()
+    for name, function in made.functions().items():
+        monkeypatch.setattr(pynvml, name, function)
+    monkeypatch.setattr(zeus.device.gpu, "_gpus", None)
+    monkeypatch.delenv("ZEUSD_SOCK_PATH", raising=False)
+    zeus.device.gpu.nvml_is_available.cache_clear()
+    yield made
+    zeus.device.gpu.nvml_is_available.cache_clear()
+
+
+@pytest.mark.parametrize("visible", [None, "1", "1,0", "GPU-fast", "GPU-fast,GPU-slow"])
+def test_a_gpu_is_found_by_what_torch_calls_it_whatever_its_number(
+    visible: str | None, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(uuid="fast"))
+    given: list[str] = []
+    monkeypatch.setattr("shape_dnn_zeus.meter.Recorder", lambda _, arguments: given.extend(arguments))
+    Zeus(sensor="gpu").open_sensor(Workload(WideResNet(), (1, 8, 8), 10, 2, "cuda:0"))
+    sensor, device, _, uuid = given
+    name, read = recorder.open_sensor(sensor, device, uuid)
+    reading = read()
+    assert (name, reading.joules, reading.watts) == ("gpu", 2.0, 250.0)
+
+
+def test_a_gpu_without_the_power_of_the_moment_is_read_by_its_average_and_says_so(board: Board) -> None:
+    del board.milliwatts[pynvml.NVML_FI_DEV_POWER_INSTANT]
+    name, read = recorder.open_sensor("gpu", "cuda:0", "GPU-slow")
+    assert (name, read().joules, read().watts) == ("gpu with average power", 1.0, 240.0)
+    board.architecture = pynvml.NVML_DEVICE_ARCH_PASCAL
+    zeus.device.gpu._gpus = None  # noqa: SLF001
+    name, read = recorder.open_sensor("gpu", "cuda:0", "GPU-slow")
+    assert (name, read().joules, read().watts) == ("gpu with average power", None, 240.0)
+
+
+def test_a_gpu_without_power_is_read_by_its_counter_and_one_without_either_is_refused(
+    board: Board, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board.milliwatts.clear()
+    name, read = recorder.open_sensor("gpu", "cuda:0", "GPU-slow")
+    assert (name, read().joules, read().watts) == ("gpu without power", 1.0, None)
+    board.architecture = pynvml.NVML_DEVICE_ARCH_PASCAL
+    zeus.device.gpu._gpus = None  # noqa: SLF001
+    recorder.main("gpu", "cuda:0", 0.1, "GPU-slow")
+    assert "zeus cannot read the energy of cuda:0: Not Supported" in capsys.readouterr().out
+
+
+class Amd:
+    """Two GPUs, as zeus hands them out."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def supports_get_total_energy_consumption(self, index: int) -> bool:
+        return True
+
+    def get_total_energy_consumption(self, index: int) -> int:
+        return 5000 + index
+
+    def get_instant_power_usage(self, index: int) -> int:
+        return 250_000
+
+    get_average_power_usage = get_instant_power_usage
+
+
+@pytest.mark.parametrize(
+    ("variables", "seen"),
+    [
+        ({}, None),
+        ({"HIP_VISIBLE_DEVICES": "1"}, "1"),
+        ({"ROCR_VISIBLE_DEVICES": "2,3"}, "2,3"),
+        ({"ROCR_VISIBLE_DEVICES": "2,3", "HIP_VISIBLE_DEVICES": "1"}, "3"),
+        ({"ROCR_VISIBLE_DEVICES": "2,3", "CUDA_VISIBLE_DEVICES": "1,0"}, "3,2"),
+    ],
+)
+def test_an_amd_gpu_has_the_number_that_torch_gives_it(
+    variables: dict[str, str], seen: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(recorder, "get_gpus", Amd)
+    name, read = recorder.open_sensor("gpu", "cuda:1")
+    assert (name, read().joules) == ("gpu", 5.001)
+    assert os.environ.get("HIP_VISIBLE_DEVICES") == seen, "which is what zeus reads"
     with pytest.raises(MeterError, match="zeus sees 2 GPUs, and not one of number 3"):
-        recorder.gpu_reader(Gpus(has_counter=True), 3)
+        recorder.open_sensor("gpu", "cuda:3")
+
+
+def test_an_amd_gpu_that_zeus_would_not_find_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "get_gpus", Amd)
+    monkeypatch.setenv("ROCR_VISIBLE_DEVICES", "GPU-1234")
+    with pytest.raises(MeterError, match="ROCR_VISIBLE_DEVICES is 'GPU-1234'; zeus knows these GPUs by their numbers"):
+        recorder.open_sensor("gpu", "cuda:0")
 
 
 @pytest.mark.parametrize(
