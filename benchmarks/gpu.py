@@ -317,7 +317,7 @@ def images_a_second(own: Job, place: type[Pixels], precision: str, *, as_graph: 
     train = Batches(learning, device, classes=10, place=place)
     judge = Batches(judging, device, like=train)
     torch.backends.cudnn.deterministic = True  # as trainings are
-    run, recipe = Clock(own.trainer.device), own.with_recipe(precision=precision, epochs=5).trainer.recipe
+    run, recipe = Clock(own.trainer.device), own.with_recipe(precision=precision, epochs=4).trainer.recipe
     Loop(own.trainer.build(own.shape), recipe, device, as_graph=as_graph).fit(train, judge, run)
     return len(train) / statistics.median(b - a for a, b in itertools.pairwise(run.times[1:]))
 
