@@ -26,7 +26,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from training import Job, alone, job, ours, plain, task
@@ -41,6 +41,9 @@ from shape_dnn.data import images
 from shape_dnn.kinds import Run
 from shape_dnn.records import Measurement
 from shape_dnn.work import Task
+
+if TYPE_CHECKING:
+    from shape_dnn.training.pixels import Pixels
 
 SHAPES = [Shape(10, Fraction(1)), Shape(16, Fraction(2)), Shape(40, Fraction(2))]
 DIGITS = {"dataset": "digits"}
@@ -308,21 +311,27 @@ class Clock(Run):
 MODES = [(precision, as_graph) for precision in ("float32", "bfloat16") for as_graph in (False, True)]
 
 
-def in_modes(own: Job) -> list[float]:
-    """Train in this process, in each mode; return the images a second of the median epoch after the first."""
+def images_a_second(own: Job, place: type[Pixels], precision: str, *, as_graph: bool) -> float:
+    """Train in this process; return the images a second of the median epoch after the first."""
     import torch
 
     from shape_dnn.training.batches import Batches
     from shape_dnn.training.loop import Loop
 
-    device, found = torch.device(own.trainer.device), []
-    train, judge = (Batches(part, device, classes=10) for part in own.parts)
+    device, (learning, judging) = torch.device(own.trainer.device), own.parts
+    train = Batches(learning, device, classes=10, place=place)
+    judge = Batches(judging, device, like=train)
     torch.backends.cudnn.deterministic = True  # as trainings are
-    for precision, as_graph in MODES:
-        run, recipe = Clock(own.trainer.device), own.with_recipe(precision=precision, epochs=4).trainer.recipe
-        Loop(own.trainer.build(own.shape), recipe, device, as_graph=as_graph).fit(train, judge, run)
-        found.append(len(train) / statistics.median(b - a for a, b in itertools.pairwise(run.times[1:])))
-    return found
+    run, recipe = Clock(own.trainer.device), own.with_recipe(precision=precision, epochs=4).trainer.recipe
+    Loop(own.trainer.build(own.shape), recipe, device, as_graph=as_graph).fit(train, judge, run)
+    return len(train) / statistics.median(b - a for a, b in itertools.pairwise(run.times[1:]))
+
+
+def in_modes(own: Job) -> list[float]:
+    """Train in each mode; return images a second."""
+    from shape_dnn.training.pixels import OnDevice
+
+    return [images_a_second(own, OnDevice, precision, as_graph=as_graph) for precision, as_graph in MODES]
 
 
 def rates(device: str) -> None:
@@ -335,6 +344,30 @@ def rates(device: str) -> None:
         cells = alone(in_modes, own)
         row(shape, " ".join(f"{rate:.0f}" for rate in base), *(f"{rate:.0f}" for rate in cells),
             f"{cells[-1] / max(base):.1f}x")  # fmt: skip
+
+
+def in_places(own: Job) -> list[float]:
+    """Train on images on the GPU, on the host page-locked and on the host mapped; return images a second."""
+    import torch
+
+    from shape_dnn.training.pixels import OnDevice, OnHost
+
+    class Mapped(OnHost):
+        """Images as they are where there is no room to page-lock them."""
+
+        def __init__(self, images: LabelledImages, device: torch.device) -> None:
+            super().__init__(images, device)
+            self.levels = torch.from_numpy(images.images)
+
+    return [images_a_second(own, place, "bfloat16", as_graph=True) for place in (OnDevice, OnHost, Mapped)]
+
+
+def data(device: str) -> None:
+    """Images a second of a training on images on the GPU, and on images that come from the host a batch at a time."""
+    header("shape", "on the GPU", "on the host, page-locked", "on the host, mapped")
+    for shape in SHAPES[:2]:
+        rates = alone(in_places, random_images(shape, device))
+        row(shape, *(f"{rate:.0f} ({rate / rates[0]:.2f}x)" for rate in rates))
 
 
 def packing(device: str) -> None:
@@ -455,6 +488,7 @@ PARTS: dict[str, tuple[Callable[[str], None], float]] = {
     "energy": (energy, 120),
     "search": (search, 150),
     "rates": (rates, 300),
+    "data": (data, 120),
     "packing": (packing, 120),
     "mps": (mps, 120),
 }

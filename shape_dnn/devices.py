@@ -114,6 +114,13 @@ def free_memory(device: str) -> int:
     return max(0, min(free, limit - used + (int(cached[1]) if cached else 0)))
 
 
+def total_memory(device: str) -> int:
+    """Return the bytes of a GPU's memory."""
+    import torch
+
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
 CONTAINER = Path("/sys/fs/cgroup")
 """Where a container finds its limit, what it uses of it, and what of that the system would give back."""
 

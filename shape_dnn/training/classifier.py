@@ -24,6 +24,8 @@ from shape_dnn.training.sources import registry
 if TYPE_CHECKING:
     import torch
 
+    from shape_dnn.training.pixels import Pixels
+
 LEVELS = 255
 """Of a pixel, from which those from 0 to 1 are made."""
 EVALUATED_AT_ONCE = 256
@@ -151,7 +153,7 @@ class ClassifierTrainer(Trainer):
         network = self.begin(shape, run.seed)
         train, judge = split(self.images, self.protocol, self.validation_fraction, run.seed)
         loop = Loop(network, self.recipe, device, self._forward(shape), as_graph=not run.deaths)
-        learnt_from = Batches(train, device, classes=self.classes)
+        learnt_from = Batches(train, device, classes=self.classes, place=self._place(run.device))
         return loop.fit(learnt_from, Batches(judge, device, like=learnt_from), run)
 
     def test(self, shape: Shape, run: Run) -> float:
@@ -171,7 +173,8 @@ class ClassifierTrainer(Trainer):
         assert saved is not None  # noqa: S101 - only what was trained is tested
         network.load_state_dict(saved)
         loop = Loop(network, dataclasses.replace(self.recipe, precision="float32"), device, self._forward(shape))
-        return loop.accuracy(Batches(Part.of_all(test), device, like=Batches(train, device)), run.alive)
+        learnt_from = Batches(train, device, place=self._place(run.device))
+        return loop.accuracy(Batches(Part.of_all(test), device, like=learnt_from), run.alive)
 
     def example(self, batch_size: int) -> torch.Tensor:
         """Make images of noise, pixels from 0 to 1."""
@@ -231,10 +234,16 @@ class ClassifierTrainer(Trainer):
 
     @property
     def _data_on_device(self) -> int:
-        """Bytes of the images; on the processor all trainings share them."""
+        """Bytes of what is there of the dataset; on the processor all trainings share it."""
         if not self.device.startswith("cuda"):
             return 0
-        return sum(part.images.nbytes + part.labels.nbytes for part in images.load(self.images))
+        return self._place(self.device).taken(images.load(self.images), self.recipe.batch_size)
+
+    def _place(self, device: str) -> type[Pixels]:
+        """Tell where the images lie while a device trains."""
+        from shape_dnn.training import pixels
+
+        return pixels.place(images.load(self.images), device)
 
     def _forward(self, shape: Shape) -> Callable[[], AbstractContextManager[None]]:
         return functools.partial(checked.blame_network, self.load_architecture(), checked.FORWARD, shape)
