@@ -138,7 +138,7 @@ def sensors(device: str) -> None:
 
 def tests(_device: str) -> None:
     """The tests that need a GPU."""
-    parallel = ["-n", "8"] if importlib.util.find_spec("xdist") else []
+    parallel = ["-n", "8", "-p", "no:benchmark"] if importlib.util.find_spec("xdist") else []
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", *parallel, "tests"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
     print("\n```\n" + ran.stdout[-6000:] + ran.stderr[-1000:] + "\n```")
@@ -347,24 +347,15 @@ def rates(device: str) -> None:
 
 
 def in_places(own: Job) -> list[float]:
-    """Train on images on the GPU, on the host page-locked and on the host mapped; return images a second."""
-    import torch
-
+    """Train on images on the GPU, and on the host; return images a second."""
     from shape_dnn.training.pixels import OnDevice, OnHost
 
-    class Mapped(OnHost):
-        """Images as they are where there is no room to page-lock them."""
-
-        def __init__(self, images: LabelledImages, device: torch.device) -> None:
-            super().__init__(images, device)
-            self.levels = torch.from_numpy(images.images)
-
-    return [images_a_second(own, place, "bfloat16", as_graph=True) for place in (OnDevice, OnHost, Mapped)]
+    return [images_a_second(own, place, "bfloat16", as_graph=True) for place in (OnDevice, OnHost)]
 
 
 def data(device: str) -> None:
     """Images a second of a training on images on the GPU, and on images that come from the host a batch at a time."""
-    header("shape", "on the GPU", "on the host, page-locked", "on the host, mapped")
+    header("shape", "on the GPU", "on the host")
     for shape in SHAPES[:2]:
         rates = alone(in_places, random_images(shape, device))
         row(shape, *(f"{rate:.0f} ({rate / rates[0]:.2f}x)" for rate in rates))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import late_gpu
 import numpy as np
@@ -19,20 +17,10 @@ from shape_dnn.data import images
 from shape_dnn.data.splits import Part
 from shape_dnn.training import pixels
 from shape_dnn.training.batches import Batches
-from shape_dnn.training.classifier import ClassifierTrainer, split
+from shape_dnn.training.classifier import ClassifierTrainer
 from shape_dnn.training.pixels import OnDevice, OnHost, Pixels
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def new_process() -> Iterator[None]:
-    """Nothing is page-locked yet, nor said."""
-    pixels._page_locked_file.cache_clear()
-    pixels._say.cache_clear()
-    yield
-    pixels._page_locked_file.cache_clear()
-    pixels._say.cache_clear()
 
 
 def photographs(number: int = 333) -> LabelledImages:
@@ -172,41 +160,6 @@ def test_the_memory_of_a_training_counts_what_is_on_the_gpu(monkeypatch: pytest.
     assert found["small card"] - found["none"] == labels + 2 * 16 * 64
 
 
-def test_images_are_page_locked_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    late_gpu.install(monkeypatch, prompt=True)
-    locked: list[int] = []
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: locked.append(len(self)) or self.clone())
-    parts = split(digits_on_disk(), "paper", 0.2, 0)
-    for _ in range(3):
-        first, *_more = (OnHost(part.images, CPU) for part in split(digits_on_disk(), "paper", 0.2, 0))
-    assert locked == [len(part) for part in parts]
-    assert np.array_equal(first.levels.numpy(), parts[0].images.images)
-
-
-@pytest.mark.parametrize("reason", ["refused", "no memory"])
-def test_images_that_cannot_be_page_locked_are_used_where_they_are(
-    monkeypatch: pytest.MonkeyPatch, reason: str
-) -> None:
-    late_gpu.install(monkeypatch, prompt=True)
-    expected = drawn(OnDevice, TINY, CPU)
-
-    def pin(levels: torch.Tensor) -> torch.Tensor:
-        assert reason == "refused", "the system might end the process"
-        raise RuntimeError("CUDA error: out of memory")
-
-    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
-    if reason == "no memory":
-        monkeypatch.setattr(devices, "free_memory", lambda _: 1_000)
-    with pytest.warns(UserWarning, match="are not page-locked, which may be slower: ") as said:
-        own, _ = (OnHost(part, CPU) for part in images.load(digits_on_disk()))
-    (warning,) = said
-    assert ("memory that is free" if reason == "no memory" else "CUDA error: out of memory") in str(warning.message)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        assert same(drawn(OnHost, TINY, CPU), expected)
-    assert own.levels.shape == (400, 1, 8, 8)
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_on_a_gpu_images_on_the_host_make_the_same_batches() -> None:
@@ -225,5 +178,3 @@ def test_on_a_gpu_a_training_on_images_on_the_host_learns(monkeypatch: pytest.Mo
     assert training.curve == usual.curve
     assert training.quality is not None
     assert training.quality > 60
-    assert pixels._page_locked_file.cache_info().currsize == 1
-    assert OnHost(images.load(Path("images"))[0], torch.device("cuda:0")).levels.is_pinned()

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from shape_dnn import devices
-from shape_dnn.errors import describe
 from shape_dnn.kinds import LabelledImages
 from shape_dnn.measuring import cuda_graphs
 
@@ -91,12 +86,16 @@ class OnDevice(Pixels):
 
 
 class OnHost(Pixels):
-    """Images that stay in the host's memory, since they would take too much of the GPU's; labels do not."""
+    """Images that stay on the host, since they would take too much of the GPU's memory; labels do not.
+
+    They are mapped into memory, so that all workers share them. Only the places of a batch are page-locked: to lock all
+    images gained nothing on an H100, and would take their memory anew in each process.
+    """
 
     def __init__(self, images: LabelledImages, device: torch.device) -> None:
         super().__init__(images, device)
         self._device = device
-        self.levels = _page_locked_once(images.images)
+        self.levels = torch.from_numpy(images.images)
 
     def batches(self, indices: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Bring each batch to the device while the one before it is worked on."""
@@ -120,14 +119,14 @@ class Transfer:
     """Places for a batch on the host and on a GPU, between which it is copied beside other work.
 
     Args:
-        shape: of the largest batch.
+        shape: of the largest batch; its place on the host is page-locked, or a copy would wait.
         device: the GPU.
     """
 
     def __init__(self, shape: Sequence[int], device: torch.device) -> None:
         self._side = cuda_graphs.side_stream(device)
         self._current = torch.cuda.current_stream(device)
-        self._here = _page_locked(torch.empty(*shape, dtype=torch.uint8))
+        self._here = torch.empty(*shape, dtype=torch.uint8).pin_memory()
         self._there = torch.empty(*shape, dtype=torch.uint8, device=device)
         self._there.record_stream(self._side)  # so that a copy that nobody waited for overwrites nothing else
         self._copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
@@ -156,32 +155,3 @@ def _divided(indices: Tensor, size: int) -> list[Tensor]:
 
 def _size(parts: Sequence[LabelledImages]) -> int:
     return sum(part.images.nbytes for part in parts)
-
-
-def _page_locked_once(images: NDArray[np.uint8]) -> Tensor:
-    """Page-lock images; those of a file once a process, for all trainings in it."""
-    file = getattr(images, "filename", None)
-    return _page_locked(torch.from_numpy(images)) if file is None else _page_locked_file(str(file))
-
-
-@functools.lru_cache(maxsize=2)  # training and test images
-def _page_locked_file(file: str) -> Tensor:
-    return _page_locked(torch.from_numpy(np.load(file, mmap_mode="c")))
-
-
-def _page_locked(levels: Tensor) -> Tensor:
-    """Copy into memory that the system leaves where it is; return the same tensor where it grants none."""
-    needed = 1 << (levels.nbytes - 1).bit_length()  # torch takes powers of two
-    if needed > devices.free_memory("cpu") / 2:  # where the system might end processes rather than refuse
-        _say("they would take too much of the memory that is free")
-        return levels
-    try:
-        return levels.pin_memory()
-    except RuntimeError as error:
-        _say(describe(error)[:200])
-        return levels
-
-
-@functools.cache
-def _say(why: str) -> None:
-    warnings.warn(f"images on their way to the GPU are not page-locked, which may be slower: {why}", stacklevel=4)
