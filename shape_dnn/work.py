@@ -152,9 +152,9 @@ def sendable(error: Exception) -> Exception:
     Where CUDA failed it is of no use to the process any more, which has died as far as the task is concerned.
     """
     where = "".join(traceback.format_exception(error))
-    for cause in _origins(error):
-        if type(cause).__name__ == "AcceleratorError":  # of torch
-            error = ProcessDiedError(f"its GPU failed: {describe(cause)[:200]}")
+    cause = next((each for each in _origins(error) if type(each).__name__ == "AcceleratorError"), None)  # of torch
+    if cause is not None and not isinstance(error, ProcessDiedError):
+        error = ProcessDiedError(f"its GPU failed: {describe(cause)[:200]}")
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - made one line above
     except Exception:  # noqa: BLE001 - an exception can fail to pickle in any way

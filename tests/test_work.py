@@ -75,6 +75,17 @@ def test_any_other_error_stays_what_it_is(error: Exception) -> None:
     assert (type(sent), str(sent)) == (type(error), str(error))
 
 
+def test_what_a_process_is_known_to_have_died_of_is_said() -> None:
+    def record() -> None:
+        try:
+            as_the_cause()
+        except NetworkError as error:
+            raise ProcessDiedError("its steps cannot be a CUDA graph") from error
+
+    error = raised_by(record)
+    assert sendable(error) is error
+
+
 def test_errors_that_are_each_other_s_causes_are_sent_as_well() -> None:
     first, second = ValueError("first"), ValueError("second")
     first.__cause__, second.__cause__ = second, first

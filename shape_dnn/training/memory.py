@@ -81,7 +81,7 @@ def step(
                 loss(network, given).backward()  # type: ignore[no-untyped-call]
     except Exception:  # noqa: BLE001 - the code of networks can fail in any way
         return None
-    return Step(live.peak, sum(value.nbytes for value in kept), _judging(network.eval(), given, loss))
+    return Step(live.peak, sum(value.nbytes for value in kept), _judging(network, given, loss))
 
 
 def _judging(network: torch.nn.Module, given: Any, loss: Callable[[torch.nn.Module, Any], torch.Tensor]) -> int:
@@ -91,7 +91,7 @@ def _judging(network: torch.nn.Module, given: Any, loss: Callable[[torch.nn.Modu
     live = LiveTensors()
     try:
         with torch.device("meta"), torch.inference_mode(), live.active():
-            loss(network, given)
+            loss(network.eval(), given)
     except Exception:  # noqa: BLE001 - as it looks for what it has found, say
         return 0
     return live.peak
