@@ -152,17 +152,25 @@ def sendable(error: Exception) -> Exception:
     Where CUDA failed it is of no use to the process any more, which has died as far as the task is concerned.
     """
     where = "".join(traceback.format_exception(error))
-    cause: BaseException | None = error
-    while cause is not None:
-        if type(cause).__name__ == "AcceleratorError":  # of torch
-            error = ProcessDiedError(f"its GPU failed: {describe(cause)[:200]}")
-        cause = cause.__cause__ or cause.__context__
+    cause = next((each for each in _origins(error) if type(each).__name__ == "AcceleratorError"), None)  # of torch
+    if cause is not None and not isinstance(error, ProcessDiedError):
+        error = ProcessDiedError(f"its GPU failed: {describe(cause)[:200]}")
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - made one line above
     except Exception:  # noqa: BLE001 - an exception can fail to pickle in any way
         error = TrainingError(describe(error))
     error.add_note(where)
     return error
+
+
+def _origins(error: BaseException) -> list[BaseException]:
+    """List an error and all that it came of, each once, though they may be each other's causes."""
+    found = [error]
+    for each in found:
+        for origin in (each.__cause__, each.__context__):
+            if origin is not None and not any(origin is other for other in found):
+                found.append(origin)
+    return found
 
 
 def _moved(value: Any, places: Mapping[Path, Path]) -> Any:

@@ -215,6 +215,19 @@ def test_what_makes_a_value_doubtful_is_said(board: Board, settings: dict[str, f
 
 
 @pytest.mark.usefixtures("quick")
+def test_what_only_goes_with_a_measurement_may_be_forbidden(board: Board) -> None:
+    board.set(clock_code=4, temperature_code=4, reasons_code=4, users_code=4)
+    with closing(record_by(UUID, 0.025)) as sensor:
+        recording = Watched(sensor)
+        recording.run(call, 2.2, lambda: True, 2.2)  # for so long that the driver is asked who uses the GPU
+        window = recording.evaluate()
+    assert window.source == "counter"
+    assert window.watts == pytest.approx(board.watts(*recording.span), rel=0.05)
+    assert recording.condition() == {"clock_mhz": None, "temperature_c": None}
+    assert {(reading.throttled, reading.others) for reading in recording._readings} == {(None, None)}
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
@@ -263,7 +276,9 @@ def test_a_gpu_that_is_lost_in_the_middle_gives_no_number(board: Board) -> None:
     ("settings", "reason"),
     [
         ({"mig": 1}, r"Stand-in is divided into instances \(MIG\), and its sensors see the sum of all"),
+        ({"instance": 1}, r"Stand-in is divided into instances \(MIG\), and its sensors see the sum of all"),
         ({"energy_code": 4}, "this user may not read the sensors; ask the administrator"),
+        ({"field_code": 3, "power_code": 4}, "this user may not read the sensors; ask the administrator"),
         ({"init_code": 9}, "the NVIDIA driver is not loaded"),
         ({"energy_code": 3, "power_code": 3, "field_code": 3}, "tells neither energy nor power"),
     ],

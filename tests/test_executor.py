@@ -13,7 +13,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from worker_tasks import Die, Environment, Imported, Obedient, Sleep, Square, Where, deaf, describe_process
+from worker_tasks import (
+    Die,
+    Environment,
+    Exists,
+    FailHolding,
+    FailOn,
+    Imported,
+    Obedient,
+    Sleep,
+    Square,
+    Where,
+    deaf,
+    describe_process,
+)
 
 from shape_dnn import Task, TrainingError
 from shape_dnn.builtin.executors import forking
@@ -153,6 +166,31 @@ def test_closing_ends_a_worker_at_work_whose_server_was_killed(executor: Local) 
     worker.process.join()  # which is over as soon as nobody is left to tell whether the worker is
     executor.close()
     assert end({process})
+
+
+@pytest.mark.usefixtures("light_server")
+@pytest.mark.parametrize(("device", "goes_on"), [("cuda:0", False), ("cpu", True)])
+def test_a_process_in_which_a_task_failed_on_a_gpu_is_given_no_other(
+    executor: Local, device: str, goes_on: bool
+) -> None:
+    """What went wrong there may go on being wrong. No GPU is needed to find that out."""
+    processes: list[int] = []
+    outcomes = list(executor.run([FailOn(device), Where()], 1, lambda _, number: processes.append(number) or True))  # type: ignore[func-returns-value, arg-type]
+    assert [type(outcome.error) for outcome in outcomes] == [RuntimeError, type(None)]
+    assert ([outcomes[1].result[0]] == processes) is goes_on  # type: ignore[index]
+    assert goes_on or end(set(processes))
+
+
+@pytest.mark.usefixtures("light_server")
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_a_failed_task_had_is_gone_before_the_next_one(executor: Local, wrapped: bool) -> None:
+    gone = Path("gone").absolute()
+    (before,) = executor.run([Exists(gone)], 1, always)
+    (failed, after) = executor.run([FailHolding(gone, wrapped), Exists(gone)], 1, always)
+    assert failed.error is not None
+    process, is_there = before.result  # type: ignore[misc]
+    assert not is_there
+    assert after.result == (process, True)
 
 
 def test_a_server_that_is_killed_while_it_starts_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -313,6 +314,26 @@ def test_each_sign_of_other_work_is_noticed(change: dict[str, float], sign: str)
 def test_what_a_system_does_not_tell_is_no_sign() -> None:
     silent = {"stolen": None, "pressure": None, "switches": None, "throttled": None}
     assert disturbance.signs(replace(QUIET, **silent), replace(LATER, **silent), 1) == {}  # type: ignore[arg-type]
+
+
+def test_how_long_processes_waited_is_that_of_the_container_and_of_the_machine_where_it_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(disturbance, "PRESSURE", [Path(*path.parts[1:]) for path in disturbance.PRESSURE])
+    container, machine = Path("sys/fs/cgroup/cpu.pressure"), Path("proc/pressure/cpu")
+    for path in (container, machine):
+        path.parent.mkdir(parents=True)
+
+    def seconds() -> float | None:
+        return disturbance.ProcessorState.now().pressure
+
+    assert seconds() is None
+    machine.write_text("some avg10=0.00 avg60=0.00 avg300=0.00 total=3000000\nfull avg10=0.00 total=0\n")
+    assert seconds() == 3.0
+    container.write_text("some avg10=0.00 avg60=0.00 avg300=0.00 total=2000000\nfull avg10=0.00 total=0\n")
+    assert seconds() == 2.0
+    container.write_text("")
+    assert seconds() == 3.0, "it is not always told"
 
 
 def test_the_identity_holds_what_a_latency_depends_on() -> None:

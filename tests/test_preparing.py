@@ -18,6 +18,7 @@ from shape_dnn.builtin.executors.local import Local
 from shape_dnn.builtin.executors.room import Place
 from shape_dnn.events import Event, TrainingsPrepared
 from shape_dnn.store.facts import Store
+from shape_dnn.training import memory
 from shape_dnn.training.functions import Functions, FunctionTrainer
 from shape_dnn.training.memory import estimate
 from shape_dnn.work import Needs, Outcome, Task
@@ -54,6 +55,43 @@ def test_the_memory_of_a_training_is_no_more_than_estimated() -> None:
             peak = max(peak, live)
     assert peak > 20_000_000
     assert peak <= estimated < 3 * peak
+
+
+class Looking(torch.nn.Module):
+    """Looks at what it is given when it is judged, as networks do that find objects."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return values if self.training else values[values[:, 0] > values[:, 0].mean().item()]
+
+
+def step_of(*layers: torch.nn.Module) -> memory.Step:
+    """Follow a step of a network with 2000 outputs on 10,000 examples, which takes no memory."""
+    taken = memory.step(
+        lambda: torch.nn.Sequential(torch.nn.Linear(100, 2000), *layers),
+        lambda: torch.empty(10_000, 100),
+        lambda network, given: network(given).sum(),
+        lambda _: (),
+    )
+    assert taken is not None
+    return taken
+
+
+def test_what_judging_takes_is_counted_on_a_gpu_where_the_graph_of_a_step_keeps_its_memory() -> None:
+    step, outputs = step_of(), 4 * 10_000 * 2000
+    assert outputs <= step.judging < 1.1 * outputs
+    unjudged = dataclasses.replace(step, judging=0)
+    assert step.on("cuda:0") - unjudged.on("cuda:0") == step.judging
+    assert step.on("cpu") == pytest.approx(unjudged.on("cpu"), abs=outputs / 2), "apart from what the process grew by"
+
+
+def test_a_network_that_can_be_trained_without_computing_but_not_judged_has_the_estimate_of_its_training() -> None:
+    assert step_of(Looking()) == dataclasses.replace(step_of(), judging=0)
+
+
+def test_what_judging_takes_is_counted_of_a_network_of_ones_own_too() -> None:
+    """Three layers keep what they give for the way back; in judging, two of these live at the same time."""
+    fewer, more = (estimate(of_functions(size), Shape(2, Fraction(1)), "cuda:0") for size in (4096, 8192))
+    assert more - fewer >= (3 + 2) * 4096 * 4 * 256 * 4
 
 
 def test_a_network_that_cannot_be_followed_has_no_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +219,8 @@ class Crowded(Local):
                 outcome = Outcome(outcome.task, error=MemoryShortageError("out of memory on cuda:0: as usual"))
             elif isinstance(outcome.task, TrainingTask):
                 with open("log", "a") as log:
-                    print("trained", outcome.task.shape.depth, "of", len(tasks), "with", workers, file=log)
+                    told = ("of", len(tasks), "with", workers, "after", outcome.task.deaths, "deaths")
+                    print("trained", outcome.task.shape.depth, *told, file=log)
             yield outcome
 
 
@@ -195,7 +234,30 @@ def test_what_ran_out_of_memory_is_tried_again_alone() -> None:
     Path("crowded.py").write_text(CROWDED)
     result = tune(**SEARCH, plugin="crowded.py", executor="crowded")
     assert all(training.quality is not None for training in result.answer.trainings)
-    assert Path("log").read_text().splitlines() == ["trained 16 of 2 with None", "trained 10 of 1 with 1"]
+    assert Path("log").read_text().splitlines() == [
+        "trained 16 of 2 with None after 0 deaths",
+        "trained 10 of 1 with 1 after 1 deaths",
+    ]
+
+
+MORTAL = """
+import os, signal
+
+def train(shape, run):
+    if shape.depth == 2 and not run.deaths:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 10.0 * shape.depth + run.deaths
+"""
+
+
+def test_a_training_whose_process_died_is_tried_again_and_knows_of_it() -> None:
+    Path("own.py").write_text(MORTAL)
+    result = tune(trainer="own.py", depth="1:4:1", width="1:2:1", device="cpu", strategy="exhaustive")
+    assert [training.quality for training in sorted(result.answer.trainings, key=lambda each: each.shape)] == [
+        10,
+        21,
+        30,
+    ]
 
 
 def precisions(study: str) -> set[str]:

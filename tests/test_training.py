@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from shape_dnn import LabelledImages, Recipe, Shape, TrainingError
+from shape_dnn import LabelledImages, Recipe, Shape, TrainingError, devices
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.datasets.digits import Digits
@@ -26,7 +27,7 @@ from shape_dnn.training.batches import Batches
 from shape_dnn.training.classifier import ClassifierTrainer, Donor, split
 from shape_dnn.training.descent import descent
 from shape_dnn.training.loop import learning_rate
-from shape_dnn.training.step import Graph, Step
+from shape_dnn.training.step import Step
 from shape_dnn.training.task import EvaluationTask, TrainingTask
 from shape_dnn.work import Needs
 
@@ -286,36 +287,6 @@ def test_a_step_as_a_cuda_graph_is_the_same_step(precision: str, optimizer: str)
     assert losses[True] == pytest.approx(losses[False], rel=0.02)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_network_that_no_graph_can_be_recorded_of_is_trained_without(
-    monkeypatch: pytest.MonkeyPatch, optimizer: str
-) -> None:
-    """The warm-up that failed has left no trace. On the processor, by a warm-up that fails."""
-    plain, other = trainer().build(SHAPE).train(), trainer().build(SHAPE).train()
-    other.load_state_dict(plain.state_dict())
-    batches = list(Batches(split(digits_on_disk(), "validation", 0.2, 0)[0], torch.device("cpu")).in_order(32))
-    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda _: torch.get_rng_state())
-    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, _: torch.set_rng_state(state))
-
-    class Unwilling(Graph):
-        def __init__(self, *batch: torch.Tensor) -> None:
-            self.batch = batch
-
-        def warm_up(self, work: Callable[..., object]) -> None:
-            work(*self.batch, 0.1)
-            raise RuntimeError("called a synchronizing CUDA operation")
-
-    monkeypatch.setattr("shape_dnn.training.step.Graph", Unwilling)
-    recipe = dataclasses.replace(TINY, optimizer=optimizer)  # type: ignore[arg-type]
-    step, expected = Step(other, recipe), Step(plain, recipe)
-    step._wants_graph = True
-    with pytest.warns(UserWarning, match="without a CUDA graph: RuntimeError: called a synchronizing"):
-        first = step(*batches[0], 0.1)
-    assert [float(first), *(float(step(*batch, 0.1)) for batch in batches[1:4])] == [
-        float(expected(*batch, 0.1)) for batch in batches[:4]
-    ]
-
-
 def test_a_step_is_that_of_torch_s_own_optimiser() -> None:
     torch.manual_seed(0)
     recipe = Recipe(epochs=1, momentum=0.9, weight_decay=5e-4)
@@ -371,6 +342,40 @@ def test_a_training_that_does_not_fit_into_memory_says_so(monkeypatch: pytest.Mo
     monkeypatch.setattr(ClassifierTrainer, "load_architecture", lambda _: Heavy())
     with pytest.raises(MemoryShortageError, match="out of memory on cpu: RuntimeError.*allocate memory"):
         task().run(go_on)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA out of memory. Tried to allocate 20.00 MiB",
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "GET was unable to find an engine to execute this computation",
+        "Unable to find a valid cuDNN algorithm to run convolution",
+    ],
+)
+def test_in_whatever_words_a_gpu_says_that_memory_lacks_it_is_understood(
+    said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*_: object) -> torch.nn.Module:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(WideResNet, "build", build)
+    with pytest.raises(MemoryShortageError, match=f"out of memory on cpu: RuntimeError: {re.escape(said)}"):
+        task().run(go_on)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        "cuDNN error: CUDNN_STATUS_NOT_INITIALIZED",
+        "CUDA error: an illegal memory access was encountered",
+        "operation not permitted when stream is capturing",
+    ],
+)
+def test_what_else_goes_wrong_on_a_gpu_is_no_lack_of_memory(said: str) -> None:
+    assert not devices.is_out_of_memory(RuntimeError(said))
 
 
 def test_a_task_can_be_moved_to_a_machine_with_other_paths() -> None:

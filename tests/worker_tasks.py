@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from shape_dnn import Task
+from shape_dnn import Task, TrainingError
 from shape_dnn.work import Needs
 
 
@@ -43,6 +44,58 @@ class Die(Task):
 
             raise Local("no way home")
         raise ValueError("as usual")
+
+
+@dataclass(frozen=True)
+class FailOn(Task):
+    """Say which process this is, and fail on a device."""
+
+    device: str
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(self.device)
+
+    def run(self, report: Callable[[object], bool]) -> object:
+        report(os.getpid())
+        raise RuntimeError("as usual")
+
+
+class Held:
+    """What leaves a file when it goes."""
+
+    def __init__(self, path: Path) -> None:
+        weakref.finalize(self, path.touch).atexit = False
+
+
+@dataclass(frozen=True)
+class FailHolding(Task):
+    """Fail with something in hand, of which a file tells when it goes."""
+
+    path: Path
+    wrapped: bool
+
+    def run(self, report: Callable[[object], bool]) -> object:
+        try:
+            self._fail()
+        except ValueError as error:
+            if self.wrapped:
+                raise TrainingError("it failed") from error
+            raise
+
+    def _fail(self) -> None:
+        held = Held(self.path)
+        raise ValueError(f"as usual, with {type(held).__name__} in hand")
+
+
+@dataclass(frozen=True)
+class Exists(Task):
+    """Tell which process this is, and whether a file is there."""
+
+    path: Path
+
+    def run(self, report: Callable[[object], bool]) -> tuple[int, bool]:
+        return os.getpid(), self.path.exists()
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,17 @@ def side_stream(device: torch.device) -> torch.cuda.Stream:
 
 @contextmanager
 def beside(device: torch.device) -> Iterator[None]:
-    """Work on the side stream of a GPU, after what was begun before and before what comes next."""
+    """Work on the side stream of a GPU, after what was begun before and before what comes next, also if it fails."""
     import torch
 
     side = side_stream(device)
     with torch.cuda.device(device):
         side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            yield
-        torch.cuda.current_stream().wait_stream(side)
+        try:
+            with torch.cuda.stream(side):
+                yield
+        finally:
+            torch.cuda.current_stream().wait_stream(side)
 
 
 @contextmanager

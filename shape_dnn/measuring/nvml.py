@@ -87,12 +87,12 @@ class Gpu:
             MeterError: there is none of this UUID, or it is divided into instances (MIG).
         """
         try:
-            handle = _handle(uuid)
+            handle, is_instance = _look_up(uuid)
             name, driver = pynvml.nvmlDeviceGetName(handle), pynvml.nvmlSystemGetDriverVersion()
-            mode = _optional(lambda: pynvml.nvmlDeviceGetMigMode(handle))
+            is_divided = is_instance or _is_divided(handle)
         except pynvml.NVMLError as error:
             raise MeterError(f"GPU {uuid}: {explain(error)}") from None
-        if uuid.startswith("MIG-") or (mode is not None and mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE):
+        if is_divided:
             raise MeterError(
                 f"{name} is divided into instances (MIG), and its sensors see the sum of all; switch MIG off to measure"
             )
@@ -198,13 +198,18 @@ def _incidental(read: Callable[[], Value]) -> Value | None:
         raise
 
 
-def _handle(uuid: str) -> Any:
-    """Look up a GPU, or an instance of one, of which torch tells the same kind of UUID."""
+def _look_up(uuid: str) -> tuple[Any, bool]:
+    """Return a GPU, or an instance of one, and whether it is an instance: torch tells the same kind of UUID of both."""
+    is_instance = uuid.startswith("MIG-")
     try:
-        return pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        return pynvml.nvmlDeviceGetHandleByUUID(uuid), is_instance
     except pynvml.NVMLError as error:
-        if error.value != pynvml.NVML_ERROR_NOT_FOUND or not uuid.startswith("GPU-"):
-            raise
-        with contextlib.suppress(pynvml.NVMLError):
-            return pynvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid.removeprefix('GPU-')}")
+        if error.value == pynvml.NVML_ERROR_NOT_FOUND and not is_instance:
+            with contextlib.suppress(pynvml.NVMLError):
+                return pynvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid.removeprefix('GPU-')}"), True
         raise
+
+
+def _is_divided(handle: Any) -> bool:
+    mode = _optional(lambda: pynvml.nvmlDeviceGetMigMode(handle))
+    return mode is not None and mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE

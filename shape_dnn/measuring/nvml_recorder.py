@@ -33,10 +33,11 @@ def main(uuid: str, interval: float) -> None:
 
 
 def _source(gpu: nvml.Gpu) -> str:
-    """Tell what the board has."""
-    if gpu.joules() is not None:
+    """Tell what the board has. Both are read, so that what may not be read is refused at once."""
+    joules, watts = gpu.joules(), gpu.watts()
+    if joules is not None:
         return "counter"
-    if gpu.watts() is not None:
+    if watts is not None:
         return "power"
     raise MeterError(f"{gpu.name} tells neither energy nor power")
 

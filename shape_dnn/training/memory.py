@@ -29,7 +29,7 @@ class Step:
     Attributes:
         peak: tensors that live at the worst moment.
         state: parameters and buffers of the network.
-        judging: tensors that live at the worst moment of a forward pass, of a batch as large.
+        judging: tensors that live at the worst moment of a forward pass, of a batch as large; 0 if that is not known.
     """
 
     peak: int
@@ -71,7 +71,7 @@ def step(
     """
     import torch
 
-    live, judging = LiveTensors(), LiveTensors()
+    live = LiveTensors()
     try:
         with torch.device("meta"):
             network = build().train()
@@ -79,11 +79,22 @@ def step(
             live.note([kept, remember(network), given])
             with live.active():
                 loss(network, given).backward()  # type: ignore[no-untyped-call]
-            with judging.active(), torch.inference_mode():
-                loss(network.eval(), given)
     except Exception:  # noqa: BLE001 - the code of networks can fail in any way
         return None
-    return Step(live.peak, sum(value.nbytes for value in kept), judging.peak)
+    return Step(live.peak, sum(value.nbytes for value in kept), _judging(network, given, loss))
+
+
+def _judging(network: torch.nn.Module, given: Any, loss: Callable[[torch.nn.Module, Any], torch.Tensor]) -> int:
+    """Return what a forward pass has at its worst moment; 0 for a network that can be trained there, but not judged."""
+    import torch
+
+    live = LiveTensors()
+    try:
+        with torch.device("meta"), torch.inference_mode(), live.active():
+            loss(network.eval(), given)
+    except Exception:  # noqa: BLE001 - as it looks for what it has found, say
+        return 0
+    return live.peak
 
 
 def estimate(trainer: Trainer, shape: Shape, device: str) -> int:
@@ -100,7 +111,7 @@ def estimate(trainer: Trainer, shape: Shape, device: str) -> int:
 
     def loss(network: torch.nn.Module, given: Any) -> torch.Tensor:
         outputs = inputs.tensors(inputs.call(network, given))
-        return torch.stack([output.sum() for output in outputs if output.requires_grad]).sum()
+        return torch.stack([output.sum() for output in outputs if output.is_floating_point()]).sum()
 
     def remember(network: torch.nn.Module) -> Any:
         return [(torch.empty_like(value), torch.empty_like(value)) for value in network.parameters()]

@@ -103,6 +103,7 @@ class Step:
             warnings.warn(f"trained without a CUDA graph: {describe(error)[:200]}", stacklevel=2)
             return None
         finally:  # the steps of the warm-up have not been
+            self._network.zero_grad()
             self._network.load_state_dict(before)
             self.descent.state = state
             torch.cuda.set_rng_state(random, images.device)

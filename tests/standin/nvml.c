@@ -63,13 +63,15 @@ int nvmlShutdown(void) { return SUCCESS; }
 int nvmlSystemGetDriverVersion(char *text, unsigned length) { snprintf(text, length, "999.1"); return SUCCESS; }
 int nvmlDeviceGetName(void *device, char *text, unsigned length) { (void)device; snprintf(text, length, "Stand-in"); return SUCCESS; }
 
+/* "instance": the device is an instance of a board, which has its UUID with another prefix, and no MIG mode of its own. */
 int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) {
     *device = (void *)1;
-    return strcmp(uuid, "GPU-stand-in") ? NOT_FOUND : SUCCESS;
+    return strcmp(uuid, setting("instance", 0) ? "MIG-stand-in" : "GPU-stand-in") ? NOT_FOUND : SUCCESS;
 }
 
 int nvmlDeviceGetMigMode(void *device, unsigned *current, unsigned *pending) {
     (void)device;
+    if (setting("instance", 0)) return INVALID;
     *current = *pending = (unsigned)setting("mig", 0);
     return setting("mig", -1) < 0 ? NOT_SUPPORTED : SUCCESS;
 }
@@ -119,19 +121,24 @@ int nvmlDeviceGetFieldValues(void *device, int count, FieldValue *values) {
 int nvmlDeviceGetClockInfo(void *device, unsigned type, unsigned *mhz) {
     (void)device, (void)type;
     *mhz = (unsigned)setting("clock", 1410);
-    return SUCCESS;
+    return (int)setting("clock_code", SUCCESS);
 }
 
 int nvmlDeviceGetTemperature(void *device, unsigned sensor, unsigned *celsius) {
     (void)device, (void)sensor;
     *celsius = (unsigned)setting("temperature", 50);
-    return SUCCESS;
+    return (int)setting("temperature_code", SUCCESS);
 }
 
 int nvmlDeviceGetCurrentClocksEventReasons(void *device, unsigned long long *reasons) {
     (void)device;
     *reasons = (unsigned long long)setting("reasons", 0);
-    return SUCCESS;
+    return (int)setting("reasons_code", SUCCESS);
+}
+
+/* What drivers before 535 call it; nobody who may not read the one may read the other. */
+int nvmlDeviceGetCurrentClocksThrottleReasons(void *device, unsigned long long *reasons) {
+    return nvmlDeviceGetCurrentClocksEventReasons(device, reasons);
 }
 
 typedef struct { unsigned pid; unsigned long long time; unsigned sm, memory, encoder, decoder; } Utilisation;
@@ -139,6 +146,7 @@ typedef struct { unsigned pid; unsigned long long time; unsigned sm, memory, enc
 /* The process that measures is the parent of the one that reads; "others" is the share of another process. */
 int nvmlDeviceGetProcessUtilization(void *device, Utilisation *samples, unsigned *count, unsigned long long since) {
     (void)device, (void)since;
+    if (setting("users_code", SUCCESS)) return (int)setting("users_code", SUCCESS);
     unsigned number = setting("others", 0) > 0 ? 2 : 1;
     if (!samples || *count < number) { *count = number; return INSUFFICIENT_SIZE; }
     *count = number;
