@@ -88,7 +88,7 @@ def test_a_table_says_how_it_came_about() -> None:
             "--depth 10:17:6 --width 1/4:3/4:1/4 --epochs 1 -o dataset.limit=400 --plugin here.py --device cpu --seeds 1"
         )
         assert recipe.startswith("# recipe: epochs 1, batch_size 32, lr 0.2, schedule one-cycle")
-        assert recipe.endswith("precision float32"), "what was decided, and not auto"
+        assert recipe.endswith("precision float32, tf32 True"), "what was decided, and not auto"
         assert re.match(r"# \d{4}-\d\d-\d\d, one thread of .*, Python 3\.\d+\.\d+, torch 2\.\S+, .*", origin)
         assert origin.endswith(f"shape-dnn {shape_dnn.__version__}")
 

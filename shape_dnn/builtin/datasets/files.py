@@ -188,7 +188,7 @@ def download(dataset: str, torchvision_name: str, root: Path) -> None:
 
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _data_filter():
+        with _safe_archives():
             getattr(torchvision.datasets, torchvision_name)(root, download=True)
     except Exception as error:
         message = " ".join(str(error).split())
@@ -196,14 +196,24 @@ def download(dataset: str, torchvision_name: str, root: Path) -> None:
 
 
 @contextmanager
-def _data_filter() -> Iterator[None]:
-    """Let no archive write outside its directory, nor make links or devices; early torchvisions do not ask for that."""
-    before = tarfile.TarFile.extraction_filter
-    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+def _safe_archives() -> Iterator[None]:
+    """Let no archive write outside its directory, nor make links or devices; early torchvisions do not ask for that.
+
+    Python before 3.11.4 cannot see to it, and unpacks none.
+    """
+    name, value = "extraction_filter", getattr(tarfile, "data_filter", None)
+    if value is None:
+        name, value = "extractall", _refuse
+    before = getattr(tarfile.TarFile, name)
+    setattr(tarfile.TarFile, name, staticmethod(value))
     try:
         yield
     finally:
-        tarfile.TarFile.extraction_filter = before
+        setattr(tarfile.TarFile, name, before)
+
+
+def _refuse(*_: object, **__: object) -> NoReturn:
+    raise RuntimeError("Python before 3.11.4 unpacks archives that write anywhere; upgrade it, or unpack it yourself")
 
 
 def _damaged(path: Path, why: str) -> NoReturn:
