@@ -492,20 +492,23 @@ def test_a_node_that_is_lost_loses_nothing(cluster: Cluster, monkeypatch: pytest
 
 
 def test_what_ran_on_a_lost_node_is_told_from_what_died(cluster: Cluster) -> None:
-    executor = RayCluster(measure_on="doomed")
-    doomed = cluster.add_node(num_cpus=1, resources={"doomed": 1})
     there = Where(demand=Needs("cpu", exclusive=True), seconds=600)
     killed = False
+    for _ in range(3):  # where processors are busy, Ray may hold a node for lost before it has been killed
+        executor = RayCluster(measure_on="doomed")
+        doomed = cluster.add_node(num_cpus=1, resources={"doomed": 1})
 
-    def watch(task: Task, content: object) -> bool:
-        nonlocal killed
-        if content is not None and task == there and not killed:
-            killed = True
-            cluster.remove_node(doomed, allow_graceful=False)
-        return True
+        def watch(task: Task, content: object, doomed: Any = doomed) -> bool:
+            nonlocal killed
+            if content is not None and task == there and not killed:
+                killed = True
+                cluster.remove_node(doomed, allow_graceful=False)
+            return True
 
-    outcomes = list(executor.run([there, Where(), Where()], None, watch))
+        outcomes = list(executor.run([there, Where(), Where()], None, watch))
+        executor.close()
+        if killed:
+            break
     assert killed
     assert [(o.task, type(o.error)) for o in outcomes if o.error is not None] == [(there, MachineLostError)]
     assert len(outcomes) == 3
-    executor.close()
