@@ -12,7 +12,6 @@ import pynvml
 from shape_dnn.errors import MeterError
 from shape_dnn.kinds import Instrument, Workload
 from shape_dnn.measuring import anchor, disturbance, nvml
-from shape_dnn.measuring.arithmetic import float32_of
 from shape_dnn.measuring.building import Builder
 from shape_dnn.measuring.forward_pass import Numerics
 from shape_dnn.measuring.groups import Groups
@@ -72,13 +71,12 @@ class LatencyMeter(Instrument):
         number = self.numerics.threads
         builder = Builder(workload, self.numerics, self.prepare)
         with self.numerics.applied(), ExitStack() as stack:
-            arithmetic = float32_of(workload.device, self.numerics.precision)
             watch = DisturbanceWatch(workload.device, number, stack)
             yield from Groups(
                 builder,
                 prepare=lambda shape: TimedCall(builder.start(shape), watch),
                 anchor=lambda: anchor.Timer(self.anchor(workload)).time,
-                state=lambda: {**watch.condition(), **arithmetic, "threads": number},
+                state=lambda: {**watch.condition(), "threads": number},
                 seconds=self.seconds,
             ).measure(shapes)
 

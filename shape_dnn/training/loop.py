@@ -131,7 +131,7 @@ class Loop:
         """Return the percentage of images whose class has the highest logit; ``alive`` is called after each batch."""
         self.network.eval()
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        with torch.inference_mode(), autocast(self.device, self.recipe):
+        with torch.inference_mode(), autocast(self.device, self.recipe), allowing_tf32(self.recipe.tf32):
             for batch, labels in images.in_order(EVALUATION_BATCHES[self.device.type] * self.recipe.batch_size):
                 with self._forward():
                     correct += (self.network(batch).argmax(1) == labels).sum()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from shape_dnn import devices
 from shape_dnn.deploying import latency
 from shape_dnn.deploying.acquaintance import target_identity, target_remarks
 from shape_dnn.kinds import Workload
+from shape_dnn.measuring.arithmetic import float32_of
 from shape_dnn.measuring.forward_pass import ForwardPass, Numerics
 from shape_dnn.measuring.latency import LatencyMeter
 from shape_dnn.records import Measurement
@@ -66,8 +68,11 @@ class Latency(LatencyMeter):
     def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
         """Measure groups of shapes side by side; one that does not fit into memory, or does not run, has no value."""
         if workload.ships:
-            return latency.measure(workload, shapes, self.seconds)
-        return super().measure(workload, shapes)
+            yield from latency.measure(workload, shapes, self.seconds)
+            return
+        for shape, measurement in super().measure(workload, shapes):
+            computed = float32_of(workload.device, self.numerics.precision)
+            yield shape, replace(measurement, details={**measurement.details, **computed})
 
     def prepare(self, workload: Workload, shape: Shape) -> Callable[[], object]:
         """Have torch run the network."""
