@@ -52,6 +52,7 @@ IN_REPOSITORY: Mapping[tuple[str, str], str] = {
     ("table", "wrn-digits-paper-recipe"): "plugins/shape-dnn-tables",
     ("table", "wrn-digits-thin"): "plugins/shape-dnn-tables",
     ("table", "wrn-fashion-mnist"): "plugins/shape-dnn-tables",
+    ("table", "wrn-mnist"): "plugins/shape-dnn-tables",
 }
 """Packages kept beside this one but installed on their own: (kind, name) to folder."""
 

@@ -14,6 +14,7 @@ SUMMARIES = {
     "wrn-digits-paper-recipe": "the same 63 Wide ResNets with the recipe of the paper, one training of each",
     "wrn-digits-thin": "135 thin Wide ResNets on handwritten digits, two trainings of each",
     "wrn-fashion-mnist": "60 Wide ResNets on reduced images of Fashion-MNIST, three trainings of each",
+    "wrn-mnist": "32 thin Wide ResNets on MNIST, all 60,000 images, judged as in the paper",
 }
 
 

@@ -9,7 +9,8 @@ from shape_dnn.study.tables import Table, read_curves
 from shape_dnn.testing import TableContract
 from shape_dnn_tables import SUMMARIES
 
-SIDES = {name: 14 if "fashion" in name else 8 for name in SUMMARIES}
+DIGITS = (1, 8, 8)
+IMAGES = dict.fromkeys(SUMMARIES, DIGITS) | {"wrn-fashion-mnist": (1, 14, 14), "wrn-mnist": (1, 28, 28)}
 
 
 class TestDigits(TableContract):
@@ -26,6 +27,10 @@ class TestThinNetworksOnDigits(TableContract):
 
 class TestFashionMnist(TableContract):
     name = "wrn-fashion-mnist"
+
+
+class TestMnist(TableContract):
+    name = "wrn-mnist"
 
 
 def test_all_are_declared_here_and_known_to_be_in_this_package() -> None:
@@ -48,7 +53,7 @@ def test_every_training_has_its_curve_and_the_accuracy_of_its_best_epoch(name: s
 
 @pytest.mark.parametrize("name", SUMMARIES)
 def test_sizes_and_multiply_adds_are_those_of_the_networks(name: str) -> None:
-    table, input_shape = Table.read(Registry().load("table", name).instance.path), (1, SIDES[name], SIDES[name])
+    table, input_shape = Table.read(Registry().load("table", name).instance.path), IMAGES[name]
     for shape in table.shapes[:: len(table.shapes) // 6]:
         with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
             WideResNet().build(shape, input_shape, 10).eval()(torch.zeros(1, *input_shape))
