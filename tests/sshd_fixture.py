@@ -28,6 +28,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 MaxStartups 100
+Subsystem sftp internal-sftp
 SetEnv XDG_CACHE_HOME={directory}/cache
 LogLevel VERBOSE
 """

@@ -245,16 +245,17 @@ def test_a_migration_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch)
     assert Store(directory).summary()["measured"] == 3
 
 
-def test_a_network_file_system_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_network_file_system_there_is_a_lease_in_place_of_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     import psutil
 
     here = SimpleNamespace(mountpoint=str(Path.cwd()), fstype="nfs4")
     root = SimpleNamespace(mountpoint="/", fstype="ext4")
     monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [here, root])
-    with pytest.raises(UsageError, match=r"it lies on a network file system \(nfs4\); choose a local directory"):
-        Store(Path("study"))
+    Store(Path("study")).close()
+    assert Path("study/lease").is_file()
     monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [root])
-    Store(Path("study"))
+    Store(Path("local")).close()
+    assert not Path("local/lease").exists()
 
 
 def test_a_full_disk_is_said_to_be_full(monkeypatch: pytest.MonkeyPatch) -> None:

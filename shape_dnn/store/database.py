@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn.errors import StudyError, UsageError, describe
-from shape_dnn.store import schema
+from shape_dnn.store import schema, snapshot
+from shape_dnn.store.lease import Lease
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -23,11 +25,15 @@ NETWORK_FILE_SYSTEMS = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3",
      "smbfs", "webdav"}
 )  # fmt: skip
-"""Where locks are not to be relied on, and SQLite can damage its files."""
+"""Where locks are not to be relied on, and SQLite could damage its files with them."""
+REMEDY = "wait for it, or choose another --study"
 
 
 class Database:
     """One study file.
+
+    On a network file system, whoever writes holds a :class:`~shape_dnn.store.lease.Lease` and uses the file without
+    locks, and whoever only reads does so in a copy as of when it was opened.
 
     Args:
         directory: of the study; None for an empty one without a file, for those who only look.
@@ -40,6 +46,8 @@ class Database:
 
     def __init__(self, directory: Path | None, create: bool = True) -> None:
         self.directory = directory or Path()
+        self._lease: Lease | None = None
+        self._is_copy = False
         if directory is None:
             self.path = Path()
             self._connect(":memory:")
@@ -49,10 +57,14 @@ class Database:
             raise UsageError(f"there is no study in {str(directory)!r} (no {FILE_NAME})", setting="study")
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            if create:
-                _refuse_network(directory)
-            self._connect(str(self.path))
-            (directory / "weights").mkdir(exist_ok=True)
+            if is_on_network(directory):
+                self._lease = Lease(directory)
+            if self._lease is not None and not create:
+                self._connect(self._copied())
+                return
+            if self._lease is not None and not self.lock():
+                raise StudyError(f"study {str(directory)!r} is in use by {self._lease.holder}; {REMEDY}")
+            self._connect_to_file()
             self.connection.execute("BEGIN IMMEDIATE")  # fails here rather than after hours if it cannot be written
             self.connection.execute("ROLLBACK")
         except OSError as error:
@@ -64,10 +76,32 @@ class Database:
         except sqlite3.DatabaseError as error:
             raise UsageError(f"{str(self.path)!r} cannot be used as a study: {error}", setting="study") from None
 
+    @property
+    def location(self) -> str:
+        """Where SQLite finds the file, and how it opens it."""
+        return self.path.absolute().as_uri() + ("" if self._lease is None else "?vfs=unix-none")
+
     def _connect(self, name: str) -> None:
-        self.connection = sqlite3.connect(name, isolation_level=None, timeout=30)
+        self.connection = sqlite3.connect(name, isolation_level=None, timeout=30, uri=True)
         weakref.finalize(self, self.connection.close)  # also when opening goes wrong below
         schema.prepare(self.connection, self.path)
+
+    def _connect_to_file(self) -> None:
+        self._is_copy = False
+        self._connect(self.location)
+        (self.directory / "weights").mkdir(exist_ok=True)
+
+    def _copied(self) -> str:
+        """Copy the file; return where SQLite finds the copy."""
+        scratch = tempfile.TemporaryDirectory(prefix="shape-dnn-", ignore_cleanup_errors=True)
+        weakref.finalize(self, scratch.cleanup)
+        copy = Path(scratch.name) / FILE_NAME
+        try:
+            snapshot.take(self.path, copy)
+        except OSError as error:
+            raise UsageError(f"cannot read {str(self.path)!r}: {error.strerror}", setting="study") from None
+        self._is_copy = True
+        return copy.as_uri()
 
     @cached_property
     def _lock(self) -> FileLock:
@@ -80,6 +114,8 @@ class Database:
         if "_lock" in self.__dict__:
             self._lock.release(force=True)
         self.connection.close()
+        if self._lease is not None:
+            self._lease.release()
 
     def lock(self) -> bool:
         """Keep other processes away until the file is closed, or this process ends, however it does.
@@ -92,6 +128,8 @@ class Database:
         """
         from filelock import Timeout
 
+        if self._lease is not None:
+            return self._lock_by(self._lease)
         try:
             self._lock.acquire(blocking=False)
         except Timeout:
@@ -100,14 +138,35 @@ class Database:
             raise StudyError(f"{self._lock.lock_file!r} cannot be locked: {error.strerror}") from error
         return True
 
+    def _lock_by(self, lease: Lease) -> bool:
+        if lease.is_held:
+            return True
+        if not lease.acquire():
+            return False
+        if lease.is_taken_over and self.path.is_file():
+            with self.naming_errors():
+                snapshot.renew(self.path)
+        if self._is_copy:
+            self.connection.close()
+            self._connect_to_file()
+        return True
+
+    @property
+    def holder(self) -> str:
+        """Who works on the study, where that is told; empty otherwise."""
+        return "" if self._lease is None else str(self._lease.holder)
+
     def unlock(self) -> None:
-        """Let others work on the study."""
-        self._lock.release()
+        """Let others work on the study: at once, or once the file is closed, if it is used without locks until then."""
+        if self._lease is None:
+            self._lock.release()
 
     def is_locked(self) -> bool:
         """Tell whether a process works on the study, this one included."""
         from filelock import Timeout
 
+        if self._lease is not None:
+            return self._lease.is_taken()
         if self._lock.is_locked:
             return True
         try:
@@ -118,7 +177,15 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Write all of what is written inside, or nothing."""
+        """Write all of what is written inside, or nothing.
+
+        Raises:
+            StudyError: it cannot be written, or another process has taken it over.
+        """
+        if self._is_copy:
+            raise StudyError(f"study {str(self.directory)!r} was opened for reading, and so is not written to")
+        if self._lease is not None:
+            self._lease.check()
         with self.naming_errors(), schema.transaction(self.connection):
             yield
 
@@ -161,16 +228,11 @@ class Database:
             return self.connection.execute(query, values).fetchall()
 
 
-def _refuse_network(directory: Path) -> None:
-    """Refuse a directory where locks cannot be relied on.
-
-    Raises:
-        OSError: it lies on a network file system.
-    """
+def is_on_network(directory: Path) -> bool:
+    """Tell whether a directory lies on a network file system, where locks cannot be relied on."""
     import psutil
 
     path = directory.resolve()
     mounts = [part for part in psutil.disk_partitions(all=True) if path.is_relative_to(part.mountpoint)]
     nearest = max(mounts, key=lambda part: len(part.mountpoint), default=None)
-    if nearest is not None and nearest.fstype.lower() in NETWORK_FILE_SYSTEMS:
-        raise OSError(0, f"it lies on a network file system ({nearest.fstype}); choose a local directory")
+    return nearest is not None and nearest.fstype.lower() in NETWORK_FILE_SYSTEMS

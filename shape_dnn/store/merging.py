@@ -24,7 +24,7 @@ def merge(store: Store, other: Store) -> Merged:
     other.check()
     connection = store.database.connection
     with store.database.naming_errors():
-        connection.execute("ATTACH ? AS theirs", (str(other.path),))
+        connection.execute("ATTACH ? AS theirs", (other.database.location,))
     try:
         with store.database.transaction():
             for table in ("context", "provenance"):

@@ -12,7 +12,7 @@ from typing import Any
 
 from shape_dnn.errors import StudyError
 from shape_dnn.store import decoding
-from shape_dnn.store.database import Database
+from shape_dnn.store.database import REMEDY, Database
 from shape_dnn.store.decoding import canonical
 from shape_dnn.store.families import Family
 
@@ -63,9 +63,8 @@ class Runs:
         if self._database.lock():
             return
         rows = self._database.read("SELECT host, pid FROM run WHERE state = 'running' ORDER BY id DESC LIMIT 1")
-        who = f"process {rows[0][1]} on {rows[0][0]}" if rows else "another process"
-        message = f"study {str(self._database.directory)!r} is in use by {who}"
-        raise StudyError(f"{message}; wait for it, or choose another --study")
+        who = self._database.holder or (f"process {rows[0][1]} on {rows[0][0]}" if rows else "another process")
+        raise StudyError(f"study {str(self._database.directory)!r} is in use by {who}; {REMEDY}")
 
     def begin(self, command: str, settings: Mapping[str, object], problem: Mapping[str, object]) -> int:
         """Record that a command starts working on the study, and keep others away until it ends.

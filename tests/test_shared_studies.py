@@ -1,0 +1,396 @@
+"""Studies on network file systems: one process writes at a time, wherever it runs, and readers disturb nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from crashes import SEARCH, Tally, kill_at_random, killer, outcome, start, what_counts
+from sshd_fixture import SSHD, Sshd
+
+from shape_dnn import Measurement, Shape
+from shape_dnn.errors import StudyError
+from shape_dnn.store import database, lease, snapshot
+from shape_dnn.store.facts import Store
+from shape_dnn.store.lease import Holder, Lease
+
+SSHFS, UNSHARE, FUSERMOUNT = shutil.which("sshfs"), shutil.which("unshare"), shutil.which("fusermount3")
+FIRST, SECOND, VALUE = Shape(10, Fraction(1)), Shape(16, Fraction(1)), Measurement(1.0)
+
+# What other processes run. Each prints a line when it has begun.
+
+HOLD = """
+import sys
+from pathlib import Path
+from shape_dnn.errors import StudyError
+from shape_dnn.store import database, lease
+from shape_dnn.store.facts import Store
+from shape_dnn.store.lease import Lease
+
+lease.PATIENCE, lease.BEAT = PATIENCE, 0.1
+database.is_on_network = lambda directory: True
+
+def hold(directory):
+    try:
+        store = Store(Path(directory))
+    except StudyError as error:
+        print(error, flush=True)
+    else:
+        print("held", flush=True)
+        sys.stdin.readline()  # then somebody wants to know whether it can still write
+        try:
+            store.context("latency", {})
+        except StudyError as error:
+            print(error, flush=True)
+        else:
+            print("written", flush=True)
+    sys.stdin.read()
+"""
+BEAT_ON = """
+import itertools, time
+for number in itertools.count():
+    open(PATH, "w").write(str(number))
+    if number == 0:
+        print("begun", flush=True)
+    time.sleep(0.1)
+"""
+TRANSFERS = """
+import random, sqlite3
+connection = sqlite3.connect("file:" + PATH + "?vfs=unix-none", uri=True, isolation_level=None)
+connection.execute("PRAGMA cache_size = 4")  # so that pages are written before a transaction ends
+connection.execute("CREATE TABLE IF NOT EXISTS account (id INTEGER PRIMARY KEY, amount INTEGER, moved INTEGER, more TEXT)")
+with connection:
+    connection.execute("BEGIN")
+    if not connection.execute("SELECT count(*) FROM account").fetchone()[0]:
+        connection.executemany("INSERT INTO account (amount, moved, more) VALUES (100, 0, ?)", [("x" * 500,)] * 1000)
+print("begun", flush=True)
+number = 0
+while True:
+    number += 1
+    connection.execute("BEGIN IMMEDIATE")
+    for _ in range(50):
+        amount, one, other = random.randrange(10), random.randrange(1, 1001), random.randrange(1, 1001)
+        connection.execute("UPDATE account SET amount = amount - ?, moved = ? WHERE id = ?", (amount, number, one))
+        connection.execute("UPDATE account SET amount = amount + ? WHERE id = ?", (amount, other))
+    connection.execute("COMMIT")
+"""
+
+
+def start_elsewhere(code: str, *prefix: str) -> subprocess.Popen[str]:
+    """Start Python code in a process of its own."""
+    command = [*prefix, sys.executable, "-c", code]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def ending(running: subprocess.Popen[str]) -> Iterator[None]:
+    """Have a process end, and whatever it started."""
+    with running:
+        try:
+            yield
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                for process in psutil.Process(running.pid).children(recursive=True):
+                    process.kill()
+            running.kill()
+
+
+@contextmanager
+def elsewhere(code: str, *prefix: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run Python code in a process of its own; yield that, and the first line that it prints."""
+    running = start_elsewhere(code, *prefix)
+    with ending(running):
+        yield running, line_of(running)
+
+
+def line_of(running: subprocess.Popen[str]) -> str:
+    """Return the next line that a process prints."""
+    assert running.stdout is not None
+    return running.stdout.readline().strip()
+
+
+def holding(directory: Path, patience: float = 60.0) -> str:
+    """Return code that opens a study for writing."""
+    return HOLD.replace("= PATIENCE,", f"= {patience},") + f"hold({str(directory)!r})"
+
+
+@pytest.fixture
+def on_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes every directory for one on a network file system."""
+    monkeypatch.setattr(database, "is_on_network", lambda _directory: True)
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch, patience: float = 1.0) -> None:
+    """Has whoever waits for signs of life wait less."""
+    monkeypatch.setattr(lease, "PATIENCE", patience)
+    monkeypatch.setattr(lease, "BEAT", 0.1)
+
+
+def held_elsewhere(directory: Path, *, beats: str | None = None) -> Holder:
+    """Write the lease of a process on another machine."""
+    holder = Holder("node3", "another start of another machine", 12, 34.5, "0123abcd")
+    (directory / "lease").write_text(json.dumps(vars(holder)))
+    if beats is not None:
+        (directory / "lease.0123abcd").write_text(beats)
+    return holder
+
+
+# The lease
+
+
+def test_one_process_holds_it_at_a_time_and_releases_it_for_the_next(tmp_path: Path) -> None:
+    one, other = Lease(tmp_path), Lease(tmp_path)
+    assert one.acquire()
+    assert not other.acquire()
+    assert str(other.holder) == f"process {os.getpid()} on {os.uname().nodename}"
+    assert other.is_taken()
+    one.release()
+    assert not other.is_taken()
+    assert other.acquire()
+    assert not other.is_taken_over
+    assert not one.acquire()
+
+
+def test_a_process_that_was_killed_here_loses_it_at_once(tmp_path: Path) -> None:
+    with elsewhere(holding(tmp_path)) as (running, _):
+        assert not Lease(tmp_path).acquire()
+        running.kill()
+        running.wait()
+    mine = Lease(tmp_path)
+    assert mine.acquire()
+    assert mine.is_taken_over
+
+
+@pytest.mark.filterwarnings("ignore:study .* is held by")
+def test_a_process_on_another_machine_that_gives_signs_of_life_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch, patience=60)
+    held_elsewhere(tmp_path, beats="1")
+    with elsewhere(BEAT_ON.replace("PATH", repr(str(tmp_path / "lease.0123abcd")))):
+        mine = Lease(tmp_path)
+        assert not mine.acquire()
+    assert str(mine.holder) == "process 12 on node3"
+
+
+def test_a_process_on_another_machine_that_gives_none_loses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient(monkeypatch)
+    held_elsewhere(tmp_path, beats="7")
+    mine = Lease(tmp_path)
+    with pytest.warns(
+        UserWarning, match="is held by process 12 on node3, or was when that was lost: waiting for a sign"
+    ):
+        assert mine.acquire()
+    assert mine.is_taken_over
+    assert not (tmp_path / "lease.0123abcd").exists()
+
+
+def test_one_that_has_released_it_on_another_machine_is_not_waited_for(tmp_path: Path) -> None:
+    held_elsewhere(tmp_path, beats=lease.ENDED)
+    assert Lease(tmp_path).acquire()  # a warning would be an error here
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"host": 1}', "\udce4"])
+def test_a_lease_that_was_never_written_whole_is_one_of_a_dead_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    impatient(monkeypatch)
+    (tmp_path / "lease").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.warns(UserWarning, match="is held by another process"):
+        assert Lease(tmp_path).acquire()
+
+
+@pytest.mark.filterwarnings("ignore:study .* is held by")
+def test_a_claim_that_was_left_by_a_process_that_died_keeps_nobody_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    held_elsewhere(tmp_path, beats="7")
+    (tmp_path / "lease.0123abcd.claim-1").touch()
+    assert Lease(tmp_path).acquire()
+
+
+def test_of_many_that_take_over_from_a_dead_process_one_comes_in(tmp_path: Path) -> None:
+    held_elsewhere(tmp_path, beats=lease.ENDED)
+    with ExitStack() as stack:
+        running = [start_elsewhere(holding(tmp_path)) for _ in range(6)]
+        for process in running:
+            stack.enter_context(ending(process))
+        said = [line_of(process) for process in running]
+    assert said.count("held") == 1
+    assert sum(" is in use by process " in line for line in said) == 5
+
+
+def test_a_process_that_only_seemed_dead_writes_nothing_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_network: None
+) -> None:
+    late = Store(tmp_path)
+    context = late.context("latency", {})
+    late.add_measurement(context, FIRST, VALUE, {})
+    held_elsewhere(tmp_path, beats="1")  # as if it had been taken over while this process was suspended
+    with pytest.raises(StudyError, match=r"was taken over by process 12 on node3, since this process gave no sign"):
+        late.add_measurement(context, FIRST, VALUE, {})
+    late.close()
+    monkeypatch.setattr(database, "is_on_network", lambda _directory: False)
+    assert Store(tmp_path).summary()["measured"] == 1
+
+
+# The file
+
+
+def test_who_writes_keeps_out_others_until_it_is_closed(tmp_path: Path, on_network: None) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(StudyError, match=rf"is in use by process {os.getpid()} on .*; wait for it, or choose another"):
+        Store(tmp_path)
+    store.close()
+    Store(tmp_path).close()
+
+
+def test_who_reads_sees_what_was_recorded_until_then_and_writes_nothing(tmp_path: Path, on_network: None) -> None:
+    writer = Store(tmp_path)
+    context = writer.context("latency", {})
+    writer.add_measurement(context, FIRST, VALUE, {})
+    reader = Store(tmp_path, create=False)
+    writer.add_measurement(context, SECOND, VALUE, {})
+    assert len(reader.measurements(context)) == 1
+    with pytest.raises(StudyError, match="was opened for reading"):
+        reader.add_measurement(context, FIRST, VALUE, {})
+    reader.close()
+    assert len(Store(tmp_path, create=False).measurements(context)) == 2
+    writer.close()
+
+
+def test_a_reader_that_locks_the_study_works_on_the_study_itself(tmp_path: Path, on_network: None) -> None:
+    Store(tmp_path).close()
+    store = Store(tmp_path, create=False)
+    store.runs.lock()
+    store.add_measurement(store.context("latency", {}), FIRST, VALUE, {})
+    store.close()
+    assert Store(tmp_path, create=False).summary()["measured"] == 1
+
+
+def test_copies_are_consistent_while_another_process_writes_without_locks(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.sqlite"
+    with elsewhere(TRANSFERS.replace("PATH", repr(str(path)))) as (running, _):
+        counters = set()
+        while len(counters) < 10:  # until it has written so often meanwhile
+            copy = tmp_path / "copy.sqlite"
+            snapshot.take(path, copy)
+            with closing(sqlite3.connect(copy)) as connection:
+                assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+                assert connection.execute("SELECT sum(amount) FROM account").fetchone() == (100_000,)
+                counters.add(connection.execute("SELECT max(moved) FROM account").fetchone())
+            copy.unlink()
+            assert running.poll() is None
+
+
+def test_whoever_takes_over_finds_the_last_transaction_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    path = tmp_path / "study" / "accounts.sqlite"
+    for _ in range(5):
+        with elsewhere(TRANSFERS.replace("PATH", repr(str(path)))) as (running, _):
+            time.sleep(0.05)
+            running.kill()
+            running.wait()
+        inode = path.stat().st_ino
+        snapshot.renew(path)
+        assert path.stat().st_ino != inode
+        assert [entry.name for entry in path.parent.iterdir()] == ["accounts.sqlite"]
+        with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            assert connection.execute("SELECT sum(amount) FROM account").fetchone() == (100_000,)
+
+
+# Two machines
+
+
+def has_pid_namespaces() -> bool:
+    """Return whether processes can be started that know each other by no number, as on two machines."""
+    return UNSHARE is not None and not subprocess.run([UNSHARE, "--pid", "--fork", "true"], check=False).returncode
+
+
+@pytest.mark.skipif(not has_pid_namespaces(), reason="no PID namespaces without unshare and its privileges")
+def test_two_machines(tmp_path: Path) -> None:
+    apart = [str(UNSHARE), "--pid", "--fork", "--mount-proc"]
+    with elsewhere(holding(tmp_path, 2), *apart) as (holder, said):
+        assert said == "held"
+        with elsewhere(holding(tmp_path, 60), *apart) as (_, other_said):
+            assert "is in use by process" in other_said  # since it gives signs of life
+        family = [psutil.Process(holder.pid), *psutil.Process(holder.pid).children(recursive=True)]
+        for process in reversed(family):
+            process.suspend()
+        with elsewhere(holding(tmp_path, 2), *apart) as (heir, heir_said):
+            assert heir_said == "held"
+            for process in family:
+                process.resume()
+            assert "was taken over by process" in ask_to_write(holder)
+            assert ask_to_write(heir) == "written"
+
+
+def ask_to_write(running: subprocess.Popen[str]) -> str:
+    """Have a process that holds a study write; return what it says of it."""
+    assert running.stdin is not None
+    running.stdin.write("\n")
+    running.stdin.flush()
+    return line_of(running)
+
+
+# A network file system
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A directory that a real sshfs mounts from a real server."""
+    if SSHD is None or SSHFS is None or FUSERMOUNT is None or not Path("/dev/fuse").exists():
+        pytest.skip("no sshfs, sshd or FUSE")
+    keys, remote, here = (tmp_path / name for name in ("keys", "remote", "mounted"))
+    for directory in (keys, remote, here):
+        directory.mkdir(mode=0o700)
+    server = Sshd(keys)
+    server.start()
+    try:
+        source = f"{server.user}@127.0.0.1:{remote}"
+        command = [SSHFS, source, str(here), "-F", str(server.config), "-p", str(server.port)]
+        if subprocess.run(command, check=False).returncode:
+            pytest.skip("sshfs mounts nothing here")
+        yield here
+        subprocess.run([FUSERMOUNT, "-u", "-z", str(here)], check=True)
+    finally:
+        server.stop()
+
+
+def test_a_search_killed_on_a_network_file_system_goes_on_there(
+    mounted: Path, tmp_path: Path, shape_dnn: Callable[..., Any]
+) -> None:
+    study, tally = mounted / "study", Tally()
+    assert outcome(start(study, *killer(tmp_path, 1, ("TrainingFinished",)))) is None
+    tally.look(study)
+    answer = what_counts(shape_dnn(*SEARCH, "--study", str(study)).json)
+    tally.close(study)
+    assert (tally.kills, tally.lost, tally.repeated, tally.unreadable) == (1, 0, 0, 0)
+    assert answer == what_counts(shape_dnn(*SEARCH, "--study", "local").json)
+    told = [shape_dnn("ask", where, "--goal", "size", "--format", "json").json for where in (str(study), "local")]
+    here, there = ([row["accuracy"] for row in answered["shapes"]] for answered in told)
+    assert here == there == [accuracy for _, _, accuracy in sorted(answer[0], key=lambda row: (row[1], row[0]))]
+
+
+@pytest.mark.nightly
+def test_a_hundred_kills_on_a_network_file_system(mounted: Path, shape_dnn: Callable[..., Any]) -> None:
+    tally, answers = kill_at_random(mounted, kills=100, seed=2)
+    assert tally.kills >= 100
+    assert (tally.lost, tally.repeated, tally.unreadable) == (0, 0, 0)
+    undisturbed = what_counts(shape_dnn(*SEARCH, "--study", "local").json)
+    assert answers
+    assert all(answer == undisturbed for answer in answers)
