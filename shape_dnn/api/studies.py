@@ -13,7 +13,9 @@ from shape_dnn.store.database import FILE_NAME
 from shape_dnn.store.facts import Store
 from shape_dnn.store.merging import Merged
 
-CONTENT = ("weights", "checkpoints", "images", "trainers", "*.format-*", f"{FILE_NAME}-journal", FILE_NAME, "lock", "lease*")
+CONTENT = (
+    "weights", "checkpoints", "images", "trainers", "*.format-*", f"{FILE_NAME}-journal", FILE_NAME, "lock", "lease*",
+)  # fmt: skip
 """What belongs to a study, in the order in which it is deleted: the file that makes it one towards the end."""
 
 
