@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("*.md", "docs/**/*.md", "plugins/*/*.md", "benchmarks/*.md")
 MODULES = ("shape_dnn/**/*.py", "plugins/*/shape_dnn_*/**/*.py", "benchmarks/*.py")
 CODE = re.compile(r"^```.*?^```|``.+?``|`[^`]+`|\]\([^)]*\)|https?://\S+", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^(#+ .*)$", re.MULTILINE)
 LITERAL = re.compile(r"^( *)\S.*::\n+((?:\1 +.*\n|\n)+)", re.MULTILINE)
 DOCTEST = re.compile(r"^ *>>> .*\n(?: *\S.*\n)*", re.MULTILINE)
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -33,7 +34,7 @@ def hide(match: re.Match[str]) -> str:
 
 def page(text: str) -> str:
     """Return what is prose in a page, each word where it was."""
-    return CODE.sub(hide, text)
+    return HEADING.sub(r"\1.", CODE.sub(hide, text))
 
 
 def docstrings(source: str) -> str:
