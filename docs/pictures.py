@@ -1,8 +1,8 @@
 """Makes the pictures of README and documentation: ``python docs/pictures.py [NAME ...]``, those named or all.
 
-Each picture is a file ``docs/pictures/NAME-light.SUFFIX`` and one ``NAME-dark.SUFFIX``. They show what commands print,
-reports, and charts, of recorded trainings alone, so whoever makes them again gets the same. Each carries what it was made of,
-and ``tests/test_pictures.py`` tells when that is no longer what the code makes.
+Each picture is two files, ``docs/pictures/NAME-light.SUFFIX`` and ``NAME-dark.SUFFIX``. They show what commands print,
+reports, and charts, of recorded trainings alone, so whoever makes them again gets the same. Each carries what it was
+made of, and ``tests/test_pictures.py`` tells when that is no longer what the code makes.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 HERE = ROOT / "docs" / "pictures"
 SCHEMES = ("light", "dark")
-TABLE = "docs/pictures/digits.csv"
-SEARCH = f"shape-dnn --replay {TABLE} --max-size 0.5MB --min-accuracy 98% --goal latency"
+SEARCH = "shape-dnn --replay wrn-digits --max-size 0.5MB --min-accuracy 98% --goal multiply-adds"
 
 
 @dataclass(frozen=True)
@@ -215,6 +214,11 @@ def _theme(scheme: str) -> Any:
     return TerminalTheme(rgb(back), rgb(ink), [rgb(color) for color in colors])
 
 
+def program_of(command: str) -> list[str]:
+    """Return what runs a command of ours."""
+    return [sys.executable, "-m", "shape_dnn", *shlex.split(command.removeprefix("shape-dnn "))]
+
+
 def printed(command: str, columns: int, errors: bool) -> str:
     """Run a command on a terminal of this width, and return what it prints, without blanks at the ends of lines."""
     import fcntl
@@ -223,13 +227,11 @@ def printed(command: str, columns: int, errors: bool) -> str:
 
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    program, *arguments = shlex.split(command)
-    assert program == "shape-dnn"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SHAPE_DNN_")}
     for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
         environment.pop(name, None)
     process = subprocess.Popen(
-        [sys.executable, "-m", "shape_dnn", *arguments],
+        program_of(command),
         stdin=subprocess.DEVNULL,
         stdout=follower,
         stderr=follower if errors else subprocess.DEVNULL,
@@ -264,19 +266,17 @@ def text_of(picture: str) -> str:
 @lru_cache(maxsize=1)
 def page_of(command: str) -> str:
     """Run a command that writes a report, and return the page."""
-    program, *arguments = shlex.split(command)
-    assert program == "shape-dnn"
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "report.html"
-        arguments += ["--report", str(path), "--quiet"]
-        subprocess.run([sys.executable, "-m", "shape_dnn", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+        arguments = [*program_of(command), "--report", str(path)]
+        subprocess.run(arguments, cwd=ROOT, capture_output=True, check=True)
         return path.read_text(encoding="utf-8")
 
 
 def essence(page: str) -> str:
     """Return a page without the library of charts, the digests of its parts, versions and dates."""
-    scripts = sorted(re.findall(r"<script>.*?</script>", page, re.DOTALL), key=len)
-    ours = page.replace(scripts[-1], "")
+    library = max(re.findall(r"<script\b[^>]*>.*?</script>", page, re.DOTALL), key=len)
+    ours = page.replace(library, "")
     ours = re.sub(r"<meta http-equiv[^>]*>", "", ours)
     return re.sub(r"\b\d+\.\d+\.\d+[\w.+-]*|\b\d{4}-\d\d-\d\d\b", "…", ours)
 
