@@ -1,6 +1,6 @@
 """Makes the pictures of README and documentation: ``python docs/pictures.py [NAME ...]``, those named or all.
 
-Each picture is two files, ``docs/pictures/NAME-light.SUFFIX`` and ``NAME-dark.SUFFIX``. They show what commands print,
+Each picture is two files, ``docs/pictures/NAME.SUFFIX`` and ``NAME-dark.SUFFIX``. They show what commands print,
 reports, and charts, of recorded trainings alone, so whoever makes them again gets the same. Each carries what it was
 made of, and ``tests/test_pictures.py`` tells when that is no longer what the code makes.
 """
@@ -30,7 +30,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 HERE = ROOT / "docs" / "pictures"
-SCHEMES = ("light", "dark")
+SCHEMES = {"light": "", "dark": "-dark"}
+"""What the name of a file ends with, by colour scheme."""
 SEARCH = "shape-dnn --replay wrn-digits --max-size 0.5MB --min-accuracy 98% --goal multiply-adds"
 
 
@@ -179,6 +180,12 @@ PICTURES: dict[str, Terminal | Screenshot | Chart] = {
 }
 """Every picture by its name, with what it is made of and its size."""
 
+
+def files_of(name: str) -> dict[str, Path]:
+    """Return the files of a picture by colour scheme."""
+    return {scheme: HERE / f"{name}{ending}.{PICTURES[name].suffix}" for scheme, ending in SCHEMES.items()}
+
+
 SOURCE = "shape-dnn-picture"
 """The key under which a picture says what it was made of."""
 INK = {"light": ("#1f2328", "#ffffff"), "dark": ("#e6edf3", "#0d1117")}
@@ -324,10 +331,8 @@ def main(names: list[str]) -> None:
     if unknown := set(names) - set(PICTURES):
         sys.exit(f"no picture {', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}")
     for name in names or PICTURES:
-        for scheme in SCHEMES:
-            picture = PICTURES[name]
-            path = HERE / f"{name}-{scheme}.{picture.suffix}"
-            path.write_bytes(picture.draw(scheme))
+        for scheme, path in files_of(name).items():
+            path.write_bytes(PICTURES[name].draw(scheme))
             print(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FILES = {f"{name}-{scheme}.{p.suffix}": name for name, p in pictures.PICTURES.items() for scheme in pictures.SCHEMES}
+FILES = {path.name: name for name in pictures.PICTURES for path in pictures.files_of(name).values()}
 LARGEST = 200_000
 
 
@@ -19,8 +19,8 @@ def test_a_picture_is_what_the_code_makes_now(name: str) -> None:
     picture = pictures.PICTURES[name]
     now = picture.source()
     assert now
-    for scheme in pictures.SCHEMES:
-        drawn = picture.read((pictures.HERE / f"{name}-{scheme}.{picture.suffix}").read_bytes())
+    for path in pictures.files_of(name).values():
+        drawn = picture.read(path.read_bytes())
         changed = pictures.differences(drawn, now)
         assert not changed, f"python docs/pictures.py {name} makes it anew: {changed[:10]}"
 
