@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import html
+import importlib
 import io
 import json
 import os
@@ -165,6 +166,32 @@ class Chart:
         return found[1] if found else ""
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """What a module beside this one draws with its function ``draw``, as SVG for both colour schemes.
+
+    Attributes:
+        module: its name.
+    """
+
+    module: str
+    suffix = "svg"
+
+    def source(self) -> str:
+        """Return the drawing itself."""
+        sys.path.insert(0, str(Path(__file__).parent))
+        return str(importlib.import_module(self.module).draw())
+
+    def draw(self, scheme: str) -> bytes:
+        """Return the picture."""
+        return self.source().encode()
+
+    @staticmethod
+    def read(picture: bytes) -> str:
+        """Return the source of a picture."""
+        return picture.decode()
+
+
 def _number(name: str, title: str, **more: object) -> dict[str, Any]:
     return {"field": name, "type": "quantitative", "title": title, **more}
 
@@ -173,7 +200,7 @@ ACCURACY = _number("accuracy", "accuracy [%]", aggregate="mean", scale={"domain"
 DEPTH = {"field": "depth", "type": "ordinal", "title": "depth", "sort": None, "scale": {"scheme": "viridis"}}
 POINTS = {"width": 560, "height": 300, "mark": {"type": "line", "point": True}}
 
-PICTURES: dict[str, Terminal | Screenshot | Chart] = {
+PICTURES: dict[str, Terminal | Screenshot | Chart | Drawing] = {
     # the first two of README
     "search": Terminal(SEARCH),
     "report": Screenshot(SEARCH),
@@ -183,7 +210,8 @@ PICTURES: dict[str, Terminal | Screenshot | Chart] = {
 
 def files_of(name: str) -> dict[str, Path]:
     """Return the files of a picture by colour scheme."""
-    return {scheme: HERE / f"{name}{ending}.{PICTURES[name].suffix}" for scheme, ending in SCHEMES.items()}
+    endings = {"light": ""} if isinstance(PICTURES[name], Drawing) else SCHEMES
+    return {scheme: HERE / f"{name}{ending}.{PICTURES[name].suffix}" for scheme, ending in endings.items()}
 
 
 SOURCE = "shape-dnn-picture"
