@@ -15,11 +15,11 @@ from picturing import ROOT, Chart, Drawing, Screenshot, Terminal
 HERE = ROOT / "docs" / "pictures"
 SCHEMES = {"light": "", "dark": "-dark"}
 """What the name of a file ends with, by colour scheme."""
-SEARCH = "shape-dnn --replay wrn-digits --max-size 0.5MB --min-accuracy 98% --goal multiply-adds"
+SEARCH = "shape-dnn --replay wrn-digits --max multiply-adds=2e6 --min-accuracy 98.5% --goal size"
 
 PICTURES: dict[str, Terminal | Screenshot | Chart | Drawing] = {
     "search": Terminal(SEARCH),
-    "report": Screenshot(SEARCH),
+    "report": Screenshot(SEARCH, width=1200, height=1240),
 }
 """Every picture by its name, with what it is made of and its size."""
 
