@@ -61,6 +61,7 @@ class Terminal:
             console.print(Text(line if last else f"{line} \\", Style(color="blue", bold=True)))
         for line in printed(self.command, self.columns, self.errors).splitlines():
             console.print(Text.from_ansi(line), no_wrap=True, crop=True)
+        console.print()
         picture = console.export_svg(title="", theme=_theme(scheme), code_format=FRAME, unique_id="terminal")
         picture = picture.replace("rgba(255,255,255,0.35)", "#80808080")  # an edge that is seen on white, too
         return re.sub(r"[ \t]+$", "", picture, flags=re.MULTILINE).encode()
@@ -107,6 +108,12 @@ class Screenshot:
             page.goto(path.as_uri())
             page.wait_for_selector("body[data-state=complete]")
             shown = page.locator(self.section) if self.section else page
+            if self.section:  # its charts are drawn when they come into view
+                shown.scroll_into_view_if_needed()
+                for chart in shown.locator(".chart").all():
+                    chart.scroll_into_view_if_needed()
+                    chart.locator("svg").wait_for()
+                page.add_style_tag(content=f"main > {self.section} {{ border: 0; padding: 24px }}")
             return smaller(shown.screenshot(), self.source())
 
     @staticmethod
@@ -140,7 +147,7 @@ class Chart:
         import vl_convert
 
         ink, back = INK[scheme]
-        axis = {"labelColor": ink, "titleColor": ink, "gridOpacity": 0.25, "labelFontSize": 12, "titleFontSize": 13,
+        axis = {"labelColor": ink, "titleColor": ink, "gridColor": "#80808040", "labelFontSize": 12, "titleFontSize": 13,
                 "titleFontWeight": "normal"}  # fmt: skip
         looks = {"background": back, "font": "Helvetica, Arial, sans-serif", "axis": axis, "legend": axis,
                  "view": {"stroke": None}, "text": {"color": ink}}  # fmt: skip
