@@ -335,7 +335,7 @@ def in_modes(own: Job) -> list[float]:
 
 
 def rates(device: str) -> None:
-    """Images a second of a training, judging included, beside the plain loop; 3 x 32 x 32 pixels, batches of 128."""
+    """Images a second of a training, judging included, beside the plain loop; 3x32x32 pixels, batches of 128."""
     header("shape", "plain, by loader processes 0, 4, 16", "eager float32", "graph float32", "eager bfloat16",
            "graph bfloat16", "graph bfloat16 / best plain")  # fmt: skip
     for shape in SHAPES:

@@ -23,8 +23,8 @@ class Quality:
         name: the word used in limits, goals and results.
         unit: of its values; empty if it has none.
         better: whether a ``higher`` or a ``lower`` value is better.
-        minimum: the least possible value; minus infinity if there is none.
-        maximum: the largest possible value; infinity if there is none.
+        minimum: the smallest value there can be; minus infinity if there is none.
+        maximum: the largest value there can be; infinity if there is none.
 
     Raises:
         ValueError: a part cannot be used; names it and what is accepted.

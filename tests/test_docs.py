@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import shlex
 import subprocess
@@ -23,6 +24,7 @@ from shape_dnn.plugins.table_of_kinds import KINDS
 from shape_dnn.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+TABLES = ROOT / "plugins" / "shape-dnn-tables" / "shape_dnn_tables"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 KIND_PAGES = {
     kind.name: ROOT / "docs" / "plugins" / f"{kind.hook.removeprefix('shape_dnn_')}.md" for kind in KINDS.values()
@@ -61,6 +63,37 @@ def test_the_tutorial_can_be_followed_to_its_end(shape_dnn: Callable[..., Any]) 
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(compile(inference, "tutorial.md", "exec"))  # noqa: S102
     assert printed.getvalue().strip() in ("china left", "china right", "flower left", "flower right")
+
+
+def test_the_worked_example_of_the_search_is_what_a_search_does(shape_dnn: Callable[..., Any]) -> None:
+    page = (ROOT / "docs" / "algorithm.md").read_text()
+    (example,) = [text for name, text in blocks("text") if name == "algorithm.md"]
+    command, *lines = example.splitlines()
+    arguments = shlex.split(command.removeprefix("$ shape-dnn ").replace("wrn-digits", str(TABLES / "wrn-digits.csv")))
+    ran = shape_dnn(*arguments, "--observer", "jsonl", "-o", "observer.path=events.jsonl")
+    assert len(lines) > 5
+    assert [line for line in lines if line != "..." and line not in ran.out] == []
+    events = [json.loads(line) for line in Path("events.jsonl").read_text().splitlines()]
+    told = [(event["trained"], f"{100 * event['doubt']:.1f} %") for event in events if event["event"] == "Judged"]
+    assert re.findall(r"^\| (\d+) \| .* \| \(10, 3/4\) \| (.*) \|$", page, re.MULTILINE) == [
+        (str(trained), doubt) for trained, doubt in told
+    ]
+    trained = events[-1]["result"]["trained"]
+    shown = re.findall(
+        r"\((\d+), ([\d/]+)\) (\d\d\.\d\d) %", page[page.index("| trainings |") : page.index("Is it right?")]
+    )
+    assert [(int(depth), float(Fraction(width)), float(accuracy)) for depth, width, accuracy in shown] == [
+        (shape["depth"], shape["width"], round(shape["accuracy"], 2)) for shape in trained
+    ]
+
+
+def test_the_picture_of_the_search_is_current() -> None:
+    drawn = subprocess.run(
+        [sys.executable, "-c", "import search_steps; print(search_steps.draw(), end='')"],
+        cwd=ROOT / "docs", capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    picture = ROOT / "docs" / "pictures" / "search-steps.svg"
+    assert drawn.stdout == picture.read_text(encoding="utf-8"), "python docs/search_steps.py draws it anew"
 
 
 COMMANDS = [

@@ -28,7 +28,7 @@ class Target:
         python: interpreter that has the runtime; empty for ``python3``, and for the one that runs here on this machine.
         ssh_config: file that ssh reads instead of its usual configuration; empty for the usual one.
         cores: processors that the runner is pinned to; empty to let it choose as many as artifacts have threads.
-        hottest: degrees Celsius above which the processor is left to cool down between networks.
+        hottest: degrees Celsius above which the processor is left to cool between networks.
     """
 
     name: str = "local"

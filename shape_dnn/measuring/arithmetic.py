@@ -27,7 +27,7 @@ def allowing_tf32(allowed: bool) -> Iterator[None]:
 
 
 def float32_of(device: str, precision: str) -> dict[str, str]:
-    """Say for the record what convolutions in float32 are computed in; nothing where that goes without saying."""
+    """Say for the record what convolutions in float32 are computed in; nothing where there is no choice."""
     import torch
 
     if not device.startswith("cuda") or precision != "float32":

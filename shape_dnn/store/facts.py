@@ -215,7 +215,7 @@ class Store:
         return found
 
     def _is_percent(self, context: int) -> bool:
-        """Tell whether the trainings of a family have an accuracy, which goes without saying."""
+        """Tell whether trainings of a family are judged by accuracy; a family names any other quality."""
         return "quality" not in self.identity(context)
 
     def add_test(self, context: int, shape: Shape, quality: float) -> None:

@@ -59,7 +59,7 @@ class Die(Trial):
 
 @dataclass
 class Hang(Trial):
-    """Do nothing for ever."""
+    """Do nothing, without an end."""
 
     patience: float | None = 1.5
 

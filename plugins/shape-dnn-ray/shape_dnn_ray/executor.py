@@ -209,7 +209,7 @@ class RayCluster(Executor):
         """Say what a task takes, in Ray's words.
 
         Raises:
-            UnavailableError: no node has so much, so it would wait for ever.
+            UnavailableError: no node has so much, so it would wait endlessly.
         """
         if needs.exclusive:
             return self._bench_resources(needs)

@@ -43,7 +43,7 @@ class Room:
         """Find a place for a task beside those that run; None if it has to wait. What runs alone is not refused.
 
         Raises:
-            UnavailableError: it would wait for ever for GPUs that there are not.
+            UnavailableError: it would wait endlessly for GPUs that there are not.
         """
         gpus = _find_gpus(needs, taken)
         if gpus is None or (taken and self._takes_too_much(needs, taken)):
