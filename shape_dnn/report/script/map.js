@@ -48,7 +48,7 @@ function drawMap() {
   const canvas = $("map"), room = canvas.parentElement.clientWidth;
   const [columns, lines] = [map.widths.length, map.depths.length];
   const left = 34, below = 40;
-  const wide = Math.max(2, Math.min(76, (room - left - 2) / columns));
+  const wide = Math.max(2, Math.min(96, (room - left - 2) / columns));
   const high = Math.max(4, Math.min(34, wide, 460 / lines));
   Object.assign(map, { wide, high, left });
   const [width, height] = [Math.ceil(left + columns * wide + 2), Math.ceil(lines * high + below)];
