@@ -20,7 +20,7 @@ from proselint.tools import LintFile
 ROOT = Path(__file__).parents[1]
 PAGES = ("*.md", "docs/**/*.md", "plugins/*/*.md", "benchmarks/*.md")
 MODULES = ("shape_dnn/**/*.py", "plugins/*/shape_dnn_*/**/*.py", "benchmarks/*.py")
-CODE = re.compile(r"^```.*?^```|``.+?``|`[^`]+`|\]\([^)]*\)|https?://\S+", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```.*?^```|``.+?``|`[^`]+`|\]\([^)]*\)|https?://\S+|</?[a-z][^<>]*>", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#+ .*)$", re.MULTILINE)
 LITERAL = re.compile(r"^( *)\S.*::\n+((?:\1 +.*\n|\n)+)", re.MULTILINE)
 DOCTEST = re.compile(r"^ *>>> .*\n(?: *\S.*\n)*", re.MULTILINE)

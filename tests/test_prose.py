@@ -45,7 +45,7 @@ PAGE = """A page that is free gratis.
 echo free gratis
 ```
 
-Such as `free gratis`, [free](gratis.md), and more that is
+Such as `free gratis`, [free](gratis.md), <img alt="free gratis">, and more that is
 free gratis.
 """
 
