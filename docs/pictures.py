@@ -19,6 +19,39 @@ SEARCH = "shape-dnn --replay wrn-digits --max multiply-adds=2e6 --min-accuracy 9
 
 PICTURES: dict[str, Terminal | Screenshot | Chart | Drawing] = {
     "search": Terminal(SEARCH),
+    "search-steps": Drawing("search_steps"),
+    "help": Terminal("shape-dnn --help", columns=86),
+    "networks": Chart(
+        "plugins/shape-dnn-tables/shape_dnn_tables/wrn-digits.csv",
+        {
+            "width": 620,
+            "height": 300,
+            "mark": {"type": "line", "point": True},
+            "encoding": {
+                "x": {
+                    "field": "size",
+                    "type": "quantitative",
+                    "title": "size [MB]",
+                    "scale": {"type": "log", "domain": [0.005, 4]},
+                },
+                "y": {
+                    "field": "accuracy",
+                    "type": "quantitative",
+                    "aggregate": "mean",
+                    "title": "accuracy [%]",
+                    "scale": {"domain": [89, 100]},
+                },
+                "color": {
+                    "field": "depth",
+                    "type": "ordinal",
+                    "title": "depth",
+                    "sort": None,
+                    "scale": {"scheme": "viridis"},
+                },
+            },
+        },
+    ),
+    "report-story": Screenshot(SEARCH, section="#story", width=1000),
     "report": Screenshot(SEARCH, width=1200, height=1240),
 }
 """Every picture by its name, with what it is made of and its size."""

@@ -61,6 +61,7 @@ class Terminal:
             console.print(Text(line if last else f"{line} \\", Style(color="blue", bold=True)))
         for line in printed(self.command, self.columns, self.errors).splitlines():
             console.print(Text.from_ansi(line), no_wrap=True, crop=True)
+        console.print()
         picture = console.export_svg(title="", theme=_theme(scheme), code_format=FRAME, unique_id="terminal")
         picture = picture.replace("rgba(255,255,255,0.35)", "#80808080")  # an edge that is seen on white, too
         return re.sub(r"[ \t]+$", "", picture, flags=re.MULTILINE).encode()
@@ -106,8 +107,15 @@ class Screenshot:
             page.emulate_media(media=self.media, color_scheme=scheme)
             page.goto(path.as_uri())
             page.wait_for_selector("body[data-state=complete]")
-            shown = page.locator(self.section) if self.section else page
-            return smaller(shown.screenshot(), self.source())
+            if not self.section:
+                return smaller(page.screenshot(), self.source())
+            for chart in page.locator(f"{self.section} .chart").all():  # drawn when they come into view
+                chart.scroll_into_view_if_needed()
+                chart.locator("svg").first.wait_for()
+            page.evaluate("scrollTo(0, 0)")
+            box = page.locator(self.section).bounding_box()
+            part = {"x": 0, "y": box["y"] + EDGE, "width": self.width, "height": box["height"] - EDGE}
+            return smaller(page.screenshot(full_page=True, clip=part), self.source())
 
     @staticmethod
     def read(picture: bytes) -> str:
@@ -140,8 +148,8 @@ class Chart:
         import vl_convert
 
         ink, back = INK[scheme]
-        axis = {"labelColor": ink, "titleColor": ink, "gridOpacity": 0.25, "labelFontSize": 12, "titleFontSize": 13,
-                "titleFontWeight": "normal"}  # fmt: skip
+        axis = {"labelColor": ink, "titleColor": ink, "gridColor": "#80808040", "labelFontSize": 12,
+                "titleFontSize": 13, "titleFontWeight": "normal"}  # fmt: skip
         looks = {"background": back, "font": "Helvetica, Arial, sans-serif", "axis": axis, "legend": axis,
                  "view": {"stroke": None}, "text": {"color": ink}}  # fmt: skip
         lines = (ROOT / self.table).read_text(encoding="utf-8").splitlines()
@@ -185,6 +193,8 @@ class Drawing:
 
 SOURCE = "shape-dnn-picture"
 """The key under which a picture says what it was made of."""
+EDGE = 24
+"""Pixels at the top of a section that are left out: the line that parts it from the one before."""
 INK = {"light": ("#1f2328", "#ffffff"), "dark": ("#e6edf3", "#0d1117")}
 """Text and background by colour scheme."""
 FRAME = """\
