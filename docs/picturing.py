@@ -306,7 +306,13 @@ def differences(old: str, new: str) -> list[str]:
         only = [f"- {line[:200]}" for line in before if line not in set(after)]
         return only + [f"+ {line[:200]}" for line in after if line not in set(before)] or ["other order"]
     pairs = zip(NUMBER.findall(old), NUMBER.findall(new), strict=True)
-    return [f"{a} became {b}" for a, b in pairs if a != b and abs(float(a) - float(b)) > 2e-3 * abs(float(a))]
+    return [f"{a} became {b}" for a, b in pairs if a != b and abs(float(a) - float(b)) > _tolerance(a)]
+
+
+def _tolerance(number: str) -> float:
+    """Return by how much another processor may compute a number otherwise: a little, or how it is rounded."""
+    decimals = len(number.partition(".")[2]) if "e" not in number.lower() else 0
+    return max(2e-3 * abs(float(number)), 1.01 * 10**-decimals if decimals > 1 else 0)
 
 
 @contextmanager

@@ -42,6 +42,8 @@ def test_a_digit_that_rounds_otherwise_is_no_change_and_another_answer_is() -> N
     old = "best: depth 10, width 3/4; 98.31 %\nwithin 0.6702 points"
     assert differences(old, old) == []
     assert differences(old, old.replace("98.31", "98.32")) == []
+    assert differences("+/- 0.81", "+/- 0.82") == []
+    assert differences("+/- 0.81", "+/- 0.84") == ["0.81 became 0.84"]
     assert differences(old, old.replace("3/4", "5/4")) == ["3 became 5"]
     assert differences(old, old.replace("98.31", "97.9")) == ["98.31 became 97.9"]
     assert differences(old, old.replace("best", "fastest"))
