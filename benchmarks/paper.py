@@ -109,16 +109,16 @@ def samplers(recorded: Recorded) -> None:
 
 
 def trainings_for(recorded: Recorded, bounds: Mapping[str, float]) -> None:
-    """Print the least number of trainings, evenly spaced, from which on the mean error stays below each bound."""
+    """Print the least number of trainings, evenly spaced, with a mean error below each bound."""
     shapes = len(recorded.table.shapes)
     counts = range(4, shapes)
     errors = {model: [error_of(recorded, model, count) for count in counts] for model in MODELS}
     for name, bound in bounds.items():
         said = []
         for model, by_count in errors.items():
-            above = [n for n, error in zip(counts, by_count, strict=True) if error > bound]
-            least = counts[0] if not above else above[-1] + 1
-            said.append(f"{model} " + ("never" if least >= shapes else f"{least} of {shapes}"))
+            within = [n for n, error in zip(counts, by_count, strict=True) if error <= bound]
+            of_all = f"with {len(within)} of {len(counts)} numbers"
+            said.append(f"{model} " + (f"{within[0]} of {shapes} ({of_all})" if within else "never"))
         print(f"trainings for a mean error of at most {bound:.2f} points ({name}): {', '.join(said)}")
 
 

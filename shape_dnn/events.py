@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from shape_dnn.quality import ACCURACY, Quality
@@ -90,6 +91,50 @@ class Fitted(Event):
     metric: str
     measured: int
     predicted: int
+
+
+class Reason(StrEnum):
+    """Why a search trains a shape."""
+
+    SAMPLE = "sample"
+    """The sampler took it: it tells much about all shapes, whatever is asked."""
+    IMPROVES = "improves"
+    """For what its training costs, it is expected to improve most on the best shape so far."""
+    CLOSEST = "closest"
+    """Nothing is likely to comply, and this shape is expected to come closest."""
+    UNDECIDED = "undecided"
+    """Without a goal: it is least clear on which side of a limit it lies."""
+    UNCERTAIN = "uncertain"
+    """Without a goal and a limit: its quality is least known."""
+    VERIFY = "verify"
+    """It is the best by what is predicted, and is trained before it is returned."""
+    FRONT = "front"
+    """It lies on the front by what is predicted, and is trained before it is returned."""
+    AGAIN = "again"
+    """It came out far worse than a smaller shape, and gets a second training with another seed."""
+
+
+@dataclass(frozen=True)
+class Chosen(Event):
+    """A search decided to train a shape, unless it is known already what comes of that.
+
+    What it knew of the shape is there where it had a part in the decision, and None elsewhere.
+
+    Attributes:
+        shape: what.
+        reason: why.
+        expected: its quality as it was predicted.
+        std: how sure that was: the standard deviation of what is expected, without the noise of a training.
+        complies: the probability that it meets the limits on quality.
+        better: the probability that it is better than the best shape so far by more than the noise.
+    """
+
+    shape: Shape
+    reason: Reason
+    expected: float | None = None
+    std: float | None = None
+    complies: float | None = None
+    better: float | None = None
 
 
 @dataclass(frozen=True)
@@ -205,6 +250,17 @@ class SearchFinished(Event):
 
     result: Mapping[str, object]
     files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class SearchInterrupted(Event):
+    """A search ended before it came to its end. The journal of a study has it; observers are closed instead.
+
+    Attributes:
+        reason: what went wrong, in a line; empty if somebody stopped it.
+    """
+
+    reason: str
 
 
 if TYPE_CHECKING:

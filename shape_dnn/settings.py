@@ -6,119 +6,13 @@ Standard library only: questions to a study are answered in less time than valid
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
+from shape_dnn.declaring import FLAG, NAMES, TEXTS, Group, Setting, one_of, real, setting, whole
 from shape_dnn.errors import UsageError
 from shape_dnn.system.spelling import suggest
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ValueKind:
-    """What values a setting takes.
-
-    Attributes:
-        read: makes a value of what the user gave, often text; raises a ValueError that says what it should be.
-        metavar: what stands for a value in the help of the command.
-    """
-
-    read: Callable[[object], object]
-    metavar: str = "NAME"
-
-
-def _text(value: object) -> str:
-    """Accept text, and numbers, fractions and ranges where their text is meant."""
-    if value is None or isinstance(value, bool | list | tuple | Mapping):
-        raise ValueError("text")
-    text = str(value)
-    if "\0" in text or not text.strip():
-        raise ValueError("text, and is empty or has a NUL character")
-    return text
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    """Accept a list of texts, a single one, and a mapping for ``NAME=VALUE`` pairs."""
-    if isinstance(value, Mapping):
-        return tuple(f"{name}={item}" for name, item in value.items())
-    if isinstance(value, list | tuple):
-        return tuple(map(_text, value))
-    return (_text(value),)
-
-
-def _names(value: object) -> tuple[str, ...]:
-    """Accept names separated by commas, and lists of such texts."""
-    return tuple(name.strip() for text in _texts(value) for name in text.split(","))
-
-
-def _flag(value: object) -> bool:
-    """Accept true and false, and words for them."""
-    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-    word = str(value).strip().lower()
-    if word not in words:
-        raise ValueError("true or false")
-    return words[word]
-
-
-def _whole(least: int, most: float = math.inf) -> ValueKind:
-    """Accept whole numbers in a range."""
-
-    def read(value: object) -> int:
-        text = str(value).strip().removesuffix(".0")
-        number = int(text) if re.fullmatch("[-+]?[0-9]{1,30}", text) else least - 1
-        if isinstance(value, bool) or not least <= number <= most:
-            raise ValueError(f"a whole number from {least}" + (f" to {most}" if most < math.inf else ""))
-        return number
-
-    return ValueKind(read, "N")
-
-
-def _real(least: float, *, or_equal: bool) -> ValueKind:
-    """Accept finite numbers above, or from, a least one."""
-
-    def read(value: Any) -> float:
-        try:
-            number = math.nan if isinstance(value, bool) else float(value)
-        except (ValueError, TypeError, OverflowError):
-            number = math.nan
-        if not (math.isfinite(number) and (number > least or (or_equal and number == least))):
-            raise ValueError(f"a number {'from' if or_equal else 'above'} {least:g}")
-        return number
-
-    return ValueKind(read, "X")
-
-
-def _one_of(*words: str) -> ValueKind:
-    """Accept one of some words."""
-
-    def read(value: object) -> str:
-        if value not in words:
-            raise ValueError(" or ".join(map(repr, words)))
-        return str(value)
-
-    return ValueKind(read, "|".join(words))
-
-
-TEXT, TEXTS, NAMES, FLAG = ValueKind(_text), ValueKind(_texts), ValueKind(_names), ValueKind(_flag, "")
-
-
-def _setting(default: T, description: str, kind: ValueKind = TEXT, metavar: str = "", *, asks: bool = False) -> T:
-    """Declare a setting, with None for a default if it may be left open.
-
-    Args:
-        default: value unless the user gives one.
-        description: a line for the help of the command.
-        kind: what values it takes.
-        metavar: what stands for a value in the help; by default that of the kind.
-        asks: whether it is a part of the question, so that a question to a study may change it.
-    """
-    metadata = {"description": description, "kind": kind, "metavar": metavar or kind.metavar, "asks": asks}
-    declared: T = dataclasses.field(default=default, metadata=metadata)
-    return declared
 
 
 @dataclass(frozen=True)
@@ -128,135 +22,227 @@ class Settings:
     ``given`` holds the names of those that the user gave.
     """
 
-    trainer: str = _setting(
-        "classifier",
-        "How a shape comes to its quality: the classifier, of architecture, dataset and recipe; a plugin; or a file "
-        "with train(shape, run) and, for what needs networks, build(shape).",
-        metavar="NAME|FILE.py[:FUNCTION]",
-    )
-    arch: str = _setting("wrn", "Architecture.")
-    dataset: str = _setting("digits", "Dataset.")
-    data_dir: str | None = _setting(None, "Directory with the files of the dataset.", metavar="DIR")
-    depth: str | None = _setting(None, "Range of depths, MIN:MAX:STEP with MAX excluded.", metavar="MIN:MAX:STEP")
-    width: str | None = _setting(
-        None, "Range of widths, MIN:MAX:STEP with MAX excluded; 1/16 is exact.", metavar="MIN:MAX:STEP"
-    )
-    max_size: str | None = _setting(
-        None, "Largest size, for example 2MB (parameters and batch-norm buffers).", metavar="LIMIT", asks=True
-    )
-    max_latency: str | None = _setting(
-        None, "Longest forward pass of a batch, for example 4ms.", metavar="LIMIT", asks=True
-    )
-    max_energy: str | None = _setting(None, "Most energy of a batch, for example 3J.", metavar="LIMIT", asks=True)
-    min_accuracy: str | None = _setting(None, "Lowest accuracy, for example 95%.", metavar="LIMIT", asks=True)
-    max: tuple[str, ...] = _setting(
-        (), "METRIC=VALUE, an upper limit on any metric; repeatable.", TEXTS, metavar="METRIC=VALUE", asks=True
-    )
-    min: tuple[str, ...] = _setting(
-        (), "METRIC=VALUE, a lower limit on any metric; repeatable.", TEXTS, metavar="METRIC=VALUE", asks=True
-    )
-    goal: str | None = _setting(
+    max_size: str | None = setting(
+        Group.LIMITS,
         None,
-        "What makes the best shape: a metric, an expression such as 'latency + 0.2*energy', or several in "
-        "order, accuracy:0.5,size; without it all that comply are returned.",
-        asks=True,
+        "Largest size, for example 2MB. Parameters and batch-norm buffers count.",
+        metavar="LIMIT",
     )
-    pareto: tuple[str, ...] = _setting(
+    max_latency: str | None = setting(
+        Group.LIMITS, None, "Longest forward pass of a batch, for example 4ms.", metavar="LIMIT"
+    )
+    max_energy: str | None = setting(
+        Group.LIMITS, None, "Most energy for a forward pass of a batch, for example 3J.", metavar="LIMIT"
+    )
+    min_accuracy: str | None = setting(Group.LIMITS, None, "Lowest accuracy, for example 95%.", metavar="LIMIT")
+    max: tuple[str, ...] = setting(
+        Group.LIMITS,
         (),
-        "METRIC,METRIC, return the shapes that no other beats in all of them.",
+        "Upper limit on any metric, for example memory=50MB; repeatable.",
+        TEXTS,
+        metavar="METRIC=VALUE",
+    )
+    min: tuple[str, ...] = setting(
+        Group.LIMITS,
+        (),
+        "Lower limit on any metric, for example accuracy=95%; repeatable.",
+        TEXTS,
+        metavar="METRIC=VALUE",
+    )
+    goal: str | None = setting(
+        Group.GOAL,
+        None,
+        "What the best shape is best in, for example size, latency or accuracy. Also an expression, "
+        "'latency + 0.2*energy', or several metrics in order: accuracy:0.5,size compares accuracies in steps of 0.5, "
+        "and equal ones by size. Without a goal all shapes within the limits are listed, and none is called the best.",
+    )
+    pareto: tuple[str, ...] = setting(
+        Group.GOAL,
+        (),
+        "Instead of a goal: list the shapes that no other beats in all of these metrics (the Pareto front).",
         NAMES,
         metavar="METRIC,METRIC",
-        asks=True,
     )
-    strategy: str = _setting("standard", "How many shapes to train, by the size of the space.")
-    train: str | None = _setting(None, "Number or percentage of shapes to train instead, 12 or 20%.", metavar="N|P%")
-    sampler: str = _setting("active", "Which shapes to train.")
-    model: str = _setting("log-error", "Accuracy model that predicts the others.", asks=True)
-    prior: str | None = _setting(
+    trainer: str = setting(
+        Group.SPACE,
+        "classifier",
+        "What is trained: an image classifier, or a Python file of your own. Such a file has train(shape, run) and, so "
+        "that its networks can be measured, build(shape). Trainers of plugins go by their names.",
+        metavar="NAME|FILE.py[:FUNCTION]",
+    )
+    arch: str = setting(
+        Group.SPACE,
+        "wrn",
+        "Architecture: the family of networks to choose from. 'shape-dnn plugins --kind arch' lists them.",
+    )
+    dataset: str = setting(Group.SPACE, "digits", "Dataset to train on. 'shape-dnn plugins --kind dataset' lists them.")
+    data_dir: str | None = setting(Group.SPACE, None, "Directory with the files of the dataset.", metavar="DIR")
+    depth: str | None = setting(
+        Group.SPACE,
         None,
-        "What the same architecture achieved on other data or with another recipe, for the accuracy model to go by as "
-        "far as it fits: the directory of a study, a table, or none.",
+        "Depths to choose from, for example 10:29:6 for 10, 16, 22 and 28. MAX itself is left out. By default "
+        "the architecture says.",
+        metavar="MIN:MAX:STEP",
+    )
+    width: str | None = setting(
+        Group.SPACE,
+        None,
+        "Widths to choose from, for example 1/4:5/4:1/4 for 1/4, 1/2, 3/4 and 1. MAX itself is left out. By default "
+        "the architecture says.",
+        metavar="MIN:MAX:STEP",
+    )
+    strategy: str = setting(
+        Group.SEARCH,
+        "standard",
+        "How many shapes to train at most, by how many there are: thorough, standard, optimistic or exhaustive (all).",
+    )
+    train: str | None = setting(
+        Group.SEARCH,
+        None,
+        "How many shapes to train instead of what the strategy says, for example 12 or 20%.",
+        metavar="N|P%",
+    )
+    sampler: str = setting(Group.SEARCH, "active", "How the shapes to train are chosen.")
+    model: str = setting(
+        Group.SEARCH, "log-error", "Accuracy model: predicts the accuracy of shapes that are not trained."
+    )
+    prior: str | None = setting(
+        Group.SEARCH,
+        None,
+        "What the same architecture achieved on other data or with another recipe: the directory of a study, a table, "
+        "or none. The accuracy model goes by it as far as it fits.",
         metavar="STUDY|TABLE",
-        asks=True,
     )
-    confidence: str | None = _setting(
+    confidence: str | None = setting(
+        Group.SEARCH,
         None,
-        "Train until the answer stands with this probability, and list what complies with it; "
-        "by default 0.95 with the sampler active, and expected accuracies alone with others.",
+        "Train until the answer is right with this probability, for example 0.95. That is the default with the sampler "
+        "active; with other samplers expected accuracies decide alone.",
         metavar="P",
-        asks=True,
     )
-    batch_size: int = _setting(1, "Images in a measured forward pass.", _whole(1, 2**31 - 1))
-    device: str = _setting("auto", "Where to train and measure: cpu, cuda, cuda:1, or auto.")
-    deploy: str = _setting("torch", "What ships: the runtime that networks are measured and judged in.")
-    target: tuple[str, ...] = _setting(
+    together: int | None = setting(
+        Group.SEARCH,
+        None,
+        "Trainings that are chosen before the first of them has a result. More keep more workers busy, but each is "
+        "chosen knowing less. By default 2, and 1 for a replay.",
+        whole(1),
+    )
+    replay: str | None = setting(
+        Group.SEARCH,
+        None,
+        "Train nothing: look accuracies up in a recorded table, a CSV file or the name of a table of a plugin.",
+        metavar="TABLE",
+    )
+    recipe: Literal["short", "paper"] = setting(
+        Group.TRAINING,
+        "short",
+        "How each shape is trained: by a short recipe, or by the long one of the paper.",
+        one_of("short", "paper"),
+    )
+    epochs: int | None = setting(Group.TRAINING, None, "Epochs of a training, instead of the recipe's.", whole(1))
+    lr: float | None = setting(
+        Group.TRAINING, None, "Highest learning rate, instead of the recipe's.", real(0, or_equal=False)
+    )
+    seed: int = setting(Group.TRAINING, 0, "Seed of everything random.", whole(0, 2**63 - 1))
+    seeds: int = setting(
+        Group.TRAINING, 1, "How often each shape is trained, with seeds from --seed on.", whole(1, 1000)
+    )
+    protocol: Literal["validation", "paper"] = setting(
+        Group.TRAINING,
+        "validation",
+        "What accuracy is judged on: held-out training images (validation), or the test set (as in the paper).",
+        one_of("validation", "paper"),
+    )
+    transfer: str | None = setting(
+        Group.TRAINING,
+        None,
+        "Verify the answer by shorter trainings, which start from the weights of a smaller shape and take this part of "
+        "the epochs, for example 1/4. By default they start from scratch.",
+        metavar="PART",
+    )
+    executor: str = setting(
+        Group.TRAINING, "local", "Where trainings run: on this machine (local), or what a plugin offers."
+    )
+    workers: int | None = setting(
+        Group.TRAINING,
+        None,
+        "Trainings at once. By default as many as there are cores, memory and GPUs for.",
+        whole(1),
+    )
+    terminator: str = setting(Group.TRAINING, "none", "Which trainings are stopped early: none, asha, curve or median.")
+    retry_failed: bool = setting(Group.TRAINING, False, "Train shapes again whose training failed before.", FLAG)
+    checkpoint_minutes: float = setting(
+        Group.TRAINING,
+        1.0,
+        "Least time between two checkpoints of a training, in minutes; 0 for one after every epoch.",
+        real(0, or_equal=True),
+    )
+    hang_minutes: float = setting(
+        Group.TRAINING,
+        10.0,
+        "Minutes without a sign of life after which a training or measurement is ended and tried once more, alone.",
+        real(0, or_equal=False),
+    )
+    device: str = setting(
+        Group.MEASURING,
+        "auto",
+        "Where to train and measure: cpu, cuda, cuda:1, or auto (a GPU if there is one).",
+    )
+    batch_size: int = setting(Group.MEASURING, 1, "Images in a measured forward pass.", whole(1, 2**31 - 1))
+    deploy: str = setting(
+        Group.MEASURING,
+        "torch",
+        "What ships: the runtime that networks are measured and judged in, for example torch or onnxruntime.",
+    )
+    target: tuple[str, ...] = setting(
+        Group.MEASURING,
         (),
-        "Where it runs: local, or another machine by ssh; repeatable, and then limits name it: --max latency@pi=20ms.",
+        "Machine that it runs on: local, or another one by ssh; repeatable. With several of them limits name one: "
+        "--max latency@pi=20ms.",
         TEXTS,
         metavar="[NAME=]local|ssh://[USER@]HOST[:PORT]",
     )
-    recipe: Literal["short", "paper"] = _setting(
-        "short", "Training recipe: quick, or that of the paper.", _one_of("short", "paper")
+    meter: tuple[str, ...] = setting(
+        Group.MEASURING,
+        (),
+        "Measure a metric by another meter, for example energy=zeus; repeatable.",
+        TEXTS,
+        metavar="METRIC=NAME",
     )
-    epochs: int | None = _setting(None, "Epochs of a training instead of the recipe's.", _whole(1))
-    lr: float | None = _setting(None, "Highest learning rate instead of the recipe's.", _real(0, or_equal=False))
-    seed: int = _setting(0, "Seed of everything random.", _whole(0, 2**63 - 1))
-    seeds: int = _setting(1, "Trainings of each shape, with seeds from --seed on.", _whole(1, 1000))
-    protocol: Literal["validation", "paper"] = _setting(
-        "validation",
-        "Judge epochs on held-out training images, or on the test set as in the paper.",
-        _one_of("validation", "paper"),
-    )
-    transfer: str | None = _setting(
+    fit_depths: int | None = setting(
+        Group.MEASURING,
         None,
-        "Verify by trainings that start from the weights of a smaller shape and take this part of the "
-        "epochs, 1/4; by default from scratch.",
-        metavar="PART",
+        "Measure only this many depths of each width, and predict the others where a straight line in depth fits "
+        "within 3 %.",
+        whole(3),
     )
-    executor: str = _setting("local", "Where trainings run.")
-    workers: int | None = _setting(
-        None, "Trainings at once; by default as many as there are cores, memory and GPUs for.", _whole(1)
+    remeasure: bool = setting(
+        Group.MEASURING, False, "Measure again what was disturbed, imprecise or came to no value before.", FLAG
     )
-    together: int | None = _setting(
+    study: str = setting(
+        Group.OUTPUT,
+        "shape-dnn-study",
+        "Directory that remembers everything measured and trained. The same command goes on from there.",
+        metavar="DIR",
+    )
+    report: str | None = setting(
+        Group.OUTPUT,
         None,
-        "Trainings chosen before the first of them has a result; more keep more workers busy, and each is chosen "
-        "knowing less. By default 2, and 1 for a replay.",
-        _whole(1),
-    )
-    terminator: str = _setting("none", "Which trainings are stopped early.")
-    observer: tuple[str, ...] = _setting((), "Who else is told what happens; repeatable.", TEXTS)
-    meter: tuple[str, ...] = _setting(
-        (), "METRIC=NAME, another meter for a metric; repeatable.", TEXTS, metavar="METRIC=NAME"
-    )
-    fit_depths: int | None = _setting(
-        None,
-        "Measure only this many depths of each width where a line in depth predicts the others within 3 %.",
-        _whole(3),
-    )
-    option: tuple[str, ...] = _setting(
-        (), "KIND.OPTION=VALUE, an option of a plugin or the recipe; repeatable.", TEXTS, metavar="KIND.OPTION=VALUE"
-    )
-    plugin: tuple[str, ...] = _setting((), "Python file that declares plugins; repeatable.", TEXTS, metavar="FILE.py")
-    study: str = _setting("shape-dnn-study", "Directory that remembers everything measured and trained.", metavar="DIR")
-    report: str | None = _setting(
-        None,
-        "HTML file that shows the outcome; by default report.html in the study, for a replay none.",
+        "HTML file that shows the outcome. By default report.html in the study, for a replay none.",
         metavar="FILE.html",
     )
-    retry_failed: bool = _setting(False, "Train shapes again whose training failed before.", FLAG)
-    checkpoint_minutes: float = _setting(
-        1.0, "Least time between two checkpoints of a training; 0 for every epoch.", _real(0, or_equal=True)
+    observer: tuple[str, ...] = setting(
+        Group.OUTPUT, (), "Who else is told what happens, for example jsonl or tensorboard; repeatable.", TEXTS
     )
-    hang_minutes: float = _setting(
-        10.0,
-        "Time without a sign of life after which a training or measurement is ended and tried once more, alone.",
-        _real(0, or_equal=False),
+    option: tuple[str, ...] = setting(
+        Group.GENERAL,
+        (),
+        "Option of a plugin or of the training recipe, for example arch.stem=16 or recipe.momentum=0.8; repeatable.",
+        TEXTS,
+        metavar="KIND.OPTION=VALUE",
     )
-    remeasure: bool = _setting(False, "Measure again what was disturbed, imprecise or came to no value before.", FLAG)
-    replay: str | None = _setting(
-        None,
-        "Recorded table whose accuracies are looked up instead of trained: a CSV file, or the name of one of a plugin.",
-        metavar="TABLE",
+    plugin: tuple[str, ...] = setting(
+        Group.GENERAL, (), "Python file that declares plugins; repeatable.", TEXTS, metavar="FILE.py"
     )
     given: frozenset[str] = dataclasses.field(default=frozenset(), compare=False, repr=False)
 
@@ -271,10 +257,10 @@ class Settings:
         if unknown:
             raise UsageError(unknown_setting(unknown[0]), setting=unknown[0])
         read: dict[str, Any] = {}
-        for name, setting in SETTINGS.items():
-            if name in values and not (values[name] is None and setting.default is None):
+        for name, declared in SETTINGS.items():
+            if name in values and not (values[name] is None and declared.default is None):
                 try:
-                    read[name] = setting.kind.read(values[name])
+                    read[name] = declared.kind.read(values[name])
                 except ValueError as error:
                     message = f"{values[name]!r} is not accepted: it should be {error}"
                     raise UsageError(message, setting=name) from None
@@ -294,30 +280,19 @@ INCIDENTAL = frozenset({"workers", "executor", "observer", "study", "report", "c
 """Settings that change nothing of an answer: with others of these, an interrupted search goes on."""
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What is declared of a setting.
-
-    Attributes:
-        default: its value unless the user gives one.
-        description: a line for the help of the command.
-        kind: what values it takes.
-        metavar: what stands for a value in the help.
-        asks: whether it is a part of the question.
-    """
-
-    default: object
-    description: str
-    kind: ValueKind
-    metavar: str
-    asks: bool
-
-
 SETTINGS: Mapping[str, Setting] = {
     field.name: Setting(field.default, **field.metadata) for field in dataclasses.fields(Settings) if field.metadata
 }
 """Every setting by name, in the order of the help."""
-QUESTION = tuple(name for name, setting in SETTINGS.items() if setting.asks)
+FIRST = (
+    "max_size", "max_latency", "min_accuracy", "goal", "trainer", "arch", "dataset", "depth", "width", "study",
+)  # fmt: skip
+"""The settings that matter first: what help begins with."""
+QUESTION = tuple(
+    name
+    for name, declared in SETTINGS.items()
+    if declared.group in (Group.LIMITS, Group.GOAL) or name in ("model", "prior", "confidence")
+)
 """The settings that a question about a study may change."""
 
 

@@ -113,6 +113,28 @@ def test_commands_in_the_documentation_have_flags_that_exist(line: str, shape_dn
     assert ran.status == 0, ran.err
 
 
+REPLAYS = [text for page, text in blocks("console") if page in ("concepts.md", "recipes.md") and "--replay" in text]
+
+
+@pytest.mark.parametrize("text", REPLAYS, ids=lambda text: text.splitlines()[0])
+def test_what_a_page_says_of_a_recorded_table_is_what_comes_out(text: str, shape_dnn: Callable[..., Any]) -> None:
+    """The best shape with its accuracy, the number of trainings, and the rows of a table."""
+    command, *shown = text.splitlines()
+    ran = shape_dnn(*shlex.split(command)[2:], "--format", "json")
+    assert ran.status == 0, ran.err
+    rows = {(row["depth"], row["width"]): row for row in ran.json["shapes"]}
+    for line in shown:
+        if best := re.match(r"best: depth (\d+), width (\S+); trained accuracy (\S+) %", line):
+            found = ran.json["best"]
+            assert (found["depth"], found["width"]) == (int(best[1]), float(Fraction(best[2])))
+            assert f"{found['accuracy']:.2f}" == best[3]
+        elif cost := re.match(r"trained (\d+) of (\d+) candidates", line):
+            assert (ran.json["cost"]["trained"], ran.json["cost"]["candidates"]) == (int(cost[1]), int(cost[2]))
+        elif row := re.match(r" +(\d+) +(\S+) +(\S+) +\S+ +\S+ +(\S+)", line):
+            found = rows[int(row[1]), float(Fraction(row[2]))]
+            assert (f"{found['size']:.4g}", f"{found['accuracy']:.2f}") == (row[3], row[4])
+
+
 @pytest.mark.parametrize(("page", "text"), blocks("yaml"))
 def test_yaml_in_the_documentation_is_accepted(page: str, text: str) -> None:
     values = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - makes text only

@@ -8,13 +8,14 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from shape_dnn.errors import ShapeDnnError, StudyError, UsageError
-from shape_dnn.store import merging, schema
+from shape_dnn.store import journal, merging, schema
 from shape_dnn.store.database import FILE_NAME
 from shape_dnn.store.facts import Store
 from shape_dnn.store.merging import Merged
 
 CONTENT = (
-    "weights", "checkpoints", "images", "trainers", "*.format-*", f"{FILE_NAME}-journal", FILE_NAME, "lock", "lease*",
+    "weights", "checkpoints", "images", "trainers", "*.format-*", journal.FILE_NAME, f"{FILE_NAME}-journal", FILE_NAME,
+    "lock", "lease*",
 )  # fmt: skip
 """What belongs to a study, in the order in which it is deleted: the file that makes it one towards the end."""
 

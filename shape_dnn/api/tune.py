@@ -29,6 +29,7 @@ from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.store.database import FILE_NAME
 from shape_dnn.store.facts import Store
 from shape_dnn.store.families import Family
+from shape_dnn.store.journal import Journal
 from shape_dnn.study.measurer import ask_elsewhere
 from shape_dnn.study.seeds import mean_over_seeds
 from shape_dnn.study.study import Memo
@@ -113,7 +114,7 @@ def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> R
                 with blame(observer):
                     observer.notify(event)
 
-        tell(SearchStarted(parts.settings.to_dict(), len(parts.shapes), parts.quality))
+        tell(_start_of(parts))
         if parts.table is None:
             result, weights = _search(parts, tell)
         else:
@@ -121,6 +122,10 @@ def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> R
         files = tuple(path for path in (weights, result.report) if path is not None)
         tell(SearchFinished(result.to_dict(), files))
         return result
+
+
+def _start_of(parts: Assembly) -> SearchStarted:
+    return SearchStarted(parts.settings.to_dict(), len(parts.shapes), parts.quality)
 
 
 def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
@@ -132,6 +137,8 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
         problem.read(notify)  # so that a missing file shows before anything is measured
         store = Store(Path(parts.settings.study))
         stack.callback(store.close)
+        journal = Journal(store.directory)
+        notify = journal.before(notify)
         with blame(terminator.instance):
             terminator.instance.consider(query.functional, query.goal)
         studies = [
@@ -140,7 +147,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
         ]
         for study in studies:
             study.prepare()
-        with recorded(store, "tune", parts, studies) as run:
+        with recorded(store, "tune", parts, studies) as run, journal.of_run(run, _start_of(parts)):
             began = store.runs.begin_search(run, parts.question_record, INCIDENTAL)
             for study in studies:
                 study.facts.began = began
@@ -184,13 +191,21 @@ def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
         parts.replay.measure(metric, parts.shapes)  # so that a column the goal lacks shows at once
     arch = parts.settings.arch if "arch" in parts.settings.given else None
     facts = mean_over_seeds(parts.replays)
+    told: list[Event] = []
+
+    def heard(event: Event) -> None:
+        told.append(event)
+        notify(event)
+
     if dry_run:
         answer = plan(parts.shapes, parts.query, parts.modelling, facts)
     else:
-        answer = search(parts.shapes, parts.query, parts.modelling, facts, notify)
+        answer = search(parts.shapes, parts.query, parts.modelling, facts, heard)
     path = None
     if parts.settings.report is not None and not dry_run:
-        path = write_if_possible(lambda: Overview.of_replay(parts, answer), Path(parts.settings.report))
+        path = write_if_possible(
+            lambda: Overview.of_replay(parts, answer, [*told, SearchFinished({}, ())]), Path(parts.settings.report)
+        )
     looked_up = (len(answer.trainings) + answer.repeated) * len(parts.seeds)
     return Result.of(parts, answer, parts.replay, arch, looked_up, report=path)
 

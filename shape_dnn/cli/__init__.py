@@ -19,22 +19,30 @@ from shape_dnn.system.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from click.shell_completion import CompletionItem
+
 COMMANDS = {
-    "tune": "Find the shapes that meet the limits (the default command).",
-    "space": "List the shapes of a design space and their sizes.",
-    "measure": "Measure metrics of the shapes of a space, without training.",
-    "ask": "Ask a study another question: nothing is measured or trained.",
-    "report": "Write what a study knows as one HTML file, and figures of it.",
-    "export": "Write a trained network as safetensors, torch.export and ONNX files.",
-    "record": "Train every shape of a space, and write a table to replay.",
+    "tune": "Find the best shape within limits (the default command).",
+    "space": "List the shapes that there are, and their sizes.",
+    "measure": "Measure size, latency or energy of shapes, without training.",
+    "ask": "Ask a study another question, without measuring or training.",
+    "report": "Write what a study knows as one HTML page.",
+    "export": "Write a trained network as files, for example ONNX.",
+    "record": "Train every shape, and write a table that searches can replay.",
     "simulate": "Compare samplers, strategies and models on a recorded table.",
-    "bench": "Compare ways of searching on recorded tables, where the truth is known.",
-    "doctor": "Say what this machine can measure, and why not the rest.",
-    "new-plugin": "Write a package with a plugin of your own, to start from.",
-    "plugins": "List the plugins, and why those that cannot be used cannot.",
-    "studies": "List the studies below a directory.",
+    "bench": "Compare ways of searching on recorded tables.",
+    "doctor": "Tell what this machine can measure, and what is missing.",
+    "new-plugin": "Write a package for a plugin of your own, to start from.",
+    "plugins": "List the plugins, and why some cannot be used.",
+    "studies": "List, merge or delete studies.",
 }
+WIDEST = 100
+"""Columns that help takes at most; longer lines are hard to read."""
 DEFAULT_COMMAND = "tune"
+OPTIONS = frozenset({"--help", "-h", "--version"})
+"""Options of the program itself; all others are those of the default command."""
+COMPLETION = "_SHAPE_DNN_COMPLETE"
+"""Variable by which a shell asks for completions."""
 INTERRUPTED = 130
 
 
@@ -52,6 +60,15 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(f"shape_dnn.cli.{cmd_name.replace('-', '_')}").command
         return command
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples, the commands, what matters first of the default one, and where the rest is."""
+        from shape_dnn.cli.help import EXAMPLES, write_examples, write_first
+
+        write_examples(formatter, EXAMPLES)
+        self.format_commands(ctx, formatter)
+        write_first(formatter)
+        click.Command.format_options(self, ctx, formatter)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the sub-commands without importing them."""
         with formatter.section("Commands"):
@@ -59,18 +76,33 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take options without a command as those of the default command."""
-        if not args or (args[0].startswith("-") and args[0] not in {"--help", "-h", "--version"}):
+        completes_a_command = ctx.resilient_parsing and not args
+        if not completes_a_command and (not args or (args[0].startswith("-") and args[0] not in OPTIONS)):
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, or an option of the default one."""
+        from click.shell_completion import CompletionItem
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+        if incomplete.startswith("-"):
+            default = self.get_command(ctx, DEFAULT_COMMAND)
+            return [] if default is None else default.shell_complete(ctx, incomplete)
+        return [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
+    epilog="\b\nAll options, in groups:  shape-dnn tune --help\nThose of a command:      shape-dnn COMMAND --help\n"
+    f'Completion in bash:      eval "$({COMPLETION}=bash_source shape-dnn)"',
+)
 @click.version_option(__version__, prog_name="shape-dnn")
 def program() -> None:
-    """Choose the depth and width of a neural network.
+    """Find the depth and width of a neural network that keeps to limits on size, latency, energy and accuracy.
 
-    Given an image dataset, a device, and limits on size, latency, energy and accuracy, find the shapes of a network
-    family that meet them. Options without a command are those of tune; see: shape-dnn tune --help
+    A depth with a width is a shape. A few shapes are trained, the accuracy of the others is predicted, and the best
+    shape within the limits is named. Options without a command are those of tune.
     """
 
 
@@ -80,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.simplefilter("default", UserWarning)
     if sys.stdout is None:  # closed by whoever started the command
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the end
+    _complete_if_asked()
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
         with program.make_context("shape-dnn", list(sys.argv[1:] if arguments is None else arguments)) as context:
@@ -116,6 +149,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say(f"{type(error).__name__}: {error} (an unexpected error; --debug shows where)")
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _complete_if_asked() -> None:
+    """Answer a shell that asks what may come next, and end the process."""
+    if COMPLETION in os.environ:
+        from click.shell_completion import shell_complete
+
+        sys.exit(shell_complete(program, {}, "shape-dnn", COMPLETION, os.environ[COMPLETION]))
 
 
 def _say(message: str) -> None:

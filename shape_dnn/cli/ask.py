@@ -7,11 +7,18 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
+from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import DEBUG, FORMAT, print_result, results_only
 from shape_dnn.settings import QUESTION
 
 
-@click.command("ask")
+@click.command(
+    "ask",
+    cls=Command,
+    examples={
+        "The most accurate shape within 2 ms:": "shape-dnn ask shape-dnn-study --max-latency 2ms --goal accuracy"
+    },
+)
 @click.argument("study")
 @options(*QUESTION, "option", "plugin")
 @FORMAT

@@ -7,34 +7,53 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
+from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import DEBUG, FORMAT, QUIET, print_csv, print_json, print_table, results_only
 
 
-@click.command("bench")
+@click.command(
+    "bench",
+    cls=Command,
+    examples={"Three methods on a table:": "shape-dnn bench table.csv --method default --method paper --method random"},
+)
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
 @click.option(
     "--method",
     "methods",
     multiple=True,
     metavar="SPEC",
-    help="Repeatable: a name such as default, paper:thorough, top-k:5 or optuna-tpe, or settings of a search such as "
-    "model=ridge,confidence=0.9.  [default: default, paper and random]",
+    help="Way of searching: a name such as default, paper:thorough, top-k:5 or optuna-tpe, or settings such as "
+    "model=ridge,confidence=0.9; repeatable.  [default: default, paper and random]",
 )
-@click.option("--peers", is_flag=True, help="Also every other method that is installed.")
-@click.option("--questions", type=click.IntRange(1), default=200, show_default=True, help="Asked about each table.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the questions.")
+@click.option("--peers", is_flag=True, help="Also compare every other method that is installed.")
+@click.option(
+    "--questions",
+    type=click.IntRange(1),
+    metavar="N",
+    default=200,
+    show_default=True,
+    help="Questions about each table.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Seed of the questions."
+)
 @click.option(
     "--ask",
     type=click.Choice(["best", "sets"]),
     default="best",
     show_default=True,
-    help="For the best shape by a goal, or for all shapes that comply.",
+    help="What is asked for: the best shape by a goal, or all shapes within the limits (sets).",
 )
-@click.option("--noise", type=float, metavar="POINTS", help="Standard deviation of a training, for tables without it.")
+@click.option(
+    "--noise",
+    type=float,
+    metavar="POINTS",
+    help="Standard deviation of the accuracies of one shape, for tables that do not tell.",
+)
 @click.option("--metrics", metavar="A,B", help="Columns that questions are about.  [default: size, latency, …]")
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes.  [default: the cores]")
-@click.option("--results", metavar="DIR", help="Keeps what was answered; the same command goes on from there.")
-@click.option("--report", metavar="FILE.html", help="Also write a page with charts.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes at once.  [default: one per core]")
+@click.option("--results", metavar="DIR", help="Directory that keeps the answers. The same command goes on from there.")
+@click.option("--report", metavar="FILE.html", help="HTML page with charts to write as well.")
 @options("plugin")
 @FORMAT
 @QUIET

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from shape_dnn.cli.help import Option
 from shape_dnn.errors import ShapeDnnError, UsageError
 from shape_dnn.settings import SETTINGS, Settings, unknown_setting
 
@@ -109,9 +110,10 @@ def _option(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     if default not in (None, (), False):
         help_text += f" [default: {default}]"
     if isinstance(default, bool):
-        return click.option(*flags, name, is_flag=True, default=None, help=help_text)
-    multiple = isinstance(default, tuple)
-    return click.option(*flags, name, multiple=multiple, default=None, help=help_text, metavar=declared.metavar)
+        given: dict[str, Any] = {"is_flag": True}
+    else:
+        given = {"multiple": isinstance(default, tuple), "metavar": declared.metavar}
+    return click.option(*flags, name, cls=Option, group=declared.group, default=None, help=help_text, **given)
 
 
 def gather(flags: Mapping[str, Any], config: str | None, environ: Mapping[str, str] | None = None) -> Gathered:

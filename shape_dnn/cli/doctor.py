@@ -9,11 +9,30 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMAT, console, plain, print_csv, print_json, print_table, results_only
+from shape_dnn.cli.help import Command
+from shape_dnn.cli.output import (
+    DEBUG,
+    FORMAT,
+    PLUGIN_FILES,
+    console,
+    plain,
+    print_csv,
+    print_json,
+    print_table,
+    results_only,
+)
 
 
-@click.command("doctor")
-@click.option("--plugin", "files", multiple=True, metavar="FILE.py", help="Python file that declares plugins.")
+@click.command(
+    "doctor",
+    cls=Command,
+    examples={
+        "Whether a Raspberry Pi can run networks:": (
+            "shape-dnn doctor --target ssh://pi@raspberrypi --deploy onnxruntime"
+        )
+    },
+)
+@PLUGIN_FILES
 @options("deploy", "target", "option")
 @FORMAT
 @DEBUG

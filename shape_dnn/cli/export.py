@@ -8,16 +8,29 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
+from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import DEBUG, results_only
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.settings import QUESTION
 
 
-@click.command("export")
+@click.command(
+    "export",
+    cls=Command,
+    examples={
+        "The smallest network of 95 % or more, as ONNX:": (
+            "shape-dnn export shape-dnn-study --min-accuracy 95% --goal size --formats onnx"
+        )
+    },
+)
 @click.argument("study")
-@click.option("--shape", metavar="DEPTH,WIDTH", help="Which network, 10,3/4.  [default: the best trained one]")
-@click.option("--output", "-O", metavar="DIR", help="Where to write it.  [default: export/DEPTH-WIDTH in the study]")
-@click.option("--formats", metavar="NAME,NAME", help="Some of safetensors, pt2, onnx, artifact.  [default: what ships]")
+@click.option(
+    "--shape",
+    metavar="DEPTH,WIDTH",
+    help="Depth and width of the network, 10,3/4.  [default: the best trained one]",
+)
+@click.option("--output", "-O", metavar="DIR", help="Directory to write.  [default: export/DEPTH-WIDTH in the study]")
+@click.option("--formats", metavar="NAME,NAME", help="Any of safetensors, pt2, onnx, artifact.  [default: what ships]")
 @options(*(name for name in QUESTION if name != "pareto"), "option", "plugin", "trainer")
 @DEBUG
 def command(study: str, shape: str | None, output: str | None, formats: str | None, **flags: Any) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
+from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import (
+    CONFIG,
     DEBUG,
     FORMAT,
     QUIET,
@@ -21,9 +23,19 @@ from shape_dnn.cli.output import (
 )
 
 
-@click.command("measure")
-@click.option("--metrics", default="size,latency", show_default=True, help="Names of metrics, separated by commas.")
-@click.option("--config", metavar="FILE.yaml", envvar="SHAPE_DNN_CONFIG", help="Settings by name.")
+@click.command(
+    "measure",
+    cls=Command,
+    examples={"Size and latency of 12 shapes:": "shape-dnn measure --depth 10:23:6 --width 1/4:5/4:1/4"},
+)
+@click.option(
+    "--metrics",
+    metavar="NAME,NAME",
+    default="size,latency",
+    show_default=True,
+    help="Metrics to measure, separated by commas.",
+)
+@CONFIG
 @options(
     "trainer", "arch", "dataset", "data_dir", "depth", "width", "batch_size", "device", "deploy", "target", "meter",
     "fit_depths", "option", "plugin", "executor", "study", "remeasure", "hang_minutes",

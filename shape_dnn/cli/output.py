@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from shape_dnn.cli.help import Option
+from shape_dnn.declaring import Group
 from shape_dnn.errors import UsageError
 from shape_dnn.system.text import visible
 
@@ -22,26 +24,57 @@ if TYPE_CHECKING:
 
     from shape_dnn.answers.result import Result
 
+CONFIG = click.option(
+    "--config",
+    cls=Option,
+    group=Group.GENERAL,
+    metavar="FILE.yaml",
+    envvar="SHAPE_DNN_CONFIG",
+    help="YAML file with settings by name. A variable SHAPE_DNN_NAME beats it, and a flag beats both.",
+)
+PLUGIN_FILES = click.option(
+    "--plugin",
+    "files",
+    cls=Option,
+    group=Group.GENERAL,
+    multiple=True,
+    metavar="FILE.py",
+    help="Python file that declares plugins; repeatable.",
+)
 FORMAT = click.option(
     "--format",
     "output",
+    cls=Option,
+    group=Group.OUTPUT,
     type=click.Choice(["table", "json", "csv"]),
     default="table",
     show_default=True,
     envvar="SHAPE_DNN_FORMAT",
-    help="Form of the output.",
+    help="Form of what is printed.",
 )
 QUIET = click.option(
-    "--quiet", is_flag=True, envvar="SHAPE_DNN_QUIET", help="No progress: only errors and warnings on standard error."
+    "--quiet",
+    cls=Option,
+    group=Group.OUTPUT,
+    is_flag=True,
+    envvar="SHAPE_DNN_QUIET",
+    help="Show no progress, only errors and warnings.",
 )
 VERBOSE = click.option(
     "--verbose",
+    cls=Option,
+    group=Group.OUTPUT,
     is_flag=True,
     envvar="SHAPE_DNN_VERBOSE",
-    help="More progress: also every epoch, what is reused, and what was found out before training.",
+    help="Show more progress: also every epoch, what is known from before, and what was found out before training.",
 )
 DEBUG = click.option(
-    "--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors, and of trainings that failed."
+    "--debug",
+    cls=Option,
+    group=Group.OUTPUT,
+    is_flag=True,
+    expose_value=False,
+    help="Show tracebacks of errors, and of trainings that failed.",
 )
 """Read by :func:`shape_dnn.cli.main`, and accepted by every command."""
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shape_dnn.cli.output import DEBUG, FORMAT, print_csv, print_json, print_table, results_only
+from shape_dnn.cli.help import Command
+from shape_dnn.cli.output import DEBUG, FORMAT, PLUGIN_FILES, print_csv, print_json, print_table, results_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,9 +16,13 @@ if TYPE_CHECKING:
     from shape_dnn.plugins.registry import Registry
 
 
-@click.command("plugins")
-@click.option("--plugin", "files", multiple=True, metavar="FILE.py", help="Python file that declares plugins.")
-@click.option("--kind", help="Only this kind, in a table with all options.")
+@click.command(
+    "plugins",
+    cls=Command,
+    examples={"Every dataset, with its options:": "shape-dnn plugins --kind dataset"},
+)
+@PLUGIN_FILES
+@click.option("--kind", metavar="KIND", help="Only plugins of this kind, and the options of each.")
 @FORMAT
 @DEBUG
 def command(files: tuple[str, ...], kind: str | None, output: str) -> None:

@@ -8,15 +8,22 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, QUIET, VERBOSE, is_debugging, is_verbose, results_only
+from shape_dnn.cli.help import Command
+from shape_dnn.cli.output import CONFIG, DEBUG, QUIET, VERBOSE, is_debugging, is_verbose, results_only
 
 
-@click.command("record")
+@click.command(
+    "record",
+    cls=Command,
+    examples={"9 shapes, three trainings of each:": "shape-dnn record digits.csv --depth 10:23:6 --width 1/4:1:1/4"},
+)
 @click.argument("file", metavar="FILE.csv")
-@click.option("--seeds", metavar="N", help="Trainings of each shape, with seeds from --seed on. [default: 3]")
-@click.option("--metrics", default="size", show_default=True, help="Names of metrics, separated by commas.")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
-@click.option("--config", metavar="FILE.yaml", envvar="SHAPE_DNN_CONFIG", help="Settings by name.")
+@click.option("--seeds", metavar="N", help="How often each shape is trained, with seeds from --seed on.  [default: 3]")
+@click.option(
+    "--metrics", metavar="NAME,NAME", default="size", show_default=True, help="Metrics to record, separated by commas."
+)
+@click.option("--overwrite", is_flag=True, help="Replace the files if they exist.")
+@CONFIG
 @options(
     "trainer", "arch", "dataset", "data_dir", "depth", "width", "max_size", "max_latency", "max_energy", "max", "min",
     "batch_size", "device", "recipe", "epochs", "lr", "seed", "protocol", "executor", "workers", "meter", "option",

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
+from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import DEBUG, results_only
 from shape_dnn.settings import QUESTION
 
 
-@click.command("report")
+@click.command("report", cls=Command)
 @click.argument("study")
 @click.option("--output", "-O", metavar="FILE.html", help="Where to write it.  [default: report.html in the study]")
 @click.option(

@@ -7,15 +7,42 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
+from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import DEBUG, FORMAT, print_csv, print_json, print_table, results_only
 
 
-@click.command("simulate")
+@click.command(
+    "simulate",
+    cls=Command,
+    examples={
+        "Two samplers on a table:": "shape-dnn simulate table.csv --sampler interval --sampler random --goal size"
+    },
+)
 @click.argument("table")
-@click.option("--strategy", "strategies", multiple=True, metavar="NAME", help="Repeatable; standard by default.")
-@click.option("--sampler", "samplers", multiple=True, metavar="NAME", help="Repeatable; by default all installed.")
-@click.option("--model", "models", multiple=True, metavar="NAME", help="Repeatable; by default all installed.")
-@click.option("--seeds", type=click.IntRange(1), default=10, show_default=True, help="Searches for each combination.")
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    metavar="NAME",
+    help="Strategy to compare; repeatable.  [default: standard]",
+)
+@click.option(
+    "--sampler",
+    "samplers",
+    multiple=True,
+    metavar="NAME",
+    help="Sampler to compare; repeatable.  [default: all that are installed]",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="Accuracy model to compare; repeatable.  [default: all that are installed]",
+)
+@click.option(
+    "--seeds", type=click.IntRange(1), metavar="N", default=10, show_default=True, help="Searches for each combination."
+)
 @options(
     "arch",
     "dataset",

@@ -9,12 +9,17 @@ import click
 
 from shape_dnn.answers.table import number
 from shape_dnn.cli.config import gather, options
-from shape_dnn.cli.output import DEBUG, FORMAT, print_table, results_only
+from shape_dnn.cli.help import Command
+from shape_dnn.cli.output import CONFIG, DEBUG, FORMAT, print_table, results_only
 from shape_dnn.errors import NothingCompliesError
 
 
-@click.command("space")
-@click.option("--config", metavar="FILE.yaml", envvar="SHAPE_DNN_CONFIG", help="Settings by name.")
+@click.command(
+    "space",
+    cls=Command,
+    examples={"The shapes of up to 0.2 MB:": "shape-dnn space --max-size 0.2MB"},
+)
+@CONFIG
 @options("trainer", "arch", "dataset", "data_dir", "depth", "width", "max_size", "max", "min", "option", "plugin")
 @FORMAT
 @DEBUG

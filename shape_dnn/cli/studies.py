@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import DEBUG, FORMAT, print_csv, print_json, print_table
 
 COLUMNS = ["path", "state", "measured", "trained", "failed", "updated"]
@@ -27,7 +28,7 @@ def command() -> None:
     """List, merge or delete studies."""
 
 
-@command.command("list")
+@command.command("list", cls=Command)
 @click.argument("directory", default=".")
 @FORMAT
 @DEBUG
@@ -47,7 +48,7 @@ def list_(directory: str, output: str) -> None:
         print_csv(rows, COLUMNS)
 
 
-@command.command("merge")
+@command.command("merge", cls=Command)
 @click.argument("source")
 @click.argument("into")
 @DEBUG
@@ -62,9 +63,9 @@ def merge(source: str, into: str) -> None:
     )
 
 
-@command.command("delete")
+@command.command("delete", cls=Command)
 @click.argument("directory")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Delete without asking.")
 @DEBUG
 def delete(directory: str, yes: bool) -> None:
     """Delete the study in DIRECTORY: its facts, weights and checkpoints."""

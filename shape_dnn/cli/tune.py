@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from shape_dnn.cli.config import gather, options
+from shape_dnn.cli.help import EXAMPLES, Command, Option
 from shape_dnn.cli.output import (
+    CONFIG,
     DEBUG,
     FORMAT,
     QUIET,
@@ -18,19 +20,25 @@ from shape_dnn.cli.output import (
     print_result,
     results_only,
 )
+from shape_dnn.declaring import Group
 
 
-@click.command("tune")
-@click.option(
-    "--config",
-    metavar="FILE.yaml",
-    envvar="SHAPE_DNN_CONFIG",
-    help="Settings by name; a flag or SHAPE_DNN_NAME beats them.",
-)
+@click.command("tune", cls=Command, examples=EXAMPLES, first=True)
+@CONFIG
 @options()
-@click.option("--dry-run", is_flag=True, help="Only tell what would be trained.")
 @click.option(
-    "--print-config", is_flag=True, help="Only print every setting and where it came from, as YAML, and the recipe."
+    "--dry-run",
+    cls=Option,
+    group=Group.OUTPUT,
+    is_flag=True,
+    help="Only tell what would be trained. Nothing is measured or trained.",
+)
+@click.option(
+    "--print-config",
+    cls=Option,
+    group=Group.GENERAL,
+    is_flag=True,
+    help="Only print every setting and where it came from, as YAML, and the recipe.",
 )
 @FORMAT
 @QUIET

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from shape_dnn.constraints import Constraint
-from shape_dnn.events import Event, StageFinished, ignore
+from shape_dnn.events import Chosen, Event, Reason, StageFinished, ignore
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.plugins import checked
 from shape_dnn.records import Training
@@ -38,6 +38,7 @@ def train_sample(
     modelling: Modelling,
     facts: Facts,
     consider: Callable[[Sequence[Training]], Sequence[Training]] = in_order,
+    chosen: Callable[[Sequence[Shape]], None] = lambda _shapes: None,
 ) -> list[Training]:
     """Step 5, first part: train the shapes that the sampler chooses, as many as the strategy allows.
 
@@ -46,6 +47,7 @@ def train_sample(
         modelling: strategy and sampler.
         facts: trains.
         consider: called with the results so far before the sampler chooses; returns what it is to know of them.
+        chosen: told which shapes the sampler chose, before they are trained.
 
     Raises:
         PluginError: the strategy or the sampler breaks the rules of its kind.
@@ -54,10 +56,11 @@ def train_sample(
     if not shapes:
         return []
     budget = checked.budget(modelling.strategy, len(shapes))
-    chosen: set[Shape] = set()
+    asked: set[Shape] = set()
     trainings: list[Training] = []
-    while batch := checked.choose(modelling.sampler, shapes, consider(trainings), budget, chosen):
-        chosen.update(batch)
+    while batch := checked.choose(modelling.sampler, shapes, consider(trainings), budget, asked):
+        asked.update(batch)
+        chosen(batch)
         trainings += facts.train(batch)
     return trainings
 
@@ -90,7 +93,9 @@ def apply_quality_limits(
     return complying, stages
 
 
-def verify(complying: Sequence[Candidate], query: Query, facts: Facts) -> list[Training]:
+def verify(
+    complying: Sequence[Candidate], query: Query, facts: Facts, notify: Callable[[Event], None] = ignore
+) -> list[Training]:
     """Step 7: train the best by the goal; where it falls short, take the next best, until one holds.
 
     What was only estimated of a shape is measured before it is trained.
@@ -104,6 +109,7 @@ def verify(complying: Sequence[Candidate], query: Query, facts: Facts) -> list[T
             continue
         if best.quality is not None:
             return made
+        notify(predicted_to_be(Reason.VERIFY, best, query))
         results = facts.verify([best.shape])
         made += results
         quality = results[0].quality if results else None
@@ -112,6 +118,14 @@ def verify(complying: Sequence[Candidate], query: Query, facts: Facts) -> list[T
     # It may have come out worse than promised, and one that was trained before be better.
     refused([candidate.shape for candidate in complying if candidate.quality is not None], query, facts)
     return made
+
+
+def predicted_to_be(reason: Reason, candidate: Candidate, query: Query) -> Chosen:
+    """Return why a shape is trained that is part of the answer as far as its quality is predicted."""
+    prediction = candidate.prediction
+    mean, std = (None, None) if prediction is None else (prediction.mean, prediction.std)
+    likely = candidate.probability(query.functional) if query.functional else None
+    return Chosen(candidate.shape, reason, mean, std, likely)
 
 
 def _finish_stage(constraint: Constraint, before: int, after: int, notify: Callable[[Event], None]) -> Stage:

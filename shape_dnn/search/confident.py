@@ -48,5 +48,8 @@ def train_until_sure(
         batch = posterior.choose(posterior.together)
         dropped = refused(batch, query, facts)
         left -= dropped
-        trainings += facts.verify([shape for shape in batch if shape not in dropped])
+        wanted = [shape for shape in batch if shape not in dropped]
+        for shape in wanted:
+            notify(posterior.explain(shape))
+        trainings += facts.verify(wanted)
     return trainings, None

@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from shape_dnn.events import Event, TrainedAgain, ignore
+from shape_dnn.events import Chosen, Event, Reason, TrainedAgain, ignore
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.records import Accident, Failing, Noise, Training
 from shape_dnn.search.facts import Facts, in_order
@@ -153,6 +153,8 @@ class Recount:
             if not suspects:
                 return counted
             self._asked.update(each.shape for each in suspects)
+            for each in suspects:
+                self._notify(Chosen(each.shape, Reason.AGAIN))
             found = {training.shape: training for training in self._facts.again([each.shape for each in suspects])}
             self._second |= found
             for each in suspects:

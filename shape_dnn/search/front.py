@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from shape_dnn.events import Event, Reason, ignore
 from shape_dnn.records import Training
-from shape_dnn.search.algorithm import apply_quality_limits, predict
+from shape_dnn.search.algorithm import apply_quality_limits, predict, predicted_to_be
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.ordering import front, refused
 from shape_dnn.search.query import Candidate, Modelling, Query
 
 
 def verify_front(
-    complying: Sequence[Candidate], trainings: Sequence[Training], query: Query, modelling: Modelling, facts: Facts
+    complying: Sequence[Candidate],
+    trainings: Sequence[Training],
+    query: Query,
+    modelling: Modelling,
+    facts: Facts,
+    notify: Callable[[Event], None] = ignore,
 ) -> list[Training]:
     """Train every shape on the front, fit anew, and look again, until all on it are trained.
 
@@ -23,10 +29,13 @@ def verify_front(
     made: list[Training] = []
     while True:
         candidates, _ = apply_quality_limits(predict(shapes, [*trainings, *made], modelling.model), query)
-        untrained = [c.shape for c in front(candidates, query, facts) if c.quality is None]
+        untrained = [c for c in front(candidates, query, facts) if c.quality is None]
         if not untrained:
             return made
         batch = untrained[: modelling.together]
-        dropped = refused(batch, query, facts)
+        dropped = refused([candidate.shape for candidate in batch], query, facts)
         shapes = [shape for shape in shapes if shape not in dropped]
-        made += facts.verify([shape for shape in batch if shape not in dropped])
+        wanted = [candidate for candidate in batch if candidate.shape not in dropped]
+        for candidate in wanted:
+            notify(predicted_to_be(Reason.FRONT, candidate, query))
+        made += facts.verify([candidate.shape for candidate in wanted])

@@ -16,7 +16,7 @@ from shape_dnn.search.failures import counting
 from shape_dnn.search.front import verify_front
 from shape_dnn.search.lookup import recall
 from shape_dnn.search.ordering import eligible
-from shape_dnn.search.posterior import PosteriorOf
+from shape_dnn.search.posterior import AnswerPosterior, PosteriorOf
 from shape_dnn.search.query import Answer, Modelling, Query
 from shape_dnn.shape import Shape
 
@@ -53,7 +53,7 @@ def search(
         trainings = with_known(trainings, known)
         trainings, certificate = train_until_sure(survivors, trainings, query, facts, posterior_of, notify)
     while _succeeded(trainings):
-        made = _verify(survivors, count(trainings).trainings, query, modelling, facts)
+        made = _verify(survivors, count(trainings).trainings, query, modelling, facts, notify)
         trainings += made
         if not made or query.confidence is None:
             break
@@ -67,15 +67,20 @@ def search(
 
 
 def _verify(
-    shapes: Sequence[Shape], trainings: Sequence[Training], query: Query, modelling: Modelling, facts: Facts
+    shapes: Sequence[Shape],
+    trainings: Sequence[Training],
+    query: Query,
+    modelling: Modelling,
+    facts: Facts,
+    notify: Callable[[Event], None],
 ) -> list[Training]:
     """Train what may be the answer, or part of the front, unless it was trained; return the trainings made."""
     complying, _ = apply_quality_limits(predict(shapes, trainings, modelling.model), query)
     if query.pareto:
-        return verify_front(complying, trainings, query, modelling, facts)
+        return verify_front(complying, trainings, query, modelling, facts, notify)
     if query.goal is None:
         return []
-    return verify(eligible(complying, query, verified=query.confidence is not None), query, facts)
+    return verify(eligible(complying, query, verified=query.confidence is not None), query, facts, notify)
 
 
 def sample(
@@ -89,13 +94,15 @@ def sample(
 ) -> list[Training]:
     """Train what the sampler chooses, which is told before every choice what is known of the answer.
 
-    With a confidence, whoever listens is told as well.
+    Whoever listens is told why each shape is chosen and, with a confidence, what is known.
 
     Raises:
         PluginError: the sampler or the strategy breaks the rules of its kind, or nothing was chosen and none is known.
     """
+    posterior: AnswerPosterior
 
     def consider(trainings: Sequence[Training]) -> list[Training]:
+        nonlocal posterior
         posterior = posterior_of(shapes, with_known(trainings, known))
         if confident and posterior.observed:
             notify(posterior.judgement)
@@ -103,7 +110,11 @@ def sample(
         asked = {training.shape for training in trainings}
         return in_order([training for training in posterior.observed if training.shape in asked])
 
-    trainings = train_sample(shapes, modelling, facts, consider)
+    def explain(batch: Sequence[Shape]) -> None:
+        for shape in batch:
+            notify(posterior.explain(shape))
+
+    trainings = train_sample(shapes, modelling, facts, consider, explain)
     if shapes and not trainings and not known:
         raise PluginError(f"{label(modelling.sampler)} chose none of {len(shapes)} shapes to train")
     return trainings

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shape_dnn.constraints import Constraint
-from shape_dnn.events import Judged
+from shape_dnn.events import Chosen, Judged, Reason
 from shape_dnn.kinds import AccuracyModel, Goal
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.records import Noise, Training
@@ -67,6 +67,7 @@ class AnswerPosterior:
         exact: whether the whole budget of trainings is to be spent, settled or not.
         quality: by which trainings are judged.
         begun: which part of a training was made, of shapes whose trainings can go on from there.
+        reasons: why each shape was chosen, as :meth:`choose` notes it.
     """
 
     shapes: Sequence[Shape]
@@ -83,6 +84,7 @@ class AnswerPosterior:
     exact: bool = False
     quality: Quality = ACCURACY
     begun: Mapping[Shape, float] = field(default_factory=dict)
+    reasons: dict[Shape, Chosen] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def settled(self) -> bool:
@@ -143,11 +145,32 @@ class AnswerPosterior:
         if self.goal is None:
             worth = self._misjudged if self.limits else self._spread
             order = rounding.largest_first((worth + 1e-9) / self._prices)[:number]
+            reason = Reason.UNDECIDED if self.limits else Reason.UNCERTAIN
         elif self._contest.incumbent is None and not self._contest.better.any() and self._most_promising in self._open:
-            return [self.shapes[self._most_promising]]
+            order = np.flatnonzero(self._open == self._most_promising)
+            reason = Reason.CLOSEST
         else:
             order = self._improving_most(self._contest, number)
+            reason = Reason.IMPROVES
+        self.reasons.update((chosen.shape, chosen) for chosen in (self._chosen(i, reason) for i in order))
         return [self.shapes[self._open[i]] for i in order]
+
+    def explain(self, shape: Shape) -> Chosen:
+        """Return why a shape is trained that was chosen by this, or by the sampler alone."""
+        return self.reasons.get(shape, Chosen(shape, Reason.SAMPLE))
+
+    def _chosen(self, place: int, reason: Reason) -> Chosen:
+        """Return why a shape was chosen, by its position among those that are open."""
+        draws = self._draws[:, self._open[place]]
+        is_better = self.goal is not None and self._contest.incumbent is not None
+        return Chosen(
+            self.shapes[self._open[place]],
+            reason,
+            float(draws.mean()),
+            float(draws.std()),
+            float(complies(self.limits, draws).mean()) if self.limits else None,
+            float(self._contest.better[:, place].mean()) if is_better else None,
+        )
 
     def _improving_most(self, contest: Contest, number: int) -> NDArray[np.int64]:
         """Return the positions, among the open shapes, of those that improve most on the best and on each other."""

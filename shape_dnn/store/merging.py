@@ -6,7 +6,7 @@ import shutil
 from sqlite3 import Connection
 from typing import NamedTuple
 
-from shape_dnn.store import decoding
+from shape_dnn.store import decoding, journal
 from shape_dnn.store.facts import Store
 from shape_dnn.system import durable
 
@@ -35,12 +35,14 @@ def merge(store: Store, other: Store) -> Merged:
             trainings = _take(connection, "training", "quality", "quality, reason, seconds, recorded")
             for theirs, ours in trainings.items():
                 _take_parts(store, other, theirs, ours)
-            _take_runs(connection)
+            takes_runs = _take_runs(connection)
             ((all_of_them,),) = connection.execute(
                 "SELECT (SELECT count(*) FROM theirs.measurement) + (SELECT count(*) FROM theirs.training)"
             )
     finally:
         connection.execute("DETACH theirs")
+    if takes_runs:
+        journal.copy(other.directory, store.directory)
     return Merged(len(measurements), len(trainings), all_of_them - len(measurements) - len(trainings))
 
 
@@ -87,11 +89,15 @@ def _take_parts(store: Store, other: Store, theirs: int, ours: int) -> None:
             durable.rename(partial, path)
 
 
-def _take_runs(connection: Connection) -> None:
-    """Copy the runs of the attached study if there are none here, so that it can be asked like that one."""
+def _take_runs(connection: Connection) -> bool:
+    """Copy the runs of the attached study if there are none here, so that it can be asked like that one.
+
+    Returns:
+        Whether there were none.
+    """
     execute = connection.execute
     if execute("SELECT 1 FROM main.run").fetchone():
-        return
+        return False
     query = "SELECT theirs.id, mine.id FROM theirs.context AS theirs JOIN main.context AS mine USING (digest)"
     numbers = dict(execute(query).fetchall())
     columns = "command, settings, problem, host, pid, started, ended, state"
@@ -100,3 +106,4 @@ def _take_runs(connection: Connection) -> None:
         here = {str(family): numbers[number] for family, number in found if number in numbers}
         marks = ", ".join("?" * (len(values) + 1))
         execute(f"INSERT INTO main.run (contexts, {columns}) VALUES ({marks})", (decoding.canonical(here), *values))  # noqa: S608
+    return True

@@ -34,6 +34,8 @@ EVENTS: tuple[events.Event, ...] = (
     events.Measured("latency", "ms", GRID[1], Measurement(None, status="out of memory"), 2, 2),
     events.MeasuringFinished("latency", {"ok": 1, "out of memory": 1}),
     events.Fitted("latency", 3, 4),
+    events.Chosen(SHAPE, events.Reason.SAMPLE),
+    events.Chosen(GRID[1], events.Reason.IMPROVES, 91.0, 0.5, 0.9, 0.3),
     events.TrainingsPlanned(GRID[:3], 1, 0),
     events.TrainingsPrepared("bfloat16", "bfloat16: the processor has avx512_bf16", 400_000_000),
     events.EpochFinished(SHAPE, Epoch(1, 2.0, 50.0), 2),

@@ -1,0 +1,77 @@
+"""Makes the pictures of README and documentation: ``python docs/pictures.py [NAME ...]``, those named or all.
+
+Each picture is two files, ``docs/pictures/NAME.SUFFIX`` and ``NAME-dark.SUFFIX``. They show what commands print,
+reports, and charts, of recorded trainings alone, so whoever makes them again gets the same. Each carries what it was
+made of, and ``tests/test_pictures.py`` tells when that is no longer what the code makes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from picturing import ROOT, Chart, Drawing, Screenshot, Terminal
+
+HERE = ROOT / "docs" / "pictures"
+SCHEMES = {"light": "", "dark": "-dark"}
+"""What the name of a file ends with, by colour scheme."""
+SEARCH = "shape-dnn --replay wrn-digits --max multiply-adds=2e6 --min-accuracy 98.5% --goal size"
+
+PICTURES: dict[str, Terminal | Screenshot | Chart | Drawing] = {
+    "search": Terminal(SEARCH),
+    "search-steps": Drawing("search_steps"),
+    "help": Terminal("shape-dnn --help", columns=86),
+    "networks": Chart(
+        "plugins/shape-dnn-tables/shape_dnn_tables/wrn-digits.csv",
+        {
+            "width": 620,
+            "height": 300,
+            "mark": {"type": "line", "point": True},
+            "encoding": {
+                "x": {
+                    "field": "size",
+                    "type": "quantitative",
+                    "title": "size [MB]",
+                    "scale": {"type": "log", "domain": [0.005, 4]},
+                },
+                "y": {
+                    "field": "accuracy",
+                    "type": "quantitative",
+                    "aggregate": "mean",
+                    "title": "accuracy [%]",
+                    "scale": {"domain": [89, 100]},
+                },
+                "color": {
+                    "field": "depth",
+                    "type": "ordinal",
+                    "title": "depth",
+                    "sort": None,
+                    "scale": {"scheme": "viridis"},
+                },
+            },
+        },
+    ),
+    "report-story": Screenshot(SEARCH, section="#story", width=1000),
+    "report": Screenshot(SEARCH, width=1200, height=1240),
+}
+"""Every picture by its name, with what it is made of and its size."""
+
+
+def files_of(name: str) -> dict[str, Path]:
+    """Return the files of a picture by colour scheme."""
+    endings = {"light": ""} if isinstance(PICTURES[name], Drawing) else SCHEMES
+    return {scheme: HERE / f"{name}{ending}.{PICTURES[name].suffix}" for scheme, ending in endings.items()}
+
+
+def main(names: list[str]) -> None:
+    """Make pictures."""
+    if unknown := set(names) - set(PICTURES):
+        sys.exit(f"no picture {', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}")
+    for name in names or PICTURES:
+        for scheme, path in files_of(name).items():
+            path.write_bytes(PICTURES[name].draw(scheme))
+            print(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
