@@ -46,7 +46,9 @@ class Database:
             return
         self.path = directory / FILE_NAME
         if not create and not self.path.is_file():
-            raise UsageError(f"there is no study in {str(directory)!r} (no {FILE_NAME})", setting="study")
+            raise UsageError(no_study(directory), setting="study")
+        if directory.is_file():
+            raise UsageError(f"{str(directory)!r} is a file; a study is a directory", setting="study")
         try:
             directory.mkdir(parents=True, exist_ok=True)
             if create:
@@ -174,3 +176,10 @@ def _refuse_network(directory: Path) -> None:
     nearest = max(mounts, key=lambda part: len(part.mountpoint), default=None)
     if nearest is not None and nearest.fstype.lower() in NETWORK_FILE_SYSTEMS:
         raise OSError(0, f"it lies on a network file system ({nearest.fstype}); choose a local directory")
+
+
+def no_study(directory: Path) -> str:
+    """Say that there is no study in a directory, and how to find those that there are."""
+    return (
+        f"there is no study in {str(directory)!r} (no {FILE_NAME}); 'shape-dnn studies' lists those below a directory"
+    )
