@@ -36,8 +36,10 @@ def _text(value: object) -> str:
     if value is None or isinstance(value, bool | list | tuple | Mapping):
         raise ValueError("text")
     text = str(value)
-    if "\0" in text or not text.strip():
-        raise ValueError("text, and is empty or has a NUL character")
+    if "\0" in text:
+        raise ValueError("text without a NUL character")
+    if not text.strip():
+        raise ValueError("text that is not empty")
     return text
 
 

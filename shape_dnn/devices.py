@@ -29,7 +29,9 @@ def resolve(device: str) -> str:
     try:
         wanted = torch.device(device)
     except RuntimeError:
-        raise UsageError(f"{device!r} is not a device; here are: {', '.join(there)}", setting="device") from None
+        raise UsageError(
+            f"{device!r} is not a device; write cpu, cuda or cuda:N; here are: {', '.join(there)}", setting="device"
+        ) from None
     name = f"cuda:{wanted.index or 0}" if wanted.type == "cuda" else str(wanted)
     if name not in there:
         why = cuda.why_none() if wanted.type == "cuda" else ""

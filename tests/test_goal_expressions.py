@@ -205,7 +205,7 @@ def test_three_goals_are_ordered() -> None:
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("accuracy,size", "needs a step"), ("size:1", "takes no step"), ("accuracy:0,size", "above 0"),
+    [("accuracy,size", "needs a step"), ("size:1", "has a step, but no goal follows"), ("accuracy:0,size", "above 0"),
      ("accuracy:x,size", "above 0"), ("accuracy:0.5,", "is not an expression")],
 )  # fmt: skip
 def test_steps_are_checked(text: str, complaint: str) -> None:

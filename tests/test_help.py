@@ -14,7 +14,7 @@ from typing import Any
 import click
 import pytest
 
-from shape_dnn.cli import COMMANDS, COMPLETION, program
+from shape_dnn.cli import COMMANDS, COMPLETION, output, program
 from shape_dnn.cli.help import EXAMPLES, Command
 from shape_dnn.declaring import Group
 from shape_dnn.settings import FIRST, SETTINGS
@@ -141,3 +141,45 @@ def test_a_shell_completes_commands_options_and_values(words: str, expected: lis
 
 def test_a_shell_completes_all_commands() -> None:
     assert complete("shape-dnn ") == list(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("plugins", "quadratic in the logarithms of depth and width"), ("doctor", "pip install ./plugins/shape-dnn-zeus")],
+)
+def test_nothing_is_cut_off_on_a_narrow_terminal(
+    shape_dnn: Run, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    from rich.console import Console
+
+    monkeypatch.setenv("SHAPE_DNN_PLUGINS", "")
+    for module in ("output", name):
+        monkeypatch.setattr(
+            f"shape_dnn.cli.{module}.console",
+            lambda: Console(file=sys.stdout, width=60, highlight=False),
+            raising=False,
+        )
+    out = shape_dnn(name).out
+    assert text in " ".join(out.split())
+    assert "\u2026" not in out
+    assert max(map(len, out.splitlines())) <= 60
+
+
+def test_every_figure_of_a_result_fits_a_narrow_terminal(shape_dnn: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    rows = [f"{d},{w},{90 + d / 10},{d * w / 10},{d * w}" for d in (10, 16, 22) for w in (0.25, 0.5, 1)]
+    Path("table.csv").write_text("\n".join(["depth,width,accuracy,size,latency", *rows]) + "\n")
+    arguments = ("--replay", "table.csv", "--goal", "latency", "--min-accuracy", "91%")
+    wide = shape_dnn(*arguments).out
+    monkeypatch.setattr(output, "console", lambda: Console(file=sys.stdout, width=60, highlight=False))
+    narrow = shape_dnn(*arguments).out
+    assert "\u2026" not in narrow
+    assert max(map(len, narrow.splitlines())) <= 60
+    assert figures(wide)
+    assert figures(narrow) == figures(wide)
+
+
+def figures(table: str) -> list[list[str]]:
+    """Return depth, width, size, latency, predicted accuracy and its deviation of each row."""
+    return [line.split()[:6] for line in table.splitlines() if re.match(r" *\d+ +[\d/]+ ", line)]

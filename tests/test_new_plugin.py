@@ -105,4 +105,4 @@ def test_what_cannot_be_written_is_refused_and_nothing_is_overwritten(shape_dnn:
     assert (
         "cannot write" in shape_dnn("new-plugin", "mine", "--kind", "goal", "--directory", "shape-dnn-mine/notes").error
     )
-    assert "'oracle' is not one of" in shape_dnn("new-plugin", "mine", "--kind", "oracle").err
+    assert "--kind: 'oracle' is not accepted: it should be" in shape_dnn("new-plugin", "mine", "--kind", "oracle").err

@@ -369,7 +369,7 @@ def test_functions_that_travel_by_file_need_no_more_than_train(shape_dnn: Callab
         (["def train(shape, run): return 1"], ["--terminator", "median"], "--terminator: nobody knows how long "
          "my_training.py trains; give its train() a parameter epochs or steps, with a default"),
         ([TRAIN], ["--depth", "0:2:1"], "--depth: 0:2:1 contains 0, a depth that my_training.py cannot have"),
-        ([TRAIN, "DEPTH = None"], [], "--depth: my_training.py has no usual range; give MIN:MAX:STEP"),
+        ([TRAIN, "DEPTH = None"], [], "--depth: my_training.py declares no range; give --depth MIN:MAX:STEP"),
         ([TRAIN], [*FILE[:1], "my_training.py:fit"], "--trainer: my_training.py has no function fit(shape, run); its "
          "functions are: train"),
         ([TRAIN], [*FILE[:1], "my_training.py:1x"], "--trainer: my_training.py has no function 1x(shape, run)"),

@@ -369,7 +369,7 @@ def test_every_method_searches_errors_as_the_accuracies_that_they_are(ask: Any) 
                     value = round((accuracy(shape) - 20 * 0.5**epoch) * 1024) / 1024
                     writer.writerow((*shape, 0, epoch, value if quality == ACCURACY else 100 - value))
     methods = [m for m in METHODS if ask == "best" or m not in ("bisection", "largest-first", "expected-improvement")]
-    with pytest.warns(UserWarning, match="does not tell the noise|has no seconds"):
+    with pytest.warns(UserWarning, match="does not tell the noise of trainings|has no seconds"):
         one, other = (
             bench(f"{quality.name}.csv", methods=methods, questions=6, ask=ask, workers=1).rows()
             for quality in (ACCURACY, ERROR)

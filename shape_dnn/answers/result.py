@@ -15,7 +15,7 @@ from shape_dnn.plugins import checked
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.records import Accident, Failing, Transferred
 from shape_dnn.search.facts import Facts
-from shape_dnn.search.query import Answer, Candidate
+from shape_dnn.search.query import Answer, Candidate, Stage
 from shape_dnn.shape import Shape
 from shape_dnn.study.known import KnownFacts
 
@@ -283,6 +283,7 @@ class Result:
         emptied = next((s for s in answer.stages if s.after == 0), None)
         if emptied is not None:
             count = f"{emptied.before} shapes" if emptied.before != 1 else "one shape"
+            closest = closest or _nearest(emptied)
             raise NothingCompliesError(f"nothing complies: {emptied.constraint} dropped the last {count}{closest}")
         limits = " and ".join(map(str, self._limits_on_quality)) or "the constraints"
         raise NothingCompliesError(
@@ -320,6 +321,14 @@ def _closest(closest: Candidate | None, quality: Quality) -> str:
         return ""
     how = "predicted" if closest.quality is None else "trained"
     return f"; the closest is {closest.shape} with a {how} {quality.name} of {quality.with_unit(closest.expected)}"
+
+
+def _nearest(stage: Stage) -> str:
+    """Tell which shape misses a limit on a metric by the least."""
+    if stage.nearest is None:
+        return ""
+    shape, value = stage.nearest
+    return f"; the closest is {shape} with a {stage.constraint.metric} of {value:.4g} {stage.constraint.unit}".rstrip()
 
 
 def _failing(failing: Failing, quality: str) -> dict[str, Any]:

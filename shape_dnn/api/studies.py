@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shape_dnn.errors import ShapeDnnError, StudyError, UsageError
 from shape_dnn.store import journal, merging, schema
-from shape_dnn.store.database import FILE_NAME
+from shape_dnn.store.database import FILE_NAME, no_study
 from shape_dnn.store.facts import Store
 from shape_dnn.store.merging import Merged
 
@@ -71,7 +71,7 @@ def delete(directory: Path) -> list[Path]:
         StudyError: it is in use, or something of it cannot be deleted.
     """
     if not (directory / FILE_NAME).is_file():
-        raise UsageError(f"there is no study in {str(directory)!r} (no {FILE_NAME})")
+        raise UsageError(no_study(directory))
     if not schema.is_ours(directory / FILE_NAME):
         raise UsageError(f"{str(directory / FILE_NAME)!r} is not a study file; delete it yourself if you mean to")
     with closing(Store(directory, create=False)) as store:

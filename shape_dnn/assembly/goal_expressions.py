@@ -207,7 +207,8 @@ def parse(text: str, named: Callable[[str], Goal | None], metrics: Collection[st
     for i, term in enumerate(terms):
         expression, colon, step = term.partition(":")
         if bool(colon) != (i < len(terms) - 1):
-            problem = "needs a step after it, as in accuracy:0.5,size" if not colon else "is the last and takes no step"
+            problem = "needs a step, since another goal follows" if not colon else "has a step, but no goal follows"
+            problem += "; write for example accuracy:0.5,size"
             raise UsageError(f"{term.strip()!r} {problem}", setting="goal")
         if colon:
             steps.append(_step(term, step))

@@ -225,5 +225,7 @@ class ProblemParts:
 def _usual(setting: str, text: Any, architecture: Architecture) -> Range:
     """Read the range that is searched unless the user gives one."""
     if text is None and isinstance(architecture, BuiltByTrainer):
-        raise UsageError(f"{architecture.title} has no usual range; give MIN:MAX:STEP", setting=setting)
+        raise UsageError(
+            f"{architecture.title} declares no range; give --{setting} MIN:MAX:STEP, for example 2:9:2", setting=setting
+        )
     return Range.parse(text)

@@ -165,7 +165,9 @@ class _Reader:
         assumed = ASSUMED_NOISE * Scale.of(self.table.quality, [value for group in groups for value in group]).unit
         amount = f"{assumed:g} points are" if is_accuracy else f"a standard deviation of {assumed:.2g} is"
         source = ", the middle of the paper's Table 1" if is_accuracy else ""
-        self.notes.append(f"{self.path.stem} does not tell the noise: {amount} assumed{source}; --noise tells it")
+        self.notes.append(
+            f"{self.path.stem} does not tell the noise of trainings: {amount} assumed{source}; --noise sets it"
+        )
         return assumed
 
     def _column(self, name: str, *, least: bool = False) -> Floats:

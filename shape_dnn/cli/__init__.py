@@ -14,6 +14,7 @@ import click
 
 from shape_dnn import __version__
 from shape_dnn.errors import PluginError, ShapeDnnError
+from shape_dnn.system.spelling import suggest
 from shape_dnn.system.text import one_line
 
 if TYPE_CHECKING:
@@ -81,6 +82,14 @@ class Commands(click.Group):
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called, or say which may be meant."""
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            raise click.UsageError(f"there is no command {args[0]!r}; {suggest(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the name of a command, or an option of the default one."""
         from click.shell_completion import CompletionItem
@@ -121,7 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.exceptions.Exit as end:
         status = end.exit_code
     except click.ClickException as error:
-        _say(error.format_message())
+        from shape_dnn.cli.usage import explain
+
+        _say(explain(error))
         status = error.exit_code
     except ShapeDnnError as error:
         if debug:

@@ -9,6 +9,7 @@ import click
 from shape_dnn.cli.config import gather, options
 from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import DEBUG, FORMAT, QUIET, print_csv, print_json, print_table, results_only
+from shape_dnn.cli.usage import AT_LEAST_0, AT_LEAST_1
 
 
 @click.command(
@@ -28,15 +29,13 @@ from shape_dnn.cli.output import DEBUG, FORMAT, QUIET, print_csv, print_json, pr
 @click.option("--peers", is_flag=True, help="Also compare every other method that is installed.")
 @click.option(
     "--questions",
-    type=click.IntRange(1),
+    type=AT_LEAST_1,
     metavar="N",
     default=200,
     show_default=True,
     help="Questions about each table.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Seed of the questions."
-)
+@click.option("--seed", type=AT_LEAST_0, metavar="N", default=0, show_default=True, help="Seed of the questions.")
 @click.option(
     "--ask",
     type=click.Choice(["best", "sets"]),
@@ -51,7 +50,7 @@ from shape_dnn.cli.output import DEBUG, FORMAT, QUIET, print_csv, print_json, pr
     help="Standard deviation of the accuracies of one shape, for tables that do not tell.",
 )
 @click.option("--metrics", metavar="A,B", help="Columns that questions are about.  [default: size, latency, …]")
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes at once.  [default: one per core]")
+@click.option("--workers", type=AT_LEAST_1, metavar="N", help="Processes at once.  [default: one per core]")
 @click.option("--results", metavar="DIR", help="Directory that keeps the answers. The same command goes on from there.")
 @click.option("--report", metavar="FILE.html", help="HTML page with charts to write as well.")
 @options("plugin")

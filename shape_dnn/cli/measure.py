@@ -57,7 +57,7 @@ def command(metrics: str, config: str | None, output: str, quiet: bool, verbose:
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     progress = None if talkative is None else Progress(verbose=talkative)
-    gathered.origins["metrics"] = "--metrics"
+    gathered.origins = {"meter": "--metrics", **gathered.origins, "metrics": "--metrics"}
     with gathered.named(), results_only(), progress or nullcontext():
         measured = measure(
             names, notify=progress or ignore, **{name: getattr(settings, name) for name in settings.given}

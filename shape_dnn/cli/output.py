@@ -142,17 +142,41 @@ def print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None
     writer.writerows(rows)
 
 
+NARROW = 90
+"""Columns below which a terminal is narrow: tables are set closer, and long text stands below its row."""
+LONG_TEXT = frozenset({"reason", "what it is, or why it cannot be used"})
+
+
 def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str], title: str = "") -> None:
-    """Print cells in aligned columns. Text is shown as it is: nothing in it is markup."""
+    """Print cells in aligned columns, with nothing cut off. Text is shown as it is: nothing in it is markup."""
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, title=plain(title) if title else None, title_justify="left", pad_edge=False)
+    out = console()
+    is_narrow = out.width < NARROW
+    if is_narrow and columns[-1] in LONG_TEXT:
+        _print_list(out, rows)
+        return
+    table = Table(
+        box=box.SIMPLE_HEAD, title=plain(title) if title else None, title_justify="left", pad_edge=False,
+        padding=(0, 0 if is_narrow else 1),
+    )  # fmt: skip
     for column in columns:
-        table.add_column(plain(column), justify="right" if column not in LEFT else "left")
+        table.add_column(plain(column), justify="right" if column not in LEFT else "left", overflow="fold")
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))
-    console().print(table)
+    out.print(table)
+
+
+def _print_list(out: Console, rows: Iterable[Sequence[str]]) -> None:
+    """Print each row on a line of its own, and its last cell indented below."""
+    from rich.padding import Padding
+
+    for *cells, text in rows:
+        if any(cells):
+            out.print(plain("  ".join(cells)))
+        if text not in ("", "-"):
+            out.print(Padding(plain(text), (0, 0, 0, 4)))
 
 
 LEFT = frozenset(

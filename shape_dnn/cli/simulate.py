@@ -9,6 +9,7 @@ import click
 from shape_dnn.cli.config import gather, options
 from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import DEBUG, FORMAT, print_csv, print_json, print_table, results_only
+from shape_dnn.cli.usage import AT_LEAST_1
 
 
 @click.command(
@@ -41,7 +42,7 @@ from shape_dnn.cli.output import DEBUG, FORMAT, print_csv, print_json, print_tab
     help="Accuracy model to compare; repeatable.  [default: all that are installed]",
 )
 @click.option(
-    "--seeds", type=click.IntRange(1), metavar="N", default=10, show_default=True, help="Searches for each combination."
+    "--seeds", type=AT_LEAST_1, metavar="N", default=10, show_default=True, help="Searches for each combination."
 )
 @options(
     "arch",

@@ -46,7 +46,9 @@ def command(config: str | None, output: str, **flags: Any) -> None:
         rows = ([str(shape.depth), str(shape.width), number(size)] for shape, size in shapes)
         print_table(rows, ["depth", "width", "size [MB]"], title=f"{len(shapes)} shapes")
     if not shapes:
-        raise NothingCompliesError("nothing complies: no shape of the space is within the limits on size")
+        raise NothingCompliesError(
+            "nothing complies: no shape is within the limits on size; without them shape-dnn space lists all sizes"
+        )
 
 
 def _floats(shapes: Any) -> Any:

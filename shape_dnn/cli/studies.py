@@ -11,6 +11,7 @@ import click
 
 from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import DEBUG, FORMAT, print_csv, print_json, print_table
+from shape_dnn.errors import UsageError
 
 COLUMNS = ["path", "state", "measured", "trained", "failed", "updated"]
 
@@ -56,7 +57,10 @@ def merge(source: str, into: str) -> None:
     """Add to the study INTO what SOURCE knows and it does not. SOURCE stays as it is."""
     from shape_dnn.api import studies
 
-    merged = studies.merge(Path(source), Path(into))
+    try:
+        merged = studies.merge(Path(source), Path(into))
+    except UsageError as error:
+        raise UsageError(error.message) from None
     click.echo(
         f"added {merged.measurements} measurements and {merged.trainings} trainings to {into!r}; "
         f"{merged.known} facts were not needed, since it has a value"
@@ -70,7 +74,6 @@ def merge(source: str, into: str) -> None:
 def delete(directory: str, yes: bool) -> None:
     """Delete the study in DIRECTORY: its facts, weights and checkpoints."""
     from shape_dnn.api import studies
-    from shape_dnn.errors import UsageError
     from shape_dnn.store.database import FILE_NAME
 
     path = Path(directory)

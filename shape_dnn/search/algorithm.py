@@ -5,6 +5,7 @@ Steps are numbered as in the paper. Nothing here knows a plugin, a file or a dev
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from shape_dnn.constraints import Constraint
@@ -27,9 +28,10 @@ def apply_limits(
     stages = []
     for constraint in query.non_functional:
         values = facts.estimate(constraint.metric, survivors, constraint)
-        before = len(survivors)
-        survivors = [shape for shape, value in zip(survivors, values, strict=True) if constraint.allows(value)]
-        stages.append(_finish_stage(constraint, before, len(survivors), notify))
+        valued = list(zip(survivors, values, strict=True))
+        survivors = [shape for shape, value in valued if constraint.allows(value)]
+        stage = _finish_stage(constraint, len(valued), len(survivors), notify)
+        stages.append(stage if survivors else dataclasses.replace(stage, nearest=_nearest(constraint, valued)))
     return survivors, stages
 
 
@@ -126,6 +128,12 @@ def predicted_to_be(reason: Reason, candidate: Candidate, query: Query) -> Chose
     mean, std = (None, None) if prediction is None else (prediction.mean, prediction.std)
     likely = candidate.probability(query.functional) if query.functional else None
     return Chosen(candidate.shape, reason, mean, std, likely)
+
+
+def _nearest(constraint: Constraint, valued: Sequence[tuple[Shape, float | None]]) -> tuple[Shape, float] | None:
+    """Return the shape that misses a limit by the least, the first on a tie; None if no value is known."""
+    known = [(shape, value) for shape, value in valued if value is not None]
+    return min(known, key=lambda of: of[1] if constraint.upper else -of[1], default=None)
 
 
 def _finish_stage(constraint: Constraint, before: int, after: int, notify: Callable[[Event], None]) -> Stage:

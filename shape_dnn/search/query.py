@@ -80,11 +80,16 @@ class Modelling:
 
 @dataclass(frozen=True)
 class Stage:
-    """A limit that was applied: ``after`` of ``before`` shapes are left."""
+    """A limit that was applied: ``after`` of ``before`` shapes are left.
+
+    Attributes:
+        nearest: if none is left, the shape that misses the limit by the least, with its value.
+    """
 
     constraint: Constraint
     before: int
     after: int
+    nearest: tuple[Shape, float] | None = None
 
 
 @dataclass(frozen=True)

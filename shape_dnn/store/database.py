@@ -54,7 +54,9 @@ class Database:
             return
         self.path = directory / FILE_NAME
         if not create and not self.path.is_file():
-            raise UsageError(f"there is no study in {str(directory)!r} (no {FILE_NAME})", setting="study")
+            raise UsageError(no_study(directory), setting="study")
+        if directory.is_file():
+            raise UsageError(f"{str(directory)!r} is a file; a study is a directory", setting="study")
         try:
             directory.mkdir(parents=True, exist_ok=True)
             if is_on_network(directory):
@@ -236,3 +238,10 @@ def is_on_network(directory: Path) -> bool:
     mounts = [part for part in psutil.disk_partitions(all=True) if path.is_relative_to(part.mountpoint)]
     nearest = max(mounts, key=lambda part: len(part.mountpoint), default=None)
     return nearest is not None and nearest.fstype.lower() in NETWORK_FILE_SYSTEMS
+
+
+def no_study(directory: Path) -> str:
+    """Say that there is no study in a directory, and how to find those that there are."""
+    return (
+        f"there is no study in {str(directory)!r} (no {FILE_NAME}); 'shape-dnn studies' lists those below a directory"
+    )
