@@ -177,6 +177,8 @@ def test_a_large_space_has_a_table_in_pages_and_charts_of_some(browser: Any) -> 
     assert text.count('<td class="verdict">') == pages.MOST_ROWS
     assert "1900 more shapes need JavaScript" in text
     with shown(browser, Path("r.html").absolute()) as page:
+        page.locator("#shapes").scroll_into_view_if_needed()
+        page.locator("#rows tr.best").wait_for()
         first = cells(page)
         assert len(first) == 50
         assert first[0][0] == "★"
