@@ -102,8 +102,9 @@ def time_pages(pages: Mapping[str, Path]) -> None:
 def written_by(checkout: Path, study: Path) -> Path:
     """Have a version of the package write a report."""
     path = study / f"{checkout.name}.html"
-    command = [sys.executable, "-m", "shape_dnn", "report", str(study), "--output", str(path)]
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(checkout)})
+    command = [sys.executable, "-m", "shape_dnn", "report", str(study.resolve()), "--output", str(path.resolve())]
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    subprocess.run(command, check=True, capture_output=True, env=environment, cwd=checkout)
     return path
 
 
