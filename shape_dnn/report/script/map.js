@@ -55,7 +55,8 @@ function drawMap() {
   const high = Math.max(4, Math.min(34, wide, 460 / lines));
   Object.assign(map, { wide, high, left });
   const [width, height] = [Math.ceil(left + columns * wide + 2), Math.ceil(lines * high + below)];
-  const density = map.printing ? 4 : Math.max(2, window.devicePixelRatio || 1);
+  const usual = window.devicePixelRatio || 1; // sharper than that only where it costs no time
+  const density = map.printing ? 4 : rows.length > MOST_POINTS ? usual : Math.max(2, usual);
   canvas.width = width * density;
   canvas.height = height * density;
   canvas.style.aspectRatio = `${width} / ${height}`;
