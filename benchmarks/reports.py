@@ -42,9 +42,9 @@ QUESTIONS: Mapping[str, Mapping[str, Any]] = {
 SLIDE = """async () => {
     const slider = document.querySelector("input[type=range]");
     const times = [];
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < 10; i++) {
         const began = performance.now();
-        slider.value = Math.floor(slider.max * i / 20);
+        slider.value = Math.floor(slider.max * i / 10);
         slider.dispatchEvent(new Event("input"));
         const answered = performance.now() - began;
         await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
@@ -53,7 +53,7 @@ SLIDE = """async () => {
     }
     return times;
 }"""
-OPENED = 5
+OPENED = 3
 """Times that each page is opened."""
 
 
@@ -87,7 +87,7 @@ def time_pages(pages: Mapping[str, Path]) -> None:
                 page.wait_for_selector("body[data-state]")
                 ready[name].append(time.perf_counter() - began)
                 page.wait_for_selector("body[data-state=complete]")
-                if place < 2:
+                if place == 0:
                     moved[name] += page.evaluate(SLIDE)
                 page.close()
         browser.close()
@@ -102,8 +102,9 @@ def time_pages(pages: Mapping[str, Path]) -> None:
 def written_by(checkout: Path, study: Path) -> Path:
     """Have a version of the package write a report."""
     path = study / f"{checkout.name}.html"
-    command = [sys.executable, "-m", "shape_dnn", "report", str(study), "--output", str(path)]
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(checkout)})
+    command = [sys.executable, "-m", "shape_dnn", "report", str(study.resolve()), "--output", str(path.resolve())]
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    subprocess.run(command, check=True, capture_output=True, env=environment, cwd=checkout)
     return path
 
 
