@@ -1,5 +1,4 @@
 // Draws the charts of a comparison. Vega interprets its expressions, since the content security policy forbids compiling them.
-"use strict";
 (async () => {
   const charts = JSON.parse(document.getElementById("data").textContent);
   const escape = (text) => String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);

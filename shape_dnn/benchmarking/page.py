@@ -78,6 +78,7 @@ def render(rows: Sequence[Row], found: Sequence[Performance]) -> str:
     return complete(
         "benchmarking",
         [{"id": c.id, "spec": {**c.spec, "config": THEME}} for section in sections for c in section.charts],
+        ["benchmarking/benchmarking.js"],
         sections=sections,
         columns=[name.replace("_", " ").replace("percent", "[%]") for name in _columns()],
         rows=[_cells(row) for row in rows],

@@ -55,47 +55,6 @@ def titled(name: str, unit: str) -> str:
     return f"{name} [{unit}]" if unit else name
 
 
-def heat_map(column: str, title: str, rows: Rows, reverse: bool = False) -> Spec:
-    """Show a column of every shape over depth and width; those that do not comply are faint, the best has a star.
-
-    Args:
-        column: of the rows.
-        title: of the colours.
-        rows: whose depths and widths make the axes.
-        reverse: whether high values are good ones, and light.
-    """
-    depths = len({row["depth"] for row in rows})
-    x = {
-        "field": "fraction", "type": "ordinal", "title": "width", "sort": fractions(rows),
-        "axis": {"labelAngle": 0, "labelOverlap": True},
-    }  # fmt: skip
-    y = {"field": "depth", "type": "ordinal", "title": "depth", "sort": "descending", "axis": {"labelOverlap": True}}
-    opacity = {"condition": {"test": "datum.complies", "value": 1}, "value": 0.25}
-    scale = {"scheme": "viridis", "reverse": not reverse}
-    color = {"field": column, "type": "quantitative", "title": title, "scale": scale}
-    return {
-        "data": {"name": "shapes"},
-        "encoding": {"x": x, "y": y},
-        "layer": [
-            {
-                "transform": [{"filter": f"isValid(datum['{column}'])"}],
-                "mark": {"type": "rect", "tooltip": {"content": "data"}},
-                "encoding": {"color": color, "opacity": opacity},
-            },
-            {
-                "transform": [{"filter": "datum.best"}],
-                "mark": {"type": "point", "shape": STAR, "size": 150, "filled": True, "fill": "#FFFFFF",
-                         "stroke": "#000000", "strokeWidth": 1.2, "opacity": 1},
-            },
-        ],
-        "width": "container",
-        "height": depths * (18 if depths < 25 else 9),
-    }  # fmt: skip
-
-
-STAR = "M0,-1L0.22,-0.31L0.95,-0.31L0.36,0.12L0.59,0.81L0,0.38L-0.59,0.81L-0.36,0.12L-0.95,-0.31L-0.22,-0.31Z"
-
-
 def front(x: str, x_title: str, y: str, y_title: str, quality: Quality) -> Spec:
     """Show two columns of every shape against each other, with the front of those that comply.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shape_dnn.answers.table import prior_in_words, recipe_lines
+from shape_dnn.answers.table import notation, prior_in_words
 from shape_dnn.assembly.own_trainer import is_file
 from shape_dnn.store.decoding import canonical
 from shape_dnn.store.families import TRAININGS
@@ -17,30 +19,54 @@ if TYPE_CHECKING:
     from shape_dnn.assembly.assembly import Assembly
 
 
-def of_study(known: StudyQuestion) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class Origin:
+    """One thing that is told of how a report came about.
+
+    Attributes:
+        name: of what.
+        text: about it.
+        parts: rows of a table, whose first cell is a name.
+        raw: the same as JSON, for whoever needs every digit.
+    """
+
+    name: str
+    text: str = ""
+    parts: Sequence[tuple[str, ...]] = ()
+    raw: str = ""
+
+    @classmethod
+    def of_json(cls, name: str, text: str) -> Origin:
+        """Make a JSON object readable: a row for each value in it, whose name is the path to it."""
+        content = json.loads(text)
+        return cls(name, parts=list(_leaves(content)), raw=json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def of_study(known: StudyQuestion) -> list[Origin]:
     """Tell what was searched, with which versions, on which device."""
-    settings = known.parts.settings.changed()
-    asked = ", ".join(f"{name} {value}" for name, value in settings.items() if name != "study")
-    entries = [("Settings", asked or "all defaults"), *_prior(known.prior), ("State of the search", known.run.state)]
+    asked = [(name, _text(value)) for name, value in known.parts.settings.changed().items() if name != "study"]
+    settings = Origin("Settings", parts=asked) if asked else Origin("Settings", "all defaults")
+    entries = [settings, *_prior(known.prior), Origin("State of the search", known.run.state)]
     problem = dict(known.run.problem)
     with known.store.decoding():
-        recipe = "; ".join(f"of {line}" for line in recipe_lines(dict(problem.pop("recipe", {}))))
-    entries += [("Recipe", recipe)] if recipe else []  # a study of a former version does not tell who set it
-    entries += [(name, str(value)) for name, value in sorted(problem.items())]
+        recipe = dict(problem.pop("recipe", {}))
+        parts = [(name, notation(part["value"]), f"of {part['from']}") for name, part in recipe.items()]
+    entries += [Origin("Recipe", parts=parts)] if recipe else []  # a former version does not tell who set it
+    entries += [Origin("Problem", parts=[(name, _text(value)) for name, value in sorted(problem.items())])]
     entries += _plugins(known.parts)
     for number, content in enumerate(known.store.provenances(), start=1):
-        entries.append((f"Versions {number}", content))
+        entries.append(Origin.of_json(f"Versions {number}", content))
     for family, number in sorted(known.run.contexts.items(), key=lambda entry: str(entry[0])):
-        entries.append((f"What determines {family}", canonical(known.store.identity(number))))
-    entries.append(("Written", time.strftime("%Y-%m-%d %H:%M")))
+        entries.append(Origin.of_json(f"What determines {family}", canonical(known.store.identity(number))))
+    entries.append(Origin("Written", time.strftime("%Y-%m-%d %H:%M")))
     return entries
 
 
-def of_replay(parts: Assembly) -> list[tuple[str, str]]:
+def of_replay(parts: Assembly) -> list[Origin]:
     """Tell which table was looked up, and what the accuracy model knew from elsewhere."""
     assert parts.table is not None  # noqa: S101 - called only then
     prior = None if parts.prior is None else parts.prior.record(parts.model.instance)
-    return [("Table", parts.table.path.name), *_prior(prior), *_plugins(parts)]
+    return [Origin("Table", parts.table.path.name), *_prior(prior), *_plugins(parts)]
 
 
 def export_command(known: StudyQuestion) -> str:
@@ -55,10 +81,30 @@ def export_command(known: StudyQuestion) -> str:
     return f"shape-dnn export {shlex.quote(str(store.directory))}{trainer}"
 
 
-def _plugins(parts: Assembly) -> list[tuple[str, str]]:
-    found = [" ".join(f"{value}" for value in plugin.values()) for plugin in parts.selection.plugins]
-    return [("Plugins", "; ".join(found))]
+def _plugins(parts: Assembly) -> list[Origin]:
+    return [Origin("Plugins", parts=[tuple(map(str, plugin.values())) for plugin in parts.selection.plugins])]
 
 
-def _prior(record: Mapping[str, object] | None) -> list[tuple[str, str]]:
-    return [] if record is None else [("Prior", prior_in_words(record))]
+def _prior(record: Mapping[str, object] | None) -> list[Origin]:
+    return [] if record is None else [Origin("Prior", prior_in_words(record))]
+
+
+def _leaves(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every value in nested JSON with the names that lead to it; a list of plain values is one."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _leaves(part, f"{path} {name}".lstrip())
+    elif isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
+        for number, part in enumerate(value, start=1):
+            yield from _leaves(part, f"{path} {number}")
+    else:
+        yield path, _text(value)
+
+
+def _text(value: object) -> str:
+    """Write a value for people."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value)) or "none"
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    return str(value)

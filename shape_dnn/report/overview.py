@@ -58,7 +58,7 @@ class Overview:
         candidates: every shape whose training did not fail, with its prediction.
         tested: quality on the test set of those shapes that were answers.
         command: what to call for an answer to another question, such as ``shape-dnn ask STUDY``.
-        provenance: how all this came about, as names and texts.
+        provenance: how all this came about.
         export: what to call for the network of a trained shape; empty where there are no weights.
         verified: whether the question was searched, so that the best shape is one that was trained if any complies.
         remarks: on shapes that came to a quality though their training failed, be it the first one alone.
@@ -75,7 +75,7 @@ class Overview:
     candidates: Sequence[Candidate]
     tested: Mapping[Shape, float]
     command: str
-    provenance: Sequence[tuple[str, str]] = field(default=())
+    provenance: Sequence[history.Origin] = ()
     export: str = ""
     verified: bool = True
     remarks: Mapping[Shape, str] = field(default_factory=dict)
@@ -178,8 +178,11 @@ class Overview:
             "verified": self.verified,
             "shapes": [self._row(shape) for shape in self.shapes],
             "curves": [point for training in self.trainings.values() for point in _curve(training)],
+            "pareto": list(self.parts.settings.pareto),
+            "layers": not self.parts.is_own,
+            "cases": "examples" if self.parts.is_own or self.parts.table is not None else "images",
+            "batch": 1 if self.parts.table is not None else self.parts.settings.batch_size,
             "cost": self._cost(),
-            "provenance": [list(entry) for entry in self.provenance],
         }
 
     @cached_property
@@ -263,7 +266,12 @@ class Overview:
         if own is not None and self.parts.goal is not None:
             named[own] = self.parts.goal
         return [
-            {"name": name, "flag": f"--goal {shlex.quote(name)}", "scores": self._scores(goal)}
+            {
+                "name": name,
+                "flag": f"--goal {shlex.quote(name)}",
+                "metrics": sorted(goal.metrics),
+                "scores": self._scores(goal),
+            }
             for name, goal in named.items()
         ]
 

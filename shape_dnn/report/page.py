@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import shape_dnn
 from shape_dnn.answers.table import AS_TRAINED, deployment_in_words
@@ -18,6 +18,15 @@ from shape_dnn.errors import UsageError
 from shape_dnn.report import charts, sections
 from shape_dnn.report.overview import Overview
 from shape_dnn.system import durable
+
+if TYPE_CHECKING:
+    import jinja2
+
+PROGRAM = [f"report/script/{name}.js" for name in
+           ("question", "words", "answer", "controls", "map", "table", "charts", "main")]  # fmt: skip
+"""The parts of the program of a report."""
+MOST_ROWS = 500
+"""Shapes in the table of a page whose program does not run."""
 
 
 def write(overview: Overview, path: Path) -> None:
@@ -44,60 +53,92 @@ def save(page: str, path: Path) -> None:
 
 def render(overview: Overview) -> str:
     """Return the page as HTML."""
-    content = overview.to_dict()
-    parts, quality = sections.sections(overview, content), overview.quality
-    everything = {
-        "overview": {name: content[name] for name in content if name != "provenance"},
-        "charts": [{"id": c.id, "spec": c.spec, "live": c.live} for s in parts for c in s.charts],
-        "fronts": sections.fronts(overview),
-        "orders": sections.orders(overview),
-    }
-    return complete(
-        "report",
-        everything,
+    shown = content(overview)
+    made = {name: _trusted(shown[name]) for name in ("header", "main")}  # by templates that escape what they are given
+    return complete("report", shown["data"], PROGRAM, title=shown["title"], **made)
+
+
+def content(overview: Overview) -> dict[str, Any]:
+    """Return what a page shows as JSON values: a page that is open can take newer ones (see ``script/main.js``).
+
+    Returns:
+        ``title``, the HTML of ``header`` and ``main``, and ``data`` for the program.
+    """
+    known = overview.to_dict()
+    parts, quality = sections.sections(overview, known), overview.quality
+    for row in known["shapes"]:
+        row["cells"] = _cells(overview, row)
+    first = known["shapes"][:MOST_ROWS]
+    main = environment().get_template("report/main.html").render(
         overview=overview,
-        summary=_summary(content),
-        ships=_ships(content["deployment"]),
-        cost=_cost(content["cost"]),
+        cost=_cost(known["cost"]),
         sections=parts,
         axes={"trade-off": "front", "orders": "order"},
         columns=["complies", "score", "depth", "width", *_titles(overview).values(),
                  quality.heading("trained"), *_conversion_headings(overview), quality.heading("predicted"), "+/-",
                  quality.heading("test"), f"{quality.name} is", "reason"],
-        rows=[_cells(overview, row) for row in content["shapes"]],
-        scores=[_number(score, "–") for score in _scores(content)],
+        rows=[row["cells"] for row in first],
+        scores=[_number(score, "–") for score in _scores(known)],
+        more=len(known["shapes"]) - len(first),
     )  # fmt: skip
+    header = (
+        environment()
+        .get_template("report/header.html")
+        .render(overview=overview, summary=_summary(known), ships=_ships(known["deployment"]))
+    )
+    data = {
+        "overview": known,
+        "charts": [{"id": c.id, "spec": c.spec, "live": c.live} for s in parts for c in s.charts],
+        "fronts": sections.fronts(overview),
+        "orders": sections.orders(overview),
+    }
+    return {"title": overview.title, "header": header, "main": main, "data": data}
 
 
-def complete(room: str, data: object, **values: object) -> str:
-    """Return a page of a room as HTML: its template within ``page.html``, its program, and what all pages share.
-
-    Args:
-        room: of the package, in which ``template.html`` and ``ROOM.js`` lie.
-        data: JSON values for the program.
-        **values: for the template.
-    """
+def environment() -> jinja2.Environment:
+    """Return what renders the templates of the package; whatever strangers named stays text."""
     import jinja2
 
     package = resources.files(shape_dnn)
-    style = (package / "report" / "report.css").read_text(encoding="utf-8")
-    program = (package / room / f"{room}.js").read_text(encoding="utf-8")
-    library = vega()
     loader = jinja2.FunctionLoader(lambda name: (package / name).read_text(encoding="utf-8"))
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, loader=loader)
-    # Nothing runs or styles the page but these three texts; whatever strangers named stays text.
+    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, loader=loader, trim_blocks=True)
+
+
+def program(names: Sequence[str]) -> str:
+    """Return scripts of the package as one, whose names are its own."""
+    package = resources.files(shape_dnn)
+    texts = [(package / name).read_text(encoding="utf-8") for name in names]
+    return '"use strict";\n(() => {\n' + "\n".join(texts) + "})();\n"
+
+
+def complete(room: str, data: object, scripts: Sequence[str], **values: object) -> str:
+    """Return a page of a room as HTML: its template within ``page.html``, its program, and what all pages share.
+
+    Args:
+        room: of the package, in which ``template.html`` lies.
+        data: JSON values for the program.
+        scripts: paths of the files in the package that are its program.
+        **values: for the template.
+    """
+    style = (resources.files(shape_dnn) / "report" / "report.css").read_text(encoding="utf-8")
+    script, library = program(scripts), vega()
+    # Nothing runs or styles the page but these three texts.
     policy = (
-        f"default-src 'none'; script-src '{_hash(library)}' '{_hash(program)}'; style-src '{_hash(style)}'; "
+        f"default-src 'none'; script-src '{_hash(library)}' '{_hash(script)}'; style-src '{_hash(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    return environment.get_template(f"{room}/template.html").render(
-        policy=policy,
-        style=_trusted(style),
-        library=_trusted(library),
-        program=_trusted(program),
-        data=_trusted(_escaped_json(data)),
-        version=shape_dnn.__version__,
-        **values,
+    return (
+        environment()
+        .get_template(f"{room}/template.html")
+        .render(
+            policy=policy,
+            style=_trusted(style),
+            library=_trusted(library),
+            program=_trusted(script),
+            data=_trusted(_escaped_json(data)),
+            version=shape_dnn.__version__,
+            **values,
+        )
     )
 
 

@@ -48,28 +48,15 @@ class Section:
 def sections(overview: Overview, content: Mapping[str, Any]) -> list[Section]:
     """Return the parts of the page that have something to show, given the overview as JSON values."""
     rows, quality = content["shapes"], overview.quality
-    name, title = quality.name, charts.titled(quality.name, quality.unit)
+    name = quality.name
     columns = {f"m{i}": metric for i, metric in enumerate(overview.metrics)}
     titles = {column: charts.titled(metric.name, metric.unit) for column, metric in columns.items()}
     depths, widths = (len({row[axis] for row in rows}) for axis in ("depth", "width"))
     grid = f"over {depths} depths and {widths} widths"
-    maps = [
-        Chart(f"map-{c}", columns[c].name, f"Heat map of {columns[c].name} {grid}.", charts.heat_map(c, t, rows), True)
-        for c, t in titles.items()
-    ]
     fits = []
     if any(row["quality"] is not None or row["mean"] is not None for row in rows):
-        spec = charts.heat_map("expected", title, rows, reverse=quality.better == "higher")
-        about = f"Heat map of {name} {grid}, trained or else predicted."
-        maps.append(Chart("map-quality", f"{name}, trained or predicted", about, spec, live=True))
         about = f"Predicted {name} with 95 % intervals {grid}, and that of the trained shapes."
         fits.append(Chart("fit", f"{name} by depth and width", about, charts.fit(rows, quality)))
-    if overview.as_trained:
-        lost = quality.heading("lost")
-        about = f"Heat map of the {name} lost by the conversion {grid}."
-        maps.append(
-            Chart("map-lost", f"{name} lost by the conversion", about, charts.heat_map("lost", lost, rows), True)
-        )
     intervals = [
         Chart(f"measured-{c}", columns[c].name, f"{columns[c].name} by depth with intervals.", charts.measured(c, t))
         for c, t in titles.items()
@@ -80,8 +67,6 @@ def sections(overview: Overview, content: Mapping[str, Any]) -> list[Section]:
                 "front: no shape that complies is better in both. The best by the goal has a ring.", "wide",
                 (Chart("front", "front of two metrics", "Shapes by two metrics, and the front of those that comply.",
                        None, live=True),)),
-        Section("maps", "Every metric", "Shapes that do not comply are faint; the star is the best by the goal.",
-                "charts", tuple(maps)),
         Section("model", f"{name[:1].upper()}{name[1:]} model", "Lines are predictions and the bands their 95 % "
                 "intervals; points are trainings. " + _failures(rows, name), "wide", tuple(fits)),
     ]  # fmt: skip

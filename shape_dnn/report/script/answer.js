@@ -1,0 +1,58 @@
+// The answer, first and large.
+
+function headline({ complying, best }) {
+  const limited = question.limits.some((limit) => limit.value !== null);
+  if (best) {
+    const is = best.quality === null ? " is predicted to be " : " is ";
+    const has = best.quality === null ? " is predicted to have " : " has ";
+    return [`The ${superlative()}`, ...(limited ? [" that ", ...limitsInWords()] : []),
+            overview.layers ? is : has, ...shapeInWords(best), "."];
+  }
+  if (!complying.length) return ["No network ", ...(limited ? limitsInWords() : ["has a value"]), "."];
+  if (!limited) return [strong(`All ${rows.length} networks`), " are possible: no limit is set."];
+  return [strong(`${complying.length} of ${rows.length} networks`), " ", ...limitsInWords(true), "."];
+}
+
+function lede({ complying, best }) {
+  if (best) return factsInWords(best);
+  if (!complying.length) {
+    const near = closest();
+    return near ? ["Closest comes the one of ", strong(`depth ${near.depth}, width ${near.fraction}`), ". ", ...factsInWords(near)] : [];
+  }
+  if (question.goal) return ["No shape that complies has a value for the goal."];
+  const front = rows.filter((row) => row.on_front).length;
+  const both = names.length > 1 && front ? [`${front} of them ${front === 1 ? "is" : "are"} the best trade-offs of ${question.front.join(" and ")}. `] : [];
+  return [...both, "Choose a goal to have one network called the best."];
+}
+
+function countInWords({ complying }) {
+  const predicted = complying.filter((row) => row.quality === null);
+  const likely = predicted.filter((row) => !isSure(row)).length;
+  const sure = predicted.length ? `; the ${quality.name} of ${predicted.length} of them is only predicted` +
+    (likely ? `, and ${likely} comply likely, but not surely` : "") : "";
+  return `${complying.length ? "" : "Nothing complies: "}${complying.length} of ${rows.length} shapes comply${sure}.`;
+}
+
+function showAnswer(answer) {
+  const { best } = answer;
+  const { trained } = overview.cost;
+  const lines = [element("p", { class: "headline" }, ...headline(answer)), element("p", { class: "lede" }, ...lede(answer))];
+  const effort = `${trained} of ${rows.length} networks ${trained === 1 ? "was" : "were"} trained. ${countInWords(answer)}`;
+  const small = element("p", { class: "small" });
+  if (best) small.append(element("span", { id: "best" }, `depth ${best.depth}, width ${best.fraction}`), " · ");
+  small.append(effort);
+  lines.push(small);
+  const made = element("div", {}, ...lines);
+  if ($("answer").innerHTML !== made.innerHTML) $("answer").replaceChildren(...lines); // what stays is not read out again
+  const goal = goalOf();
+  $("command").textContent = [...commandLine(), ...(goal ? [goal.flag] : [])].join(" ");
+  const exported = overview.export && best && best.quality !== null;
+  $("export-place").hidden = !exported;
+  $("export-place").replaceChildren(...(exported ? ["Its network as files: ",
+    element("code", { id: "export" }, `${overview.export} --shape ${best.depth},${best.fraction}`)] : []));
+  $("front-command").textContent = [...commandLine(), `--pareto ${question.front.join(",")}`].join(" ");
+  const front = rows.filter((row) => row.on_front);
+  const more = front.length > 40 ? ` and ${front.length - 40} more` : "";
+  $("front-shapes").textContent = front.length ?
+    `On the front: ${front.slice(0, 40).map((row) => row.name).join("; ")}${more}` : "No shape is on the front.";
+}

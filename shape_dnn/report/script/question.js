@@ -1,0 +1,124 @@
+// What the page knows, and the answer to a question. It decides exactly as `shape-dnn ask` does.
+
+let overview, charts, fronts, orders, rows, column, quality, names;
+const question = { limits: [], goal: "", confidence: 0.5, front: [], order: [], asked: false };
+
+// Take what is known. Whatever the viewer has asked stays; a question that nobody touched is that of the search.
+function take(data) {
+  ({ overview, charts, fronts, orders } = data);
+  rows = overview.shapes;
+  quality = overview.quality;
+  column = Object.fromEntries(overview.metrics.map((metric, i) => [metric.name, `m${i}`]));
+  rows.forEach((row, i) => {
+    row.place = i;
+    row.expected = row.quality ?? row.mean;
+    row.low = row.mean === null || row.std === null ? null : row.mean - 1.96 * row.std;
+    row.high = row.mean === null || row.std === null ? null : row.mean + 1.96 * row.std;
+  });
+  names = overview.metrics.map((metric) => metric.name);
+  if (rows.some((row) => row.expected !== null)) names.push(quality.name);
+  const former = question.limits;
+  question.limits = overview.limits.map((limit) => {
+    const own = former.find((each) => each.metric === limit.metric && each.upper === limit.upper);
+    return { ...limit, value: question.asked && own ? own.value : limit.value };
+  });
+  if (!question.asked || !overview.goals.some((goal) => goal.name === question.goal)) question.goal = overview.goal;
+  if (!question.asked) question.confidence = overview.confidence;
+  if (!question.front.length || !question.front.every((name) => names.includes(name))) question.front = usualFront();
+  if (question.order.some((place) => !overview.timings[place]) || !question.order.length) question.order = overview.compared;
+}
+
+function usualFront() {
+  const asked = overview.pareto.filter((name) => names.includes(name));
+  if (asked.length >= 2) return asked.slice(0, 2);
+  const costly = ["latency", "energy", "size"]
+    .map((base) => names.find((name) => name.split("@")[0] === base))
+    .find((name) => name !== undefined) ?? names[0];
+  return [costly, names.findLast((name) => name !== costly)];
+}
+
+function allows(limit, value) {
+  if (limit.value === null) return true;
+  return value !== null && (limit.upper ? value <= limit.value : value >= limit.value);
+}
+
+const valueOf = (row, name) => (name === quality.name ? row.expected : row[column[name]]);
+const isLost = (row) => row.state === "failed" || row.state === "stopped";
+const goalOf = () => overview.goals.find((each) => each.name === question.goal);
+const complies = (row) => !isLost(row) && question.limits.every((limit) => allows(limit, valueOf(row, limit.metric)));
+
+// Whether it was trained, or complies with the wanted probability as well as by expectation.
+function isSure(row) {
+  if (row.quality !== null || row.mean === null || !row.std) return true;
+  const deviations = overview.levels.find((level) => level.confidence === question.confidence).deviations * row.std;
+  return question.limits.every((limit) =>
+    limit.metric !== quality.name || allows(limit, limit.upper ? row.mean + deviations : row.mean - deviations));
+}
+
+function costs(row) {
+  return question.front.map((name) => {
+    const value = valueOf(row, name);
+    return value !== null && name === quality.name && quality.better === "higher" ? -value : value;
+  });
+}
+
+function isSearched() {
+  const same = question.limits.every((limit, i) => limit.value === overview.limits[i].value);
+  return overview.verified && same && question.goal === overview.goal && question.confidence === overview.confidence;
+}
+
+function decide() {
+  for (const row of rows) Object.assign(row, { complies: complies(row), best: false, on_front: false });
+  const complying = rows.filter((row) => row.complies);
+  const goal = goalOf();
+  let best = null;
+  if (goal) {
+    // Rows are in order of width and depth, so that the smaller shape wins a tie.
+    // The answer to the question that was searched was verified; to another one it may be a prediction.
+    const trained = isSearched() && complying.some((row) => row.quality !== null);
+    const sure = complying.some(isSure);
+    for (const row of complying) {
+      const score = goal.scores[row.place];
+      if (trained ? row.quality === null : sure && !isSure(row)) continue;
+      if (score !== null && (best === null || score < best.score)) best = { row, score };
+    }
+    if (best) best.row.best = true;
+  }
+  const candidates = complying.map((row) => [row, costs(row)]).filter(([, cost]) => !cost.includes(null));
+  // From the left to the right, and from below where two are above each other, a shape is on the front if it is lower
+  // than all before it; those that are equal to it are, too.
+  candidates.sort(([, a], [, b]) => a[0] - b[0] || a[1] - b[1]);
+  let last = null;
+  for (const [row, own] of candidates) {
+    row.on_front = last === null || own[1] < last[1] || (own[0] === last[0] && own[1] === last[1]);
+    if (row.on_front) last = own;
+  }
+  return { complying, best: best && best.row };
+}
+
+// The shape that comes closest where nothing complies: of those that meet all limits on metrics the one of best
+// quality, as a search says it, or else the one that is beyond its limits by the smallest factor.
+function closest() {
+  const known = rows.filter((row) => !isLost(row));
+  const others = question.limits.filter((limit) => limit.metric !== quality.name);
+  const left = known.filter((row) => row.expected !== null && others.every((limit) => allows(limit, valueOf(row, limit.metric))));
+  const sign = quality.better === "higher" ? -1 : 1;
+  const least = (among, cost) => among.reduce((best, row) => (best === null || cost(row) < cost(best) ? row : best), null);
+  if (left.length) return least(left, (row) => sign * row.expected);
+  const excess = (limit, value) => {
+    if (allows(limit, value)) return 0;
+    if (value === null) return Infinity;
+    return Math.abs(value - limit.value) / (Math.abs(limit.value) || 1);
+  };
+  const found = least(known, (row) => Math.max(...others.map((limit) => excess(limit, valueOf(row, limit.metric)))));
+  return found && others.every((limit) => limit.value === null || valueOf(found, limit.metric) !== null) ? found : null;
+}
+
+function commandLine() {
+  const parts = [overview.command];
+  for (const limit of question.limits) if (limit.value !== null) parts.push(limit.flag + limit.value);
+  if (question.limits.some((limit) => limit.metric === quality.name && limit.value !== null)) {
+    parts.push(`--confidence ${question.confidence}`);
+  }
+  return parts;
+}

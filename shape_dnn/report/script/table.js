@@ -1,0 +1,38 @@
+// The table of all shapes, a page of it at a time: the best first, then the others that comply, then the rest.
+
+const PAGE = 50;
+const table = { page: 0, order: [] };
+
+function orderTable() {
+  const scores = goalOf()?.scores;
+  const score = (row) => scores?.[row.place] ?? Infinity;
+  const complying = rows.filter((row) => row.complies);
+  if (scores) complying.sort((a, b) => b.best - a.best || score(a) - score(b) || a.place - b.place);
+  table.order = [...complying, ...rows.filter((row) => !row.complies)];
+}
+
+function drawTable() {
+  const goal = goalOf(), last = Math.max(0, Math.ceil(rows.length / PAGE) - 1);
+  table.page = Math.min(table.page, last);
+  const first = table.page * PAGE, shown = table.order.slice(first, first + PAGE);
+  $("rows").replaceChildren(...shown.map((row) => {
+    const verdict = row.best ? "★" : !row.complies ? "" : isSure(row) ? "✓" : "likely";
+    const made = element("tr", row.best ? { class: "best" } : row.complies ? {} : { class: "dropped" });
+    made.append(element("td", { class: "verdict" }, verdict), element("td", { class: "score" }, number(goal ? goal.scores[row.place] : null)));
+    for (const text of row.cells) made.append(element("td", {}, text));
+    return made;
+  }));
+  $("pages").hidden = last === 0;
+  $("page-place").textContent = `${first + 1} to ${first + shown.length} of ${rows.length}`;
+  $("page-back").disabled = table.page === 0;
+  $("page-on").disabled = table.page === last;
+}
+
+function buildTable() {
+  const turn = (by) => () => {
+    table.page += by;
+    drawTable();
+  };
+  $("page-back").onclick = turn(-1);
+  $("page-on").onclick = turn(1);
+}
