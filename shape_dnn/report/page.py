@@ -54,7 +54,7 @@ def save(page: str, path: Path) -> None:
 def render(overview: Overview) -> str:
     """Return the page as HTML."""
     shown = content(overview)
-    made = {name: _trusted(shown[name]) for name in ("header", "main")}  # by templates that escape what they are given
+    made = {name: trusted(shown[name]) for name in ("header", "main")}  # by templates that escape what they are given
     return complete("report", shown["data"], PROGRAM, title=shown["title"], **made)
 
 
@@ -111,32 +111,38 @@ def program(names: Sequence[str]) -> str:
     return '"use strict";\n(() => {\n' + "\n".join(texts) + "})();\n"
 
 
-def complete(room: str, data: object, scripts: Sequence[str], **values: object) -> str:
+def complete(
+    room: str, data: object, scripts: Sequence[str], *, styles: Sequence[str] = (), live: bool = False, **values: object
+) -> str:
     """Return a page of a room as HTML: its template within ``page.html``, its program, and what all pages share.
 
     Args:
         room: of the package, in which ``template.html`` lies.
         data: JSON values for the program.
         scripts: paths of the files in the package that are its program.
+        styles: paths of the files in the package that are its style, beside that of all pages.
+        live: whether its program may ask whoever serves it for more.
         **values: for the template.
     """
-    style = (resources.files(shape_dnn) / "report" / "report.css").read_text(encoding="utf-8")
+    package = resources.files(shape_dnn)
+    style = "".join((package / name).read_text(encoding="utf-8") for name in ("report/report.css", *styles))
     script, library = program(scripts), vega()
     # Nothing runs or styles the page but these three texts.
     policy = (
         f"default-src 'none'; script-src '{_hash(library)}' '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
+        "img-src data:; base-uri 'none'; form-action 'none'" + ("; connect-src 'self'" if live else "")
     )
     return (
         environment()
         .get_template(f"{room}/template.html")
         .render(
             policy=policy,
-            style=_trusted(style),
-            library=_trusted(library),
-            program=_trusted(script),
-            data=_trusted(_escaped_json(data)),
+            style=trusted(style),
+            library=trusted(library),
+            program=trusted(script),
+            data=trusted(_escaped_json(data)),
             version=shape_dnn.__version__,
+            live=live,
             **values,
         )
     )
@@ -169,7 +175,7 @@ def vega() -> str:
     return script
 
 
-def _trusted(text: str) -> Any:
+def trusted(text: str) -> Any:
     import markupsafe
 
     return markupsafe.Markup(text)  # noqa: S704 - our own files, and JSON without a character that HTML knows
