@@ -48,6 +48,12 @@ def shown(browser: Any, report: Path) -> Iterator[Any]:
     context.close()
 
 
+def drawn(page: Any) -> Any:
+    """Return a page when it has drawn what it was asked."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page
+
+
 def question_of(command: str) -> tuple[str, dict[str, Any]]:
     """Read a command line that the page shows."""
     program, sub_command, study, *words = shlex.split(command)
@@ -90,5 +96,5 @@ def move_sliders(page: Any, study: Path, moves: int, sliders_there: int) -> None
         else:
             assert page.text_content("#best") == f"depth {result.best.depth}, width {result.best.width}", question
             found += 1
-        assert page.locator("td.verdict", has_text="★").count() == (result.best is not None)
+        assert drawn(page).locator("td.verdict", has_text="★").count() == (result.best is not None)
     assert found > 0.3 * moves

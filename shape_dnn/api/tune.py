@@ -190,13 +190,19 @@ def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
         parts.replay.measure(metric, parts.shapes)  # so that a column the goal lacks shows at once
     arch = parts.settings.arch if "arch" in parts.settings.given else None
     facts = mean_over_seeds(parts.replays)
+    told: list[Event] = []
+
+    def heard(event: Event) -> None:
+        told.append(event)
+        notify(event)
+
     if dry_run:
         answer = plan(parts.shapes, parts.query, parts.modelling, facts)
     else:
-        answer = search(parts.shapes, parts.query, parts.modelling, facts, notify)
+        answer = search(parts.shapes, parts.query, parts.modelling, facts, heard)
     path = None
     if parts.settings.report is not None and not dry_run:
-        path = write_if_possible(lambda: Overview.of_replay(parts, answer), Path(parts.settings.report))
+        path = write_if_possible(lambda: Overview.of_replay(parts, answer, [*told, SearchFinished({}, ())]), Path(parts.settings.report))
     looked_up = (len(answer.trainings) + answer.repeated) * len(parts.seeds)
     return Result.of(parts, answer, parts.replay, arch, looked_up, report=path)
 

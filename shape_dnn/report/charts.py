@@ -18,9 +18,11 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+ACCENT = "#26828e"
+"""Of viridis, on light grounds and on dark ones."""
 STATES = {
-    ShapeState.VERIFIED: ("#009E73", "diamond"),
-    ShapeState.TRAINED: ("#0072B2", "circle"),
+    ShapeState.VERIFIED: ("#E69F00", "diamond"),
+    ShapeState.TRAINED: (ACCENT, "circle"),
     ShapeState.PREDICTED: ("#767676", "square"),
     ShapeState.STOPPED: ("#CC79A7", "triangle-down"),
     ShapeState.FAILED: ("#D55E00", "cross"),
@@ -32,13 +34,14 @@ DEVIATIONS = 1.96
 
 THEME: Spec = {
     "background": None,
-    "font": "system-ui, sans-serif",
+    "font": "Inter, Helvetica Neue, Segoe UI, Roboto, Liberation Sans, Arial, sans-serif",
     "aria": False,  # every chart has a description of its own, and the table below has all values
     "view": {"stroke": None},
     "axis": {
         "labelColor": "currentColor", "titleColor": "currentColor", "domainColor": "currentColor",
-        "tickColor": "currentColor", "gridColor": "currentColor", "gridOpacity": 0.15, "titleFontWeight": "normal",
-        "labelFontSize": 11, "titleFontSize": 12,
+        "tickColor": "currentColor", "gridColor": "currentColor", "gridOpacity": 0.1, "titleFontWeight": "normal",
+        "labelFontSize": 11, "titleFontSize": 12, "labelOpacity": 0.8, "titleOpacity": 0.8, "domain": False,
+        "ticks": False, "labelPadding": 6, "titlePadding": 10,
     },
     "legend": {
         "labelColor": "currentColor", "titleColor": "currentColor", "titleFontWeight": "normal", "labelFontSize": 11,
@@ -55,41 +58,78 @@ def titled(name: str, unit: str) -> str:
     return f"{name} [{unit}]" if unit else name
 
 
-def front(x: str, x_title: str, y: str, y_title: str, quality: Quality) -> Spec:
+def front(x: str, x_title: str, y: str, y_title: str, quality: Quality, states: Sequence[ShapeState]) -> Spec:
     """Show two columns of every shape against each other, with the front of those that comply.
 
-    Rows need ``on_front`` and ``complies``.
+    What was not trained is hollow, and has a bar as long as the 95 % interval of its prediction. Rows need ``on_front``
+    and ``complies``.
     """
     from_above = x == "expected" and quality.better == "higher"  # whoever asks for more of it gets the next shape
+    bars = [
+        {
+            "transform": [{"filter": "datum.quality === null && isValid(datum.low)"}],
+            "mark": {"type": "rule", "strokeWidth": 1, "color": "#767676"},
+            "encoding": {
+                axis: quantity("low", title),
+                f"{axis}2": {"field": "high"},
+                "opacity": {"condition": {"test": "datum.complies", "value": 0.45}, "value": 0.1},
+            },
+        }
+        for axis, column, title in (("x", x, x_title), ("y", y, y_title))
+        if column == "expected"
+    ]
     return {
         "data": {"name": "shapes"},
         "transform": [{"filter": f"isValid(datum['{x}']) && isValid(datum['{y}'])"}],
         "encoding": {"x": quantity(x, x_title), "y": quantity(y, y_title)},
         "layer": [
+            *bars,
             {
                 "transform": [{"filter": "datum.on_front"}],
                 "mark": {"type": "line", "interpolate": "step-before" if from_above else "step-after",
-                         "color": "#D55E00", "strokeWidth": 1.5},
+                         "color": "currentColor", "strokeWidth": 1.5},
                 "encoding": {"order": {"field": x, "type": "quantitative"}},
             },
             {
-                "mark": {"type": "point", "tooltip": {"content": "data"}, "size": 45},
+                "mark": {"type": "point", "tooltip": {"content": "data"}, "size": 55, "strokeWidth": 1.5},
                 "encoding": {
-                    **by_state(quality),
-                    "opacity": {"condition": {"test": "datum.complies", "value": 1}, "value": 0.25},
+                    **by_state(states),
+                    "fillOpacity": {"condition": {"test": "datum.quality === null", "value": 0}, "value": 1},
+                    "opacity": {"condition": {"test": "datum.complies", "value": 1}, "value": 0.3},
                 },
             },
-            {
-                "transform": [{"filter": "datum.best"}],
-                "mark": {"type": "point", "shape": "circle", "size": 260, "stroke": "currentColor", "strokeWidth": 2},
-            },
+            {"transform": [{"filter": "datum.best"}], "mark": STAR},
         ],
         "width": "container",
-        "height": 320,
+        "height": 380,
     }  # fmt: skip
 
 
-def fit(rows: Rows, quality: Quality) -> Spec:
+STAR: Spec = {
+    "type": "point", "size": 220, "filled": True, "fill": "#FFFFFF", "stroke": "#000000", "strokeWidth": 1.5,
+    "strokeJoin": "round", "opacity": 1,
+    "shape": "M0,-1L0.22,-0.31L0.95,-0.31L0.36,0.12L0.59,0.81L0,0.38L-0.59,0.81L-0.36,0.12L-0.95,-0.31L-0.22,-0.31Z",
+}  # fmt: skip
+"""What marks the answer, as on the map."""
+
+
+def doubt(rows: Rows, wanted: float | None) -> Spec:
+    """Show how the doubt of a search fell with its trainings, in percent, and below which it may end."""
+    y = {"field": "doubt", "type": "quantitative", "title": "doubt [%]", "axis": {"tickCount": 4}}
+    line: Spec = {
+        "data": {"values": list(rows)},
+        "mark": {"type": "line", "point": {"size": 40, "filled": True, "tooltip": False}, "color": ACCENT},
+        "encoding": {"x": {**quantity("trained", "trainings"), "axis": {"tickMinStep": 1}}, "y": y},
+    }
+    limit: Spec = {
+        "data": {"values": [{"doubt": wanted}]},
+        "mark": {"type": "rule", "strokeDash": [4, 4], "opacity": 0.6},
+        "encoding": {"y": y},
+    }
+    return {"layer": [line, *([limit] if wanted is not None else [])], "width": "container", "height": 200}
+
+
+def fit(rows: Rows, quality: Quality, states: Sequence[ShapeState]) -> Spec:
     """Show predicted qualities with 95 % intervals against the trained ones, over the axis with more values."""
     title = titled(quality.name, quality.unit)
     depths, widths = {row["depth"] for row in rows}, {row["width"] for row in rows}
@@ -105,18 +145,18 @@ def fit(rows: Rows, quality: Quality) -> Spec:
             "layer": [
                 {
                     "transform": [{"filter": "isValid(datum.low)"}],
-                    "mark": {"type": "area", "opacity": 0.2, "color": "#0072B2"},
+                    "mark": {"type": "area", "opacity": 0.2, "color": ACCENT},
                     "encoding": {"y": quantity("low", title), "y2": {"field": "high"}},
                 },
                 {
                     "transform": [{"filter": "isValid(datum.mean)"}],
-                    "mark": {"type": "line", "color": "#0072B2", "strokeWidth": 1.5},
+                    "mark": {"type": "line", "color": ACCENT, "strokeWidth": 1.5},
                     "encoding": {"y": quantity("mean", title)},
                 },
                 {
                     "transform": [{"filter": "isValid(datum.quality)"}],
                     "mark": {"type": "point", "size": 40, "tooltip": {"content": "data"}},
-                    "encoding": {"y": quantity("quality", title), **by_state(quality)},
+                    "encoding": {"y": quantity("quality", title), **by_state(states)},
                 },
             ],
             "width": 170,
@@ -129,7 +169,7 @@ def measured(column: str, title: str) -> Spec:
     """Show a measured metric of every shape with its interval, and whether it was undisturbed."""
     status = {
         "field": f"{column}_status", "type": "nominal", "title": "status",
-        "scale": {"range": ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#767676"]},
+        "scale": {"range": [ACCENT, "#D55E00", "#E69F00", "#CC79A7", "#767676"]},
     }  # fmt: skip
     return {
         "data": {"name": "shapes"},
@@ -167,7 +207,7 @@ def order(axes: Mapping[str, tuple[str, str]], intervals: Sequence[str], *, chan
     """
     places = {axis: _logarithmic(*which) for axis, which in axes.items()}
     kinds: Spec = {"domain": ["changes", "keeps"]}
-    color: Spec = {"scale": {**kinds, "range": ["#D55E00", "#0072B2"]}}
+    color: Spec = {"scale": {**kinds, "range": ["#D55E00", ACCENT]}}
     shape: Spec = {"scale": {**kinds, "range": ["diamond", "circle"]}}
     pairs: Spec = {
         "data": {"name": "pairs"},
@@ -228,7 +268,8 @@ def curves(value: str, title: str) -> Spec:
 
 def quantity(field: str, title: str) -> Spec:
     """Return the channel of a number that need not start at 0."""
-    return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False}}
+    axis = {"tickCount": 6}
+    return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False}, "axis": axis}
 
 
 def _logarithmic(field: str, title: str) -> Spec:
@@ -237,15 +278,14 @@ def _logarithmic(field: str, title: str) -> Spec:
     return {"field": field, "type": "quantitative", "title": title, "scale": scale}
 
 
-def by_state(quality: Quality) -> Spec:
-    """Return the channels that say by colour and form what is known of a quality."""
-    names = list(STATES)
-    colors, shapes = (list(part) for part in zip(*STATES.values(), strict=True))
-    legend = {"title": quality.name}
-    return {
-        "color": {"field": "state", "type": "nominal", "scale": {"domain": names, "range": colors}, "legend": legend},
-        "shape": {"field": "state", "type": "nominal", "scale": {"domain": names, "range": shapes}, "legend": legend},
-    }
+def by_state(states: Sequence[ShapeState]) -> Spec:
+    """Return the channels that say by colour and form what is known of a quality; the legend has these states."""
+    colors, shapes = (list(part) for part in zip(*(STATES[state] for state in states), strict=True))
+    names = [str(state) for state in states]
+    legend = {"title": None, "orient": "top"}
+    color = {"field": "state", "type": "nominal", "scale": {"domain": names, "range": colors}, "legend": legend}
+    shape = {"field": "state", "type": "nominal", "scale": {"domain": names, "range": shapes}, "legend": legend}
+    return {"stroke": color, "fill": color, "shape": shape}
 
 
 def fractions(rows: Rows) -> list[str]:

@@ -15,12 +15,14 @@ from shape_dnn.answers import shipped
 from shape_dnn.answers.question import KnownMetric, in_order
 from shape_dnn.assembly.goal_expressions import Least, Most
 from shape_dnn.constraints import Constraint, known_metric
+from shape_dnn.events import Event
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
 from shape_dnn.quality import Quality
 from shape_dnn.records import Measurement, Training
-from shape_dnn.report import history
+from shape_dnn.report import history, story
 from shape_dnn.report.states import ShapeState
+from shape_dnn.report.story import Story
 from shape_dnn.report.timings import Timing, first_choice, timings
 from shape_dnn.search import durations
 from shape_dnn.search.algorithm import predict
@@ -66,6 +68,7 @@ class Overview:
         deployment: what ships and where it runs, as results have it; None where a table was looked up.
         as_trained: the quality of each network before it was converted; None where the precision changes none.
         timings: the latencies of what ships, and those that are known beside them.
+        story: how the search went; None where nobody knows.
     """
 
     title: str
@@ -83,6 +86,7 @@ class Overview:
     deployment: Mapping[str, Any] | None = None
     as_trained: Mapping[Shape, float] | None = None
     timings: Sequence[Timing] = ()
+    story: Story | None = None
 
     @classmethod
     def of_study(cls, known: StudyQuestion) -> Overview:
@@ -106,11 +110,12 @@ class Overview:
             shipped.deployment(known.parts, known.first_seed),
             shipped.as_trained(known.parts, known.of_seeds, counted, trainings),
             timings(known),
+            story.of_study(known, trainings),
         )
 
     @classmethod
-    def of_replay(cls, parts: Assembly, counted: Answer | Counted) -> Overview:
-        """Put together what a search on a recorded table looked up."""
+    def of_replay(cls, parts: Assembly, counted: Answer | Counted, told: Sequence[Event] = ()) -> Overview:
+        """Put together what a search on a recorded table looked up, and the events that it told."""
         assert parts.table is not None  # noqa: S101 - called only then
         shapes, metrics = parts.shapes, []
         for name in in_order({*parts.table.metrics, "size"} - {parts.quality.name, "seconds"}):
@@ -132,6 +137,7 @@ class Overview:
             history.of_replay(parts),
             remarks=_remarks(counted, parts.quality),
             repeated=counted.repeated,
+            story=story.tell(told, by_shape, parts.quality, parts.query.confidence) if told else None,
         )
 
     @property

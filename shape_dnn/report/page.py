@@ -73,6 +73,7 @@ def content(overview: Overview) -> dict[str, Any]:
         overview=overview,
         cost=_cost(known["cost"]),
         sections=parts,
+        story=overview.story,
         axes={"trade-off": "front", "orders": "order"},
         columns=["complies", "score", "depth", "width", *_titles(overview).values(),
                  quality.heading("trained"), *_conversion_headings(overview), quality.heading("predicted"), "+/-",
@@ -86,10 +87,11 @@ def content(overview: Overview) -> dict[str, Any]:
         .get_template("report/header.html")
         .render(overview=overview, summary=_summary(known), ships=_ships(known["deployment"]))
     )
+    drawn = [*(chart for part in parts for chart in part.charts), *sections.doubts(overview)]
     data = {
         "overview": known,
-        "charts": [{"id": c.id, "spec": c.spec, "live": c.live} for s in parts for c in s.charts],
-        "fronts": sections.fronts(overview),
+        "charts": [{"id": chart.id, "spec": chart.spec, "live": chart.live} for chart in drawn],
+        "fronts": sections.fronts(overview, sections.states_in(known["shapes"])),
         "orders": sections.orders(overview),
     }
     return {"title": overview.title, "header": header, "main": main, "data": data}

@@ -56,15 +56,16 @@ def sections(overview: Overview, content: Mapping[str, Any]) -> list[Section]:
     fits = []
     if any(row["quality"] is not None or row["mean"] is not None for row in rows):
         about = f"Predicted {name} with 95 % intervals {grid}, and that of the trained shapes."
-        fits.append(Chart("fit", f"{name} by depth and width", about, charts.fit(rows, quality)))
+        fits.append(Chart("fit", f"{name} by depth and width", about, charts.fit(rows, quality, states_in(rows))))
     intervals = [
         Chart(f"measured-{c}", columns[c].name, f"{columns[c].name} by depth with intervals.", charts.measured(c, t))
         for c, t in titles.items()
         if any(row[f"{c}_low"] is not None for row in rows)
     ]
     sections = [
-        Section("trade-off", "Trade-off", "Each point is a shape; those that do not comply are faint. The line is the "
-                "front: no shape that complies is better in both. The best by the goal has a ring.", "wide",
+        Section("trade-off", "Trade-off", "Each point is a network; those that do not comply are faint. The line is "
+                "the front: no network that complies is better in both. Hollow points were not trained; their bars are "
+                "95 % intervals of what is predicted.", "wide",
                 (Chart("front", "front of two metrics", "Shapes by two metrics, and the front of those that comply.",
                        None, live=True),)),
         Section("model", f"{name[:1].upper()}{name[1:]} model", "Lines are predictions and the bands their 95 % "
@@ -129,7 +130,21 @@ def orders(overview: Overview) -> dict[str, dict[str, Any]]:
     return found
 
 
-def fronts(overview: Overview) -> dict[str, Spec]:
+def doubts(overview: Overview) -> list[Chart]:
+    """Return the chart of how the doubt of the search fell, which stands in its story."""
+    if overview.story is None or len(overview.story.doubts) < 2:
+        return []
+    spec = {**charts.doubt(overview.story.doubts, overview.story.wanted), "config": charts.THEME}
+    return [Chart("doubt", "doubt", "Doubt by the number of trainings.", spec)]
+
+
+def states_in(rows: Sequence[Mapping[str, Any]]) -> list[ShapeState]:
+    """Return the states of some shapes."""
+    found = {row["state"] for row in rows}
+    return [state for state in charts.STATES if state in found]
+
+
+def fronts(overview: Overview, states: Sequence[ShapeState]) -> dict[str, Spec]:
     """Return the chart of any two metrics, by their names."""
     fields = {
         metric.name: (f"m{i}", charts.titled(metric.name, metric.unit)) for i, metric in enumerate(overview.metrics)
@@ -137,7 +152,7 @@ def fronts(overview: Overview) -> dict[str, Spec]:
     quality = overview.quality
     fields[quality.name] = ("expected", charts.titled(quality.name, quality.unit))
     return {
-        f"{x} {y}": {**charts.front(*fields[x], *fields[y], quality), "config": charts.THEME}
+        f"{x} {y}": {**charts.front(*fields[x], *fields[y], quality, states), "config": charts.THEME}
         for x in fields
         for y in fields
         if x != y

@@ -47,7 +47,8 @@ async function draw(id, spec, more = {}) {
   // As many small charts beside each other as there is room for.
   const small = spec.facet ? { columns: Math.max(1, Math.floor(place.clientWidth / 225)) } : {};
   const whole = { ...spec, ...small, datasets: { shapes: drawn(), curves: overview.curves, ...more } };
-  const options = { mode: "vega-lite", ast: true, actions: false, renderer: "svg", defaultStyle: false,
+  // Errors are told, but no warnings: that nothing lies on a front is none to the viewer.
+  const options = { mode: "vega-lite", ast: true, actions: false, renderer: "svg", defaultStyle: false, logLevel: 1,
                     tooltip: { disableDefaultStyle: true, formatTooltip: tooltip } };
   const { view } = await embed(place, whole, options);
   views.set(id, { view, place });

@@ -52,7 +52,7 @@ function drawMap() {
   const high = Math.max(4, Math.min(34, wide, 460 / lines));
   Object.assign(map, { wide, high, left });
   const [width, height] = [Math.ceil(left + columns * wide + 2), Math.ceil(lines * high + below)];
-  const density = Math.max(2, window.devicePixelRatio || 1);
+  const density = map.printing ? 4 : Math.max(2, window.devicePixelRatio || 1);
   canvas.width = width * density;
   canvas.height = height * density;
   canvas.style.aspectRatio = `${width} / ${height}`;
@@ -66,10 +66,10 @@ function drawMap() {
   pen.font = `11px ${getComputedStyle(document.body).fontFamily}`;
   labels(pen, map.depths, high, 13, (i) => [left - 6, (i + 0.5) * high], "right");
   labels(pen, map.widths, wide, 26, (i) => [left + (i + 0.5) * wide, lines * high + 12], "center");
-  pen.textAlign = "left";
-  pen.fillText("width →", left, lines * high + 32);
   pen.textAlign = "right";
-  pen.fillText("↑ depth", left + columns * wide, lines * high + 32);
+  pen.fillText("width →", left + columns * wide, lines * high + 32);
+  pen.textAlign = "left";
+  pen.fillText("↑ depth", 0, lines * high + 32);
   const best = rows.find((row) => row.best);
   if (best) drawStar(pen, best);
   if (map.chosen && document.activeElement === canvas) frame(pen, map.chosen, `rgb(${ink})`);

@@ -12,8 +12,9 @@ function take(data) {
   rows.forEach((row, i) => {
     row.place = i;
     row.expected = row.quality ?? row.mean;
-    row.low = row.mean === null || row.std === null ? null : row.mean - 1.96 * row.std;
-    row.high = row.mean === null || row.std === null ? null : row.mean + 1.96 * row.std;
+    const knows = row.mean !== null && row.std !== null; // how sure a prediction is; what is impossible is left out
+    row.low = knows ? Math.max(row.mean - 1.96 * row.std, quality.minimum ?? -Infinity) : null;
+    row.high = knows ? Math.min(row.mean + 1.96 * row.std, quality.maximum ?? Infinity) : null;
   });
   names = overview.metrics.map((metric) => metric.name);
   if (rows.some((row) => row.expected !== null)) names.push(quality.name);
