@@ -202,7 +202,9 @@ def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
         answer = search(parts.shapes, parts.query, parts.modelling, facts, heard)
     path = None
     if parts.settings.report is not None and not dry_run:
-        path = write_if_possible(lambda: Overview.of_replay(parts, answer, [*told, SearchFinished({}, ())]), Path(parts.settings.report))
+        path = write_if_possible(
+            lambda: Overview.of_replay(parts, answer, [*told, SearchFinished({}, ())]), Path(parts.settings.report)
+        )
     looked_up = (len(answer.trainings) + answer.repeated) * len(parts.seeds)
     return Result.of(parts, answer, parts.replay, arch, looked_up, report=path)
 

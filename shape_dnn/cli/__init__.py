@@ -25,6 +25,7 @@ COMMANDS = {
     "measure": "Measure metrics of the shapes of a space, without training.",
     "ask": "Ask a study another question: nothing is measured or trained.",
     "report": "Write what a study knows as one HTML file, and figures of it.",
+    "watch": "Serve a page that shows a study while a search runs.",
     "export": "Write a trained network as safetensors, torch.export and ONNX files.",
     "record": "Train every shape of a space, and write a table to replay.",
     "simulate": "Compare samplers, strategies and models on a recorded table.",

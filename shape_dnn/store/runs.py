@@ -157,7 +157,7 @@ class Runs:
         return bool(self._database.read(query, question))
 
     def know(self, run: int, contexts: Mapping[Family, int]) -> None:
-        """Record which facts a command uses so far, for questions that come while it goes on, or after it was killed."""
+        """Record which facts a command uses so far, for questions while it goes on, or after it was killed."""
         with self._database.transaction():
             known = canonical({str(family): number for family, number in contexts.items()})
             self._database.execute("UPDATE run SET contexts = ? WHERE id = ?", (known, run))

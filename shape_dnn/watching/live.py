@@ -113,7 +113,7 @@ class Live:
             self._note(when, event)
             self.steps += not isinstance(event, IN_PASSING)
 
-    def _note(self, when: float, event: Event) -> None:
+    def _note(self, when: float, event: Event) -> None:  # noqa: PLR0912 - a case for each kind
         match event:
             case StageFinished():
                 self._stages.append(event)

@@ -20,7 +20,7 @@ def of_study(study: Watched, *, is_single: bool) -> str:
     return page.complete(
         "watching",
         {"live": live, "facts": content["facts"], **(content["data"] or {})},
-        [*scripts, "watching/watching.js"],
+        [*scripts, "watching/news.js", "watching/watching.js"],
         styles=STYLES,
         live=True,
         title=study.name,
@@ -33,4 +33,4 @@ def of_study(study: Watched, *, is_single: bool) -> str:
 
 def of_all() -> str:
     """Return the page of many studies, which fetches what it shows."""
-    return page.complete("watching/several", {}, ["watching/several.js"], styles=STYLES, live=True)
+    return page.complete("watching/several", {}, ["watching/news.js", "watching/several.js"], styles=STYLES, live=True)

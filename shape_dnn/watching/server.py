@@ -109,7 +109,9 @@ class Handler(BaseHTTPRequestHandler):
                 return self._events(directory.look, lambda seen: {"facts": list(seen)})
         return self._refuse(HTTPStatus.NOT_FOUND)
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        """Answer as to GET, without content; to whatever else is asked, Python's server answers that it cannot."""
+        self.do_GET()
 
     def _study(self, study: Watched, name: str) -> None:
         study.look()
@@ -118,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
         if name == "content.json":
             return self._json(study.content())
         if name == "events":
-            return self._events(lambda: (study.look(), study.version)[1], lambda _: study.live())
+            return self._events(study.look, lambda _: study.live())
         return self._refuse(HTTPStatus.NOT_FOUND)
 
     def _own_names(self) -> tuple[str, ...]:
@@ -127,20 +129,15 @@ class Handler(BaseHTTPRequestHandler):
     def _refuse(self, status: HTTPStatus) -> None:
         self._send(status, "text/plain", f"{status.phrase}\n".encode())
 
-    def _refuse_method(self) -> None:
-        self._send(HTTPStatus.METHOD_NOT_ALLOWED, "text/plain", b"this page can only be read\n", Allow="GET, HEAD")
-
-    do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_CONNECT = do_TRACE = _refuse_method
-
     def _html(self, text: str) -> None:
         self._send(HTTPStatus.OK, "text/html; charset=utf-8", text.encode())
 
     def _json(self, value: object) -> None:
         self._send(HTTPStatus.OK, "application/json", json.dumps(value, allow_nan=False).encode())
 
-    def _send(self, status: HTTPStatus, kind: str, content: bytes, **more: str) -> None:
+    def _send(self, status: HTTPStatus, kind: str, content: bytes) -> None:
         self.send_response(status)
-        for name, value in {**HEADERS, "Content-Type": kind, "Content-Length": str(len(content)), **more}.items():
+        for name, value in {**HEADERS, "Content-Type": kind, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":

@@ -45,23 +45,23 @@ class Watched:
         self._plugins = list(plugins)
         self._live = Live(directory)
         self._lock = threading.RLock()
-        self._seen: object = None
+        self._seen: list[tuple[int, int, int] | None] | None = None
         self._run: LatestRun | None = None
         self._is_alive = False
         self._looked = -SECONDS
         self._content: tuple[int, dict[str, Any]] | None = None
 
-    def look(self) -> None:
-        """Look whether something has changed, at most once a second."""
+    def look(self) -> int:
+        """Look whether something has changed, at most once a second; return what counts the changes."""
         with self._lock:
             now = time.monotonic()
             if now - self._looked < SECONDS:
-                return
+                return self.version
             self._looked = now
             before = self._is_alive, self._live.steps
             sizes = [_state(self.directory / name) for name in (FILE_NAME, journal.FILE_NAME)]
             if sizes != self._seen:
-                if self._seen is None or sizes[0] != self._seen[0]:  # type: ignore[index]
+                if self._seen is None or sizes[0] != self._seen[0]:
                     self._run = self._latest()
                     self.facts += 1
                 self._live.follow()
@@ -71,6 +71,7 @@ class Watched:
             if (self._is_alive, self._live.steps) != before:
                 self.facts += 1
                 self.version += 1
+            return self.version
 
     def _latest(self) -> LatestRun | None:
         """Read what is recorded of the last search; nothing is written, and nobody has to wait."""
@@ -197,9 +198,7 @@ class Directory:
     def look(self) -> tuple[int, ...]:
         """Look at every study; return what differs whenever one of them has changed."""
         studies = self.studies()
-        for study in studies.values():
-            study.look()
-        return self.version, *(study.version for study in studies.values())
+        return self.version, *(study.look() for study in studies.values())
 
 
 def identity(directory: Path) -> str:
