@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from shape_dnn.events import (
     TrainingFinished,
     TrainingsPlanned,
 )
-from shape_dnn.quality import ACCURACY
 from shape_dnn.shape import Shape
 from shape_dnn.store import journal
 from shape_dnn.store.journal import Entry
@@ -163,8 +162,7 @@ class Live:
         is_running = is_alive and not self.has_ended and not self.is_empty
         self._now = max(self._now, time.time()) if is_running else self._now
         seconds = self._time_left.seconds if is_running else None
-        quality, settings = self._start.quality, self._start.settings
-        confidence = settings.get("confidence")
+        quality, confidence = self._start.quality, _confidence(self._start.settings)
         return {
             "state": self._state(is_running),
             "text": self._text(is_running),
@@ -178,10 +176,10 @@ class Live:
             "running": [self._training(curve) for curve in self._running.values()] if is_running else [],
             "waiting": [str(shape) for shape in self._waiting] if is_running else [],
             "doubts": [[judged.trained, judged.doubt] for judged in self._doubts],
-            "wanted": 1 - confidence if isinstance(confidence, float) else None,
+            "wanted": None if confidence is None else 1 - confidence,
             "failures": [f"{shape}: {reason}" for shape, reason in self._failures.items()],
             "chosen": [
-                {"shape": str(each.shape), "reason": REASONS[each.reason], "numbers": self._numbers(each)}
+                {"shape": str(each.shape), "reason": _why(each), "numbers": self._numbers(each)}
                 for each in list(self._chosen.values())[: -LAST - 1 : -1]
             ],
         }
@@ -220,7 +218,6 @@ class Live:
             "text": f"epoch {last.epoch.number}{of}, {quality.name} {quality.phrase(last.epoch.quality)}",
             "points": [[event.epoch.number, event.epoch.quality] for event in curve],
             "epochs": last.epochs,
-            "range": [0, 100] if quality == ACCURACY else None,
         }
 
     def _numbers(self, chosen: Chosen) -> str:
@@ -232,6 +229,19 @@ class Live:
         if chosen.better is not None:
             told.append(f"better than the best so far with probability {chosen.better:.2f}")
         return ", ".join(told)
+
+
+def _why(chosen: Chosen) -> str:
+    if chosen.reason is Reason.IMPROVES and chosen.better is None:
+        return "most likely to be the best that complies, for what its training costs; none is known that does"
+    return REASONS[chosen.reason]
+
+
+def _confidence(settings: Mapping[str, object]) -> float | None:
+    try:
+        return float(str(settings.get("confidence")))
+    except ValueError:
+        return None
 
 
 def _clock(when: float) -> str:

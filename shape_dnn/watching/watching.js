@@ -28,9 +28,7 @@
     return svg;
   }
 
-  function training({ shape, text, points, epochs, range }) {
-    const values = points.map(([, value]) => value);
-    const edges = range ?? [Math.min(...values), Math.max(...values)];
+  function training({ shape, text, points, epochs }, edges) {
     const whole = [points[0][0], epochs ?? points.at(-1)[0]];
     return made("figure", { class: "training" }, made("figcaption", {}, `${shape}: ${text}`),
                 picture(points, whole, edges, `Learning curve of ${shape}`));
@@ -56,12 +54,14 @@
     at("live-doing").dataset.doing = live.doing + (live.waiting.length ? `; ${live.waiting.length} waiting or starting` : "");
     until = live.left === null ? null : Date.now() + 1000 * live.left;
     sayLeft();
-    at("live-running").replaceChildren(...live.running.map(training));
+    const values = live.running.flatMap(({ points }) => points.map(([, value]) => value));
+    const edges = [Math.min(...values), Math.max(...values)]; // of all, so that curves can be compared
+    at("live-running").replaceChildren(...live.running.map((each) => training(each, edges)));
     at("live-doubt").hidden = !live.doubts.length;
     if (live.doubts.length) {
       const last = live.doubts.at(-1);
       const label = `Doubt, the probability that the answer is not right yet: ${live.doubts.map(([n, p]) => `${p.toFixed(2)} after ${n}`).join(", ")}`;
-      const from = [Math.min(...live.doubts.map(([n]) => n)), Math.max(...live.doubts.map(([n]) => n))];
+      const from = [Math.min(...live.doubts.map(([n]) => n)) - (live.doubts.length === 1), Math.max(...live.doubts.map(([n]) => n))];
       at("live-doubt").querySelector("figcaption").textContent =
         `Doubt: ${last[1].toFixed(2)} after ${last[0]} trainings` + (live.wanted === null ? "" : `; ${live.wanted.toFixed(2)} is low enough`);
       at("live-doubt").querySelector("div").replaceChildren(picture(live.doubts, from, [0, 1], label, live.wanted));
