@@ -1,7 +1,16 @@
-"""How long the report of a study takes, its answers and its tables, as the space grows."""
+"""How long the report of a study takes, its page in a browser, its answers and its tables, as the space grows.
+
+`--pages` has the pages alone; `--beside CHECKOUT` has those of another version of the package as well, in turn.
+"""
 
 from __future__ import annotations
 
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -17,12 +26,35 @@ from shape_dnn.answers.question import StudyQuestion
 from shape_dnn.report import page
 from shape_dnn.report.overview import Overview
 
-SPACES = {900: ("10:185:6", "1/4:15/2:1/4"), 3600: ("10:370:6", "1/4:15:1/4"), 10000: ("10:610:6", "1/4:25:1/4")}
+SPACES = {
+    400: ("10:130:6", "1/4:21/4:1/4"),
+    900: ("10:185:6", "1/4:15/2:1/4"),
+    3600: ("10:370:6", "1/4:15:1/4"),
+    10000: ("10:610:6", "1/4:25:1/4"),
+}
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a study of so many facts takes minutes to write to a disk
 QUESTIONS: Mapping[str, Mapping[str, Any]] = {
     "a best shape": {"goal": "latency", "min_accuracy": "97"},
     "a front": {"pareto": ["size", "accuracy"]},
 }
+
+
+SLIDE = """async () => {
+    const slider = document.querySelector("input[type=range]");
+    const times = [];
+    for (let i = 0; i < 10; i++) {
+        const began = performance.now();
+        slider.value = Math.floor(slider.max * i / 10);
+        slider.dispatchEvent(new Event("input"));
+        const answered = performance.now() - began;
+        await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+        times.push([answered, performance.now() - began]);
+        await new Promise((done) => setTimeout(done, 600));
+    }
+    return times;
+}"""
+OPENED = 3
+"""Times that each page is opened."""
 
 
 def clock(what: str, work: Callable[[], object]) -> None:
@@ -37,14 +69,64 @@ def answer(study: Path, question: Mapping[str, Any]) -> str:
     return ask(study, **question)._repr_html_()
 
 
+def time_pages(pages: Mapping[str, Path]) -> None:
+    """Print how long a browser takes until the controls work, and until what a slider asks is answered and painted."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    ready: dict[str, list[float]] = {name: [] for name in pages}
+    moved: dict[str, list[list[float]]] = {name: [] for name in pages}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for place in range(OPENED):
+            for name, path in pages.items():
+                page = browser.new_page(viewport={"width": 1200, "height": 900})
+                page.set_default_timeout(300_000)
+                began = time.perf_counter()
+                page.goto(path.as_uri(), wait_until="commit")
+                page.wait_for_selector("body[data-state]")
+                ready[name].append(time.perf_counter() - began)
+                page.wait_for_selector("body[data-state=complete]")
+                if place == 0:
+                    moved[name] += page.evaluate(SLIDE)
+                page.close()
+        browser.close()
+    for name, path in pages.items():
+        answered, painted = (sorted(times) for times in zip(*moved[name], strict=True))
+        print(f"  {name}: the page has {path.stat().st_size / 1e6:.2f} MB")
+        print(f"    first view        median {statistics.median(ready[name]):.2f} s, longest {max(ready[name]):.2f} s")
+        for what, times in (("answer in words", answered), ("painted as well", painted)):
+            print(f"    {what}   median {statistics.median(times):.0f} ms, longest {times[-1]:.0f} ms", flush=True)
+
+
+def written_by(checkout: Path, study: Path) -> Path:
+    """Have a version of the package write a report."""
+    path = study / f"{checkout.name}.html"
+    command = [sys.executable, "-m", "shape_dnn", "report", str(study), "--output", str(path)]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(checkout)})
+    return path
+
+
 def main() -> None:
     """Print the figures for spaces of several sizes; 330 shapes of each are trained."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pages", action="store_true", help="the pages alone, of 400 and of 10,000 shapes")
+    parser.add_argument("--beside", type=Path, help="a checkout of another version")
+    arguments = parser.parse_args()
+    checkouts = {"before": arguments.beside.resolve()} if arguments.beside else {}
+    checkouts["now"] = Path(__file__).resolve().parents[1]
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as directory:
         for number, (depth, width) in SPACES.items():
+            if arguments.pages and number not in (400, 10000):
+                continue
             study = Path(directory) / str(number)
             shapes = record_study(study, depth=depth, width=width, goal="latency", sampler="interval")
             print(f"{len(shapes)} shapes")
+            if number in (400, 10000):
+                time_pages({name: written_by(checkout, study) for name, checkout in checkouts.items()})
+            if arguments.pages:
+                continue
             with StudyQuestion.open(study, {}, as_searched=True) as known:
                 clock("predicting every shape", partial(getattr, known, "candidates"))
                 overview = Overview.of_study(known)

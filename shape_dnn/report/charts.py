@@ -67,12 +67,11 @@ def front(x: str, x_title: str, y: str, y_title: str, quality: Quality, states: 
     from_above = x == "expected" and quality.better == "higher"  # whoever asks for more of it gets the next shape
     bars = [
         {
-            "transform": [{"filter": "datum.quality === null && isValid(datum.low)"}],
-            "mark": {"type": "rule", "strokeWidth": 1, "color": "#767676"},
+            "transform": [{"filter": "datum.complies && datum.quality === null && isValid(datum.low)"}],
+            "mark": {"type": "rule", "strokeWidth": 1, "color": "#767676", "opacity": 0.45},
             "encoding": {
                 axis: quantity("low", title),
                 f"{axis}2": {"field": "high"},
-                "opacity": {"condition": {"test": "datum.complies", "value": 0.45}, "value": 0.1},
             },
         }
         for axis, column, title in (("x", x, x_title), ("y", y, y_title))

@@ -52,7 +52,7 @@ def of_study(known: StudyQuestion) -> list[Origin]:
         recipe = dict(problem.pop("recipe", {}))
         parts = [(name, notation(part["value"]), f"of {part['from']}") for name, part in recipe.items()]
     entries += [Origin("Recipe", parts=parts)] if recipe else []  # a former version does not tell who set it
-    entries += [Origin("Problem", parts=[(name, _text(value)) for name, value in sorted(problem.items())])]
+    entries += [Origin("Problem", parts=list(_leaves(dict(sorted(problem.items())))))]
     entries += _plugins(known.parts)
     for number, content in enumerate(known.store.provenances(), start=1):
         entries.append(Origin.of_json(f"Versions {number}", content))
@@ -95,8 +95,8 @@ def _leaves(value: object, path: str = "") -> Iterator[tuple[str, str]]:
         for name, part in value.items():
             yield from _leaves(part, f"{path} {name}".lstrip())
     elif isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
-        for number, part in enumerate(value, start=1):
-            yield from _leaves(part, f"{path} {number}")
+        for part in value:
+            yield path, " ".join(text for _, text in _leaves(part))
     else:
         yield path, _text(value)
 

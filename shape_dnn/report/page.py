@@ -53,7 +53,11 @@ def save(page: str, path: Path) -> None:
 
 def render(overview: Overview) -> str:
     """Return the page as HTML."""
-    shown = content(overview)
+    return render_content(content(overview))
+
+
+def render_content(shown: Mapping[str, Any]) -> str:
+    """Return the page as HTML that shows what :func:`content` returned."""
     made = {name: trusted(shown[name]) for name in ("header", "main")}  # by templates that escape what they are given
     return complete("report", shown["data"], PROGRAM, title=shown["title"], **made)
 

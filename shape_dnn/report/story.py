@@ -95,7 +95,7 @@ def tell(
         confidence: that was asked for; None if none was.
     """
     stages = list(dict.fromkeys(
-        (f"{each.metric} {each.limit} {each.unit}".rstrip(), each.before, each.after)
+        (_limit(each), each.before, each.after)
         for each in told if isinstance(each, events.StageFinished)
     ))  # fmt: skip
     judged = {each.trained: each.doubt for each in told if isinstance(each, events.Judged)}
@@ -103,6 +103,11 @@ def tell(
     wanted = None if confidence is None or not doubts else 100 * (1 - confidence)
     steps = list(_steps(told, trainings, quality))
     return Story(stages, steps, doubts, wanted, _end(told, [each["doubt"] for each in doubts], wanted))
+
+
+def _limit(stage: events.StageFinished) -> str:
+    bound = stage.limit.replace("<=", "at most").replace(">=", "at least")
+    return f"{stage.metric} {bound} {stage.unit}".rstrip()
 
 
 def _steps(told: Sequence[Event], trainings: Mapping[Shape, Training], quality: Quality) -> Iterator[Step]:

@@ -19,9 +19,7 @@ function changed() {
     if (map.followed) map.chosen = rows.find((row) => row.best) ?? null;
     drawMap();
     showShape();
-    table.page = 0;
-    orderTable();
-    drawTable();
+    renewTable();
   });
 }
 
@@ -95,6 +93,8 @@ for (const [name, printing] of [["beforeprint", true], ["afterprint", false]]) {
   addEventListener(name, () => {
     map.printing = printing;
     drawMap();
+    table.visible = true;
+    if (table.stale) renewTable();
   });
 }
 

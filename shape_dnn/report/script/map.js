@@ -11,6 +11,9 @@ function viridis(part) {
   return VIRIDIS[low].map((value, i) => Math.round(value + (at - low) * (VIRIDIS[low + 1][i] - value)));
 }
 
+const SHADES = Array.from({ length: 257 }, (_, i) => `rgb(${viridis(i / 256).join(",")})`);
+const shade = (part) => SHADES[Math.round(256 * part)];
+
 const isDark = () => !map.printing && matchMedia("(prefers-color-scheme: dark)").matches;
 
 // From a value to its part of the scale, 1 being the best; logarithmic where values span more than a factor of 20.
@@ -29,7 +32,7 @@ function scaleOf() {
   return { low, high, part, isMore };
 }
 
-const shownOf = (row) => (map.metric === LOST ? row.lost ?? null : valueOf(row, map.metric));
+const shownOf = (row) => (map.metric === LOST ? row.lost ?? null : valueOf(row, map.metric) ?? null); // nothing may be known yet
 
 function layMap() {
   const depths = [...new Set(rows.map((row) => row.depth))].sort((a, b) => b - a);
@@ -48,7 +51,7 @@ function drawMap() {
   const canvas = $("map"), room = canvas.parentElement.clientWidth;
   const [columns, lines] = [map.widths.length, map.depths.length];
   const left = 34, below = 40;
-  const wide = Math.max(2, Math.min(76, (room - left - 2) / columns));
+  const wide = Math.max(2, Math.min(96, (room - left - 2) / columns));
   const high = Math.max(4, Math.min(34, wide, 460 / lines));
   Object.assign(map, { wide, high, left });
   const [width, height] = [Math.ceil(left + columns * wide + 2), Math.ceil(lines * high + below)];
@@ -98,10 +101,12 @@ function drawTile(pen, row, scale, ground, ink) {
     pen.lineWidth = 1;
     pen.strokeRect(x + 0.5, y + 0.5, Math.max(1, w - 1), Math.max(1, h - 1));
   } else {
-    pen.fillStyle = `rgb(${viridis(scale.part(value)).join(",")})`;
-    pen.beginPath();
-    pen.roundRect(x, y, w, h, row.complies && Math.min(w, h) > 9 ? 3 : 0);
-    pen.fill();
+    pen.fillStyle = shade(scale.part(value));
+    if (row.complies && Math.min(w, h) > 9) {
+      pen.beginPath();
+      pen.roundRect(x, y, w, h, 3);
+      pen.fill();
+    } else pen.fillRect(x, y, w, h);
     if (row.quality === null && row.complies && Math.min(w, h) > 6) hatch(pen, x, y, w, h, ground);
   }
   if (isLost(row) && Math.min(wide, high) > 6) {

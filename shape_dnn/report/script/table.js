@@ -1,7 +1,21 @@
 // The table of all shapes, a page of it at a time: the best first, then the others that comply, then the rest.
 
 const PAGE = 50;
-const table = { page: 0, order: [] };
+const table = { page: 0, order: [], visible: false, stale: true };
+
+// The question changed: what nobody looks at is ordered and drawn when it comes into view.
+function renewTable() {
+  table.stale = true;
+  if (!table.visible && rows.length > MOST_POINTS) return;
+  Object.assign(table, { page: 0, stale: false });
+  orderTable();
+  drawTable();
+}
+
+const tableWatcher = new IntersectionObserver((entries) => {
+  table.visible = entries[entries.length - 1].isIntersecting;
+  if (table.visible && table.stale) renewTable();
+}, { rootMargin: "200px" });
 
 function orderTable() {
   const scores = goalOf()?.scores;
@@ -29,6 +43,8 @@ function drawTable() {
 }
 
 function buildTable() {
+  tableWatcher.disconnect();
+  tableWatcher.observe($("shapes"));
   const turn = (by) => () => {
     table.page += by;
     drawTable();

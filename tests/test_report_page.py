@@ -1,0 +1,216 @@
+"""A report says the answer in words, tells of the search, agrees with the terminal, prints well, and takes newer data."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recorded_study import record_study
+from report_pages import chromium, drawn, in_a_browser, shown
+
+from shape_dnn import ask, tune, write_report
+from shape_dnn.answers.question import StudyQuestion
+from shape_dnn.report import page as pages
+from shape_dnn.report import story
+from shape_dnn.report.overview import Overview
+
+GRID = {"depth": "10:41:6", "width": "1/4:9/4:1/4", "min_accuracy": "97", "goal": "latency"}
+QUESTIONS: list[dict[str, Any]] = [
+    {"min_accuracy": "97%", "goal": "latency"},
+    {"max_size": "0.5MB", "goal": "accuracy"},
+    {"max": ["memory=30"], "min_accuracy": "96%", "goal": "energy"},
+    {"max_latency": "1.5ms", "goal": "size"},
+]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("studies") / "study"
+    record_study(directory, **GRID)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+def cells(page: Any) -> list[list[str]]:
+    """Read the page of the table that is shown."""
+    rows = drawn(page).locator("#rows tr").evaluate_all("all => all.map((r) => [...r.cells].map((c) => c.textContent))")
+    return [list(row) for row in rows]
+
+
+@in_a_browser
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_terminal_json_page_and_print_have_the_same_numbers(
+    browser: Any, study: Path, tmp_path: Path, shape_dnn: Callable[..., Any], question: dict[str, Any]
+) -> None:
+    (path,) = write_report(study, tmp_path / "r.html", **question)
+    flags = [word for name, value in question.items() for one in ([value] if isinstance(value, str) else value)
+             for word in (f"--{name.replace('_', '-')}", one)]  # fmt: skip
+    found = json.loads(shape_dnn("ask", study, *flags, "--format", "json").out)
+    terminal = " ".join(shape_dnn("ask", study, *flags).out.split())
+    best = found["best"]
+    assert best is not None
+    width = str(ask(study, **question).best.width)
+    with shown(browser, path) as page:
+        for medium in ("screen", "print"):
+            page.emulate_media(media=medium)
+            headings = page.locator("#shapes th").all_text_contents()
+            row = dict(zip(headings, cells(page)[0], strict=True))
+            assert (row["complies"], row["depth"], row["width"]) == ("★", str(best["depth"]), width)
+            for name in ("size [MB]", "latency [ms]", "energy [J]"):
+                assert float(row[name].split()[0]) == pytest.approx(best[name.split()[0]], rel=5e-4)
+            known = "accuracy" if best["accuracy"] is not None else "predicted_accuracy"
+            value = f"{best[known]:.2f}"
+            assert row["trained [%]" if known == "accuracy" else "predicted [%]"] == value
+            assert f"depth {best['depth']}, width {width}" in terminal
+            said = page.inner_text("#answer")
+            assert f"depth {best['depth']}, width {width}" in said
+            assert value in said
+            assert f"{best['size']:.4g} MB" in said
+            assert f"{len(found['shapes'])} of 48 shapes comply" in said
+            assert f"{len(found['shapes'])} of 48 shapes comply" in terminal
+
+
+@in_a_browser
+def test_the_answer_is_a_sentence_that_changes_with_the_question(browser: Any, study: Path, tmp_path: Path) -> None:
+    (path,) = write_report(study, tmp_path / "r.html")
+    with shown(browser, path) as page:
+        assert page.inner_text(".headline").startswith(
+            "The fastest network that is right on at least 97 % of images is "
+        )
+        assert re.search(r"17 of 48 networks were trained|16 of 48 networks were trained", page.inner_text("#answer"))
+        page.select_option("#goal", "size")
+        page.get_by_label("latency at most, in ms", exact=True).fill("2")
+        assert page.inner_text(".headline").startswith(
+            "The smallest network that answers in at most 2 ms and is right on at least 97 % of images is "
+        )
+        page.select_option("#goal", "")
+        assert re.match(r"\d+ of 48 networks answer in at most 2 ms and are right", page.inner_text(".headline"))
+        page.get_by_label("accuracy at least, in %", exact=True).fill("100")
+        assert page.inner_text(".headline").startswith(
+            "No network answers in at most 2 ms and is right on at least 100 %"
+        )
+        assert "Closest comes the one of depth" in page.inner_text(".lede")
+
+
+@in_a_browser
+def test_a_tile_of_the_map_tells_all_of_its_shape_by_keyboard_and_pointer(
+    browser: Any, study: Path, tmp_path: Path
+) -> None:
+    (path,) = write_report(study, tmp_path / "r.html")
+    with shown(browser, path) as page:
+        best = page.inner_text("#shape h3")
+        assert best == page.inner_text("#best")
+        page.focus("#map")
+        page.keyboard.press("ArrowUp")
+        above = page.inner_text("#shape h3")
+        depths = [int(re.search(r"depth (\d+)", text)[1]) for text in (best, above)]  # type: ignore[index]
+        assert depths[1] == depths[0] + 6
+        for name in ("size", "latency", "energy", "memory"):
+            assert page.locator("#shape dt", has_text=re.compile(f"^{name}$")).count() == 1
+        page.click("#map", position={"x": 40, "y": 8})
+        assert page.inner_text("#shape h3") == "depth 40, width 1/4"
+        for name in ("size", "accuracy"):
+            page.select_option("#map-metric", name)
+        assert page.inner_text("#map-high").endswith("%")
+
+
+@in_a_browser
+def test_on_paper_it_has_two_pages(browser: Any, study: Path, tmp_path: Path) -> None:
+    (path,) = write_report(study, tmp_path / "r.html")
+    with shown(browser, path) as page:
+        paper = page.pdf(format="A4", print_background=True)
+        assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 2
+        page.emulate_media(media="print")
+        for part in ("#answer", "#map", "#front svg", "#rows", "#provenance"):
+            assert page.locator(part).is_visible(), part
+        for part in ("#asked", "#copy", "#model", "#curves", "summary >> nth=0"):
+            assert not page.locator(part).is_visible(), part
+
+
+@in_a_browser
+def test_newer_data_leave_question_focus_and_place_as_they_are(browser: Any, tmp_path: Path) -> None:
+    def content(name: str, trained: range) -> Any:
+        record_study(tmp_path / name, trained=trained, **GRID)
+        with StudyQuestion.open(tmp_path / name, {}, as_searched=True) as known:
+            return pages.content(Overview.of_study(known))
+
+    few, many = content("few", range(0, 1000, 6)), content("many", range(0, 1000, 3))
+    pages.save(pages.render_content(few), tmp_path / "r.html")
+    with shown(browser, tmp_path / "r.html") as page:
+        before = page.locator("header p").first.inner_text()
+        field = page.get_by_label("size at most, in MB", exact=True)
+        field.fill("0.5")
+        page.evaluate("scrollTo(0, 300)")
+        page.evaluate("window.kept = document.getElementById('answer')")
+        page.evaluate("(content) => window.shapeDnn.update(content)", many)
+        assert drawn(page).locator("header p").first.inner_text() != before
+        assert "--max-size 0.5" in page.text_content("#command")
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "size at most, in MB"
+        assert page.evaluate("scrollY") == 300
+        assert page.evaluate("window.kept === document.getElementById('answer')"), "what did not change was left alone"
+        assert "many" in page.text_content("h1")
+        field.fill("")
+        assert "--max-size" not in page.text_content("#command"), "the controls still work"
+        page.mouse.move(5, 5)
+        page.mouse.down()
+        page.evaluate("(content) => window.shapeDnn.update(content)", few)
+        assert "many" in page.text_content("h1"), "while a pointer is pressed, nothing moves under it"
+        page.mouse.up()
+        page.wait_for_function("document.querySelector('h1').textContent.includes('few')")
+
+
+@in_a_browser
+def test_a_large_space_has_a_table_in_pages_and_charts_of_some(browser: Any) -> None:
+    rows = [f"{d},{w}/8,{60 + 30 * (1 - 1 / d) + w / 10},{d * w}" for d in range(10, 70) for w in range(1, 41)]
+    Path("table.csv").write_text("\n".join(["depth,width,accuracy,latency", *rows]))
+    tune(replay="table.csv", goal="latency", min_accuracy="89%", report="r.html")
+    text = Path("r.html").read_text(encoding="utf-8")
+    assert text.count('<td class="verdict">') == pages.MOST_ROWS
+    assert "1900 more shapes need JavaScript" in text
+    with shown(browser, Path("r.html").absolute()) as page:
+        page.locator("#shapes").scroll_into_view_if_needed()
+        page.locator("#rows tr.best").wait_for()
+        first = cells(page)
+        assert len(first) == 50
+        assert first[0][0] == "★"
+        page.click("#page-on")
+        assert page.text_content("#page-place") == "51 to 100 of 2400"
+        assert cells(page)[0] != first[0]
+        assert page.locator("#front svg .mark-symbol path").count() < 2000
+
+
+def test_a_replay_tells_which_network_was_trained_why_and_what_ended_the_search() -> None:
+    rows = [f"{d},{w},{95 - 30 / d / w},{d * w}" for d in range(10, 40, 3) for w in (0.5, 1, 2, 3)]
+    Path("table.csv").write_text("\n".join(["depth,width,accuracy,size", *rows]))
+    result = tune(replay="table.csv", goal="size", min_accuracy="93%", report="r.html")
+    text = Path("r.html").read_text(encoding="utf-8").split("<script")[0]
+    (told,) = re.findall('<section aria-labelledby="story-title".*?</section>', text, re.DOTALL)
+    steps = re.findall(r"<tr><td>\d+</td><td>(.*?)</td>", told)
+    assert set(steps) == {str(training.shape) for training in result.answer.trainings}
+    assert "tells much about all networks" in told
+    assert "accuracy at least 93 %" in told
+    assert "The search ended" in told
+
+
+def test_a_study_tells_its_search_from_the_journal_and_invents_nothing_without_one(study: Path, tmp_path: Path) -> None:
+    (path,) = write_report(study, tmp_path / "r.html")
+    assert story.WITHOUT_JOURNAL.note in path.read_text(encoding="utf-8")
+    result = tune(depth="10:17:6", width="1/2:1:1/4", goal="size", min_accuracy="20%", epochs=1, device="cpu",
+                  option="dataset.limit=300")  # fmt: skip
+    assert result.report is not None
+    with StudyQuestion.open(Path("shape-dnn-study"), {}, as_searched=True) as known:
+        told = Overview.of_study(known).story
+    assert told is not None
+    assert {step.shape for step in told.steps} >= {str(training.shape) for training in result.answer.trainings}
+    assert [stage for stage, _, _ in told.stages] == ["accuracy at least 20 %"]
+    assert told.end.startswith("The search ended")
+    assert told.note == ""
