@@ -16,7 +16,8 @@ const number = (value) => (value === null || value === undefined ? "–" : Strin
 
 function metrics() {
   const found = new Map();
-  for (const study of studies) for (const { name, unit } of study.metrics) found.set(name, unit);
+  for (const study of studies) for (const { name, unit } of study.metrics.slice(0, -1)) found.set(name, unit);
+  for (const study of studies) found.set(study.metrics.at(-1).name, study.metrics.at(-1).unit); // by which it is judged
   return found;
 }
 
@@ -74,7 +75,7 @@ async function showChart() {
     layer: [
       { transform: [{ filter: "datum.front" }], mark: { type: "line", strokeWidth: 2 } },
       { mark: { type: "point", filled: true, size: 60 },
-        encoding: { shape: { field: "study", type: "nominal" }, opacity: { condition: { test: "datum.front", value: 1 }, value: 0.35 },
+        encoding: { shape: { field: "study", type: "nominal", scale: { domain: color.scale.domain } }, opacity: { condition: { test: "datum.front", value: 1 }, value: 0.35 },
                     tooltip: [{ field: "study" }, { field: "shape" }, { field: "x", title: chosen.x }, { field: "y", title: chosen.y }] } },
     ],
   };
@@ -88,7 +89,8 @@ async function showChart() {
 const ask = fetching("content.json", async (content) => {
   studies = content;
   const running = studies.filter(({ state }) => state === "running").length;
-  const text = `${studies.length} studies; in ${running} a search goes on.`;
+  const text = `${studies.length === 1 ? "One study" : `${studies.length} studies`}; ` +
+    (running ? `${running} of them being searched now.` : "no search runs.");
   if ($("several-text").textContent !== text) $("several-text").textContent = text;
   showTable();
   choose();

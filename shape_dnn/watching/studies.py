@@ -126,7 +126,7 @@ class Watched:
             "name": self.name,
             "state": live["state"],
             "text": live["text"],
-            "answer": content["answer"] or content["error"] or "none yet",
+            "answer": content["answer"] or content["error"] or ("none" if live["state"] == "finished" else "none yet"),
             "trained": len(trained),
             "shapes": len(known["shapes"]),
             "doubt": self._live.doubt,
