@@ -93,7 +93,8 @@ class Handler(BaseHTTPRequestHandler):
         """Answer with a page, with what is new, or with a stream of news."""
         if self.headers.get("Host", "") not in self._own_names():  # a name that somebody has led to this machine
             return self._refuse(HTTPStatus.FORBIDDEN)
-        _, token, *rest = self.path.partition("?")[0].split("/")
+        _, _, path = self.path.partition("?")[0].partition("/")
+        token, *rest = path.split("/")
         if not secrets.compare_digest(token.encode(), self.server.token.encode()):
             return self._refuse(HTTPStatus.NOT_FOUND)
         directory = self.server.directory
