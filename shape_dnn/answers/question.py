@@ -89,7 +89,7 @@ class StudyQuestion:
     @classmethod
     @contextmanager
     def open(
-        cls, study: str | Path, settings: Mapping[str, Any], *, as_searched: bool = False
+        cls, study: str | Path, settings: Mapping[str, Any], *, as_searched: bool = False, latest: bool = False
     ) -> Iterator[StudyQuestion]:
         """Open a study for a question.
 
@@ -97,6 +97,7 @@ class StudyQuestion:
             study: its directory.
             settings: limits, goal, confidence, model or prior of the question.
             as_searched: whether those of the search are meant where none is given.
+            latest: whether the search that began last is meant, finished or not.
 
         Raises:
             UsageError: there is no study, nothing was searched in it, or a setting cannot be used.
@@ -112,7 +113,7 @@ class StudyQuestion:
             raise UsageError(message, setting="option")
         store = Store(Path(study), create=False)
         try:
-            former = store.runs.last()
+            former = store.runs.last(latest=latest)
             if former is None:
                 raise UsageError(f"nothing was searched in the study {str(study)!r} yet", setting="study")
             with store.decoding():

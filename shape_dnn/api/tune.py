@@ -11,7 +11,7 @@ from typing import Any
 
 from shape_dnn.answers.question import StudyQuestion, remember
 from shape_dnn.answers.result import Result
-from shape_dnn.api.recording import close, recorded
+from shape_dnn.api.recording import Recorder, close, recorded
 from shape_dnn.api.reporting import check_writable, write_if_possible
 from shape_dnn.api.studying import study_of
 from shape_dnn.assembly.assembly import Assembly
@@ -29,7 +29,6 @@ from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.store.database import FILE_NAME
 from shape_dnn.store.facts import Store
 from shape_dnn.store.families import Family
-from shape_dnn.store.journal import Journal
 from shape_dnn.study.measurer import ask_elsewhere
 from shape_dnn.study.seeds import mean_over_seeds
 from shape_dnn.study.study import Memo
@@ -137,21 +136,21 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
         problem.read(notify)  # so that a missing file shows before anything is measured
         store = Store(Path(parts.settings.study))
         stack.callback(store.close)
-        journal = Journal(store.directory)
-        notify = journal.before(notify)
+        recorder = Recorder(store, notify)
         with blame(terminator.instance):
             terminator.instance.consider(query.functional, query.goal)
         studies = [
-            study_of(parts, store, parts.meters, notify, question=parts.question, seed=seed, transfer=parts.transfer)
+            study_of(parts, store, parts.meters, recorder, question=parts.question, seed=seed, transfer=parts.transfer)
             for seed in parts.seeds
         ]
+        recorder.studies = studies
         for study in studies:
             study.prepare()
-        with recorded(store, "tune", parts, studies) as run, journal.of_run(run, _start_of(parts)):
+        with recorded(store, "tune", parts, studies) as run, recorder.of_run(run, _start_of(parts)):
             began = store.runs.begin_search(run, parts.question_record, INCIDENTAL)
             for study in studies:
                 study.facts.began = began
-            answer = search(shapes, query, modelling, mean_over_seeds(studies), notify)
+            answer = search(shapes, query, modelling, mean_over_seeds(studies), recorder)
         # The same search another time finds them there, so their order must not tell when they were made.
         if parts.own is not None and "size" in parts.meters:
             _count_sizes(studies[0], [candidate.shape for candidate in answer.complying])

@@ -28,6 +28,7 @@ COMMANDS = {
     "measure": "Measure size, latency or energy of shapes, without training.",
     "ask": "Ask a study another question, without measuring or training.",
     "report": "Write what a study knows as one HTML page.",
+    "watch": "Serve a page that shows a study while a search runs.",
     "export": "Write a trained network as files, for example ONNX.",
     "record": "Train every shape, and write a table that searches can replay.",
     "simulate": "Compare samplers, strategies and models on a recorded table.",

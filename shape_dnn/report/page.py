@@ -58,7 +58,7 @@ def render(overview: Overview) -> str:
 
 def render_content(shown: Mapping[str, Any]) -> str:
     """Return the page as HTML that shows what :func:`content` returned."""
-    made = {name: _trusted(shown[name]) for name in ("header", "main")}  # by templates that escape what they are given
+    made = {name: trusted(shown[name]) for name in ("header", "main")}  # by templates that escape what they are given
     return complete("report", shown["data"], PROGRAM, title=shown["title"], **made)
 
 
@@ -117,32 +117,38 @@ def program(names: Sequence[str]) -> str:
     return '"use strict";\n(() => {\n' + "\n".join(texts) + "})();\n"
 
 
-def complete(room: str, data: object, scripts: Sequence[str], **values: object) -> str:
+def complete(
+    room: str, data: object, scripts: Sequence[str], *, styles: Sequence[str] = (), live: bool = False, **values: object
+) -> str:
     """Return a page of a room as HTML: its template within ``page.html``, its program, and what all pages share.
 
     Args:
         room: of the package, in which ``template.html`` lies.
         data: JSON values for the program.
         scripts: paths of the files in the package that are its program.
+        styles: paths of the files in the package that are its style, beside that of all pages.
+        live: whether its program may ask whoever serves it for more.
         **values: for the template.
     """
-    style = (resources.files(shape_dnn) / "report" / "report.css").read_text(encoding="utf-8")
+    package = resources.files(shape_dnn)
+    style = "".join((package / name).read_text(encoding="utf-8") for name in ("report/report.css", *styles))
     script, library = program(scripts), vega()
     # Nothing runs or styles the page but these three texts.
     policy = (
         f"default-src 'none'; script-src '{_hash(library)}' '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
+        "img-src data:; base-uri 'none'; form-action 'none'" + ("; connect-src 'self'" if live else "")
     )
     return (
         environment()
         .get_template(f"{room}/template.html")
         .render(
             policy=policy,
-            style=_trusted(style),
-            library=_trusted(library),
-            program=_trusted(script),
-            data=_trusted(_escaped_json(data)),
+            style=trusted(style),
+            library=trusted(library),
+            program=trusted(script),
+            data=trusted(_escaped_json(data)),
             version=shape_dnn.__version__,
+            live=live,
             **values,
         )
     )
@@ -175,7 +181,8 @@ def vega() -> str:
     return script
 
 
-def _trusted(text: str) -> Any:
+def trusted(text: str) -> Any:
+    """Take text for HTML that needs no escapes."""
     import markupsafe
 
     return markupsafe.Markup(text)  # noqa: S704 - our own files, and JSON without a character that HTML knows

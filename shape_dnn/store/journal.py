@@ -85,15 +85,6 @@ class Journal:
         finally:
             self._close()
 
-    def before(self, notify: Callable[[Event], None]) -> Callable[[Event], None]:
-        """Return what takes down an event, and then tells of it."""
-
-        def tell(event: Event) -> None:
-            self.append(event)
-            notify(event)
-
-        return tell
-
     def append(self, event: Event) -> None:
         """Take down an event, if it happens during a run and is worth a line."""
         if self._file is None or not _is_told(event):

@@ -27,6 +27,10 @@ class RunState(StrEnum):
     """There was no run yet."""
 
 
+CLOCK_ERROR = 2.0
+"""Seconds by which the time differs that the system and a program tell of the same moment, at most."""
+
+
 @dataclass(frozen=True)
 class RecordedRun:
     """A command that worked on a study.
@@ -42,6 +46,42 @@ class RecordedRun:
     problem: Mapping[str, Any]
     contexts: Mapping[Family, int]
     state: RunState
+
+
+@dataclass(frozen=True)
+class LatestRun:
+    """The search that began last.
+
+    Attributes:
+        number: in the study.
+        state: how it ended, as far as is recorded.
+        host: where it ran.
+        pid: in which process.
+        started: when, in seconds since 1970.
+    """
+
+    number: int
+    state: RunState
+    host: str
+    pid: int
+    started: float
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it goes on; told by its process alone, so that whoever begins a search finds its lock free.
+
+        A search of another machine, whose processes nobody here can see, is believed to go on.
+        """
+        import psutil
+
+        if self.state != RunState.RUNNING or self.host != socket.gethostname():
+            return self.state == RunState.RUNNING
+        try:
+            process = psutil.Process(self.pid)
+            # A later process may have its number.
+            return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= self.started + CLOCK_ERROR
+        except psutil.Error:
+            return False
 
 
 class Runs:
@@ -115,6 +155,12 @@ class Runs:
         query = "SELECT 1 FROM search JOIN run ON run.id = search.run WHERE question = ? AND state = 'done' LIMIT 1"
         return bool(self._database.read(query, question))
 
+    def know(self, run: int, contexts: Mapping[Family, int]) -> None:
+        """Record which facts a command uses so far, for questions while it goes on, or after it was killed."""
+        with self._database.transaction():
+            known = canonical({str(family): number for family, number in contexts.items()})
+            self._database.execute("UPDATE run SET contexts = ? WHERE id = ?", (known, run))
+
     def end(self, run: int, contexts: Mapping[Family, int], state: RunState) -> None:
         """Record which facts a command used and how it ended."""
         with self._database.transaction():
@@ -124,15 +170,26 @@ class Runs:
             )
         self._database.unlock()
 
-    def last(self) -> RecordedRun | None:
+    def latest(self) -> LatestRun | None:
+        """Return the search that began last."""
+        rows = self._database.read(
+            "SELECT id, state, host, pid, started FROM run WHERE command = 'tune' ORDER BY id DESC LIMIT 1"
+        )
+        with self._database.decoding():
+            found = [LatestRun(int(n), RunState(s), str(h), int(p), float(t)) for n, s, h, p, t in rows]
+        return found[0] if found else None
+
+    def last(self, *, latest: bool = False) -> RecordedRun | None:
         """Return the run to which questions refer: the last one that finished, or else the last one.
 
         What earlier runs measured for the same problem is counted as its own.
+
+        Args:
+            latest: whether the one that began last is meant, finished or not.
         """
-        rows = self._database.read(
-            "SELECT settings, problem, contexts, state FROM run WHERE command = 'tune'"
-            " ORDER BY state = 'done' DESC, id DESC LIMIT 1"
-        )
+        order = "id DESC" if latest else "state = 'done' DESC, id DESC"
+        query = "SELECT settings, problem, contexts, state FROM run WHERE command = 'tune' ORDER BY"
+        rows = self._database.read(f"{query} {order} LIMIT 1")
         if not rows:
             return None
         settings, problem, own_contexts, state = rows[0]

@@ -32,7 +32,7 @@ function scaleOf() {
   return { low, high, part, isMore };
 }
 
-const shownOf = (row) => (map.metric === LOST ? row.lost ?? null : valueOf(row, map.metric));
+const shownOf = (row) => (map.metric === LOST ? row.lost ?? null : valueOf(row, map.metric) ?? null); // nothing may be known yet
 
 function layMap() {
   const depths = [...new Set(rows.map((row) => row.depth))].sort((a, b) => b - a);
