@@ -12,6 +12,7 @@ from torch import Tensor
 
 from shape_dnn.errors import TrainingError
 from shape_dnn.measuring.arithmetic import allowing_tf32
+from shape_dnn.training.allocation import keeping_memory
 from shape_dnn.training.batches import Batches
 from shape_dnn.training.step import Step, autocast
 
@@ -66,7 +67,7 @@ class Loop:
         Raises:
             TrainingError: the loss is not finite.
         """
-        with allowing_tf32(self.recipe.tf32):
+        with allowing_tf32(self.recipe.tf32), keeping_memory():
             return self._fit(train, judge, run)
 
     def _fit(self, train: Batches, judge: Batches, run: Run) -> float:
