@@ -65,7 +65,7 @@ class _Normalise(torch.autograd.Function):
         images, weight, mean, variance = ctx.saved_tensors
         values, changes = _rows(images), _rows(gradient.contiguous(memory_format=torch.channels_last))
         pixels, number = images.shape[2] * images.shape[3], images.numel() // images.shape[1]
-        means, variances = mean.repeat(pixels), variance.repeat(pixels)
+        means, variances = _row(mean, pixels), _row(variance, pixels)
         _, scales, shifts = torch.ops.aten.native_batch_norm_backward(
             changes, values, None, means, variances, None, None, False, ctx.eps, [False, True, True]
         )
@@ -74,9 +74,10 @@ class _Normalise(torch.autograd.Function):
         scale = weight * deviation
         slope = -scale * deviation * for_weight / number
         level = -scale * for_bias / number - slope * mean
-        found = torch.addcmul(level.repeat(pixels), values, slope.repeat(pixels))
-        found.addcmul_(changes, scale.repeat(pixels))
-        return _images(found, images), for_weight, for_bias, None
+        found = torch.empty_like(images, memory_format=torch.channels_last)
+        torch.addcmul(_row(level, pixels), values, _row(slope, pixels), out=_rows(found))
+        _rows(found).addcmul_(changes, _row(scale, pixels))
+        return found, for_weight, for_bias, None
 
 
 def _statistics(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,7 +92,10 @@ def _scaled(images: Tensor, mean: Tensor, scale: Tensor, bias: Tensor) -> Tensor
     """Take the mean of each channel off, scale, and add a bias, in one pass."""
     pixels = images.shape[2] * images.shape[3]
     level = torch.addcmul(bias, mean, scale, value=-1)
-    return _images(torch.addcmul(level.repeat(pixels), _rows(images), scale.repeat(pixels)), images)
+    # No view of something else, which operators in place may not change.
+    output = torch.empty_like(images, memory_format=torch.channels_last)
+    torch.addcmul(_row(level, pixels), _rows(images), _row(scale, pixels), out=_rows(output))
+    return output
 
 
 def _rows(images: Tensor) -> Tensor:
@@ -99,7 +103,9 @@ def _rows(images: Tensor) -> Tensor:
     return images.permute(0, 2, 3, 1).view(len(images), -1)
 
 
-def _images(rows: Tensor, like: Tensor) -> Tensor:
-    """See a matrix as the images whose rows it has."""
-    number, channels, height, width = like.shape
-    return rows.view(number, height, width, channels).permute(0, 3, 1, 2)
+def _row(values: Tensor, pixels: int) -> Tensor:
+    """Repeat the values of channels for each pixel, in half of the time of ``Tensor.repeat``.
+
+    They are in memory of their own, even of one channel, since kernels of batch norms do not look for strides.
+    """
+    return values.expand(pixels, -1).contiguous().view(-1)
