@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
-"""Parameters of glibc's ``mallopt``: how many bytes may be free at the end before they go back to the system, and how many
+"""Parameters of glibc's ``mallopt``: bytes that may be free at the end before they go back to the system, and how many
 blocks may be mappings of their own, which go back when they are freed."""
 USUAL = {TRIM_THRESHOLD: 128 * 1024, MMAP_MAX: 65536}
 KEEPING = {TRIM_THRESHOLD: 2**31 - 1, MMAP_MAX: 0}
