@@ -60,7 +60,7 @@ class _Normalise(torch.autograd.Function):
         return _scaled(images, mean, weight * torch.rsqrt(variance + eps), bias), mean, variance
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         images, weight, mean, variance = ctx.saved_tensors
         values, changes = _rows(images), _rows(gradient.contiguous(memory_format=torch.channels_last))
