@@ -54,6 +54,8 @@ from shape_dnn.work import Needs, Outcome, Task
 SHAPES = [Shape(10, Fraction(1)), Shape(16, Fraction(1)), Shape(16, Fraction(2))]
 TABLE = TableFile(Path(__file__).parents[1] / "plugins/shape-dnn-tables/shape_dnn_tables/wrn-fashion-mnist.csv")
 """Whose durations are drawn."""
+THIN = Shape(22, Fraction(1, 8))
+"""Of so few channels that it is bound by what is around its arithmetic."""
 GRID = {"depth": "10:29:6", "width": "1/2:2:1/2"}
 """Space of the whole search."""
 
@@ -259,6 +261,39 @@ def rates(device: str, rounds: int, batch_size: int, limit: int) -> None:
               flush=True)  # fmt: skip
 
 
+def processor_seconds(given: tuple[Callable[[Any], Any], Any]) -> float:
+    """Call a function with one thread; return what it took of a processor, which other work of the machine does not."""
+    import torch
+
+    function, argument = given
+    torch.set_num_threads(1)
+    began = time.process_time()
+    function(argument)
+    return time.process_time() - began
+
+
+def one_core(rounds: int, batch_size: int, limit: int) -> None:
+    """Print images per second of one core in float32 beside the plain loop, which loads its images itself."""
+    isa = os.environ.get("ONEDNN_MAX_CPU_ISA", "all that there is")
+    print(f"\nImages a second of one core in float32, Fashion-MNIST, {limit} images, batches of {batch_size}, "
+          f"{rounds} rounds, instructions of oneDNN: {isa}")  # fmt: skip
+    print(f"{'':<10}{'plain':>9}{'ours':>9}{'ratio':>8}{'least':>8}{'most':>8}")
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn) as others, ProcessPoolExecutor(1, spawn) as own:
+        for shape in (*SHAPES, THIN):
+            given = job(shape, fashion_mnist("cpu", limit), epochs=1, batch_size=batch_size, precision="float32")
+            sides = ((others, (plain, (given, 0))), (own, (most_memory, given)))
+            measured = []
+            for i in range(rounds + 1):  # in turns, so that a slow moment hits both
+                seconds = [pool.submit(processor_seconds, work).result() for pool, work in sides]
+                if i:  # the first is to warm up
+                    measured.append([len(given.parts[0]) / each for each in seconds])
+            ratios = [mine / slow for slow, mine in measured]
+            slow, mine = (statistics.median(column) for column in zip(*measured, strict=True))
+            print(f"{shape!s:<10}{slow:>9.0f}{mine:>9.0f}{statistics.median(ratios):>7.2f}x{min(ratios):>7.2f}x"
+                  f"{max(ratios):>7.2f}x", flush=True)  # fmt: skip
+
+
 def accuracy(device: str, seeds: int) -> None:
     """Print accuracies beside those of the plain loop, on digits with the whole recipe."""
     print(f"\nAccuracy on digits, {seeds} seeds: ours in bfloat16, ours in float32, plain; mean, and error of the mean")
@@ -425,7 +460,7 @@ def packing(device: str, limit: int) -> None:
     executor.close()
 
 
-PARTS = ("rates", "accuracy", "search", "driver", "packing", "ray")
+PARTS = ("rates", "float32", "accuracy", "search", "driver", "packing", "ray")
 
 
 def main() -> None:
@@ -449,6 +484,8 @@ def main() -> None:
     if "rates" in parts:
         for batch_size in (128, 32):
             rates(device, arguments.rounds, batch_size, limit)
+    if "float32" in parts:
+        one_core(arguments.rounds, 128, limit)
     if "accuracy" in parts:
         accuracy(device, arguments.seeds)
     if "search" in parts:

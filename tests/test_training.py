@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
 import secrets
@@ -29,6 +30,7 @@ from shape_dnn.training.descent import descent
 from shape_dnn.training.loop import learning_rate
 from shape_dnn.training.step import Step
 from shape_dnn.training.task import EvaluationTask, TrainingTask
+from shape_dnn.training.thin_norm import ThinBatchNorm2d, widen_norms
 from shape_dnn.work import Needs
 
 TINY = Recipe(epochs=2, batch_size=32, lr=0.2, schedule="one-cycle", crop=1, flip=False, precision="float32")
@@ -321,6 +323,47 @@ def test_thin_strided_projections_compute_the_same_with_right_gradients() -> Non
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-5)
     strided = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (1, 1)]
     assert [m.stride for m in strided] == [(1, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("shape", [(8, 2, 28, 28), (3, 15, 5, 7), (4, 1, 6, 6), (1, 3, 4, 4), (4, 8, 1, 1)])
+def test_batch_norms_of_few_channels_are_those_of_torch_up_to_rounding(shape: tuple[int, int, int, int]) -> None:
+    torch.manual_seed(0)
+    pixels = (3 + 2 * torch.randn(shape)).to(memory_format=torch.channels_last)
+    gradient = torch.randn(shape)  # of another format
+    norm = torch.nn.BatchNorm2d(shape[1])
+    torch.nn.init.uniform_(norm.weight, 0.5, 2)
+    torch.nn.init.normal_(norm.bias)
+    network = torch.nn.Sequential(norm, torch.nn.ReLU(inplace=True))
+    theirs, exact = copy.deepcopy(network), copy.deepcopy(network).double()
+    widen_norms(network)
+    assert type(norm) is ThinBatchNorm2d
+    found = []
+    for each, dtype in ((network, torch.float32), (theirs, torch.float32), (exact, torch.float64)):
+        given = pixels.clone().to(dtype).requires_grad_()
+        output = each(given)
+        output.backward(gradient.to(dtype))
+        each.eval()
+        with torch.inference_mode():
+            evaluated = each(pixels.to(dtype))
+        learnt = {name: value.grad for name, value in each.named_parameters()} | dict(each.named_buffers())
+        found.append({"output": output, "gradient": given.grad, "evaluated": evaluated, **learnt})
+    for name, value in found[0].items():
+        for other in found[1:]:
+            torch.testing.assert_close(value, other[name].to(value.dtype), rtol=1e-4, atol=1e-4, msg=name)
+
+
+def test_only_plain_batch_norms_of_few_channels_are_replaced_and_keep_their_names() -> None:
+    class Own(torch.nn.BatchNorm2d):
+        pass
+
+    usual, wide = torch.nn.BatchNorm2d(8), torch.nn.BatchNorm2d(16)
+    others = [wide, torch.nn.BatchNorm2d(8, affine=False), torch.nn.BatchNorm2d(8, momentum=None), Own(8)]
+    before, network = [type(other) for other in others], torch.nn.Sequential(usual, *others)
+    names = list(network.state_dict())
+    widen_norms(network)
+    assert isinstance(usual, ThinBatchNorm2d)
+    assert [type(other) for other in others] == before
+    assert list(network.state_dict()) == names
 
 
 def test_images_on_disk_are_those_that_were_saved() -> None:

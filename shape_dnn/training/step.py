@@ -15,6 +15,7 @@ from shape_dnn.errors import NetworkError, ProcessDiedError, describe
 from shape_dnn.measuring import cuda_graphs
 from shape_dnn.training.descent import descent
 from shape_dnn.training.pointwise import subsample_first
+from shape_dnn.training.thin_norm import widen_norms
 
 if TYPE_CHECKING:
     from shape_dnn.recipes import Recipe
@@ -56,6 +57,7 @@ class Step:
         self._wants_graph = is_cuda and as_graph
         if not is_cuda:
             subsample_first(network)
+            widen_norms(network)
 
     @property
     def is_graph(self) -> bool:
