@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 
@@ -18,6 +19,8 @@ ENDINGS = 2
 """Answers of Slurm after which a job has ended, since what it told last may still be on its way."""
 LOST = frozenset({"CANCELLED", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED", "UNKNOWN"})
 """States that say nothing about the task."""
+MEMORY = re.compile(r"^(slurmstepd|srun).*(exceeded (job )?memory limit|oom.kill|out of memory)", re.IGNORECASE)
+"""What Slurm writes into the log of a job that it kills for want of memory."""
 
 
 class Job:
@@ -115,7 +118,7 @@ class Job:
         """Say what ended a job that has left no outcome."""
         word = self._state.word
         who = f"job {self.record.number}" + (f" on {self._state.node}" if self._state.node else "")
-        if word == "OUT_OF_MEMORY":
+        if self._is_out_of_memory:
             had = f"with {self.record.memory} MB" if self.record.memory else "with the memory that jobs have by default"
             return MemoryShortageError(f"out of memory: {who} was killed, {had} ({word})")
         if word in ("TIMEOUT", "DEADLINE"):
@@ -135,6 +138,13 @@ class Job:
             "it by -o executor.python or executor.setup"
         )
 
+    @property
+    def _is_out_of_memory(self) -> bool:
+        """Whether it had too little memory, which Slurm says in its state or, where it has no cgroups, in the log."""
+        if self._state.word == "OUT_OF_MEMORY":
+            return True
+        return self._state.word == "FAILED" and any(MEMORY.search(line) for line in self._logs())
+
     def _logs(self) -> list[str]:
         """Return the lines that it printed to standard error."""
         lines: list[str] = []
@@ -149,6 +159,6 @@ class Job:
 
     def memory_shortage(self) -> Mapping[str, int]:
         """Return how much memory another attempt at the same work should have, in MB, if this one had too little."""
-        if self._state.word == "OUT_OF_MEMORY" and self.record.work and self.record.memory:
-            return {self.record.work: 2 * self.record.memory}
-        return {}
+        if self.has_ended or not (self._is_out_of_memory and self.record.work and self.record.memory):
+            return {}
+        return {self.record.work: 2 * self.record.memory}

@@ -184,7 +184,7 @@ class Terms:
             "nodelist": ask.node, "exclusive": ask.exclusive or None, "setup": [self.setup] if self.setup else None,
             # Without it, a step would have one processor of those that the job has.
             "srun_args": ["--cpu-bind=none"] if ask.exclusive else [f"--cpus-per-task={ask.cores}"],
-            "signal_delay_s": NOTICE_SECONDS, "additional_parameters": more,
+            "signal_delay_s": min(NOTICE_SECONDS, 15 * ask.minutes), "additional_parameters": more,
         }  # fmt: skip
         return {name: value for name, value in chosen.items() if value not in (None, "")} | {"wckey": None}
 
