@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
+
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
 """Where daemons lie, which is not on every user's path."""
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol")
@@ -23,7 +25,7 @@ SlurmctldPort={ports[0]}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
-AuthInfo=socket={directory}/munge.socket,cred_expire=4
+AuthInfo=socket={directory}/munge.socket,cred_expire=5
 CredType=cred/munge
 StateSaveLocation={directory}/state
 SlurmctldPidFile={directory}/slurmctld.pid
@@ -79,7 +81,9 @@ class Cluster:
         (directory / "munge.key").write_bytes(os.urandom(1024))
         (directory / "munge.key").chmod(0o600)
         self.config.write_text(
-            CONFIG.format(host=socket.gethostname().partition(".")[0], directory=directory, ports=free_ports(5), user=user)
+            CONFIG.format(
+                host=socket.gethostname().partition(".")[0], directory=directory, ports=free_ports(5), user=user
+            )
         )
 
     def start(self) -> None:
@@ -107,6 +111,22 @@ class Cluster:
     def wait_for(self, node: str) -> None:
         """Wait until a node takes jobs."""
         self._wait(lambda: self._answers("sinfo", "-h", "-n", node, "-o", "%T").endswith("idle"))
+
+    def fail(self, node: str) -> None:
+        """Have a node die with all that runs on it; the controller takes it for down at once."""
+        self._processes.pop(node).kill()
+        self._end_jobs(node)
+        self.command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+
+    def _end_jobs(self, node: str = "") -> None:
+        """Kill what runs for jobs, on one node or on all, with what holds them together, which hides where it is of."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                told = process.environ()
+                place = told.get("SLURMD_NODENAME") if told.get("SLURM_CONF") == str(self.config) else None
+                if place is not None and node in ("", place):
+                    for each in (process, *(up for up in process.parents() if up.name() == "slurmstepd")):
+                        each.kill()
 
     def _start(self, program: str, *arguments: str, name: str = "", before: tuple[str, ...] = ()) -> None:
         path = shutil.which(program, path=PATH)
@@ -154,10 +174,9 @@ class Cluster:
 
     def stop(self) -> None:
         """End all jobs, and then everything else."""
-        if "first" in self._processes:
-            with contextlib.suppress(AssertionError):
-                self.command("scancel", *[number for number, *_ in self.jobs("--states=PENDING,RUNNING")] or ["0"])
-                time.sleep(1)
+        if "slurmctld" in self._processes:
+            self._run(("scancel", "--quiet", "--name=shape-dnn"))
+            time.sleep(1)
         for process in reversed(self._processes.values()):
             process.terminate()
         for process in self._processes.values():
@@ -165,6 +184,7 @@ class Cluster:
                 process.wait(10)
             process.kill()
             process.wait()
+        self._end_jobs()
         self._processes.clear()
 
 
