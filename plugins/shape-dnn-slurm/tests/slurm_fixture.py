@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import shutil
 import socket
@@ -51,10 +52,11 @@ SlurmdTimeout=300
 MinJobAge=3600
 KillWait=2
 SchedulerParameters=sched_interval=2,sched_min_interval=100000
-NodeName=first NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 RealMemory=8000 Features=usual State=UNKNOWN
-NodeName=second NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 RealMemory=8000 Features=usual State=UNKNOWN
-NodeName=third NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[3]} CPUs=2 RealMemory=8000 Features=bench State=UNKNOWN
-NodeName=apart NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[4]} CPUs=2 RealMemory=8000 Features=apart State=UNKNOWN
+NodeName=DEFAULT NodeHostname={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=8000 State=UNKNOWN
+NodeName=first Port={ports[1]} Features=usual
+NodeName=second Port={ports[2]} Features=usual
+NodeName=third Port={ports[3]} Features=bench
+NodeName=apart Port={ports[4]} Features=apart
 PartitionName=main Nodes=first,second,third Default=YES MaxTime=INFINITE State=UP
 PartitionName=apart Nodes=apart MaxTime=60 State=UP
 """
@@ -74,7 +76,6 @@ class Cluster:
         self.directory, self.config = directory, directory / "slurm.conf"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         directory.chmod(0o755)  # or munge does not put its socket there
-        user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
         (directory / "state").mkdir()
         for node in ("first", "second", "third", "apart"):
             (directory / f"spool-{node}").mkdir()
@@ -132,7 +133,7 @@ class Cluster:
         path = shutil.which(program, path=PATH)
         assert path is not None
         with (self.directory / f"{name or program}.out").open("wb") as out:
-            self._processes[name or program] = subprocess.Popen(
+            self._processes[name or program] = subprocess.Popen(  # noqa: S603
                 [*before, path, *arguments],
                 env={**os.environ, "SLURM_CONF": str(self.config), "PATH": PATH},
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
@@ -154,7 +155,7 @@ class Cluster:
 
     def _run(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "SLURM_CONF": str(self.config)}
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)  # noqa: S603
 
     def command(self, *command: str) -> str:
         """Run a command of Slurm, which must succeed; return what it prints."""
@@ -204,7 +205,7 @@ def missing() -> str:
 
 def running_cluster() -> Iterator[Cluster]:
     """A cluster that takes jobs, and is gone afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
+    directory = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))  # noqa: S108 - a short path
     made = Cluster(directory)
     try:
         made.start()

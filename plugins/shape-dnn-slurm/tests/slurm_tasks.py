@@ -42,7 +42,7 @@ class Steps(Task):
             self.home.mkdir(parents=True, exist_ok=True)
             saved = self.home / "saved"
             done = int(saved.read_text()) if saved.exists() else 0
-        goes_on = all([report(step) for step in range(1, done + 1)])
+        goes_on = all(report(step) for step in range(1, done + 1))
         while done < self.steps and goes_on:
             time.sleep(self.seconds)
             done += 1
