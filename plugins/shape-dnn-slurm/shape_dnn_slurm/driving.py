@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Callable, Mapping
 
@@ -110,6 +111,8 @@ class Job:
             if written.exists():
                 with durable.naming_errors(path):
                     path.parent.mkdir(parents=True, exist_ok=True)
+                    if written.is_dir():
+                        shutil.rmtree(path, ignore_errors=True)
                     durable.rename(written, path)
         self.is_well = True
         return Outcome(self.task, finished.result)

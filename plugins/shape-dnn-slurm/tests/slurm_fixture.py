@@ -81,11 +81,9 @@ class Cluster:
             (directory / f"spool-{node}").mkdir()
         (directory / "munge.key").write_bytes(os.urandom(1024))
         (directory / "munge.key").chmod(0o600)
-        self.config.write_text(
-            CONFIG.format(
-                host=socket.gethostname().partition(".")[0], directory=directory, ports=free_ports(5), user=user
-            )
-        )
+        host = socket.gethostname().partition(".")[0]
+        config = CONFIG.format(host=host, directory=directory, ports=free_ports(5), user=getpass.getuser())
+        self.config.write_text(config)
 
     def start(self) -> None:
         """Start all but the node `apart`; returns when the others take jobs.
@@ -205,7 +203,7 @@ def missing() -> str:
 
 def running_cluster() -> Iterator[Cluster]:
     """A cluster that takes jobs, and is gone afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))  # noqa: S108 - a short path
+    directory = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
     made = Cluster(directory)
     try:
         made.start()

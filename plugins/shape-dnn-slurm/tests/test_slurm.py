@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +132,8 @@ def test_no_more_run_at_once_than_are_wanted(executor: Slurm, cluster: Cluster) 
 def test_measuring_has_a_node_of_the_named_kind_for_itself(cluster: Cluster) -> None:
     exclusive = Needs(exclusive=True)
     with slurm_executor(measure_constraint="bench", constraint="usual") as executor:
-        outcomes = list(
-            executor.run([Steps(demand=exclusive), Steps(demand=Needs()), Steps(demand=exclusive)], 3, go_on)
-        )
+        tasks = [Steps(demand=exclusive), Steps(demand=Needs()), Steps(demand=exclusive)]
+        outcomes = list(executor.run(tasks, 3, go_on))
     places = sorted((o.task.needs.exclusive, o.result[1], o.result[2][1]) for o in outcomes)  # type: ignore[index]
     assert [(is_exclusive, cores) for is_exclusive, _, cores in places] == [(False, "1"), (True, "2"), (True, "2")]
     assert places[0][1] in ("first", "second")
@@ -418,11 +418,8 @@ def test_whatever_happens_nothing_is_lost_or_repeated(method: str, cluster: Clus
     cluster.command("scontrol", "update", "nodename=second", "state=resume")
     there = finished(search(*on_slurm))
     steps = made()
-    trained = {f"{training['depth']},{training['width']:g}" for training in there["trained"]}
-    assert {name.split()[0] for name in steps} == {
-        line.replace("0.25", "1/4").replace("0.5", "1/2").replace("0.75", "3/4") for line in trained
-    }
-    assert all(steps[f"{shape} {epoch}"] >= 1 for shape in {name.split()[0] for name in steps} for epoch in range(1, 7))
+    trained = {f"{training['depth']},{Fraction(training['width'])}" for training in there["trained"]}
+    assert set(steps) == {f"{shape} {epoch}" for shape in trained for epoch in range(1, 7)}
     assert sum(steps.values()) - len(steps) <= 1, "no epoch is made again but that which scancel cut short"
     Path("own.py").write_text(OWN.format(ledger=os.devnull, seconds=0))
     here = finished(search(*METHODS[method], "--executor", "local", "--study", "here"))
