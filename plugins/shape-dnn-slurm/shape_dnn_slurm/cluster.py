@@ -192,5 +192,10 @@ def cancel(numbers: Iterable[str]) -> None:
         UnavailableError: Slurm does not answer.
     """
     chosen = sorted(numbers)
-    if chosen:
+    if not chosen:
+        return
+    try:
         run("scancel", "--quiet", *chosen)
+    except UnavailableError as error:
+        if "invalid job id" not in str(error).lower():  # it has forgotten one of them, and cancelled the others
+            raise

@@ -11,7 +11,7 @@ from shape_dnn.errors import MachineLostError, MemoryShortageError, ProcessDiedE
 from shape_dnn.system import durable
 from shape_dnn.work import Outcome, Task
 from shape_dnn_slurm.cluster import State
-from shape_dnn_slurm.folder import Folder, Messages, Record, load
+from shape_dnn_slurm.folder import Answer, Folder, Messages, Record, load
 from shape_dnn_slurm.job import Finished
 
 UNKNOWN = State("UNKNOWN")
@@ -31,6 +31,7 @@ class Job:
         task: as the search has it.
         folder: what the job has.
         record: which one it is.
+        driver: name of this driver.
 
     Attributes:
         began: whether it runs, or has run.
@@ -40,8 +41,8 @@ class Job:
         taken_back: whether it was cancelled before it was known to have begun.
     """
 
-    def __init__(self, task: Task, folder: Folder, record: Record) -> None:
-        self.task, self.folder, self.record = task, folder, record
+    def __init__(self, task: Task, folder: Folder, record: Record, driver: str) -> None:
+        self.task, self.folder, self.record, self._driver = task, folder, record, driver
         self.began = self.has_ended = self.is_well = self.taken_back = False
         self.node = ""
         self._state = State("PENDING")
@@ -80,7 +81,7 @@ class Job:
             elif kind == "ended":
                 self.has_ended = True
         if self._said > before:
-            self.folder.answer(self._said, go_on=self._goes_on)
+            self.folder.answer(Answer(self._said, self._goes_on, self._driver))
 
     def learn(self, state: State | None) -> None:
         """Take note of where Slurm says that it stands."""

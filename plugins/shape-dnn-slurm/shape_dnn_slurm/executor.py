@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import shutil
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ LOOKS = 200
 """Files that are looked at in a second, at most, since all of them may lie on one server."""
 AT_ONCE = 1000
 """Jobs that are submitted at a time: Slurm sees the need, and the user's other jobs still have room."""
+NEEDED_NO_MORE = (".submission*", "*_submission.sh", "*_result.pkl")
+"""Files of submitit, once jobs are submitted or have ended."""
 BUSY_SECONDS, BUSY_TRIES = 30.0, 20
 """How long to wait before Slurm is asked again to take a job, and how often where no job of this search runs."""
 
@@ -55,6 +58,7 @@ class Slurm(Executor):
         self._detach = detach
         self._jobs: list[Job] = []
         self._home: Path | None = None
+        self._heartbeat: Heartbeat | None = None
         self._left: dict[str, Folder] = {}
         self._places: dict[bool, Partition] = {}
         self._memory: dict[str, int] = {}
@@ -88,8 +92,7 @@ class Slurm(Executor):
         """Submit the tasks, take over those that run already, and wait for what comes."""
         if not tasks:
             return
-        home = self._open()
-        heartbeat = Heartbeat(home)
+        heartbeat = self._open()
         waiting = deque(task for task in tasks if not self._take_over(task))
         while self._jobs or (waiting and not self._stopping):
             heartbeat.beat()
@@ -106,14 +109,14 @@ class Slurm(Executor):
             if self._jobs or waiting:
                 time.sleep(max(SWEEP, len(self._jobs) / LOOKS))
 
-    def _open(self) -> Path:
-        """Return the directory of all jobs, and find those that an earlier driver left there.
+    def _open(self) -> Heartbeat:
+        """Be there for jobs, and find those that an earlier driver has left.
 
         Raises:
             UnavailableError: this is no machine of a Slurm cluster.
         """
-        if self._home is not None:
-            return self._home
+        if self._heartbeat is not None:
+            return self._heartbeat
         cluster.require()
         home = (self.directory or Path("shape-dnn-study/executor")).resolve() / "slurm"
         with durable.naming_errors(home):
@@ -122,15 +125,15 @@ class Slurm(Executor):
         for path in sorted(home.glob("*/task.pkl")):
             folder = Folder(path.parent)
             record = folder.record()
-            if record is not None and record.work and folder.answered()[1]:
+            if record is not None and record.work and folder.answered().go_on:
                 self._left[record.work] = folder
             else:  # it belongs to a question of the moment, or was told to stop
                 useless.append((folder, record))
         cluster.cancel(record.number for _, record in useless if record is not None)
         for folder, _ in useless:
             shutil.rmtree(folder.path, ignore_errors=True)
-        self._home = home
-        return home
+        self._home, self._heartbeat = home, Heartbeat(home)
+        return self._heartbeat
 
     def _take_over(self, task: Task) -> bool:
         """Take over the job that an earlier driver had submitted for the same work, if there is one."""
@@ -138,7 +141,9 @@ class Slurm(Executor):
         record = None if folder is None else folder.record()
         if folder is None or record is None:
             return False
-        self._jobs.append(Job(task, folder, record))
+        answer = folder.answered()
+        folder.answer(answer._replace(driver=self._open().driver))
+        self._jobs.append(Job(task, folder, record, self._open().driver))
         return True
 
     def _submit(self, waiting: deque[Task], workers: int | None) -> Iterator[Outcome]:
@@ -175,14 +180,15 @@ class Slurm(Executor):
         return self.terms.ask(needs, self._place(needs), requeues=bool(work), least_memory=least, node=node)
 
     def _submit_together(self, ask: Ask, tasks: Sequence[Task]) -> None:
-        home = self._open()
+        assert self._home is not None  # noqa: S101 - tasks are submitted once there is one
+        home, driver = self._home, self._open().driver
         folders = []
         for task in tasks:
             folder = Folder(home / (task.attempt or hashlib.blake2b(str(time.time_ns()).encode()).hexdigest()[:16]))
             places = {path: path.resolve() for path in (*task.reads, *task.scratch)}
             places |= {path: folder.output(i) for i, path in enumerate(task.writes)}
             with durable.naming_errors(folder.path):
-                folder.create(task.moved(places))
+                folder.create(task.moved(places), driver)
             folders.append(folder)
         works = [Work(str(folder.path), self.threads) for folder in folders]
         try:
@@ -195,7 +201,7 @@ class Slurm(Executor):
         for task, folder, number in zip(tasks, folders, numbers, strict=True):
             record = Record(number, _work(task), ask.minutes, ask.memory, ask.requeues)
             folder.register(record)
-            self._jobs.append(Job(task, folder, record))
+            self._jobs.append(Job(task, folder, record, driver))
 
     # What comes
 
@@ -243,13 +249,17 @@ class Slurm(Executor):
         if self._home is None:
             return
         if not self._detach:
-            cluster.cancel(job.record.number for job in self._jobs)
+            try:
+                cluster.cancel(job.record.number for job in self._jobs)
+            except UnavailableError as error:
+                warnings.warn(f"jobs may still run; scancel --name {submitting.NAME} ends them: {error}", stacklevel=2)
             for job in self._jobs:
                 self._tidy(job)
-            for path in (*self._home.glob("logs/.submission*"), *self._home.glob("logs/*_submission.sh")):
+        for name in NEEDED_NO_MORE:
+            for path in (self._home / "logs").glob(name):
                 path.unlink(missing_ok=True)
         self._jobs.clear()
-        self._home = None
+        self._home = self._heartbeat = None
 
     def _tidy(self, job: Job) -> None:
         """Remove the files of a job; what it printed stays where it came to nothing."""

@@ -35,6 +35,20 @@ class Message(NamedTuple):
     content: object = None
 
 
+class Answer(NamedTuple):
+    """What a driver answers.
+
+    Attributes:
+        count: how many reports it has read.
+        go_on: whether the task is to go on.
+        driver: name of the one that reads what this job tells; another one may be there, and not know of it yet.
+    """
+
+    count: int
+    go_on: bool
+    driver: str
+
+
 @dataclass(frozen=True)
 class Record:
     """What a later driver must know of a job.
@@ -68,25 +82,25 @@ class Folder:
 
     # Of the driver
 
-    def create(self, task: Task) -> None:
+    def create(self, task: Task, driver: str) -> None:
         """Write what a job needs to begin."""
         self.path.mkdir(parents=True)
         self.reports.touch()
-        self.answer(0, go_on=True)
+        self.answer(Answer(0, True, driver))
         durable.write(self.task, pickle.dumps(task))
 
     def register(self, record: Record) -> None:
         """Say which job this is; before that it does nothing."""
         durable.write_text(self._record, json.dumps(vars(record)))
 
-    def answer(self, count: int, *, go_on: bool) -> None:
-        """Say how many reports have been read, and whether the task is to go on.
+    def answer(self, answer: Answer) -> None:
+        """Answer all reports that have been read.
 
         The file keeps its length, so that whoever reads it finds the former answer or this one.
         """
         descriptor = os.open(self._answers, os.O_WRONLY | os.O_CREAT, 0o666)
         try:
-            os.write(descriptor, f"{count:018d}{'+' if go_on else '-'}".encode())
+            os.write(descriptor, f"{answer.count:018d}{'+' if answer.go_on else '-'}{answer.driver}".encode())
         finally:
             os.close(descriptor)
 
@@ -109,10 +123,10 @@ class Folder:
 
     # Of both
 
-    def answered(self) -> tuple[int, bool]:
-        """Return how many reports the driver has read, and whether the task is to go on."""
+    def answered(self) -> Answer:
+        """Return what a driver has answered last."""
         text = self._answers.read_text()
-        return int(text[:-1]), text[-1] == "+"
+        return Answer(int(text[:18]), text[18] == "+", text[19:])
 
     def record(self) -> Record | None:
         """Return what is known of the job; None if none is known to have been submitted."""
@@ -160,17 +174,21 @@ class Heartbeat:
 
     Args:
         directory: of all jobs.
+
+    Attributes:
+        driver: name of this one.
     """
 
     def __init__(self, directory: Path) -> None:
         self._path, self._beats = directory / "driver", 0
+        self.driver = os.urandom(8).hex()
 
     def beat(self) -> None:
         """Change it."""
         self._beats += 1
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o666)
         try:
-            os.write(descriptor, f"{os.getpid():010d} {self._beats:018d} {os.urandom(4).hex()}".encode())
+            os.write(descriptor, f"{self.driver} {self._beats:018d}".encode())
         finally:
             os.close(descriptor)
 

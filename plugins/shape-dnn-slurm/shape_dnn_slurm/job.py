@@ -131,23 +131,25 @@ class Line:
         """Report something, and wait for the answer; a sign of life needs none."""
         if content is None:
             self._folder.tell(Message("alive"))
-            return self._folder.answered()[1]
+            return self._folder.answered().go_on
         self.said += 1
         self._total += 1
         self._folder.tell(Message("said", content))
         nap = LONGEST_NAP / 16
         while True:
-            count, go_on = self._folder.answered()
-            if count >= self._total:
-                return go_on
-            if self._is_alone():
-                return go_on and self._goes_on
+            answer = self._folder.answered()
+            if answer.count >= self._total:
+                return answer.go_on
+            if self._is_alone(answer.driver):
+                return answer.go_on and self._goes_on
             time.sleep(nap)
             nap = min(2 * nap, LONGEST_NAP)
 
-    def _is_alone(self) -> bool:
-        """Tell whether nobody is there to answer."""
+    def _is_alone(self, driver: str) -> bool:
+        """Tell whether a driver is gone: another one has taken its place, or it shows no sign of life."""
         beat = self._heartbeat.read()
+        if beat and not beat.startswith(driver):
+            return True  # the other one may have to do something else before it takes this job over
         if beat != self._beat:
             self._beat, self._beat_at = beat, time.monotonic()
         return time.monotonic() - self._beat_at > GONE_SECONDS

@@ -46,6 +46,7 @@ AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
+DefMemPerCPU=1000
 ReturnToService=2
 SlurmctldTimeout=30
 SlurmdTimeout=300

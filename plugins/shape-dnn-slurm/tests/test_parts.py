@@ -19,7 +19,7 @@ from shape_dnn.work import Needs
 from shape_dnn_slurm import cluster, job, submitting
 from shape_dnn_slurm.cluster import Partition, State
 from shape_dnn_slurm.driving import Job
-from shape_dnn_slurm.folder import Folder, Heartbeat, Message, Messages, Record
+from shape_dnn_slurm.folder import Answer, Folder, Heartbeat, Message, Messages, Record
 from shape_dnn_slurm.job import Line
 from shape_dnn_slurm.submitting import Terms
 
@@ -30,7 +30,7 @@ PLACE = Partition("main", None, 64_000, gpus=True)
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     made = Folder(tmp_path / "jobs" / "an-attempt")
-    made.create(Count())
+    made.create(Count(), "the driver")
     return made
 
 
@@ -54,16 +54,19 @@ def test_a_job_whose_search_is_gone_goes_on_if_another_one_may_take_it_over(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job, "GONE_SECONDS", 0.3)
-    Heartbeat(folder.path.parent).beat()
+    heartbeat = Heartbeat(folder.path.parent)
+    heartbeat.beat()
+    folder.answer(Answer(0, True, heartbeat.driver))
     assert Line(folder, goes_on=True).report("an epoch")
     assert not Line(folder, goes_on=False).report("a value that would keep a node from others")
-    folder.answer(0, go_on=False)
+    folder.answer(Answer(0, False, heartbeat.driver))
     assert not Line(folder, goes_on=True).report("an epoch, after it was told to stop")
 
 
 def test_a_job_waits_for_the_answer_of_a_search_that_is_there(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "GONE_SECONDS", 0.5)
     beating, done = Heartbeat(folder.path.parent), threading.Event()
+    folder.answer(Answer(0, True, beating.driver))
     answers: list[bool] = []
     asking = threading.Thread(target=lambda: answers.append(Line(folder, goes_on=True).report("an epoch")))
     asking.start()
@@ -71,14 +74,14 @@ def test_a_job_waits_for_the_answer_of_a_search_that_is_there(folder: Folder, mo
         beating.beat()
         done.wait(0.1)
     assert answers == []
-    folder.answer(1, go_on=False)
+    folder.answer(Answer(1, False, beating.driver))
     asking.join()
     assert answers == [False]
 
 
 def test_a_search_that_takes_a_job_over_hears_all_that_it_told_once(folder: Folder) -> None:
     line = Line(folder, goes_on=True)
-    folder.answer(100, go_on=True)
+    folder.answer(Answer(100, True, "the driver"))
     line.begin()
     for step in (1, 2, 3):
         line.report(step)
@@ -88,10 +91,19 @@ def test_a_search_that_takes_a_job_over_hears_all_that_it_told_once(folder: Fold
         again.report(step)
     assert again.progressed
     heard: list[object] = []
-    taken = Job(Count(), folder, RECORD)
+    taken = Job(Count(), folder, RECORD, "the driver")
     taken.read(lambda _task, content: heard.append(content) or True)  # type: ignore[func-returns-value]
     assert heard == [1, 2, 3, 4]
-    assert folder.answered() == (7, True)
+    assert folder.answered() == (7, True, "the driver")
+
+
+def test_a_job_does_not_wait_for_a_search_that_has_not_taken_it_over_yet(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That may wait for a job of its own, which waits for the node of this one."""
+    monkeypatch.setattr(job, "GONE_SECONDS", 1000)
+    Heartbeat(folder.path.parent).beat()
+    assert Line(folder, goes_on=True).report("an epoch")
 
 
 NOTICE = """
@@ -116,7 +128,7 @@ def test_a_job_that_came_further_is_started_again_and_no_other(folder: Folder, s
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     command = [sys.executable, "-c", NOTICE, str(folder.path), str(steps)]
     subprocess.run(command, env=environment, check=True)  # noqa: S603
-    ended = Job(Square(1), folder, RECORD)
+    ended = Job(Square(1), folder, RECORD, "the driver")
     ended.read(lambda *_: True)
     outcome = ended.outcome()
     if steps and works:
@@ -151,7 +163,7 @@ def test_how_slurm_ended_a_job_is_how_the_training_failed(
     folder: Folder, word: str, kind: type[Exception], said: str
 ) -> None:
     Line(folder, goes_on=True).begin()
-    ended = Job(Square(1), folder, RECORD)
+    ended = Job(Square(1), folder, RECORD, "the driver")
     ended.read(lambda *_: True)
     for _ in range(2):
         assert ended.outcome() is None
