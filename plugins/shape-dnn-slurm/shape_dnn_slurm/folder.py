@@ -39,12 +39,12 @@ class Answer(NamedTuple):
     """What a driver answers.
 
     Attributes:
-        count: how many reports it has read.
+        read: how many reports it has read.
         go_on: whether the task is to go on.
         driver: name of the one that reads what this job tells; another one may be there, and not know of it yet.
     """
 
-    count: int
+    read: int
     go_on: bool
     driver: str
 
@@ -100,7 +100,7 @@ class Folder:
         """
         descriptor = os.open(self._answers, os.O_WRONLY | os.O_CREAT, 0o666)
         try:
-            os.write(descriptor, f"{answer.count:018d}{'+' if answer.go_on else '-'}{answer.driver}".encode())
+            os.write(descriptor, f"{answer.read:018d}{'+' if answer.go_on else '-'}{answer.driver}".encode())
         finally:
             os.close(descriptor)
 

@@ -138,7 +138,7 @@ class Line:
         nap = LONGEST_NAP / 16
         while True:
             answer = self._folder.answered()
-            if answer.count >= self._total:
+            if answer.read >= self._total:
                 return answer.go_on
             if self._is_alone(answer.driver):
                 return answer.go_on and self._goes_on

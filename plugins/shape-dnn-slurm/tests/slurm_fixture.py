@@ -53,11 +53,11 @@ SlurmdTimeout=300
 MinJobAge=3600
 KillWait=2
 SchedulerParameters=sched_interval=2,sched_min_interval=100000
-NodeName=DEFAULT NodeHostname={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=8000 State=UNKNOWN
-NodeName=first Port={ports[1]} Features=usual
-NodeName=second Port={ports[2]} Features=usual
-NodeName=third Port={ports[3]} Features=bench
-NodeName=apart Port={ports[4]} Features=apart
+NodeName=DEFAULT CPUs=2 RealMemory=8000 State=UNKNOWN
+NodeName=first NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} Features=usual
+NodeName=second NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} Features=usual
+NodeName=third NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[3]} Features=bench
+NodeName=apart NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[4]} Features=apart
 PartitionName=main Nodes=first,second,third Default=YES MaxTime=INFINITE State=UP
 PartitionName=apart Nodes=apart MaxTime=60 State=UP
 """
