@@ -378,7 +378,7 @@ def train(shape, run, epochs=6):
         run.save(network, epoch=epoch)
         run.report(epoch, loss.item())
 """
-SEARCH = ["--trainer", "own.py", "--depth", "1:5:1", "--width", "1/4:1:1/4", "--device", "cpu", "--goal", "loss"]
+SEARCH = ["--trainer", "own.py", "--depth", "1:5:1", "--width", "1/4:3/4:1/4", "--device", "cpu", "--goal", "loss"]
 METHODS = {"paper": ["--sampler", "interval", "--train", "5"], "default": ["--together", "4"]}
 
 
