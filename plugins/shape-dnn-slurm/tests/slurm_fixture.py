@@ -114,7 +114,9 @@ class Cluster:
 
     def fail(self, node: str) -> None:
         """Have a node die with all that runs on it; the controller takes it for down at once."""
-        self._processes.pop(node).kill()
+        process = self._processes.pop(node)
+        process.kill()
+        process.wait()
         self._end_jobs(node)
         self.command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
 
