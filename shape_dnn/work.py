@@ -30,6 +30,7 @@ class Needs:
         gpus: whole ones that it has for itself, where the device is a GPU; None for its part of one, by memory.
         fresh: whether it must have a process in which nothing ran before and that ends with it, children included,
             since it runs code that may leave anything behind.
+        seconds: that it is expected to take, by others that have ended; 0 if that is not known.
     """
 
     device: str = "cpu"
@@ -39,6 +40,7 @@ class Needs:
     cores: int = 1
     gpus: int | None = None
     fresh: bool = False
+    seconds: float = 0.0
 
     @property
     def whole_gpus(self) -> int:

@@ -99,7 +99,9 @@ class ProblemParts:
     @cached_property
     def executor(self) -> Loaded[Executor]:
         """Where trainings run."""
-        return self.selection.load("executor", self.settings.executor)
+        executor: Loaded[Executor] = self.selection.load("executor", self.settings.executor)
+        executor.instance.directory = Path(self.settings.study).resolve() / "executor"
+        return executor
 
     @cached_property
     def table(self) -> Table | None:

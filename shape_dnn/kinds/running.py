@@ -10,6 +10,7 @@ from shape_dnn.quality import ACCURACY, Quality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from shape_dnn.constraints import Constraint
     from shape_dnn.events import Event
@@ -29,6 +30,9 @@ class Executor(ABC):
     threads: int = 1
     """Threads of each training on a processor, which are part of what determines its accuracy. The training itself sees
     to it that it has so many; how many run at once has to suit."""
+    directory: Path | None = None
+    """Where it may keep what outlives a search, as to take work over that went on without it; below that of the study,
+    made by whoever needs it. Set before anything is asked of it."""
 
     def device(self, wanted: str) -> str:
         """Return where networks run, as torch writes it there.

@@ -47,6 +47,7 @@ IN_REPOSITORY: Mapping[tuple[str, str], str] = {
     ("sampler", "sobol"): "plugins/shape-dnn-sobol",
     ("meter", "zeus"): "plugins/shape-dnn-zeus",
     ("executor", "ray"): "plugins/shape-dnn-ray",
+    ("executor", "slurm"): "plugins/shape-dnn-slurm",
     ("observer", "mlflow"): "plugins/shape-dnn-mlflow",
     ("table", "wrn-digits"): "plugins/shape-dnn-tables",
     ("table", "wrn-digits-paper-recipe"): "plugins/shape-dnn-tables",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import Sequence
 from typing import cast
@@ -121,4 +122,16 @@ class Preparer:
     def needs_of(self, shape: Shape) -> Needs:
         """Return what a training takes; if that is not known, only the device."""
         fresh = leaves_traces(self.trainer)
-        return self._needs.get(shape, Needs(self.problem.device, cores=self.problem.threads, fresh=fresh))
+        needs = self._needs.get(shape, Needs(self.problem.device, cores=self.problem.threads, fresh=fresh))
+        return dataclasses.replace(needs, seconds=self._seconds(shape))
+
+    def _seconds(self, shape: Shape) -> float:
+        """Expect how long a training takes: by its work, at the pace of the slowest before it."""
+        known = self._facts.trainings().values() if TRAININGS in self._facts.contexts else ()
+        paces = [t.seconds / work(t.shape) for t in known if t.seconds and t.quality is not None]
+        return max(paces, default=0.0) * work(shape)
+
+
+def work(shape: Shape) -> float:
+    """Estimate the duration of a training, in no particular unit."""
+    return shape.depth * (1 + float(shape.width) ** 2)

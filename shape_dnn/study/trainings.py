@@ -20,7 +20,7 @@ from shape_dnn.records import Epoch, Training
 from shape_dnn.shape import Shape
 from shape_dnn.store.families import TRAININGS
 from shape_dnn.study.known import KnownFacts
-from shape_dnn.study.preparer import Preparer
+from shape_dnn.study.preparer import Preparer, work
 from shape_dnn.study.problem import Problem, provenance
 from shape_dnn.study.runner import Conduct, Runner, reason
 from shape_dnn.system import durable
@@ -322,8 +322,3 @@ class Others(Sequence[Training]):
     def __getitem__(self, index: int | slice) -> Training | list[Training]:
         """Return one of them, or some."""
         return self._all[index]
-
-
-def work(shape: Shape) -> float:
-    """Estimate the duration of a training, in no particular unit."""
-    return shape.depth * (1 + float(shape.width) ** 2)

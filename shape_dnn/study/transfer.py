@@ -10,8 +10,9 @@ from shape_dnn.records import Training, Transferred
 from shape_dnn.shape import Shape
 from shape_dnn.store.families import TRAINING, TRAININGS, Family
 from shape_dnn.study.classification import Classification
+from shape_dnn.study.preparer import work
 from shape_dnn.study.problem import Problem
-from shape_dnn.study.trainings import Trainings, work
+from shape_dnn.study.trainings import Trainings
 from shape_dnn.training.classifier import Donor
 
 

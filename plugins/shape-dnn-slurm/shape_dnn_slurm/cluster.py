@@ -1,0 +1,201 @@
+"""What Slurm says of partitions and jobs, one call for all of them."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import shutil
+import subprocess
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from shape_dnn.errors import UnavailableError, UsageError
+
+SECONDS = 60.0
+"""How long Slurm may take to answer."""
+LIVE = frozenset(
+    {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "REQUEUED", "REQUEUE_FED",
+     "REQUEUE_HOLD", "RESIZING", "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT", "RESV_DEL_HOLD"}
+)  # fmt: skip
+"""States of jobs that have not come to their end."""
+HOPELESS = re.compile(
+    r"PerJob(Limit)?$|PerNodeLimit$|^(Partition(Config|TimeLimit|NodeLimit)|BadConstraints|AccountNotAllowed|QOSNotAllowed"
+    r"|InvalidAccount|InvalidQOS|launch failed requeued held)$"
+)
+"""Reasons for which a job would wait for ever."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a job stands.
+
+    Attributes:
+        word: as Slurm has it, such as ``RUNNING``.
+        reason: why it waits.
+        node: where it runs or ran.
+    """
+
+    word: str
+    reason: str = ""
+    node: str = ""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it has not come to its end."""
+        return self.word in LIVE
+
+    @property
+    def waits_for_ever(self) -> bool:
+        """Whether it asks for what there will never be."""
+        return self.word == "PENDING" and HOPELESS.search(self.reason) is not None
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What the nodes of a partition have.
+
+    Attributes:
+        name: of the partition.
+        minutes: most time for a job; None for any.
+        memory: MB of the node that has most.
+        gpus: whether there are any.
+    """
+
+    name: str
+    minutes: int | None
+    memory: int
+    gpus: bool
+
+
+def run(*command: str) -> str:
+    """Run a command of Slurm; return what it prints.
+
+    Raises:
+        UnavailableError: it is not here, or fails.
+    """
+    if shutil.which(command[0]) is None:
+        raise _absent(command[0])
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(f"Slurm does not answer: {command[0]} took more than {SECONDS:g} s") from None
+    if ran.returncode:
+        raise UnavailableError(f"Slurm does not answer: {one_line(ran.stderr)}")
+    return ran.stdout
+
+
+def require() -> None:
+    """See that this is a machine where jobs are submitted.
+
+    Raises:
+        UnavailableError: it is not.
+    """
+    for command in ("sbatch", "srun", "squeue", "scancel"):
+        if shutil.which(command) is None:
+            raise _absent(command)
+
+
+def _absent(command: str) -> UnavailableError:
+    return UnavailableError(
+        f"{command} is not here, so this machine is none of a Slurm cluster; search on one where jobs are submitted, "
+        "such as a login node, or leave out --executor slurm"
+    )
+
+
+def one_line(text: str) -> str:
+    """Put what a command of Slurm complains of into one line, without the names of commands."""
+    lines = [re.sub(r"^\w+: (error|fatal): ", "", line.strip()) for line in text.splitlines() if line.strip()]
+    return "; ".join(dict.fromkeys(lines))[-400:]
+
+
+def partition(name: str, option: str = "partition") -> Partition:
+    """Look at a partition; without a name, at that which jobs go to by default.
+
+    Raises:
+        UsageError: there is none of this name; lists those there are.
+        UnavailableError: Slurm does not answer.
+    """
+    lines = [line.split("|") for line in run("sinfo", "--exact", "--noheader", "--format=%P|%l|%m|%G").splitlines()]
+    own = [line for line in lines if (line[0].rstrip("*") == name if name else line[0].endswith("*"))]
+    if not own:
+        there = ", ".join(sorted({line[0].rstrip("*") for line in lines})) or "none"
+        if name:
+            raise UsageError(f"executor.{option}: Slurm has no partition {name!r}; there are: {there}", "option")
+        raise UsageError(f"Slurm has no partition by default; name one with -o executor.{option}: {there}", "option")
+    limits = [minutes(line[1]) for line in own]
+    return Partition(
+        own[0][0].rstrip("*"),
+        min((limit for limit in limits if limit is not None), default=None),
+        max(int(re.sub(r"\D", "", line[2]) or 0) for line in own),
+        any("gpu" in line[3] for line in own),
+    )
+
+
+def minutes(text: str) -> int | None:
+    """Read a time as Slurm writes it, in whole minutes, rounded up; None for one without an end.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text.lower() in ("infinite", "unlimited", "n/a"):
+        return None
+    days, dash, rest = text.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if dash:
+        parts = [*parts, 0, 0][:3]
+    elif len(parts) == 1:
+        parts = [0, parts[0], 0]
+    elif len(parts) == 2:
+        parts = [0, *parts]
+    if len(parts) != 3 or min(parts) < 0:
+        raise ValueError(text)
+    seconds = 86400 * int(days or 0) + 3600 * parts[0] + 60 * parts[1] + parts[2]
+    return -(-seconds // 60)
+
+
+def states(numbers: Collection[str]) -> dict[str, State]:
+    """Ask where jobs stand; those of which Slurm knows nothing any more are left out.
+
+    Raises:
+        UnavailableError: Slurm does not answer.
+    """
+    flags = ("--states=all", "--array", "--noheader", "--format=%i|%T|%r|%N")
+    found = _read(run("squeue", f"--user={getpass.getuser()}", *flags).splitlines(), numbers)
+    missing = [number for number in numbers if number not in found]
+    if missing:
+        found |= _account(missing)
+    return found
+
+
+def _account(numbers: Collection[str]) -> dict[str, State]:
+    """Ask the accounting, which knows also what ended long ago, but is not everywhere."""
+    flags = ("--allocations", "--noheader", "--parsable2", "--format=JobID,State,Reason,NodeList")
+    try:
+        return _read(run("sacct", *flags, f"--jobs={','.join(sorted(numbers))}").splitlines(), numbers)
+    except UnavailableError:
+        return {}
+
+
+def _read(lines: Iterable[str], numbers: Collection[str]) -> dict[str, State]:
+    found = {}
+    for line in lines:
+        number, word, reason, node = [*line.strip().split("|"), "", "", ""][:4]
+        if number in numbers and word:
+            found[number] = State(word.split()[0], "" if reason == "None" else reason, node)
+    return found
+
+
+def cancel(numbers: Iterable[str]) -> None:
+    """Cancel jobs; those that have ended need it no more.
+
+    Raises:
+        UnavailableError: Slurm does not answer.
+    """
+    chosen = sorted(numbers)
+    if not chosen:
+        return
+    try:
+        run("scancel", "--quiet", *chosen)
+    except UnavailableError as error:
+        if "invalid job id" not in str(error).lower():  # it has forgotten one of them, and cancelled the others
+            raise

@@ -1,0 +1,250 @@
+"""What driver and job tell each other, and what is asked of Slurm, without any Slurm."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shape_dnn.errors import MachineLostError, MemoryShortageError, ProcessDiedError, UsageError
+from shape_dnn.testing.executors import Count, Square
+from shape_dnn.work import Needs
+from shape_dnn_slurm import cluster, job, submitting
+from shape_dnn_slurm.cluster import Partition, State
+from shape_dnn_slurm.driving import Job
+from shape_dnn_slurm.folder import Answer, Folder, Heartbeat, Message, Messages, Record
+from shape_dnn_slurm.job import Line
+from shape_dnn_slurm.submitting import Terms
+
+RECORD = Record("7_0", "some work", 60, 2048, requeues=True)
+PLACE = Partition("main", None, 64_000, gpus=True)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    made = Folder(tmp_path / "jobs" / "an-attempt")
+    made.create(Count(), "the driver")
+    return made
+
+
+def told(folder: Folder) -> list[object]:
+    return [content for kind, content in Messages(folder).new() if kind == "said"]
+
+
+def test_what_was_not_told_to_its_end_is_cut_off_when_the_job_starts_again(folder: Folder) -> None:
+    folder.tell(Message("said", 1))
+    whole = folder.reports.read_bytes()
+    folder.tell(Message("said", 2))
+    folder.reports.write_bytes(folder.reports.read_bytes()[:-3])
+    assert told(folder) == [1]
+    Line(folder, goes_on=True).begin()
+    folder.tell(Message("said", 3))
+    assert told(folder) == [1, 3]
+    assert folder.reports.read_bytes().startswith(whole)
+
+
+def test_a_job_whose_search_is_gone_goes_on_if_another_one_may_take_it_over(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "GONE_SECONDS", 0.3)
+    heartbeat = Heartbeat(folder.path.parent)
+    heartbeat.beat()
+    folder.answer(Answer(0, True, heartbeat.driver))
+    assert Line(folder, goes_on=True).report("an epoch")
+    assert not Line(folder, goes_on=False).report("a value that would keep a node from others")
+    folder.answer(Answer(0, False, heartbeat.driver))
+    assert not Line(folder, goes_on=True).report("an epoch, after it was told to stop")
+
+
+def test_a_job_waits_for_the_answer_of_a_search_that_is_there(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "GONE_SECONDS", 0.5)
+    beating, done = Heartbeat(folder.path.parent), threading.Event()
+    folder.answer(Answer(0, True, beating.driver))
+    answers: list[bool] = []
+    asking = threading.Thread(target=lambda: answers.append(Line(folder, goes_on=True).report("an epoch")))
+    asking.start()
+    for _ in range(10):
+        beating.beat()
+        done.wait(0.1)
+    assert answers == []
+    folder.answer(Answer(1, False, beating.driver))
+    asking.join()
+    assert answers == [False]
+
+
+def test_a_search_that_takes_a_job_over_hears_all_that_it_told_once(folder: Folder) -> None:
+    line = Line(folder, goes_on=True)
+    folder.answer(Answer(100, True, "the driver"))
+    line.begin()
+    for step in (1, 2, 3):
+        line.report(step)
+    again = Line(folder, goes_on=True)
+    again.begin()
+    for step in (1, 2, 3, 4):
+        again.report(step)
+    assert again.progressed
+    heard: list[object] = []
+    taken = Job(Count(), folder, RECORD, "the driver")
+    taken.read(lambda _task, content: heard.append(content) or True)  # type: ignore[func-returns-value]
+    assert heard == [1, 2, 3, 4]
+    assert folder.answered() == (7, True, "the driver")
+
+
+def test_a_job_does_not_wait_for_a_search_that_has_not_taken_it_over_yet(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That may wait for a job of its own, which waits for the node of this one."""
+    monkeypatch.setattr(job, "GONE_SECONDS", 1000)
+    Heartbeat(folder.path.parent).beat()
+    assert Line(folder, goes_on=True).report("an epoch")
+
+
+NOTICE = """
+import os, signal, sys
+from pathlib import Path
+from shape_dnn_slurm.folder import Folder
+from shape_dnn_slurm.job import Line, Notice
+
+line = Line(Folder(Path(sys.argv[1])), goes_on=True)
+line.begin()
+line.said = int(sys.argv[2])
+Notice(line, 0).take(0, None)
+"""
+
+
+@pytest.mark.parametrize(("steps", "works"), [(0, True), (1, True), (1, False)])
+def test_a_job_that_came_further_is_started_again_and_no_other(folder: Folder, steps: int, works: bool) -> None:
+    scontrol = folder.path / "scontrol"
+    scontrol.write_text(f'#!/bin/sh\necho "$@" > {folder.path}/asked\n' + ("" if works else "echo no >&2; exit 1\n"))
+    scontrol.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{folder.path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    command = [sys.executable, "-c", NOTICE, str(folder.path), str(steps)]
+    subprocess.run(command, env=environment, check=True)  # noqa: S603
+    ended = Job(Square(1), folder, RECORD, "the driver")
+    ended.read(lambda *_: True)
+    outcome = ended.outcome()
+    if steps and works:
+        assert (folder.path / "asked").read_text() == "requeue 7\n"
+        assert outcome is None
+    elif steps:
+        assert outcome is not None
+        assert isinstance(outcome.error, MachineLostError)
+        assert "could not be started again: no" in str(outcome.error)
+    else:
+        assert outcome is not None
+        assert isinstance(outcome.error, ProcessDiedError)
+        assert "came no further within its time limit of 0 minutes (TIMEOUT)" in str(outcome.error)
+
+
+def test_submitit_asks_for_the_signal_that_jobs_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from submitit.core.job_environment import JobEnvironment
+
+    assert JobEnvironment._usr_sig() == job._notice_signal() == signal.SIGUSR2  # noqa: SLF001
+
+
+@pytest.mark.parametrize(
+    ("word", "kind", "said"),
+    [
+        ("OUT_OF_MEMORY", MemoryShortageError, "out of memory: job 7_0 on a1 was killed, with 2048 MB"),
+        ("TIMEOUT", ProcessDiedError, "job 7_0 on a1 reached its time limit of 60 minutes (TIMEOUT)"),
+        ("NODE_FAIL", MachineLostError, "job 7_0 on a1 was lost (NODE_FAIL)"),
+        ("PREEMPTED", MachineLostError, "job 7_0 on a1 was lost (PREEMPTED)"),
+    ],
+)
+def test_how_slurm_ended_a_job_is_how_the_training_failed(
+    folder: Folder, word: str, kind: type[Exception], said: str
+) -> None:
+    Line(folder, goes_on=True).begin()
+    ended = Job(Square(1), folder, RECORD, "the driver")
+    ended.read(lambda *_: True)
+    for _ in range(2):
+        assert ended.outcome() is None
+        ended.learn(State(word, node="a1"))
+    outcome = ended.outcome()
+    assert outcome is not None
+    assert type(outcome.error) is kind
+    assert str(outcome.error).startswith(said)
+    assert ended.memory_shortage() == ({"some work": 4096} if word == "OUT_OF_MEMORY" else {})
+
+
+def test_a_record_survives_its_driver(folder: Folder) -> None:
+    assert folder.record() is None
+    folder.register(RECORD)
+    assert Folder(folder.path).record() == RECORD
+    assert json.loads((folder.path / "job.json").read_text())["number"] == "7_0"
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [("90", 90), ("1:30", 2), ("04:00:00", 240), ("2-12", 3600), ("1-00:30:00", 1470), ("infinite", None)],
+)
+def test_times_are_read_as_slurm_writes_them(text: str, minutes: int | None) -> None:
+    assert cluster.minutes(text) == minutes
+
+
+@pytest.mark.parametrize(("text", "size"), [("16G", 16384), ("800M", 800), ("800", 800), ("1gb", 1024), ("1T", 2**20)])
+def test_sizes_are_read_as_slurm_writes_them(text: str, size: int) -> None:
+    assert Terms(memory=text).least_memory() == size
+
+
+@pytest.mark.parametrize("terms", [{"time": "0"}, {"time": "1-2-3"}, {"memory": "-1G"}, {"sbatch": "-p x"}])
+def test_what_cannot_be_read_is_refused_before_anything_starts(terms: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"executor.{next(iter(terms))}"):
+        Terms(**terms)
+
+
+@pytest.mark.parametrize(
+    ("terms", "needs", "expected"),
+    [
+        ({}, Needs(), {"cores": 1, "gpus": 0, "memory": 0, "minutes": 240}),
+        ({"threads": 2}, Needs(memory=2**30), {"cores": 2, "memory": 2560}),
+        ({"memory": "8G"}, Needs(memory=2**30), {"memory": 8192}),
+        ({}, Needs(memory=2**40), {"memory": 64_000}),
+        ({"cores": 8}, Needs("cuda:0", memory=2**30), {"cores": 8, "gpus": 1, "memory": 0}),
+        ({}, Needs("cuda:0", gpus=4, cores=6), {"cores": 6, "gpus": 4}),
+        ({}, Needs(seconds=600), {"minutes": 30}),
+        ({"time": "20"}, Needs(seconds=600), {"minutes": 20}),
+        ({"time": "1-00"}, Needs(seconds=10**6), {"minutes": 1440}),
+    ],
+)
+def test_a_job_asks_for_what_its_training_needs(terms: dict[str, Any], needs: Needs, expected: dict[str, int]) -> None:
+    ask = Terms(**terms).ask(needs, PLACE, requeues=True)
+    assert {name: getattr(ask, name) for name in expected} == expected
+
+
+def test_what_a_partition_allows_is_the_most_that_is_asked_for() -> None:
+    place = Partition("short", 30, 1000, gpus=False)
+    ask = Terms().ask(Needs(memory=2**40), place, requeues=True)
+    assert (ask.minutes, ask.memory) == (30, 1000)
+
+
+def test_measuring_has_a_node_for_itself_whatever_else_is_said() -> None:
+    terms = Terms(partition="main", constraint="usual", measure_constraint="bench", gpu="a100", memory="8G")
+    given = terms.parameters(terms.ask(Needs("cuda:0", exclusive=True), PLACE, requeues=False))
+    assert {name: given[name] for name in ("exclusive", "constraint", "gpus_per_node", "partition")} == {
+        "exclusive": True, "constraint": "bench", "gpus_per_node": "a100:1", "partition": "main"
+    }  # fmt: skip
+    assert given["additional_parameters"] == {"no-requeue": True, "mem": 0}
+    assert "mem" not in given
+    usual = terms.parameters(terms.ask(Needs(), PLACE, requeues=True))
+    assert (usual["constraint"], usual["mem"], "exclusive" in usual) == ("usual", "8192MB", False)
+    assert usual["additional_parameters"] == {"requeue": True}
+
+
+def test_what_slurm_tells_the_job_of_a_search_is_not_told_to_those_that_it_submits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
+    with submitting._own_environment():  # noqa: SLF001
+        assert "SLURM_JOB_ID" not in os.environ
+        assert os.environ["SLURM_CONF"] == "/etc/slurm.conf"
+    assert os.environ["SLURM_JOB_ID"] == "1"
