@@ -167,7 +167,7 @@ class Slurm(Executor):
                     yield from (Outcome(task, error=error) for task in some)
 
     def _wait_for_room(self, error: BusyError) -> None:
-        """Try again later; what Slurm refuses while nothing of this search runs, it may refuse for ever."""
+        """Try again later; what Slurm refuses while nothing of this search runs, it may always refuse."""
         self._busy = 0 if self._jobs else self._busy + 1
         if self._busy > BUSY_TRIES:
             raise UnavailableError(f"Slurm takes no job: {error}") from None

@@ -398,6 +398,7 @@ def made() -> Counter[str]:
     return Counter(Path("ledger").read_text().splitlines() if Path("ledger").exists() else ())
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("method", METHODS)
 def test_whatever_happens_nothing_is_lost_or_repeated(method: str, cluster: Cluster) -> None:
     """A job is cancelled, a node drained, the search killed, and jobs run on without it."""
