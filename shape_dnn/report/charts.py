@@ -122,7 +122,7 @@ def doubt(rows: Rows, wanted: float | None) -> Spec:
     }
     limit: Spec = {
         "data": {"values": [{"doubt": wanted}]},
-        "mark": {"type": "rule", "strokeDash": [4, 4], "opacity": 0.6},
+        "mark": {"type": "rule", "strokeDash": [4, 4], "stroke": "currentColor", "opacity": 0.6},
         "encoding": {"y": y},
     }
     return {"layer": [line, *([limit] if wanted is not None else [])], "width": "container", "height": 200}
