@@ -124,7 +124,9 @@ def trainings_for(recorded: Recorded, bounds: Mapping[str, float]) -> None:
 
 def error_of(recorded: Recorded, model: str, count: int) -> float:
     """Return the mean error of the other shapes, in points, where so many are trained, evenly spaced."""
-    return simulate(recorded.path, samplers=["interval"], models=[model], train=count, seeds=1)[0].mean_error or 0.0
+    return (
+        simulate(recorded.path, samplers=["interval"], models=[model], train=count, seeds=1)[0].mean_error or math.inf
+    )
 
 
 def questions(recorded: Recorded) -> Iterator[dict[str, Any]]:
@@ -207,8 +209,8 @@ def answer_of_all(
 
 
 def shape_of(row: Mapping[str, Any]) -> Shape:
-    """Read a shape of a result."""
-    return Shape(row["depth"], Fraction(row["width"]))
+    """Read a shape of a result, whose width is the float that is nearest to it."""
+    return Shape(row["depth"], Fraction(row["width"]).limit_denominator(1000))
 
 
 def told(shape: Shape | None, sizes: Mapping[Shape, float], accuracies: Mapping[Shape, float]) -> str:

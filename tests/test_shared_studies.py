@@ -8,11 +8,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -21,7 +24,7 @@ from crashes import SEARCH, Tally, kill_at_random, killer, outcome, start, what_
 from sshd_fixture import SSHD, Sshd
 
 from shape_dnn import Measurement, Shape
-from shape_dnn.errors import StudyError
+from shape_dnn.errors import StudyError, UsageError
 from shape_dnn.store import database, lease, snapshot
 from shape_dnn.store.facts import Store
 from shape_dnn.store.lease import Holder, Lease
@@ -212,6 +215,63 @@ def test_a_lease_that_was_never_written_whole_is_one_of_a_dead_process(
         assert Lease(tmp_path).acquire()
 
 
+def test_whoever_is_slow_to_take_over_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient(monkeypatch, patience=60)
+    held_elsewhere(tmp_path, beats=lease.ENDED)
+    slow, quick = Lease(tmp_path), Lease(tmp_path)
+    replacing, may_replace = threading.Event(), threading.Event()
+    replace = Path.replace
+
+    def replace_slowly(path: Path, target: Path) -> Path:
+        replacing.set()
+        assert may_replace.wait(60)
+        return replace(path, target)
+
+    with monkeypatch.context() as patch, ThreadPoolExecutor() as pool:
+        patch.setattr(Path, "replace", replace_slowly)
+        first = pool.submit(slow.acquire)
+        assert replacing.wait(60)
+        second = pool.submit(quick.acquire)
+        with pytest.raises(TimeoutError):
+            second.result(0.5)
+        may_replace.set()
+        assert (first.result(), second.result()) == (True, False)
+    slow.release()
+
+
+def test_a_copy_of_the_process_that_holds_it_neither_holds_nor_releases_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, own = Lease(tmp_path), os.getpid()
+    assert mine.acquire()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: own + 1)
+        held_by_copy = mine.is_held
+        mine.release()
+    assert (held_by_copy, mine.is_held) == (False, True)
+    assert not Lease(tmp_path).acquire()
+    mine.release()
+
+
+def test_a_released_lease_stays_released_whatever_sign_was_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "BEAT", 0.0001)
+    for _ in range(50):
+        mine = Lease(tmp_path)
+        assert mine.acquire()
+        mine.release()
+        assert not Lease(tmp_path).is_taken()
+
+
+def test_a_process_that_ended_without_its_parent_noticing_is_dead(tmp_path: Path) -> None:
+    with elsewhere(holding(tmp_path)) as (running, _):
+        running.kill()
+        os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
+        assert psutil.Process(running.pid).status() == psutil.STATUS_ZOMBIE
+        assert Lease(tmp_path).acquire()
+
+
 @pytest.mark.filterwarnings("ignore:study .* is held by")
 def test_a_claim_that_was_left_by_a_process_that_died_keeps_nobody_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -233,9 +293,7 @@ def test_of_many_that_take_over_from_a_dead_process_one_comes_in(tmp_path: Path)
     assert sum(" is in use by process " in line for line in said) == 5
 
 
-def test_a_process_that_only_seemed_dead_writes_nothing_any_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_network: None
-) -> None:
+def test_a_process_that_only_seemed_dead_writes_nothing_any_more(tmp_path: Path, on_network: None) -> None:
     late = Store(tmp_path)
     context = late.context("latency", {})
     late.add_measurement(context, FIRST, VALUE, {})
@@ -243,11 +301,43 @@ def test_a_process_that_only_seemed_dead_writes_nothing_any_more(
     with pytest.raises(StudyError, match=r"was taken over by process 12 on node3, since this process gave no sign"):
         late.add_measurement(context, FIRST, VALUE, {})
     late.close()
-    monkeypatch.setattr(database, "is_on_network", lambda _directory: False)
-    assert Store(tmp_path).summary()["measured"] == 1
+    assert Store(tmp_path, create=False).summary()["measured"] == 1
 
 
 # The file
+
+
+def test_a_file_that_cannot_be_opened_leaves_no_lease(tmp_path: Path, on_network: None) -> None:
+    (tmp_path / "study.sqlite").write_bytes(b"no database " * 100)
+    for _ in range(2):
+        with pytest.raises(UsageError, match="cannot be used as a study"):
+            Store(tmp_path)
+    assert not Lease(tmp_path).is_taken()
+
+
+def test_a_study_that_was_once_on_a_network_file_system_keeps_its_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "is_on_network", lambda _directory: True)
+        Store(tmp_path).close()
+    store = Store(tmp_path)  # on the machine whose disk it lies on
+    assert Lease(tmp_path).is_taken()
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("mounted", "is_shared"),
+    [(["ext4"], False), (["autofs", "nfs4"], True), (["nfs4", "ext4"], False), (["fuse.glusterfs"], True),
+     (["fuse.sshfs"], True), (["lustre"], True), (["fuse.encfs"], False)],
+)  # fmt: skip
+def test_which_file_systems_are_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounted: list[str], is_shared: bool
+) -> None:
+    mounts = [SimpleNamespace(mountpoint="/", fstype="ext4")]
+    mounts += [SimpleNamespace(mountpoint=str(tmp_path.resolve()), fstype=kind) for kind in mounted]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: mounts)
+    assert database.is_on_network(tmp_path / "study") == is_shared
 
 
 def test_who_writes_keeps_out_others_until_it_is_closed(tmp_path: Path, on_network: None) -> None:
@@ -284,7 +374,7 @@ def test_a_reader_that_locks_the_study_works_on_the_study_itself(tmp_path: Path,
 def test_copies_are_consistent_while_another_process_writes_without_locks(tmp_path: Path) -> None:
     path = tmp_path / "accounts.sqlite"
     with elsewhere(TRANSFERS.replace("PATH", repr(str(path)))) as (running, _):
-        counters = set()
+        counters: set[object] = set()
         while len(counters) < 10:  # until it has written so often meanwhile
             copy = tmp_path / "copy.sqlite"
             snapshot.take(path, copy)

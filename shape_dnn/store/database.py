@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from shape_dnn.errors import StudyError, UsageError, describe
 from shape_dnn.store import schema, snapshot
-from shape_dnn.store.lease import Lease
+from shape_dnn.store.lease import LEASE, Lease
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 FILE_NAME = "study.sqlite"
 
 NETWORK_FILE_SYSTEMS = frozenset(
-    {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3",
-     "smbfs", "webdav"}
+    {"9p", "afs", "beegfs", "ceph", "cifs", "ceph-fuse", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3",
+     "smbfs", "sshfs", "virtiofs", "webdav", "wekafs"}
 )  # fmt: skip
 """Where locks are not to be relied on, and SQLite could damage its files with them."""
 REMEDY = "wait for it, or choose another --study"
@@ -57,20 +58,42 @@ class Database:
             raise UsageError(no_study(directory), setting="study")
         if directory.is_file():
             raise UsageError(f"{str(directory)!r} is a file; a study is a directory", setting="study")
-        try:
+        with self._or_nothing(), self._naming_refusals():
             directory.mkdir(parents=True, exist_ok=True)
-            if is_on_network(directory):
+            # Where it once was shared, others may still reach it over a network.
+            if is_on_network(directory) or (directory / LEASE).exists():
                 self._lease = Lease(directory)
+                weakref.finalize(self, self._lease.release)
             if self._lease is not None and not create:
-                self._connect(self._copied())
-                return
-            if self._lease is not None and not self.lock():
-                raise StudyError(f"study {str(directory)!r} is in use by {self._lease.holder}; {REMEDY}")
-            self._connect_to_file()
-            self.connection.execute("BEGIN IMMEDIATE")  # fails here rather than after hours if it cannot be written
-            self.connection.execute("ROLLBACK")
+                copy = self._copied()
+                self._connect(f"{copy.as_uri()}?vfs=unix-none", copy)
+            else:
+                self._open_for_writing()
+
+    def _open_for_writing(self) -> None:
+        if self._lease is not None and not self.lock():
+            raise StudyError(f"study {str(self.directory)!r} is in use by {self._lease.holder}; {REMEDY}")
+        self._connect_to_file()
+        self.connection.execute("BEGIN IMMEDIATE")  # fails here rather than after hours if it cannot be written
+        self.connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _or_nothing(self) -> Iterator[None]:
+        """Give the lease back if something goes wrong."""
+        try:
+            yield
+        except BaseException:
+            if self._lease is not None:
+                self._lease.release()
+            raise
+
+    @contextmanager
+    def _naming_refusals(self) -> Iterator[None]:
+        """Say why the file cannot be opened."""
+        try:
+            yield
         except OSError as error:
-            raise UsageError(f"cannot write to {str(directory)!r}: {error.strerror}", setting="study") from None
+            raise UsageError(f"cannot write to {str(self.directory)!r}: {error.strerror}", setting="study") from None
         except sqlite3.OperationalError as error:
             raise self._failure(error) from error
         except UnicodeDecodeError as error:
@@ -83,27 +106,28 @@ class Database:
         """Where SQLite finds the file, and how it opens it."""
         return self.path.absolute().as_uri() + ("" if self._lease is None else "?vfs=unix-none")
 
-    def _connect(self, name: str) -> None:
+    def _connect(self, name: str, path: Path | None = None) -> None:
         self.connection = sqlite3.connect(name, isolation_level=None, timeout=30, uri=True)
         weakref.finalize(self, self.connection.close)  # also when opening goes wrong below
-        schema.prepare(self.connection, self.path)
+        schema.prepare(self.connection, path or self.path)
 
     def _connect_to_file(self) -> None:
         self._is_copy = False
         self._connect(self.location)
         (self.directory / "weights").mkdir(exist_ok=True)
 
-    def _copied(self) -> str:
-        """Copy the file; return where SQLite finds the copy."""
-        scratch = tempfile.TemporaryDirectory(prefix="shape-dnn-", ignore_cleanup_errors=True)
-        weakref.finalize(self, scratch.cleanup)
-        copy = Path(scratch.name) / FILE_NAME
+    def _copied(self) -> Path:
+        """Copy the file; return the copy."""
         try:
+            scratch = tempfile.TemporaryDirectory(prefix="shape-dnn-", ignore_cleanup_errors=True)
+            weakref.finalize(self, _in_this_process(scratch.cleanup))
+            copy = Path(scratch.name) / FILE_NAME
             snapshot.take(self.path, copy)
         except OSError as error:
-            raise UsageError(f"cannot read {str(self.path)!r}: {error.strerror}", setting="study") from None
+            message = f"cannot copy {str(self.path)!r} into {tempfile.gettempdir()!r} to read it: {error.strerror}"
+            raise UsageError(message, setting="study") from None
         self._is_copy = True
-        return copy.as_uri()
+        return copy
 
     @cached_property
     def _lock(self) -> FileLock:
@@ -145,12 +169,12 @@ class Database:
             return True
         if not lease.acquire():
             return False
-        if lease.is_taken_over and self.path.is_file():
-            with self.naming_errors():
+        with self._or_nothing(), self.naming_errors():
+            if lease.is_taken_over and self.path.is_file():
                 snapshot.renew(self.path)
-        if self._is_copy:
-            self.connection.close()
-            self._connect_to_file()
+            if self._is_copy:
+                self.connection.close()
+                self._connect_to_file()
         return True
 
     @property
@@ -236,8 +260,20 @@ def is_on_network(directory: Path) -> bool:
 
     path = directory.resolve()
     mounts = [part for part in psutil.disk_partitions(all=True) if path.is_relative_to(part.mountpoint)]
-    nearest = max(mounts, key=lambda part: len(part.mountpoint), default=None)
-    return nearest is not None and nearest.fstype.lower() in NETWORK_FILE_SYSTEMS
+    # Of two file systems at one place, the one that was mounted later is seen.
+    nearest = max(reversed(mounts), key=lambda part: len(part.mountpoint), default=None)
+    return nearest is not None and nearest.fstype.lower().removeprefix("fuse.") in NETWORK_FILE_SYSTEMS
+
+
+def _in_this_process(act: Callable[[], object]) -> Callable[[], None]:
+    """Return what does something in this process, and nothing in a copy of it."""
+    own = os.getpid()
+
+    def act_here() -> None:
+        if os.getpid() == own:
+            act()
+
+    return act_here
 
 
 def no_study(directory: Path) -> str:

@@ -25,11 +25,14 @@ from pathlib import Path
 
 from shape_dnn.errors import StudyError
 
+LEASE = "lease"
 BEAT = 5.0
 """Seconds between two signs of life."""
 PATIENCE = 60.0
 """Seconds without a sign of life after which a process on another machine is dead."""
 ENDED = "ended"
+CLOCK_ERROR = 2.0
+"""By how much two readings of the start of one process may differ."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Holder:
         host: name of its machine.
         place: what tells this start of the machine, and the part of it where its number is known, from all others.
         pid: its number there.
-        started: when it started, as the machine tells it.
+        started: when it started, by a clock of the machine that nobody sets, if it has one.
         token: of the lease; empty while the file is being written.
     """
 
@@ -55,8 +58,8 @@ class Holder:
         """Return this process, with a new token."""
         import psutil
 
-        own = psutil.Process()
-        return cls(socket.gethostname(), _place(), own.pid, own.create_time(), secrets.token_hex(8))
+        pid = psutil.Process().pid
+        return cls(socket.gethostname(), _place(), pid, _started(pid) or 0.0, secrets.token_hex(8))
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}" if self.token else "another process"
@@ -69,9 +72,12 @@ class Holder:
         if not self.token or self.place != _place():
             return None
         try:
-            return bool(psutil.Process(self.pid).create_time() != self.started)
+            started = _started(self.pid)
+        except psutil.NoSuchProcess:
+            return None if _is_hidden(self.pid) else True
         except psutil.Error:
-            return True
+            return None
+        return started is None or abs(started - self.started) > CLOCK_ERROR
 
 
 class Lease:
@@ -82,9 +88,10 @@ class Lease:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / "lease"
+        self._path = directory / LEASE
         self._own: Holder | None = None
         self._ended = threading.Event()
+        self._signs: threading.Thread | None = None
         self.holder = Holder()
         """Who had it before, or has it."""
         self.is_taken_over = False
@@ -92,8 +99,8 @@ class Lease:
 
     @property
     def is_held(self) -> bool:
-        """Whether this process took it, and has not released it."""
-        return self._own is not None
+        """Whether this process took it, and has not released it. A copy of this process has not."""
+        return self._own is not None and self._own.pid == os.getpid()
 
     def acquire(self) -> bool:
         """Take the lease, from its holder if that is dead; return whether that came about.
@@ -103,20 +110,23 @@ class Lease:
         Raises:
             StudyError: the directory cannot be written.
         """
-        if self._own is not None:
+        if self.is_held:
             return True
+        own, taken = Holder.this(), False
         try:
-            own = Holder.this()
             self._beat_file(own).write_text("0", encoding="utf-8")
-            if not self._create(own) and not self._take_over(own):
-                self._beat_file(own).unlink(missing_ok=True)
-                return False
+            taken = self._create(own) or self._take_over(own)
         except OSError as error:
             raise StudyError(f"{str(self._path)!r} cannot be written: {error.strerror or error}") from error
-        self._own = own
-        self._ended = threading.Event()
-        threading.Thread(target=self._live, args=(own, self._ended), name="lease", daemon=True).start()
-        return True
+        finally:
+            if not taken:
+                with suppress(OSError):
+                    self._beat_file(own).unlink(missing_ok=True)
+        if taken:
+            self._own, self._ended = own, threading.Event()
+            self._signs = threading.Thread(target=self._live, args=(own, self._ended), name="lease", daemon=True)
+            self._signs.start()
+        return taken
 
     def check(self) -> None:
         """See that this process still holds the lease.
@@ -124,24 +134,29 @@ class Lease:
         Raises:
             StudyError: it does not: another one took it for dead.
         """
-        holder = self._read()
-        if self._own is None or holder != self._own:
+        try:
+            holder = self._read()
+        except OSError as error:
+            raise StudyError(f"{str(self._path)!r} cannot be read: {error.strerror or error}") from error
+        if not self.is_held or holder != self._own:
             raise StudyError(
                 f"study {str(self._path.parent)!r} was taken over by {holder}, since this process gave no sign of life "
                 f"for {PATIENCE:.0f} s; what is recorded is kept"
             )
 
     def release(self) -> None:
-        """Let others have it."""
-        if self._own is None:
+        """Let others have it; nothing happens where this process does not hold it."""
+        if self._own is None or not self.is_held:
             return
         self._ended.set()
+        if self._signs is not None:
+            self._signs.join(1.0)  # so that its last sign is not written over this one
         self._sign(self._own, ENDED)
         self._own = None
 
     def is_taken(self) -> bool:
         """Tell whether a process holds it, this one included, or may do so."""
-        if self._own is not None:
+        if self.is_held:
             return True
         try:
             holder = self._read()
@@ -162,7 +177,9 @@ class Lease:
 
     def _take_over(self, own: Holder) -> bool:
         """Replace the lease of a holder that is dead; return whether that came about."""
-        for attempt in itertools.count(1):
+        partial = self._path.with_name(f"lease.{own.token}.partial")
+        attempt = 1
+        while True:
             former = self._read()
             self.holder = former
             if not self._has_ended(former):
@@ -172,18 +189,29 @@ class Lease:
                 with claim.open("x"):
                     pass
             except FileExistsError:
-                continue  # by somebody who took over, or who died meanwhile
-            if self._read() != former:
-                claim.unlink(missing_ok=True)
+                # Somebody is taking over, or has died doing so.
+                attempt = attempt + 1 if self._outlasts(former) else 1
                 continue
-            partial = self._path.with_name(f"lease.{own.token}.partial")
             partial.write_text(json.dumps(asdict(own)), encoding="utf-8")
-            self.is_taken_over = self._beat(former) != ENDED
-            partial.replace(self._path)
-            for left in self._path.parent.glob(f"lease.{former.token}*"):
+            if self._read() == former:
+                break
+            for left in (claim, partial):
                 left.unlink(missing_ok=True)
-            return self._read() == own
-        raise AssertionError
+            attempt = 1
+        self.is_taken_over = self._beat(former) != ENDED
+        partial.replace(self._path)
+        for left in self._path.parent.glob(f"lease.{former.token}*"):
+            left.unlink(missing_ok=True)
+        return self._read() == own
+
+    def _outlasts(self, former: Holder) -> bool:
+        """Return whether a lease was not replaced for so long that whoever has claimed it is dead."""
+        since = time.monotonic()
+        while time.monotonic() < since + PATIENCE:
+            if self._read() != former:
+                return False
+            time.sleep(0.05)
+        return True
 
     def _has_ended(self, holder: Holder) -> bool:
         """Return whether a holder is dead, after waiting for a sign of life of one that cannot be looked up."""
@@ -215,13 +243,13 @@ class Lease:
             self._sign(own, str(number))
 
     def _sign(self, own: Holder, text: str) -> None:
-        """Write a sign of life, or the last one, where there is a study still.
+        """Write a sign of life, or the last one, while the lease is still there.
 
         If that fails, the next one may succeed, or this process is dead for others in a minute: before it writes to the
         study, it looks at the lease anyway.
         """
         with suppress(OSError):
-            if self._path.exists():
+            if self._read() == own:
                 self._beat_file(own).write_text(text, encoding="utf-8")
 
     def _read(self) -> Holder:
@@ -250,3 +278,33 @@ def _place() -> str:
         return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
     except OSError:
         return f"{socket.gethostname()} {psutil.boot_time():.0f}"
+
+
+def _started(pid: int) -> float | None:
+    """Return when a process started; None if it has ended and its parent has not noticed.
+
+    Raises:
+        psutil.Error: it is not there, or cannot be seen.
+    """
+    import psutil
+
+    process = psutil.Process(pid)
+    if process.status() == psutil.STATUS_ZOMBIE:
+        return None
+    try:  # in ticks since the machine started, which no setting of its clock changes
+        return float(
+            Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+        )
+    except OSError:
+        return process.create_time()
+
+
+def _is_hidden(pid: int) -> bool:
+    """Return whether there is a process of another user that the system does not show."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True

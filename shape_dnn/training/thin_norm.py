@@ -28,7 +28,11 @@ class ThinBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalise images of shape (number, channels, height, width)."""
-        usable = images.dtype == torch.float32 and images.is_contiguous(memory_format=torch.channels_last)
+        usable = (
+            _is_usual(self)
+            and images.dtype == torch.float32
+            and images.is_contiguous(memory_format=torch.channels_last)
+        )
         if not usable or images.numel() <= self.num_features or (torch.is_grad_enabled() and not self.training):
             return super().forward(images)
         mean, variance = cast("Tensor", self.running_mean), cast("Tensor", self.running_var)
