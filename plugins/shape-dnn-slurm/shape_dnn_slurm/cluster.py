@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 import re
 import shutil
 import subprocess
@@ -76,7 +76,10 @@ def run(*command: str) -> str:
     if shutil.which(command[0]) is None:
         raise _absent(command[0])
     try:
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
+        # A session of its own, so that a Ctrl-C in the terminal does not end it.
+        ran = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, timeout=SECONDS, check=False, start_new_session=True
+        )
     except subprocess.TimeoutExpired:
         raise UnavailableError(f"Slurm does not answer: {command[0]} took more than {SECONDS:g} s") from None
     if ran.returncode:
@@ -140,6 +143,8 @@ def minutes(text: str) -> int | None:
     if text.lower() in ("infinite", "unlimited", "n/a"):
         return None
     days, dash, rest = text.rpartition("-")
+    if dash and not days:
+        raise ValueError(text)
     parts = [int(part) for part in rest.split(":")]
     if dash:
         parts = [*parts, 0, 0][:3]
@@ -160,7 +165,7 @@ def states(numbers: Collection[str]) -> dict[str, State]:
         UnavailableError: Slurm does not answer.
     """
     flags = ("--states=all", "--array", "--noheader", "--format=%i|%T|%r|%N")
-    found = _read(run("squeue", f"--user={getpass.getuser()}", *flags).splitlines(), numbers)
+    found = _read(run("squeue", f"--user={os.getuid()}", *flags).splitlines(), numbers)
     missing = [number for number in numbers if number not in found]
     if missing:
         found |= _account(missing)

@@ -92,10 +92,13 @@ class Slurm(Executor):
         """Submit the tasks, take over those that run already, and wait for what comes."""
         if not tasks:
             return
-        heartbeat = self._open()
-        waiting = deque(task for task in tasks if not self._take_over(task))
+        with self._open().beating():
+            yield from self._run(deque(task for task in tasks if not self._take_over(task)), workers, report)
+
+    def _run(
+        self, waiting: deque[Task], workers: int | None, report: Callable[[Task, object], bool]
+    ) -> Iterator[Outcome]:
         while self._jobs or (waiting and not self._stopping):
-            heartbeat.beat()
             if not self._stopping:
                 yield from self._submit(waiting, workers)
             elif self._detach:
@@ -164,7 +167,10 @@ class Slurm(Executor):
                     self._wait_for_room(error)
                     waiting.extendleft(reversed(some))
                 except UnavailableError as error:
-                    yield from (Outcome(task, error=error) for task in some)
+                    if self._stopping:  # the interrupt has reached sbatch, too
+                        waiting.extendleft(reversed(some))
+                    else:
+                        yield from (Outcome(task, error=error) for task in some)
 
     def _wait_for_room(self, error: BusyError) -> None:
         """Try again later; what Slurm refuses while nothing of this search runs, it may always refuse."""
@@ -198,10 +204,13 @@ class Slurm(Executor):
                 shutil.rmtree(folder.path, ignore_errors=True)
             raise
         self._busy = 0
-        for task, folder, number in zip(tasks, folders, numbers, strict=True):
-            record = Record(number, _work(task), ask.minutes, ask.memory, ask.requeues)
-            folder.register(record)
-            self._jobs.append(Job(task, folder, record, driver))
+        jobs = [
+            Job(task, folder, Record(number, _work(task), ask.minutes, ask.memory, ask.requeues), driver)
+            for task, folder, number in zip(tasks, folders, numbers, strict=True)
+        ]
+        self._jobs += jobs  # before anything can go wrong, so that they are cancelled then
+        for job in jobs:
+            job.folder.register(job.record)
 
     # What comes
 

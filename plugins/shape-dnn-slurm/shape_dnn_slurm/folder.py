@@ -11,6 +11,8 @@ import json
 import os
 import pickle
 import struct
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -191,6 +193,25 @@ class Heartbeat:
             os.write(descriptor, f"{self.driver} {self._beats:018d}".encode())
         finally:
             os.close(descriptor)
+
+    @contextlib.contextmanager
+    def beating(self) -> Iterator[None]:
+        """Change it every second meanwhile, however long Slurm takes to answer."""
+        ended = threading.Event()
+
+        def beat_on() -> None:
+            while not ended.wait(1.0):
+                with contextlib.suppress(OSError):  # the next one may succeed
+                    self.beat()
+
+        self.beat()
+        beating = threading.Thread(target=beat_on, name="heartbeat", daemon=True)
+        beating.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            beating.join()
 
     def read(self) -> str:
         """Return what it is now."""

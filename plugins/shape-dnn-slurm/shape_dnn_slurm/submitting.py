@@ -35,6 +35,14 @@ ARRAY = 1000
 """Elements of an array at most, which clusters accept by default."""
 
 
+OWN = "the executor decides itself"
+DECIDED = {
+    "time": "is -o executor.time", "mem": "is -o executor.memory", "partition": "is -o executor.partition",
+    **dict.fromkeys(("array", "error", "job-name", "no-requeue", "open-mode", "output", "requeue", "signal"), OWN),
+}  # fmt: skip
+"""Flags of sbatch that have another place, and which."""
+
+
 class BusyError(Exception):
     """Slurm takes no further job at the moment."""
 
@@ -124,13 +132,19 @@ class Terms:
         """Return the flags of sbatch that the user adds, by name.
 
         Raises:
-            UsageError: one is not of the form --NAME or --NAME=VALUE.
+            UsageError: one is not of the form --NAME or --NAME=VALUE, or is decided by the executor.
         """
         flags: dict[str, object] = {}
-        for word in shlex.split(self.sbatch):
+        try:
+            words = shlex.split(self.sbatch)
+        except ValueError as error:
+            raise UsageError(f"executor.sbatch is {self.sbatch!r}: {str(error).lower()}", "option") from None
+        for word in words:
             name, equals, value = word.removeprefix("--").partition("=")
             if not word.startswith("--") or not name:
                 raise UsageError(f"executor.sbatch has {word!r}; accepted are --NAME and --NAME=VALUE", "option")
+            if name in DECIDED:
+                raise UsageError(f"executor.sbatch has {word!r}, which {DECIDED[name]}", "option")
             flags[name] = value if equals else True
         return flags
 

@@ -195,7 +195,11 @@ def test_sizes_are_read_as_slurm_writes_them(text: str, size: int) -> None:
     assert Terms(memory=text).least_memory() == size
 
 
-@pytest.mark.parametrize("terms", [{"time": "0"}, {"time": "1-2-3"}, {"memory": "-1G"}, {"sbatch": "-p x"}])
+@pytest.mark.parametrize(
+    "terms",
+    [{"time": "0"}, {"time": "1-2-3"}, {"time": "-5"}, {"memory": "-1G"}, {"sbatch": "-p x"},
+     {"sbatch": "--comment='a"}, {"sbatch": "--time=5"}, {"sbatch": "--requeue"}],
+)  # fmt: skip
 def test_what_cannot_be_read_is_refused_before_anything_starts(terms: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"executor.{next(iter(terms))}"):
         Terms(**terms)
