@@ -1,0 +1,63 @@
+"""What a watched study tells of its search, from its journal alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shape_dnn.quality import ACCURACY
+from shape_dnn.store import journal
+from shape_dnn.watching.live import Live
+
+BEGAN = time.time() - 1000
+
+
+def line(event: str, after: float = 0.0, **fields: Any) -> dict[str, Any]:
+    return {"v": journal.FORMAT, "run": 1, "time": BEGAN + after, "event": event, **fields}
+
+
+def started(**settings: Any) -> dict[str, Any]:
+    return line("SearchStarted", settings=settings, shapes=3, quality=ACCURACY.whole_record)
+
+
+def planned(after: float, *shapes: list[Any]) -> dict[str, Any]:
+    return line("TrainingsPlanned", after, shapes=shapes, known=0, failed=0)
+
+
+def epoch(after: float, shape: list[Any], number: int) -> dict[str, Any]:
+    return line("EpochFinished", after, shape=shape, epoch=[number, 0.1, 50.0], epochs=10)
+
+
+def finished(after: float, shape: list[Any], done: int, total: int, reason: str = "") -> dict[str, Any]:
+    training = {"shape": shape, "quality": None if reason else 60.0, "reason": reason, "seconds": 20.0,
+                "stopped": False, "last": [10, 0.1, 60.0]}  # fmt: skip
+    return line("TrainingFinished", after, training=training, done=done, total=total)
+
+
+def write(*lines: dict[str, Any]) -> None:
+    Path(journal.FILE_NAME).write_text("".join(json.dumps(each) + "\n" for each in lines))
+
+
+def told(*lines: dict[str, Any], is_alive: bool = True) -> dict[str, Any]:
+    """Return what is told of a journal with these lines, which can always be sent."""
+    write(*lines)
+    live = Live(Path())
+    live.follow()
+    content = live.content(is_alive=is_alive)
+    json.dumps(content, allow_nan=False).encode()
+    return content
+
+
+def test_between_two_batches_nothing_is_left_of_what_is_planned() -> None:
+    one = [10, "1"]
+    epochs = [epoch(2 + 5 * number, one, number) for number in range(1, 11)]
+    content = told(started(), planned(1, one), *epochs, finished(60, one, 1, 1))
+    assert content["state"] == "running"
+    assert content["doing"] == "deciding what to do next"
+    assert content["left"] == 0
