@@ -74,11 +74,11 @@ WITHOUT_JOURNAL = Story(
 
 
 def of_study(known: StudyQuestion, trainings: Mapping[Shape, Training]) -> Story:
-    """Tell how the last search of a study went, from its journal, as far as there is one."""
+    """Tell how the search of which a report tells went, from the journal of the study, as far as there is one."""
     entries, _ = journal.read(known.store.directory)
-    if not entries:
+    told = [entry.event for entry in entries if entry.run == known.run.number]
+    if not told:
         return WITHOUT_JOURNAL
-    told = [entry.event for entry in entries if entry.run == entries[-1].run]
     asked = known.parts.query.confidence if known.was_searched else None
     return tell(told, trainings, known.parts.quality, asked)
 
