@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -61,3 +59,18 @@ def test_between_two_batches_nothing_is_left_of_what_is_planned() -> None:
     assert content["state"] == "running"
     assert content["doing"] == "deciding what to do next"
     assert content["left"] == 0
+
+
+def test_what_no_search_has_written_is_left_out() -> None:
+    one = [10, "1"]
+    odd = [line("Judged", 1e12, trained=1, doubt=0.5, best=one, tolerance=0.1), line("Judged", -1e12, trained=2,
+           doubt=0.5, best=one, tolerance=0.1), epoch(5, one, 0), epoch(6, one, 10**400)]  # fmt: skip
+    content = told(started(), planned(1, one), *odd, epoch(10, one, 1), finished(60, one, 1, 1, "no file b\udcff"))
+    assert content["doubts"] == []
+    assert content["failures"] == ["(10, 1): no file b?"]
+    assert told(started() | {"time": 1e300})["state"] == "none"
+
+
+@pytest.mark.parametrize(("confidence", "wanted"), [(0.75, 0.25), ("0.75", 0.25), (None, None), ("nan", None), (7, None)])
+def test_a_level_of_doubt_is_shown_only_where_one_is_known(confidence: object, wanted: float | None) -> None:
+    assert told(started(confidence=confidence))["wanted"] == wanted
