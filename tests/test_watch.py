@@ -25,6 +25,7 @@ from shape_dnn.errors import UsageError
 from shape_dnn.report import write_report
 from shape_dnn.store.facts import Store
 from shape_dnn.store.journal import FILE_NAME
+from shape_dnn.watching import pages
 from shape_dnn.watching.server import Server, serving
 from shape_dnn.watching.studies import Directory
 
@@ -286,6 +287,20 @@ def test_several_studies_stand_beside_each_other_and_new_ones_appear(width: int)
         page.get_by_role("link", name="deep/two").click()
         page.locator("#live[data-state=finished]").wait_for()
         assert page.text_content("h1") == "two"
+
+
+def test_an_answer_is_that_of_its_own_width_and_any_directory_can_be_watched() -> None:
+    study = searched("all/one", width="1:13:1", goal="size", min_accuracy="40")
+    study.rename(os.fsdecode(b"all/one\xff"))
+    (watched,) = Directory(Path("all")).studies().values()
+    assert watched.name == "one?"
+    pages.of_study(watched, is_single=False).encode()
+    row = watched.in_short()
+    shapes = watched.content()["data"]["overview"]["shapes"]
+    assert {shape["fraction"] for shape in shapes} >= {"1", "12"}
+    watched._content[1]["answer"] = "depth 10, width 12 (predicted)"
+    (wanted,) = (shape for shape in shapes if (shape["depth"], shape["fraction"]) == (10, "12"))
+    assert watched.in_short()["best"] == row["best"] | {"size": wanted["m0"], "accuracy": wanted["quality"]}
 
 
 @in_a_browser
