@@ -11,7 +11,9 @@ import pytest
 
 from shape_dnn.quality import ACCURACY
 from shape_dnn.store import journal
+from shape_dnn.watching import studies
 from shape_dnn.watching.live import Live
+from shape_dnn.watching.studies import Watched
 
 BEGAN = time.time() - 1000
 
@@ -71,6 +73,27 @@ def test_what_no_search_has_written_is_left_out() -> None:
     assert told(started() | {"time": 1e300})["state"] == "none"
 
 
-@pytest.mark.parametrize(("confidence", "wanted"), [(0.75, 0.25), ("0.75", 0.25), (None, None), ("nan", None), (7, None)])
+@pytest.mark.parametrize(
+    ("confidence", "wanted"), [(0.75, 0.25), ("0.75", 0.25), (None, None), ("nan", None), (7, None)]
+)
 def test_a_level_of_doubt_is_shown_only_where_one_is_known(confidence: object, wanted: float | None) -> None:
     assert told(started(confidence=confidence))["wanted"] == wanted
+
+
+def test_nothing_stays_of_a_study_that_another_one_has_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studies, "SECONDS", 0.0)
+    one = [10, "1"]
+    write(started(), finished(5, one, 1, 1, "bad"))
+    watched = Watched(Path(), "one", ())
+    watched.look()
+    assert watched.live()["failures"] == ["(10, 1): bad"]
+    Path(journal.FILE_NAME).rename("former")
+    write(
+        line("Judged", 100, trained=7, doubt=0.5, best=one, tolerance=0.1), *[epoch(100, one, n) for n in range(1, 9)]
+    )
+    assert Path(journal.FILE_NAME).stat().st_size > Path("former").stat().st_size
+    before = watched.facts
+    watched.look()
+    assert watched.live()["failures"] == []
+    assert watched.live()["doubts"] == [[7, 0.5]]
+    assert watched.facts > before

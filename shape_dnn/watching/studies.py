@@ -68,6 +68,9 @@ class Watched:
                 if self._seen is None or sizes[0] != self._seen[0]:
                     self._run = self._latest()
                     self.facts += 1
+                if self._seen is not None and _inode(sizes[1]) != _inode(self._seen[1]):
+                    self._live = Live(self.directory)  # another study has come into this place
+                    self.facts += 1
                 self._live.follow()
                 self._seen = sizes
                 self.version += 1
@@ -219,6 +222,10 @@ def identity(directory: Path) -> str:
 
 def _named(depth: int, width: object) -> str:
     return f"depth {depth}, width {width}"
+
+
+def _inode(state: tuple[int, int, int] | None) -> int | None:
+    return None if state is None else state[2]
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

@@ -73,6 +73,8 @@
 
   const ask = fetching("content.json", (content) => {
     facts = content.facts;
+    at("live-error").hidden = !content.error;
+    at("live-error").textContent = content.error && `There is no report ${window.shapeDnn ? "any more" : "yet"}: ${content.error}`;
     if (!content.data) return;
     if (window.shapeDnn) window.shapeDnn.update(content);
     else location.reload(); // there was no report when the page was opened
