@@ -87,3 +87,12 @@ def test_the_doubt_that_was_low_enough_is_that_of_the_search_whatever_is_asked_l
     before = story_of(study)
     assert before.wanted is not None
     assert story_of(study, confidence="0.6").wanted == before.wanted
+
+
+def test_trainings_that_took_no_time_are_reported_without_a_comparison_of_times() -> None:
+    rows = [f"{depth},{width},{60 + depth + width},0" for depth in (10, 16, 22) for width in (0.5, 1, 2)]
+    Path("table.csv").write_text("\n".join(["depth,width,accuracy,seconds", *rows]))
+    tune(replay="table.csv", goal="accuracy", report="r.html")
+    text = Path("r.html").read_text(encoding="utf-8")
+    assert "shapes were trained" in text
+    assert "times as long" not in text.split("<script")[0]
