@@ -220,3 +220,28 @@ def test_a_study_tells_its_search_from_the_journal_and_invents_nothing_without_o
     assert [stage for stage, _, _ in told.stages] == ["accuracy at least 20 %"]
     assert told.end.startswith("The search ended")
     assert told.note == ""
+
+
+@in_a_browser
+def test_a_page_that_was_opened_before_any_training_claims_nothing_and_draws_the_front_later(
+    browser: Any, study: Path, tmp_path: Path
+) -> None:
+    with StudyQuestion.open(study, {}) as known:
+        late = pages.content(Overview.of_study(known))
+    early = json.loads(json.dumps(late))
+    for row in early["data"]["overview"]["shapes"]:
+        row |= {"quality": None, "mean": None, "std": None, "state": "unknown"}
+    overview = early["data"]["overview"]
+    overview["metrics"] = overview["metrics"][:1]
+    early["data"]["charts"] = []
+    path = tmp_path / "early.html"
+    path.write_text(pages.render_content(early), encoding="utf-8")
+    with shown(browser, path) as page:
+        assert (page.text_content("#front-command"), page.text_content("#front-shapes")) == ("", "")
+        answer = page.text_content("#answer")
+        assert "the accuracy of 48 of them is not known" in answer
+        assert "predicted" not in answer
+        assert page.locator("#front svg").count() == 0
+        page.evaluate("content => shapeDnn.update(content)", late)
+        page.locator("#front svg").wait_for(state="attached")
+        assert "--pareto" in page.text_content("#front-command")

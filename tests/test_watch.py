@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from shape_dnn.errors import UsageError
 from shape_dnn.report import write_report
 from shape_dnn.store.facts import Store
 from shape_dnn.store.journal import FILE_NAME
+from shape_dnn.watching import pages
 from shape_dnn.watching.server import Server, serving
 from shape_dnn.watching.studies import Directory
 
@@ -286,6 +288,53 @@ def test_several_studies_stand_beside_each_other_and_new_ones_appear(width: int)
         page.get_by_role("link", name="deep/two").click()
         page.locator("#live[data-state=finished]").wait_for()
         assert page.text_content("h1") == "two"
+
+
+def test_an_answer_is_that_of_its_own_width_and_any_directory_can_be_watched() -> None:
+    study = searched("all/one", width="1:13:1", goal="size", min_accuracy="40")
+    study.rename(os.fsdecode(b"all/one\xff"))
+    (watched,) = Directory(Path("all")).studies().values()
+    assert watched.name == "one?"
+    pages.of_study(watched, is_single=False).encode()
+    row = watched.in_short()
+    shapes = watched.content()["data"]["overview"]["shapes"]
+    assert {shape["fraction"] for shape in shapes} >= {"1", "12"}
+    watched._content[1]["answer"] = "depth 10, width 12 (predicted)"
+    (wanted,) = (shape for shape in shapes if (shape["depth"], shape["fraction"]) == (10, "12"))
+    assert watched.in_short()["best"] == row["best"] | {"size": wanted["m0"], "accuracy": wanted["quality"]}
+
+
+def test_at_the_usual_port_browsers_leave_it_out() -> None:
+    searched()
+    with served() as server:
+        address = server.server_port
+        server.server_port = 80
+        connection = http.client.HTTPConnection("127.0.0.1", address, timeout=PATIENCE)
+        connection.request("GET", f"/{server.token}/", headers={"Host": "localhost"})
+        assert connection.getresponse().status == 200
+
+
+@in_a_browser
+def test_a_page_that_nobody_sees_leaves_its_connection_to_others_and_says_when_its_study_is_gone() -> None:
+    study = searched()
+    heard = "window.EventSource = class extends EventSource { constructor(url) { super(url); (window.all ??= []).push(this); } }"
+    hide = "is => (Object.defineProperty(document, 'hidden', {value: is, configurable: true}), " \
+           "document.dispatchEvent(new Event('visibilitychange')))"  # fmt: skip
+    with served() as server, chromium() as browser:
+        page = browser.new_page()
+        page.set_default_timeout(1000 * PATIENCE)
+        page.add_init_script(heard)
+        page.goto(server.address)
+        page.locator("body[data-state=complete]").wait_for()
+        wait(lambda: page.evaluate("all.map((each) => each.readyState)") == [1], "it hears")
+        page.evaluate(hide, True)
+        assert page.evaluate("all.map((each) => each.readyState)") == [2]
+        page.evaluate(hide, False)
+        wait(lambda: page.evaluate("all.map((each) => each.readyState)") == [2, 1], "it hears again")
+        assert page.locator("#live-error").is_hidden()
+        shutil.rmtree(study)
+        page.locator("#live-error", has_text="There is no report any more").wait_for()
+        assert page.locator("#answer").is_visible()
 
 
 @in_a_browser

@@ -127,6 +127,11 @@ def _start_of(parts: Assembly) -> SearchStarted:
     return SearchStarted(parts.settings.to_dict(), len(parts.shapes), parts.quality)
 
 
+def _recorded_start(parts: Assembly) -> SearchStarted:
+    """Return what a journal begins with: with the confidence that holds where the settings leave it to a default."""
+    return replace(_start_of(parts), settings=parts.settings.to_dict() | {"confidence": parts.confidence})
+
+
 def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
     """Search; return the result, and where the weights of the best shape lie if it was trained."""
     with ExitStack() as stack:
@@ -146,7 +151,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
         recorder.studies = studies
         for study in studies:
             study.prepare()
-        with recorded(store, "tune", parts, studies) as run, recorder.of_run(run, _start_of(parts)):
+        with recorded(store, "tune", parts, studies) as run, recorder.of_run(run, _recorded_start(parts)):
             began = store.runs.begin_search(run, parts.question_record, INCIDENTAL)
             for study in studies:
                 study.facts.began = began

@@ -13,7 +13,15 @@ from shape_dnn.cli.output import DEBUG, results_only
 from shape_dnn.settings import QUESTION
 
 
-@click.command("report", cls=Command)
+@click.command(
+    "report",
+    cls=Command,
+    examples={
+        "A page to send, by another question:": (
+            "shape-dnn report shape-dnn-study --max-size 2MB --goal accuracy -O page.html"
+        )
+    },
+)
 @click.argument("study")
 @click.option("--output", "-O", metavar="FILE.html", help="Where to write it.  [default: report.html in the study]")
 @click.option(

@@ -13,14 +13,21 @@ from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import DEBUG
 
 
-@click.command("watch", cls=Command)
+@click.command(
+    "watch",
+    cls=Command,
+    examples={
+        "A search that runs in shape-dnn-study:": "shape-dnn watch shape-dnn-study",
+        "All studies in this directory and below:": "shape-dnn watch .",
+    },
+)
 @click.argument("study", metavar="STUDY|DIR")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=0,
     metavar="N",
-    help="Where to serve it on this machine.  [default: a port that is free]",
+    help="Port to serve it at on this machine, 0 to 65535; 0 is one that is free.  [default: 0]",
 )
 @options("plugin")
 @DEBUG

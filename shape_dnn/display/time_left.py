@@ -258,7 +258,7 @@ class Batch:
         heapq.heapify(ends)
         for seconds in waiting:
             heapq.heappush(ends, heapq.heappop(ends) + seconds * length)
-        return max(0.0, *ends)
+        return max([0.0, *ends])  # nothing runs or waits between the last training and what is planned next
 
     def _left_of(self, one: Running, now: float) -> float:
         silence = now - one.latest

@@ -13,6 +13,7 @@ from shape_dnn.answers.table import notation, prior_in_words
 from shape_dnn.assembly.own_trainer import is_file
 from shape_dnn.store.decoding import canonical
 from shape_dnn.store.families import TRAININGS
+from shape_dnn.system.text import encodable
 
 if TYPE_CHECKING:
     from shape_dnn.answers.question import StudyQuestion
@@ -78,7 +79,7 @@ def export_command(known: StudyQuestion) -> str:
         if context is None or not any(store.files.weights_of(context).glob("*.safetensors")):
             return ""
     trainer = f" --trainer {shlex.quote(settings.trainer)}" if is_file(settings.trainer) else ""
-    return f"shape-dnn export {shlex.quote(str(store.directory))}{trainer}"
+    return f"shape-dnn export {shlex.quote(encodable(str(store.directory)))}{trainer}"
 
 
 def _plugins(parts: Assembly) -> list[Origin]:

@@ -30,6 +30,7 @@ from shape_dnn.search.facts import Facts
 from shape_dnn.search.failures import Counted
 from shape_dnn.search.query import Answer, Candidate
 from shape_dnn.shape import Shape, by_width_then_depth
+from shape_dnn.system.text import encodable
 
 if TYPE_CHECKING:
     from shape_dnn.answers.question import StudyQuestion
@@ -91,11 +92,11 @@ class Overview:
     @classmethod
     def of_study(cls, known: StudyQuestion) -> Overview:
         """Put together what a study knows."""
-        shapes, study = known.parts.shapes, shlex.quote(str(known.store.directory))
+        shapes, study = known.parts.shapes, shlex.quote(encodable(str(known.store.directory)))
         counted = known.count(known.facts.verify(shapes))
         trainings = {training.shape: training for training in counted.trainings}
         return cls(
-            known.store.directory.resolve().name,
+            encodable(known.store.directory.resolve().name),
             known.parts,
             known.metrics,
             trainings,

@@ -228,7 +228,7 @@ def _cost(cost: dict[str, Any]) -> str:
     share = (
         f"{cost['trained']} of {cost['shapes']} shapes were trained ({100 * cost['trained'] / cost['shapes']:.3g} %)"
     )
-    if cost["exhaustive_seconds"] is None:
+    if not cost["exhaustive_seconds"] or not cost["seconds"]:  # nothing was timed, or all in no time
         return f"{share}."
     spent, everything = cost["seconds"], cost["exhaustive_seconds"]
     return (

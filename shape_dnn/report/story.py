@@ -74,13 +74,22 @@ WITHOUT_JOURNAL = Story(
 
 
 def of_study(known: StudyQuestion, trainings: Mapping[Shape, Training]) -> Story:
-    """Tell how the last search of a study went, from its journal, as far as there is one."""
+    """Tell how the search of which a report tells went, from the journal of the study, as far as there is one."""
     entries, _ = journal.read(known.store.directory)
-    if not entries:
+    told = [entry.event for entry in entries if entry.run == known.run.number]
+    if not told:
         return WITHOUT_JOURNAL
-    told = [entry.event for entry in entries if entry.run == entries[-1].run]
-    asked = known.parts.query.confidence if known.was_searched else None
-    return tell(told, trainings, known.parts.quality, asked)
+    asked = [confidence_of(event.settings) for event in told if isinstance(event, events.SearchStarted)]
+    return tell(told, trainings, known.parts.quality, asked[-1] if asked else None)
+
+
+def confidence_of(settings: Mapping[str, object]) -> float | None:
+    """Return the confidence of a search from the settings in its journal; None if it had none."""
+    try:
+        found = float(str(settings.get("confidence")))
+    except ValueError:
+        return None
+    return found if 0 < found < 1 else None
 
 
 def tell(
@@ -92,7 +101,7 @@ def tell(
         told: the events of one search, in order.
         trainings: as they count, by shape.
         quality: by which they are judged.
-        confidence: that was asked for; None if none was.
+        confidence: with which the search went; None if it had none.
     """
     stages = list(dict.fromkeys(
         (_limit(each), each.before, each.after)
@@ -102,7 +111,8 @@ def tell(
     doubts = [{"trained": trained, "doubt": 100 * doubt} for trained, doubt in sorted(judged.items())]
     wanted = None if confidence is None or not doubts else 100 * (1 - confidence)
     steps = list(_steps(told, trainings, quality))
-    return Story(stages, steps, doubts, wanted, _end(told, [each["doubt"] for each in doubts], wanted))
+    end = _why_not(told) or _without_answer(told, trainings) or _end(told, [each["doubt"] for each in doubts], wanted)
+    return Story(stages, steps, doubts, wanted, end)
 
 
 def _limit(stage: events.StageFinished) -> str:
@@ -129,6 +139,8 @@ def _steps(told: Sequence[Event], trainings: Mapping[Shape, Training], quality: 
 
 def _step(chosen: events.Chosen, training: Training | None, quality: Quality) -> Step:
     why = REASONS[chosen.reason]
+    if chosen.better is None and chosen.reason is Reason.IMPROVES:
+        why = "was most likely to be the best that complies, for what its training costs; none was known that does"
     if chosen.better is not None and chosen.reason is Reason.IMPROVES:
         why += f" (it beats that with probability {_percent(100 * chosen.better)})"
     elif chosen.complies is not None and chosen.reason is not Reason.SAMPLE:
@@ -147,7 +159,8 @@ def _percent(value: float) -> str:
     return f"{value:.2g} %" if value < 99 else f"{value:.3g} %"
 
 
-def _end(told: Sequence[Event], doubts: Sequence[float], wanted: float | None) -> str:
+def _why_not(told: Sequence[Event]) -> str:
+    """Say of a search that it has not come to its end; empty if it has."""
     last: Any = next(
         (e for e in reversed(told) if isinstance(e, events.SearchFinished | events.SearchInterrupted)), None
     )
@@ -155,8 +168,27 @@ def _end(told: Sequence[Event], doubts: Sequence[float], wanted: float | None) -
         return "The search was stopped before its end" + (f": {last.reason}." if last.reason else ".")
     if last is None:
         return "The search has not come to its end yet."
-    if not doubts or wanted is None:
-        return "The search ended when it had trained what its strategy allows, and its answer was trained."
+    return ""
+
+
+def _without_answer(told: Sequence[Event], trainings: Mapping[Shape, Training]) -> str:
+    """Say why a search ended without an answer; empty if it may have one."""
+    stages = [event for event in told if isinstance(event, events.StageFinished)]
+    if stages and not stages[-1].after:
+        return "The search ended: no network keeps to the limits."
+    if trainings and all(training.quality is None for training in trainings.values()):
+        return "The search ended without an answer: no training came to a result."
+    return ""
+
+
+def _end(told: Sequence[Event], doubts: Sequence[float], wanted: float | None) -> str:
+    """Say why a search ended that may have an answer."""
+    if not doubts:
+        verified = any(isinstance(e, events.Chosen) and e.reason in (Reason.VERIFY, Reason.FRONT) for e in told)
+        last = ", and what it predicted to be the answer" if verified else ""
+        return f"The search ended when it had trained what its strategy allows{last}."
+    if wanted is None:
+        return f"The search ended with a doubt of {_percent(doubts[-1])}."
     if doubts[-1] <= wanted:
         return (
             f"The search ended when the probability that more training would change the answer was "

@@ -25,7 +25,7 @@ from shape_dnn.quality import Quality
 from shape_dnn.records import Epoch, Measurement, Stop, Training
 from shape_dnn.shape import Shape
 from shape_dnn.store import decoding
-from shape_dnn.system.text import one_line
+from shape_dnn.system.text import encodable, one_line
 
 FILE_NAME = "journal.jsonl"
 FORMAT = 1
@@ -35,6 +35,11 @@ MEASUREMENTS = 100
 """Measurements of a metric that are told of, at most, and parts of a dataset."""
 LONGEST = 1 << 24
 """Bytes of a line; what is longer is nothing that a search has written."""
+
+LATEST = 1e11
+"""Seconds since 1970 before which everything happens; later ones are no dates to every system."""
+LARGEST = 1 << 53
+"""Numbers that count something are below it, as whole ones that every program reads alike."""
 
 
 class Entry(NamedTuple):
@@ -190,7 +195,7 @@ def _entry(line: bytes) -> Entry | None:
             return None
         values = {name: read_it(record[name]) for name, read_it in FIELDS[kind].items()}
         lacking: dict[str, Any] = {"result": {}, "files": ()} if kind is events.SearchFinished else {}
-        return Entry(_finite(record["time"]), _whole(record["run"]), kind(**values, **lacking))
+        return Entry(_time(record["time"]), _whole(record["run"]), kind(**values, **lacking))
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         return None
 
@@ -238,7 +243,7 @@ def _plain(value: object) -> object:
 
 
 def _whole(value: object) -> int:
-    if not isinstance(value, int) or value < 0:
+    if not isinstance(value, int) or not 0 <= value < LARGEST:
         raise ValueError(f"a number is {value!r:.60}")
     return value
 
@@ -262,7 +267,14 @@ def _number(value: object) -> float | None:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"a text is {value!r:.60}")
-    return value
+    return encodable(value)
+
+
+def _time(value: object) -> float:
+    number = _finite(value)
+    if not 0 <= number < LATEST:
+        raise ValueError(f"a time is {number!r}")
+    return number
 
 
 def _shape(value: list[Any]) -> Shape:
@@ -276,7 +288,9 @@ def _optional(read_it: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _epoch(value: list[Any]) -> Epoch:
     number, loss, quality = value
-    return Epoch(_whole(number), _number(loss), _finite(quality))
+    if not _whole(number):
+        raise ValueError("an epoch has the number 0")
+    return Epoch(number, _number(loss), _finite(quality))
 
 
 def _training(value: Mapping[str, Any]) -> Training:

@@ -36,12 +36,14 @@ class RecordedRun:
     """A command that worked on a study.
 
     Attributes:
+        number: in the study.
         settings: what it was called with.
         problem: what metrics depend on, so that questions need not read the dataset, and the names of the classes.
         contexts: which facts answer it, each family by its number.
         state: how it ended.
     """
 
+    number: int
     settings: Mapping[str, Any]
     problem: Mapping[str, Any]
     contexts: Mapping[Family, int]
@@ -188,11 +190,11 @@ class Runs:
             latest: whether the one that began last is meant, finished or not.
         """
         order = "id DESC" if latest else "state = 'done' DESC, id DESC"
-        query = "SELECT settings, problem, contexts, state FROM run WHERE command = 'tune' ORDER BY"
+        query = "SELECT id, settings, problem, contexts, state FROM run WHERE command = 'tune' ORDER BY"
         rows = self._database.read(f"{query} {order} LIMIT 1")
         if not rows:
             return None
-        settings, problem, own_contexts, state = rows[0]
+        number, settings, problem, own_contexts, state = rows[0]
         # No metric depends on these.
         same = "json_remove(problem, '$.class_names', '$.recipe') = json_remove(?, '$.class_names', '$.recipe')"
         others = self._database.read(f"SELECT contexts FROM run WHERE {same} ORDER BY id", problem)  # noqa: S608 - constants
@@ -200,7 +202,8 @@ class Runs:
             contexts: dict[Family, int] = {}
             for text in (*(other for (other,) in others), own_contexts):
                 contexts |= decoding.contexts(text)
-            return RecordedRun(decoding.mapping(settings), decoding.mapping(problem), contexts, RunState(state))
+            asked, of_problem = decoding.mapping(settings), decoding.mapping(problem)
+            return RecordedRun(int(number), asked, of_problem, contexts, RunState(state))
 
     def state(self) -> RunState:
         """Return the state of the last run."""

@@ -8,6 +8,11 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def encodable(text: str) -> str:
+    """Replace what no encoding can write, such as bytes of a file name that are no UTF-8, by question marks."""
+    return text.encode(errors="replace").decode()
+
+
 def one_line(text: str) -> str:
     """Make one visible line of a message."""
     return visible(" ".join(text.split()))

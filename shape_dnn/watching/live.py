@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from shape_dnn.events import (
     TrainingFinished,
     TrainingsPlanned,
 )
+from shape_dnn.report.story import confidence_of
 from shape_dnn.shape import Shape
 from shape_dnn.store import journal
 from shape_dnn.store.journal import Entry
@@ -162,7 +163,7 @@ class Live:
         is_running = is_alive and not self.has_ended and not self.is_empty
         self._now = max(self._now, time.time()) if is_running else self._now
         seconds = self._time_left.seconds if is_running else None
-        quality, confidence = self._start.quality, _confidence(self._start.settings)
+        quality, confidence = self._start.quality, confidence_of(self._start.settings)
         return {
             "state": self._state(is_running),
             "text": self._text(is_running),
@@ -235,13 +236,6 @@ def _why(chosen: Chosen) -> str:
     if chosen.reason is Reason.IMPROVES and chosen.better is None:
         return "most likely to be the best that complies, for what its training costs; none is known that does"
     return REASONS[chosen.reason]
-
-
-def _confidence(settings: Mapping[str, object]) -> float | None:
-    try:
-        return float(str(settings.get("confidence")))
-    except ValueError:
-        return None
 
 
 def _clock(when: float) -> str:

@@ -2,7 +2,8 @@
 
 const SILENCE = 40_000; // milliseconds without a word, after which a stream is given up and begun anew
 
-// Calls `told` with each piece of news. A stream that breaks, as when a laptop has slept, is begun again.
+// Calls `told` with each piece of news. A stream that breaks, as when a laptop has slept, is begun again. A page that
+// nobody sees hears nothing: browsers have six connections to a server at most, for all of its pages together.
 function hear(told) {
   const place = document.getElementById("live-connection");
   let source = null, heard = 0;
@@ -11,19 +12,26 @@ function hear(told) {
     place.hidden = is;
     place.textContent = is ? "" : "Nobody answers: this page shows what was known last, and tries again.";
   };
-  function begin() {
+  function end() {
     source?.close();
+    source = null;
+  }
+  function begin() {
+    end();
     source = new EventSource("events");
     heard = Date.now();
     source.addEventListener("message", (event) => (connected(true), told(JSON.parse(event.data))));
     source.addEventListener("beat", () => connected(true));
     source.addEventListener("error", () => connected(false));
   }
-  const check = () => (source.readyState === EventSource.CLOSED || Date.now() - heard > SILENCE) && begin();
+  function check() {
+    if (document.hidden) end();
+    else if (source === null || source.readyState === EventSource.CLOSED || Date.now() - heard > SILENCE) begin();
+  }
   document.addEventListener("visibilitychange", check);
   addEventListener("online", check);
   setInterval(check, 5000);
-  begin();
+  check();
 }
 
 // Returns a function that asks for the newest content: one request at a time, and with a pause as long as three of them

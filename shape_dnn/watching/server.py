@@ -22,6 +22,8 @@ from shape_dnn.watching import pages
 from shape_dnn.watching.studies import SECONDS, Directory, Watched
 
 HOST = "127.0.0.1"
+HTTP = 80
+"""The port that no address needs to name."""
 BEAT = 15.0
 """Seconds after which a page is told that all is well, if there is nothing else to tell."""
 HEADERS = {
@@ -128,7 +130,9 @@ class Handler(BaseHTTPRequestHandler):
         return self._refuse(HTTPStatus.NOT_FOUND)
 
     def _own_names(self) -> tuple[str, ...]:
-        return tuple(f"{name}:{self.server.server_port}" for name in (HOST, "localhost"))
+        """Return what browsers call this server; they leave out the port where it is that of every server."""
+        names, port = (HOST, "localhost"), self.server.server_port
+        return (*(f"{name}:{port}" for name in names), *(names if port == HTTP else ()))
 
     def _refuse(self, status: HTTPStatus) -> None:
         self._send(status, "text/plain", f"{status.phrase}\n".encode())

@@ -37,9 +37,11 @@ function showTable() {
 
 function choose() {
   const names = [...metrics().keys()];
-  for (const [axis, place] of [["x", 0], ["y", names.length - 1]]) {
+  const told = names.filter((name) => studies.some((study) => study.points.some((point) => (point[name] ?? null) !== null)));
+  const usual = told.length ? told : names;
+  for (const [axis, place] of [["x", 0], ["y", usual.length - 1]]) {
     const select = $(`several-${axis}`);
-    if (!names.includes(chosen[axis])) chosen[axis] = names[place] ?? null;
+    if (!names.includes(chosen[axis])) chosen[axis] = usual[place] ?? null;
     if ([...select.options].map((option) => option.value).join() !== names.join()) {
       select.replaceChildren(...names.map((name) => made("option", { value: name }, name)));
     }

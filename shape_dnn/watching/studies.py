@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import threading
 import time
@@ -18,12 +19,15 @@ from shape_dnn.store import journal
 from shape_dnn.store.database import FILE_NAME
 from shape_dnn.store.facts import Store
 from shape_dnn.store.runs import LatestRun
+from shape_dnn.system.text import encodable
 from shape_dnn.watching.live import Live
 
 SECONDS = 1.0
 """Least time between two looks at a study."""
 SEARCHING = 5.0
 """Least time between two searches for new studies."""
+PREDICTED = " (predicted)"
+"""What follows an answer that was not trained."""
 
 
 class Watched:
@@ -63,6 +67,9 @@ class Watched:
             if sizes != self._seen:
                 if self._seen is None or sizes[0] != self._seen[0]:
                     self._run = self._latest()
+                    self.facts += 1
+                if self._seen is not None and _inode(sizes[1]) != _inode(self._seen[1]):
+                    self._live = Live(self.directory)  # another study has come into this place
                     self.facts += 1
                 self._live.follow()
                 self._seen = sizes
@@ -104,12 +111,19 @@ class Watched:
         try:
             with StudyQuestion.open(self.directory, settings, as_searched=True, latest=True) as known:
                 best = known.answer.best
-                answer = "" if best is None else f"depth {best.shape.depth}, width {best.shape.width}"
+                answer = "" if best is None else _named(best.shape.depth, best.shape.width)
                 if best is not None and best.quality is None:
-                    answer += " (predicted)"
+                    answer += PREDICTED
                 return {**page.content(Overview.of_study(known)), "answer": answer, "error": ""}
         except ShapeDnnError as error:
-            return {"title": self.name, "header": "", "main": "", "data": None, "answer": "", "error": str(error)}
+            return {
+                "title": self.name,
+                "header": "",
+                "main": "",
+                "data": None,
+                "answer": "",
+                "error": encodable(str(error)),
+            }
 
     def in_short(self) -> dict[str, Any]:
         """Return the row of the study among others, and what of it is drawn, as JSON values."""
@@ -119,8 +133,8 @@ class Watched:
         names = [(metric["name"], metric["unit"], f"m{i}") for i, metric in enumerate(known["metrics"])]
         names.append((quality["name"], quality["unit"], "quality"))
         trained = [row for row in known["shapes"] if row["quality"] is not None]
-        best = next((row for row in known["shapes"] if content["answer"].startswith(
-            f"depth {row['depth']}, width {row['fraction']}")), None)  # fmt: skip
+        answer = content["answer"].removesuffix(PREDICTED)
+        best = next((row for row in known["shapes"] if answer == _named(row["depth"], row["fraction"])), None)
         return {
             "id": identity(self.directory),
             "name": self.name,
@@ -193,7 +207,7 @@ class Directory:
                 yield path.parent
 
     def _name(self, path: Path) -> str:
-        return path.resolve().name if self.is_single else str(path.relative_to(self._root))
+        return encodable(path.resolve().name if self.is_single else str(path.relative_to(self._root)))
 
     def look(self) -> tuple[int, ...]:
         """Look at every study; return what differs whenever one of them has changed."""
@@ -203,7 +217,15 @@ class Directory:
 
 def identity(directory: Path) -> str:
     """Return by what a study is addressed."""
-    return hashlib.blake2b(str(directory.resolve()).encode(), digest_size=6).hexdigest()
+    return hashlib.blake2b(os.fsencode(directory.resolve()), digest_size=6).hexdigest()
+
+
+def _named(depth: int, width: object) -> str:
+    return f"depth {depth}, width {width}"
+
+
+def _inode(state: tuple[int, int, int] | None) -> int | None:
+    return None if state is None else state[2]
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

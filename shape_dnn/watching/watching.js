@@ -63,7 +63,7 @@
       const label = `Doubt, the probability that the answer is not right yet: ${live.doubts.map(([n, p]) => `${p.toFixed(2)} after ${n}`).join(", ")}`;
       const from = [Math.min(...live.doubts.map(([n]) => n)) - (live.doubts.length === 1), Math.max(...live.doubts.map(([n]) => n))];
       at("live-doubt").querySelector("figcaption").textContent =
-        `Doubt: ${last[1].toFixed(2)} after ${last[0]} trainings` + (live.wanted === null ? "" : `; ${live.wanted.toFixed(2)} is low enough`);
+        `Doubt: ${last[1].toFixed(2)} after ${last[0]} ${last[0] === 1 ? "training" : "trainings"}` + (live.wanted === null ? "" : `; ${live.wanted.toFixed(2)} is low enough`);
       at("live-doubt").querySelector("div").replaceChildren(picture(live.doubts, from, [0, 1], label, live.wanted));
     }
     list("live-stages", live.stages, "none that was applied yet");
@@ -73,6 +73,8 @@
 
   const ask = fetching("content.json", (content) => {
     facts = content.facts;
+    at("live-error").hidden = !content.error;
+    at("live-error").textContent = content.error && `There is no report ${window.shapeDnn ? "any more" : "yet"}: ${content.error}`;
     if (!content.data) return;
     if (window.shapeDnn) window.shapeDnn.update(content);
     else location.reload(); // there was no report when the page was opened

@@ -9,7 +9,8 @@ function headline({ complying, best }) {
             overview.layers ? is : has, ...shapeInWords(best), "."];
   }
   if (!complying.length) return ["No network ", ...(limited ? limitsInWords() : ["has a value"]), "."];
-  if (!limited) return [strong(`All ${rows.length} networks`), " are possible: no limit is set."];
+  if (!limited && complying.length === rows.length) return [strong(`All ${rows.length} networks`), " are possible: no limit is set."];
+  if (!limited) return [strong(`${complying.length} of ${rows.length} networks`), " are possible: the others came to no result when they were trained."];
   return [strong(`${complying.length} of ${rows.length} networks`), " ", ...limitsInWords(true), "."];
 }
 
@@ -26,11 +27,13 @@ function lede({ complying, best }) {
 }
 
 function countInWords({ complying }) {
-  const predicted = complying.filter((row) => row.quality === null);
+  const predicted = complying.filter((row) => row.quality === null && row.mean !== null);
   const likely = predicted.filter((row) => !isSure(row)).length;
+  const unknown = complying.filter((row) => row.expected === null).length;
   const sure = predicted.length ? `; the ${quality.name} of ${predicted.length} of them is only predicted` +
     (likely ? `, and ${likely} comply likely, but not surely` : "") : "";
-  return `${complying.length ? "" : "Nothing complies: "}${complying.length} of ${rows.length} shapes comply${sure}.`;
+  const rest = unknown ? `; the ${quality.name} of ${unknown} of them is not known` : "";
+  return `${complying.length ? "" : "Nothing complies: "}${complying.length} of ${rows.length} shapes comply${sure}${rest}.`;
 }
 
 function showAnswer(answer) {
@@ -50,9 +53,15 @@ function showAnswer(answer) {
   $("export-place").hidden = !exported;
   $("export-place").replaceChildren(...(exported ? ["Its network as files: ",
     element("code", { id: "export" }, `${overview.export} --shape ${best.depth},${best.fraction}`)] : []));
-  $("front-command").textContent = [...commandLine(), `--pareto ${question.front.join(",")}`].join(" ");
+  showFront();
+}
+
+function showFront() {
+  const isThere = question.front.length > 0;
+  $("front-command").textContent = isThere ? [...commandLine(), `--pareto ${question.front.join(",")}`].join(" ") : "";
+  $("front-command").parentElement.hidden = !isThere;
   const front = rows.filter((row) => row.on_front);
   const more = front.length > 40 ? ` and ${front.length - 40} more` : "";
-  $("front-shapes").textContent = front.length ?
+  $("front-shapes").textContent = !isThere ? "" : front.length ?
     `On the front: ${front.slice(0, 40).map((row) => row.name).join("; ")}${more}` : "No shape is on the front.";
 }

@@ -64,10 +64,9 @@ function update(content) {
   document.querySelector("header").replaceChildren(parsed(content.header));
   document.title = content.title;
   window.shapeDnn.content = content;
-  const before = views.size;
   take(content.data);
   build();
-  if (before && views.has("front")) drawFront();
+  if (document.body.dataset.state === "complete" && names.length > 1) drawFront(); // `start` draws it before that
   for (const id of open) if ($(id)) $(id).open = true;
   if (focused && $(focused) && document.activeElement?.id !== focused) {
     $(focused).focus({ preventScroll: true });

@@ -29,7 +29,9 @@ function take(data) {
   if (question.order.some((place) => !overview.timings[place]) || !question.order.length) question.order = overview.compared;
 }
 
+// Two metrics; none as long as there is only one, before anything was trained or predicted.
 function usualFront() {
+  if (names.length < 2) return [];
   const asked = overview.pareto.filter((name) => names.includes(name));
   if (asked.length >= 2) return asked.slice(0, 2);
   const costly = ["latency", "energy", "size"]
@@ -85,7 +87,8 @@ function decide() {
     }
     if (best) best.row.best = true;
   }
-  const candidates = complying.map((row) => [row, costs(row)]).filter(([, cost]) => !cost.includes(null));
+  const candidates = !question.front.length ? [] :
+    complying.map((row) => [row, costs(row)]).filter(([, cost]) => !cost.includes(null));
   // From the left to the right, and from below where two are above each other, a shape is on the front if it is lower
   // than all before it; those that are equal to it are, too.
   candidates.sort(([, a], [, b]) => a[0] - b[0] || a[1] - b[1]);

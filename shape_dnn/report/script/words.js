@@ -3,11 +3,24 @@
 const $ = (id) => document.getElementById(id);
 const number = (value, digits = 4) => (value === null ? "–" : String(Number(value.toPrecision(digits))));
 
+// What `write` makes of a value that it gives so many decimals, rounded as Python does it: of two numbers that are
+// equally near, the one with the even digit.
+function rounded(value, decimals, write) {
+  const [digits, power] = value.toExponential(100).split("e"); // which is exact
+  const exact = digits.replace(/[-.]/g, "").replace(/0+$/, "");
+  const isMiddle = exact.length === decimals + Number(power) + 2 && exact.endsWith("5");
+  return write(isMiddle && "02468".includes(exact.at(-2) ?? "0") ? value * (1 - Number.EPSILON) : value);
+}
+
 // A value of the quality as `Quality.number` in quality.py writes it, with its unit, and what differs by little.
 function alone(value, digits = 4) {
-  if (quality.unit === "%") return value.toFixed(digits - 2);
-  if (Math.abs(value) < 10 ** (digits - 1)) return value.toPrecision(digits);
-  return Math.abs(value) < 1e7 ? value.toFixed(0) : number(value, digits);
+  const decimals = quality.unit === "%" ? digits - 2 : 0, size = Math.abs(value);
+  if (quality.unit === "%" || (size >= 10 ** (digits - 1) && size < 1e7)) return rounded(value, decimals, (v) => v.toFixed(decimals));
+  const most = digits - 1, power = Number(value.toExponential(100).split("e")[1]);
+  const [text, sized] = rounded(value, most - power, (v) => [v.toPrecision(digits), v.toExponential(most)]);
+  if (size < 1e7 && (size === 0 || Math.abs(Number(sized)) >= 1e-4)) return text;
+  const [number, exponent] = (size < 1e7 ? sized : sized.replace(/\.?0*e/, "e")).split("e");
+  return `${number}e${exponent[0]}${exponent.slice(1).padStart(2, "0")}`;
 }
 const written = (value) => `${alone(value)} ${quality.unit}`.trim();
 const spread = (value) => alone(value, quality.unit === "%" ? 4 : 2);
@@ -63,7 +76,7 @@ const FRACTIONS = { "1": "as wide as usual", "1/2": "half as wide as usual", "1/
 function shapeInWords(row) {
   if (!overview.layers) return ["depth ", strong(String(row.depth)), " and width ", strong(row.fraction)];
   const wide = FRACTIONS[row.fraction] ?? `${row.fraction} times as wide as usual`;
-  return [strong(`${row.depth} layers deep`), " and ", strong(wide)];
+  return [strong(`${row.depth} ${row.depth === 1 ? "layer" : "layers"} deep`), " and ", strong(wide)];
 }
 
 // Names the best network by the goal.
