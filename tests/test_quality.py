@@ -380,7 +380,7 @@ def test_every_method_searches_errors_as_the_accuracies_that_they_are(ask: Any) 
 
 
 def test_bench_is_right_about_a_table_of_losses() -> None:
-    with pytest.warns(UserWarning, match="a standard deviation of 0.0.* is assumed; --noise tells it|has no seconds"):
+    with pytest.warns(UserWarning, match="a standard deviation of 0.0.* is assumed; --noise sets it|has no seconds"):
         ours, _, chance = bench(table(LOSS), questions=10, workers=1)
     assert ours.within_percent == 100
     assert ours.regret_points is not None

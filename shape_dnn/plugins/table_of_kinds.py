@@ -49,6 +49,7 @@ IN_REPOSITORY: Mapping[tuple[str, str], str] = {
     ("executor", "ray"): "plugins/shape-dnn-ray",
     ("executor", "slurm"): "plugins/shape-dnn-slurm",
     ("observer", "mlflow"): "plugins/shape-dnn-mlflow",
+    ("table", "wrn-cifar10-jpeg"): "plugins/shape-dnn-tables",
     ("table", "wrn-digits"): "plugins/shape-dnn-tables",
     ("table", "wrn-digits-paper-recipe"): "plugins/shape-dnn-tables",
     ("table", "wrn-digits-thin"): "plugins/shape-dnn-tables",

@@ -10,6 +10,7 @@ from shape_dnn import Plugin, TableFile, hookimpl
 
 HERE = Path(__file__).parent
 SUMMARIES = {
+    "wrn-cifar10-jpeg": "24 Wide ResNets on CIFAR-10 as JPEG files, all 50,000 images, judged as in the paper",
     "wrn-digits": "63 Wide ResNets on handwritten digits, three trainings of each",
     "wrn-digits-paper-recipe": "the same 63 Wide ResNets with the recipe of the paper, one training of each",
     "wrn-digits-thin": "135 thin Wide ResNets on handwritten digits, two trainings of each",

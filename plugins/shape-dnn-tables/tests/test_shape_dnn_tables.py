@@ -10,7 +10,15 @@ from shape_dnn.testing import TableContract
 from shape_dnn_tables import SUMMARIES
 
 DIGITS = (1, 8, 8)
-IMAGES = dict.fromkeys(SUMMARIES, DIGITS) | {"wrn-fashion-mnist": (1, 14, 14), "wrn-mnist": (1, 28, 28)}
+IMAGES = dict.fromkeys(SUMMARIES, DIGITS) | {
+    "wrn-cifar10-jpeg": (3, 32, 32),
+    "wrn-fashion-mnist": (1, 14, 14),
+    "wrn-mnist": (1, 28, 28),
+}
+
+
+class TestCifar10AsJpeg(TableContract):
+    name = "wrn-cifar10-jpeg"
 
 
 class TestDigits(TableContract):
