@@ -42,6 +42,8 @@ from shape_dnn_slurm.executor import Slurm
 if absent := slurm_fixture.missing():
     pytest.skip(f"there is no {absent} here: apt-get install slurm-wlm munge", allow_module_level=True)
 
+pytestmark = pytest.mark.nightly  # a whole cluster on a busy machine takes ten minutes
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
@@ -398,7 +400,6 @@ def made() -> Counter[str]:
     return Counter(Path("ledger").read_text().splitlines() if Path("ledger").exists() else ())
 
 
-@pytest.mark.nightly
 @pytest.mark.parametrize("method", METHODS)
 def test_whatever_happens_nothing_is_lost_or_repeated(method: str, cluster: Cluster) -> None:
     """A job is cancelled, a node drained, the search killed, and jobs run on without it."""
