@@ -215,7 +215,7 @@ def test_an_observer_follows_the_search() -> None:
     tune(**{**SMALL, "width": "1/4:1/2:1/4"}, observer="jsonl", goal="size")
     events = [json.loads(line) for line in Path("shape-dnn-events.jsonl").read_text().splitlines()]
     assert [e["event"] for e in events if e["event"] != "EpochFinished"] == [
-        "SearchStarted", "TrainingsPlanned", "TrainingsPrepared", "TrainingFinished", "TrainingFinished", "Judged",
+        "SearchStarted", "Chosen", "Chosen", "TrainingsPlanned", "TrainingsPrepared", "TrainingFinished", "TrainingFinished", "Judged",
         "Tested", "SearchFinished",
     ]  # fmt: skip
     assert all(event["time"] <= time.time() for event in events)

@@ -185,7 +185,7 @@ def test_results_name_the_prior_and_its_weight(shape_dnn: Callable[..., Any]) ->
 
 def prior_of(report: str) -> str | None:
     """Return what a report says of the prior, where it tells where all comes from."""
-    found = re.search("<dt>Prior</dt><dd>(.*?)</dd>", Path(report).read_text())
+    found = re.search(r"<h3>Prior</h3>\s*<div><p>(.*?)</p>", Path(report).read_text())
     return None if found is None else found[1]
 
 

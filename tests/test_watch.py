@@ -355,12 +355,17 @@ def test_it_is_accessible_on_any_screen(search: Callable[..., Search], scheme: s
 
 def test_the_command_says_where_the_page_is_and_ends_when_it_is_interrupted() -> None:
     searched()
-    command = [sys.executable, "-m", "shape_dnn", "watch", "study"]
+    # What was started in the background may have been told to ignore interrupts, and tells its children.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from shape_dnn.cli import main; main()"
+    command = [sys.executable, "-c", code, "watch", "study"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         address = process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{24}/", address)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=PATIENCE)
+        try:
+            out, err = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
     assert (process.returncode, out, err) == (0, "", "")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from shape_dnn.cli.help import Option
+from shape_dnn.cli.help import Option, flag_of
 from shape_dnn.errors import ShapeDnnError, UsageError
 from shape_dnn.settings import SETTINGS, Settings, unknown_setting
 
@@ -84,11 +84,6 @@ class Gathered:
             f"# recipe.{name}: {one_line(notation(part['value']))}  # {one_line(str(part['from']))}"
             for name, part in record.items()
         ]
-
-
-def flag_of(setting: str) -> str:
-    """Return the flag of a setting."""
-    return "-o" if setting == "option" else f"--{setting.replace('_', '-')}"
 
 
 def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

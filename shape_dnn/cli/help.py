@@ -102,10 +102,13 @@ def write_examples(formatter: click.HelpFormatter, examples: Mapping[str, str]) 
                 formatter.write(f"{'':{formatter.current_indent + formatter.indent_increment}}{line}\n")
 
 
+def flag_of(setting: str) -> str:
+    """Return the flag of a setting."""
+    return "-o" if setting == "option" else f"--{setting.replace('_', '-')}"
+
+
 def write_first(formatter: click.HelpFormatter) -> None:
     """Write the settings that matter first, with the first sentence about each."""
-    from shape_dnn.cli.config import flag_of
-
     chosen = [(flag_of(name), SETTINGS[name]) for name in FIRST]
     lines = [(f"{flag} {declared.metavar}", first_sentence(declared.description)) for flag, declared in chosen]
     write_options(formatter, f"The {len(FIRST)} options that matter first", lines)

@@ -107,7 +107,8 @@ class Database:
         return self.path.absolute().as_uri() + ("" if self._lease is None else "?vfs=unix-none")
 
     def _connect(self, name: str, path: Path | None = None) -> None:
-        self.connection = sqlite3.connect(name, isolation_level=None, timeout=30, uri=True)
+        # Only the thread that opened it uses it, but any may be the one that throws it away.
+        self.connection = sqlite3.connect(name, isolation_level=None, timeout=30, uri=True, check_same_thread=False)
         weakref.finalize(self, self.connection.close)  # also when opening goes wrong below
         schema.prepare(self.connection, path or self.path)
 

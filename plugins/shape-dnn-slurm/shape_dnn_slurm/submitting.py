@@ -37,7 +37,7 @@ ARRAY = 1000
 
 OWN = "the executor decides itself"
 DECIDED = {
-    "time": "is -o executor.time", "mem": "is -o executor.memory", "partition": "is -o executor.partition",
+    "time": "is -o executor.time", "partition": "is -o executor.partition",
     **dict.fromkeys(("array", "error", "job-name", "no-requeue", "open-mode", "output", "requeue", "signal"), OWN),
 }  # fmt: skip
 """Flags of sbatch that have another place, and which."""
