@@ -26,11 +26,13 @@ from worker_tasks import (
     Where,
     deaf,
     describe_process,
+    end_at_once,
 )
 
 from shape_dnn import Task, TrainingError
-from shape_dnn.builtin.executors import forking
+from shape_dnn.builtin.executors import forking, workers
 from shape_dnn.builtin.executors.local import Local
+from shape_dnn.errors import UnavailableError
 
 
 @pytest.fixture
@@ -224,6 +226,16 @@ def test_a_program_s_own_forkserver_is_left_alone(executor: Local) -> None:
     assert "torch" not in modules
     assert hears_nothing == deaf()
     assert safe_path == os.environ.get("PYTHONSAFEPATH")
+
+
+def test_a_worker_that_dies_before_it_is_ready_stops_the_search_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_serve", end_at_once)
+    executor = Local()
+    with pytest.raises(
+        UnavailableError, match=r"^a worker process could not start: its process ended with exit status 7"
+    ):
+        list(executor.run([Square(1)], 1, always))
+    executor.close()
 
 
 FAKE = """

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from shape_dnn import Shape, tune
 from shape_dnn.errors import MachineLostError, MeterError, UnavailableError, UsageError
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Epoch
+from shape_dnn.system import environment
 from shape_dnn.testing import ExecutorContract
 from shape_dnn.work import Needs, Task
 from shape_dnn_ray import amd, file_transfer
@@ -60,24 +62,33 @@ def alone_here() -> dict[str, str]:
     return {"plugin": "here.py", "executor": "here"}
 
 
+MARK = {"SHAPE_DNN_TEST_CLUSTER": uuid.uuid4().hex}
+"""In the environment of all that a cluster of this process starts, by which it is known from that of other tests."""
+
+
+class OwnCluster(Cluster):
+    """A cluster of which nothing need be left."""
+
+    def add_node(self, *args: Any, **options: Any) -> Any:
+        with environment.changed(**MARK):
+            return super().add_node(*args, **options)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[Cluster]:
     """The head has one processor, and the other node one and the resource ``target``."""
-    before = {process.pid for process in psutil.process_iter()}
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    made = OwnCluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     made.add_node(num_cpus=1, resources={"target": 1})
     ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
     yield made
     ray.shutdown()
     made.shutdown()
-    names = ("ray::", str(Path(ray.__file__).parent))
     for process in psutil.process_iter():
-        if process.pid not in before:
-            try:
-                if any(name in " ".join(process.cmdline()) for name in names):
-                    process.kill()
-            except psutil.Error:
-                continue
+        try:
+            if MARK.items() <= process.environ().items():
+                process.kill()
+        except psutil.Error:
+            continue
 
 
 @pytest.fixture

@@ -108,7 +108,9 @@ class Worker:
         self.kill()
 
     def kill(self) -> None:
-        """End the process at once, with all that it has started."""
+        """End the process at once, with all that it has started, unless that was done before."""
+        if not self.alive:
+            return
         self.alive = False
         self._family.end()
         self.process.join()
