@@ -38,7 +38,7 @@ from shape_dnn.builtin.executors.local import Local
 from shape_dnn.data import images
 from shape_dnn.data.splits import Part
 from shape_dnn.events import Event, TrainingFinished, TrainingsPrepared, ignore
-from shape_dnn.kinds import Executor, TableFile
+from shape_dnn.kinds import Executor, LabelledImages, TableFile
 from shape_dnn.records import Epoch, Stop, Training
 from shape_dnn.settings import Settings
 from shape_dnn.store.facts import Store
@@ -96,7 +96,10 @@ def job(shape: Shape, settings: dict[str, Any], **recipe: Any) -> Job:
     problem = Assembly(Settings.create(settings)).problem
     assert isinstance(problem, Classification)
     directory = Path(tempfile.gettempdir()) / f"shape-dnn-benchmark-{problem.fingerprint}"
-    images.save(*problem.images, directory)
+    train, test = problem.images
+    assert isinstance(train, LabelledImages)
+    assert isinstance(test, LabelledImages)
+    images.save(train, test, directory)
     trainer = ClassifierTrainer(
         problem.architecture.choice, (), directory, problem.conditions.classes,
         problem.dataset.instance.validation_fraction, problem.recipe, problem.device, "validation",

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from shape_dnn.kinds import Architecture as Architecture
     from shape_dnn.kinds import Dataset as Dataset
     from shape_dnn.kinds import Deployment as Deployment
+    from shape_dnn.kinds import EncodedImages as EncodedImages
     from shape_dnn.kinds import Executor as Executor
     from shape_dnn.kinds import Formula as Formula
     from shape_dnn.kinds import Goal as Goal
@@ -101,6 +102,7 @@ _HOMES = {
         "Architecture",
         "Dataset",
         "Deployment",
+        "EncodedImages",
         "Executor",
         "Formula",
         "Goal",

@@ -117,10 +117,18 @@ def free_memory(device: str) -> int:
 
 
 def total_memory(device: str) -> int:
-    """Return the bytes of a GPU's memory."""
-    import torch
+    """Return the bytes that a device has, within what the system grants this process."""
+    if device.startswith("cuda"):
+        import torch
 
-    return int(torch.cuda.get_device_properties(device).total_memory)
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    import psutil
+
+    there = int(psutil.virtual_memory().total)
+    try:
+        return min(there, int((CONTAINER / "memory.max").read_text()))
+    except (OSError, ValueError):  # no container, or one without a limit
+        return there
 
 
 CONTAINER = Path("/sys/fs/cgroup")

@@ -26,11 +26,12 @@ class Needs:
         memory: bytes that it needs at most on that device, its process included; 0 if that is not known.
         share: the same as a part of what was free there when nothing ran.
         exclusive: whether nothing else may run on the device, since it is measured.
-        cores: of the processor.
+        cores: of the processor, one for each thread of its operators.
         gpus: whole ones that it has for itself, where the device is a GPU; None for its part of one, by memory.
         fresh: whether it must have a process in which nothing ran before and that ends with it, children included,
             since it runs code that may leave anything behind.
         seconds: that it is expected to take, by others that have ended; 0 if that is not known.
+        loaders: processes of its own that load data, each of which keeps a further core busy.
     """
 
     device: str = "cpu"
@@ -41,6 +42,7 @@ class Needs:
     gpus: int | None = None
     fresh: bool = False
     seconds: float = 0.0
+    loaders: int = 0
 
     @property
     def whole_gpus(self) -> int:
@@ -119,14 +121,16 @@ class Pulse:
         self._report = report
         self._last = time.monotonic()
 
-    def __call__(self) -> None:
-        """Report if it is time to."""
+    def __call__(self) -> bool:
+        """Report if it is time to; return whether the task is to go on, as far as is known."""
+        goes_on = True
         if time.monotonic() - self._last >= self.SECONDS:
-            self._report(None)
+            goes_on = self._report(None)
             self._last = time.monotonic()
+        return goes_on
 
 
-_PULSE: ContextVar[Callable[[], None]] = ContextVar("_PULSE", default=lambda: None)
+_PULSE: ContextVar[Callable[[], object]] = ContextVar("_PULSE", default=lambda: None)
 
 
 @contextmanager

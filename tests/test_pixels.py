@@ -61,7 +61,7 @@ def test_images_on_the_host_make_the_same_batches(monkeypatch: pytest.MonkeyPatc
 def test_statistics_are_the_same_however_many_images_are_counted_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     part = Part.of_all(photographs())
     at_once = Batches(part, CPU).statistics
-    monkeypatch.setattr("shape_dnn.training.batches.COUNTED_AT_ONCE", 1)
+    monkeypatch.setattr("shape_dnn.training.pixels.COUNTED_AT_ONCE", 1)
     assert same(list(Batches(part, CPU).statistics), list(at_once))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from shape_dnn.assembly.selection import Selection
 from shape_dnn.errors import PluginError, UsageError, blame
@@ -10,6 +11,7 @@ from shape_dnn.kinds import Architecture, Conditions, Dataset, Executor, Pretrai
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.recipes import Recipe
 from shape_dnn.shape import Shape
+from shape_dnn.store.files import IMAGES
 from shape_dnn.study.classification import Classification
 
 
@@ -59,6 +61,7 @@ def problem(
         threads=threads_of(executor),
         plugin_files=selection.registry.files,
         pretrained=pretrained,
+        home=Path(settings.study).resolve() / IMAGES,
     )
 
 

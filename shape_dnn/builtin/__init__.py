@@ -101,17 +101,29 @@ def shape_dnn_datasets() -> Iterable[Plugin]:
         f"{package}.imagenet32:ImageNet32",
         files,
     )
+    of_images = {
+        **files,
+        "size": Option(help="height and width to which the images are resized", minimum=1),
+        "channels": Option(help="3 for colour, 1 for grey", choices=(1, 3)),
+        "test": Option(help="part of the images held out for the test where there is no folder test/"),
+        "flip": Option(help="whether training mirrors images left to right at random"),
+        "stream": Option(
+            help="whether each image is decoded whenever it is needed, rather than kept: auto where all of them would "
+            "take more than a quarter of the memory",
+            choices=("auto", "yes", "no"),
+        ),
+    }
     yield Plugin(
         "folder",
         "your own images: one sub-folder per class, or train/ and test/ with one sub-folder per class each",
         f"{package}.folder:Folder",
-        {
-            **files,
-            "size": Option(help="height and width to which the images are resized", minimum=1),
-            "channels": Option(help="3 for colour, 1 for grey", choices=(1, 3)),
-            "test": Option(help="part of the images held out for the test where there is no folder test/"),
-            "flip": Option(help="whether training mirrors images left to right at random"),
-        },
+        of_images,
+    )
+    yield Plugin(
+        "webdataset",
+        "your own images in tar archives with a file .cls beside each, as WebDataset has them",
+        f"{package}.webdataset:WebDataset",
+        of_images,
     )
 
 

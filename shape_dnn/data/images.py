@@ -1,49 +1,91 @@
-"""Labelled images on disk, where every worker process of a machine sees one and the same copy."""
+"""Labelled images on disk, where every worker process of a machine sees one and the same copy.
+
+A directory has either their pixels, or where they lie encoded: then they are decoded whenever they are needed.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shape_dnn.kinds import InputShape, LabelledImages
+from shape_dnn.data import encoded
+from shape_dnn.kinds import EncodedImages, Images, InputShape, LabelledImages
 from shape_dnn.system import durable
 
 PARTS = ("train", "test")
+INDEX = "index.json"
+"""Where encoded images lie, and what they are called by their content."""
 
 
-def fingerprint(*parts: LabelledImages) -> str:
-    """Digest the content of images and labels, so that the same data has the same name wherever it lies."""
+def fingerprint(*parts: Images) -> str:
+    """Digest the content of images and labels, so that the same data has the same name wherever and however it lies."""
+    return _fingerprint(parts, [_levels(part) for part in parts])
+
+
+def _fingerprint(parts: Sequence[Images], levels: Sequence[Iterator[NDArray[np.uint8]]]) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(repr((part.images.shape, part.labels.shape)).encode())
-        digest.update(np.ascontiguousarray(part.images).data)
+    for part, of_part in zip(parts, levels, strict=True):
+        digest.update(repr(((len(part), *_shape(part)), part.labels.shape)).encode())
+        for some in of_part:
+            digest.update(np.ascontiguousarray(some).data)
         digest.update(np.ascontiguousarray(part.labels, dtype="<i8").data)
     return digest.hexdigest()
 
 
-def check(train: LabelledImages, test: LabelledImages, input_shape: InputShape, classes: int) -> None:
+def _levels(part: Images) -> Iterator[NDArray[np.uint8]]:
+    return encoded.levels(part) if isinstance(part, EncodedImages) else iter((part.images,))
+
+
+def _shape(part: Images) -> InputShape:
+    if isinstance(part, EncodedImages):
+        return part.input_shape
+    channels, height, width = part.images.shape[1:]
+    return channels, height, width
+
+
+def check(train: Images, test: Images, input_shape: InputShape, classes: int) -> None:
     """Check that images are what their dataset says.
 
     Raises:
         ValueError: says what is wrong.
     """
     for name, part in zip(PARTS, (train, test), strict=True):
-        if not isinstance(part, LabelledImages):
+        if not isinstance(part, LabelledImages | EncodedImages):
             raise TypeError(f"load returned {type(part).__name__} objects instead of shape_dnn.LabelledImages")
-        images, labels = part.images, part.labels
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != tuple(input_shape):
-            raise ValueError(f"its {name} images are {images.dtype} {images.shape[1:]} instead of uint8 {input_shape}")
-        if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) != len(images):
-            raise ValueError(f"it has {len(images)} {name} images and {labels.dtype} {labels.shape} labels")
+        if type(part) is not type(train):
+            raise TypeError(f"load returned {type(train).__name__} and {type(part).__name__}; both must be of one kind")
+        _check_kind(name, part, input_shape)
+        labels = part.labels
+        number = len(part.places if isinstance(part, EncodedImages) else part.images)
+        if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) != number:
+            raise ValueError(f"it has {number} {name} images and {labels.dtype} {labels.shape} labels")
         if not len(labels):
             raise ValueError(f"it has no {name} images")
         if labels.min() < 0 or labels.max() >= classes:
             raise ValueError(f"its {name} labels run from {labels.min()} to {labels.max()}, with {classes} classes")
+
+
+def _check_kind(name: str, part: Images, input_shape: InputShape) -> None:
+    if isinstance(part, LabelledImages):
+        levels = part.images
+        if levels.dtype != np.uint8 or levels.ndim != 4 or levels.shape[1:] != tuple(input_shape):
+            raise ValueError(f"its {name} images are {levels.dtype} {levels.shape[1:]} instead of uint8 {input_shape}")
+        return
+    if tuple(part.input_shape) != tuple(input_shape) or input_shape[0] not in (1, 3):
+        raise ValueError(f"its {name} images are decoded to {part.input_shape} instead of {input_shape}")
+    places = part.places
+    if places.dtype != np.int64 or places.ndim != 2 or places.shape[1] != 3:
+        raise ValueError(f"its {name} places are {places.dtype} {places.shape} instead of int64 (number, 3)")
+    if len(places) and not 0 <= places[:, 0].min() <= places[:, 0].max() < len(part.names):
+        raise ValueError(f"its {name} places are in files that it does not name")
 
 
 def save(train: LabelledImages, test: LabelledImages, directory: Path) -> None:
@@ -60,6 +102,52 @@ def save(train: LabelledImages, test: LabelledImages, directory: Path) -> None:
             _save(partial / f"{name}-labels.npy", part.labels.astype(np.int64, copy=False))
 
 
+def survey(train: EncodedImages, test: EncodedImages, home: Path, progress: encoded.Progress) -> Path:
+    """Decode every image once, and keep where each lies and what was learnt; return the directory of that.
+
+    A damaged image is found before hours of training, and the data gets its name by its content. If no file has
+    changed since that was done last, nothing is read.
+
+    Args:
+        train: images to learn from.
+        test: images kept for the end.
+        home: directory of the directory.
+        progress: told how many have been decoded, of how many.
+
+    Raises:
+        DatasetError: an image cannot be decoded; says which.
+        StudyError: the directory cannot be written.
+    """
+    parts = (train, test)
+    directory = home / encoded.stamp(parts)
+    if directory.is_dir():
+        return directory
+    sums = [np.empty((len(part), part.input_shape[0], 2), np.int64) for part in parts]
+    number = sum(map(len, parts))
+
+    def levels(part: EncodedImages, own: NDArray[np.int64], before: int) -> Iterator[NDArray[np.uint8]]:
+        done = 0
+        for some, of_them in encoded.levels_and_sums(part):
+            own[done : done + len(some)] = of_them
+            done += len(some)
+            progress(before + done, number)
+            yield some
+
+    content = _fingerprint(parts, [levels(train, sums[0], 0), levels(test, sums[1], len(train))])
+    index = {
+        "fingerprint": content,
+        "input_shape": list(train.input_shape),
+        **{name: [str(part.root), list(part.names)] for name, part in zip(PARTS, parts, strict=True)},
+    }
+    with durable.naming_errors(directory), durable.new_directory(directory) as partial:
+        durable.write_text(partial / INDEX, json.dumps(index))
+        for name, part, own in zip(PARTS, parts, sums, strict=True):
+            _save(partial / f"{name}-places.npy", part.places)
+            _save(partial / f"{name}-labels.npy", part.labels.astype(np.int64, copy=False))
+            _save(partial / f"{name}-sums.npy", own)
+    return directory
+
+
 def _save(path: Path, values: NDArray[Any]) -> None:
     values = np.ascontiguousarray(values)
     header = io.BytesIO()
@@ -69,19 +157,74 @@ def _save(path: Path, values: NDArray[Any]) -> None:
 
 def input_shape(directory: Path) -> InputShape:
     """Return channels, height and width of the images that were saved."""
-    channels, height, width = np.load(directory / f"{PARTS[0]}-images.npy", mmap_mode="r").shape[1:]
+    if (directory / INDEX).is_file():
+        channels, height, width = json.loads((directory / INDEX).read_text())["input_shape"]
+    else:
+        channels, height, width = np.load(directory / f"{PARTS[0]}-images.npy", mmap_mode="r").shape[1:]
     return channels, height, width
 
 
-def load(directory: Path) -> tuple[LabelledImages, LabelledImages]:
+def load(directory: Path) -> tuple[Images, Images]:
     """Return the training and test images that were saved, mapped into memory rather than read."""
-    train, test = (
-        LabelledImages(
-            np.load(directory / f"{name}-images.npy", mmap_mode="c"),
-            np.load(directory / f"{name}-labels.npy").astype(
-                np.int64, copy=False
-            ),  # former versions wrote any integers
+    train, test = _load_encoded(directory) if (directory / INDEX).is_file() else _load_pixels(directory)
+    return train, test
+
+
+def _load_pixels(directory: Path) -> list[LabelledImages]:
+    return [
+        LabelledImages(np.load(directory / f"{name}-images.npy", mmap_mode="c"), _load_labels(directory, name))
+        for name in PARTS
+    ]
+
+
+def _load_encoded(directory: Path) -> list[EncodedImages]:
+    index = json.loads((directory / INDEX).read_text())
+    channels, height, width = index["input_shape"]
+    return [
+        EncodedImages(
+            Path(index[name][0]),
+            index[name][1],
+            np.load(directory / f"{name}-places.npy"),
+            _load_labels(directory, name),
+            (channels, height, width),
+            np.load(directory / f"{name}-sums.npy"),
         )
         for name in PARTS
-    )
-    return train, test
+    ]
+
+
+def _load_labels(directory: Path, name: str) -> NDArray[np.int64]:
+    values: NDArray[Any] = np.load(directory / f"{name}-labels.npy")
+    return values.astype(np.int64, copy=False)  # former versions wrote any integers
+
+
+def find(home: Path, content: str) -> Path | None:
+    """Return the directory where images of this content lie, whether as pixels or encoded; None if there is none.
+
+    Args:
+        home: directory of all of them.
+        content: the fingerprint of the images.
+    """
+    pixels = home / content
+    if pixels.is_dir():
+        return pixels
+    return next((path.parent for path in sorted(home.glob(f"*/{INDEX}")) if name_of(path.parent) == content), None)
+
+
+def name_of(directory: Path) -> str:
+    """Return the fingerprint of encoded images that were surveyed, as it was then."""
+    return str(json.loads((directory / INDEX).read_text())["fingerprint"])
+
+
+def are_intact(directory: Path, content: str) -> bool:
+    """Tell whether images are still those that they were, encoded ones by their files' sizes and times.
+
+    Args:
+        directory: of the images.
+        content: what their fingerprint was.
+    """
+    train, test = load(directory)
+    if isinstance(train, EncodedImages) and isinstance(test, EncodedImages):
+        parts = [dataclasses.replace(part, sums=None) for part in (train, test)]
+        return encoded.stamp(parts) == directory.name and name_of(directory) == content
+    return fingerprint(train, test) == content

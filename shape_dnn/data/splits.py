@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shape_dnn.kinds import LabelledImages
+from shape_dnn.data import encoded
+from shape_dnn.kinds import EncodedImages, Images, LabelledImages
+
+AnyImages = TypeVar("AnyImages", LabelledImages, EncodedImages)
 
 
 @dataclass(frozen=True)
@@ -19,11 +23,11 @@ class Part:
         indices: which are meant, ascending, of shape (number,).
     """
 
-    images: LabelledImages
+    images: Images
     indices: NDArray[np.int64]
 
     @classmethod
-    def of_all(cls, images: LabelledImages) -> Part:
+    def of_all(cls, images: Images) -> Part:
         """Take all."""
         return cls(images, np.arange(len(images)))
 
@@ -38,8 +42,11 @@ class Part:
         return rest, part
 
     def copy(self) -> LabelledImages:
-        """Return the images themselves."""
-        return self.images.take(self.indices)
+        """Return the images themselves, as pixels."""
+        images = self.images.take(self.indices)
+        if isinstance(images, EncodedImages):
+            (images,) = encoded.in_memory([images])
+        return images
 
 
 def stratified_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -56,13 +63,13 @@ def stratified_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     return np.lexsort((tie_breaks, place)).astype(np.int64)
 
 
-def split(images: LabelledImages, fraction: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
+def split(images: AnyImages, fraction: float, seed: int) -> tuple[AnyImages, AnyImages]:
     """Hold out a stratified part; return the rest and the part, both in the former order."""
     rest, part = Part.of_all(images).split(fraction, seed)
-    return rest.copy(), part.copy()
+    return images.take(rest.indices), images.take(part.indices)
 
 
-def limit(images: LabelledImages, number: int, seed: int = 0) -> LabelledImages:
+def limit(images: AnyImages, number: int, seed: int = 0) -> AnyImages:
     """Keep a stratified selection of ``number`` images; all of them if ``number`` is 0 or not smaller."""
     if not 0 < number < len(images):
         return images

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,7 +26,7 @@ from shape_dnn.training.classifier import Protocol, split
 if TYPE_CHECKING:
     from shape_dnn.answers.question import StudyQuestion
     from shape_dnn.data.splits import Part
-    from shape_dnn.kinds import InputShape, LabelledImages
+    from shape_dnn.kinds import InputShape
 
 COMPARED = 64
 """Images on which the files are compared with the network."""
@@ -79,8 +78,8 @@ class TrainedClassifier(Trained):
     def batches(self) -> Sequence[tuple[int, Tensor]]:
         """Return some of the images that the network was judged on, in batches of different sizes."""
         _, judged_on = self._split
-        levels = np.asarray(judged_on.images.images[judged_on.indices[:COMPARED]])
-        pixels = torch.from_numpy(levels).float() / LEVELS
+        compared = Part(judged_on.images, judged_on.indices[:COMPARED]).copy()
+        pixels = torch.from_numpy(compared.images).float() / LEVELS
         return [(len(batch), batch) for batch in torch.split(pixels, [1, *_rest(len(pixels) - 1)])]
 
     @cached_property
@@ -146,13 +145,12 @@ def _recipe(values: Mapping[str, Any]) -> Recipe:
 
 def _images(known: StudyQuestion, fingerprint: str, input_shape: InputShape, classes: int) -> Path:
     """Return where the images lie that the networks were trained on; they are read anew if the study has none."""
-    directory = known.store.files.images(fingerprint)
-    if not directory.is_dir():
-        images.save(*_read_anew(known, fingerprint, directory), directory)
+    directory = images.find(known.store.files.images(fingerprint).parent, fingerprint)
+    if directory is None:
+        directory = _read_anew(known, fingerprint)
     try:
-        parts = images.load(directory)
-        images.check(*parts, input_shape, classes)
-        intact = images.fingerprint(*parts) == fingerprint
+        images.check(*images.load(directory), input_shape, classes)
+        intact = images.are_intact(directory, fingerprint)
     except Exception:  # noqa: BLE001 - a damaged file can fail in any way
         intact = False
     if not intact:
@@ -161,8 +159,9 @@ def _images(known: StudyQuestion, fingerprint: str, input_shape: InputShape, cla
     return directory
 
 
-def _read_anew(known: StudyQuestion, fingerprint: str, directory: Path) -> tuple[LabelledImages, LabelledImages]:
+def _read_anew(known: StudyQuestion, fingerprint: str) -> Path:
     """Read the images from the dataset as the search did; a study, perhaps a stranger's, has nothing downloaded."""
+    directory = known.store.files.images(fingerprint)
     name, missing = known.parts.settings.dataset, f"the study has no images in {str(directory)!r}"
     if known.parts.dataset.choice.options.get("download"):
         raise ExportError(f"{missing}, and an export downloads nothing; copy that folder from the study it comes from")
@@ -170,4 +169,4 @@ def _read_anew(known: StudyQuestion, fingerprint: str, directory: Path) -> tuple
     assert isinstance(problem, Classification)  # noqa: S101 - other trainers have no images
     if problem.fingerprint != fingerprint:
         raise ExportError(f"{missing}, and dataset {name!r} has changed since")
-    return problem.images
+    return problem.images_directory(known.store.files)

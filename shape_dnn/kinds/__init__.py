@@ -12,6 +12,8 @@ from shape_dnn.kinds.choosing import Posterior as Posterior
 from shape_dnn.kinds.choosing import Sampler as Sampler
 from shape_dnn.kinds.choosing import Strategy as Strategy
 from shape_dnn.kinds.data import Dataset as Dataset
+from shape_dnn.kinds.data import EncodedImages as EncodedImages
+from shape_dnn.kinds.data import Images as Images
 from shape_dnn.kinds.data import LabelledImages as LabelledImages
 from shape_dnn.kinds.declarations import Option as Option
 from shape_dnn.kinds.declarations import OptionValue as OptionValue

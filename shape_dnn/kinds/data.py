@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shape_dnn.recipes import WRN_PAPER, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -37,6 +38,44 @@ class LabelledImages:
         return LabelledImages(self.images[indices], self.labels[indices])
 
 
+@dataclass(frozen=True)
+class EncodedImages:
+    """Images with their classes, in files of any usual format. Each is decoded and resized when it is needed.
+
+    So there may be more of them than memory or disk would hold as pixels. Several may lie in one file, as in a tar
+    archive.
+
+    Attributes:
+        root: directory of the files, the same on every machine that trains.
+        names: of the files, from there.
+        places: int64, of shape (number, 3): of each image the position of its file in ``names``, its first byte there,
+            and its length in bytes; -1 for all up to the end of the file.
+        labels: int64, of shape (number,), from 0 to classes - 1.
+        input_shape: channels (1 or 3), height and width to which they are decoded.
+        sums: int64, of shape (number, channels, 2): of each image the sum of its levels, from 0 to 255, and of their
+            squares. None until it was decoded once, which this package does before it trains.
+    """
+
+    root: Path
+    names: Sequence[str]
+    places: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    input_shape: InputShape
+    sums: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: NDArray[np.int64]) -> EncodedImages:
+        """Select images by position."""
+        sums = None if self.sums is None else self.sums[indices]
+        return replace(self, places=self.places[indices], labels=self.labels[indices], sums=sums)
+
+
+Images = LabelledImages | EncodedImages
+"""Images with their classes, wherever they lie."""
+
+
 class Dataset(ABC):
     """An image classification problem."""
 
@@ -59,14 +98,16 @@ class Dataset(ABC):
         return ()
 
     @abstractmethod
-    def load(self) -> tuple[LabelledImages, LabelledImages]:
+    def load(self) -> tuple[Images, Images]:
         """Read the training images and the test images. The same files always give the same arrays.
+
+        Where these are too many for memory, only find them: both parts are :class:`EncodedImages` then.
 
         Raises:
             DatasetError: files are missing or damaged; the message says which and what to do.
         """
 
-    def load_with_progress(self, progress: Callable[[int, int], None]) -> tuple[LabelledImages, LabelledImages]:
+    def load_with_progress(self, progress: Callable[[int, int], None]) -> tuple[Images, Images]:
         """Read the same as :meth:`load`, and say now and then how many images of how many have been read.
 
         A search reads by this method. A dataset that takes long overrides it, so that people see how far it is.

@@ -29,6 +29,7 @@ class Resources:
             then it runs on the processor. Without meaning where the device is the processor anyway.
         memory: bytes of the device that it needs at most, its processes included; 0 if that is not known, and then it
             is estimated if there are networks, example inputs and a batch size.
+        loaders: processes of its own that load data, each of which keeps a further core busy.
 
     Raises:
         ValueError: a part cannot be used; names it and what is accepted.
@@ -37,10 +38,11 @@ class Resources:
     cores: int = 1
     gpus: int | None = None
     memory: int = 0
+    loaders: int = 0
 
     def __post_init__(self) -> None:
         """Check every part, wherever it comes from."""
-        for name, least in (("cores", 1), ("gpus", 0), ("memory", 0)):
+        for name, least in (("cores", 1), ("gpus", 0), ("memory", 0), ("loaders", 0)):
             value = getattr(self, name)
             if name == "gpus" and value is None:
                 continue
@@ -76,6 +78,9 @@ class Run(ABC):
         device: where the network is to be, as torch writes it, such as ``cpu`` or ``cuda:0``.
         directory: for files of this training. It survives interruptions, and is removed when the training has ended.
         stopped: whether it was asked to stop, as :meth:`report` has said.
+        interrupted: whether it is to stop at once, as a sign of life was answered. A training that can go on from the
+            middle of an epoch should save what it needs for that, set ``stopped``, and return. Others go on, and are
+            asked when they report.
         deaths: how many attempts at this training died with their process, or for want of memory. After one, a training
             had better do without whatever is quick and may fail.
     """
@@ -84,6 +89,7 @@ class Run(ABC):
     device: str
     directory: Path
     stopped: bool = False
+    interrupted: bool = False
     deaths: int = 0
 
     @abstractmethod

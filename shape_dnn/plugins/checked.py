@@ -21,9 +21,9 @@ from shape_dnn.kinds import (
     Executor,
     Formula,
     Goal,
+    Images,
     InputShape,
     Instrument,
-    LabelledImages,
     Meter,
     Posterior,
     Sampler,
@@ -70,7 +70,7 @@ def blame_network(architecture: Architecture, what: str, shape: Shape) -> Iterat
 
 def load(
     dataset: Dataset, input_shape: InputShape, classes: int, progress: Callable[[int, int], None]
-) -> tuple[LabelledImages, LabelledImages]:
+) -> tuple[Images, Images]:
     """Read a dataset, which says how far it is: images and labels are what it declares."""
     from shape_dnn.data import images
 

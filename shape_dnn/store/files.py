@@ -10,6 +10,9 @@ from shape_dnn.shape import Shape
 from shape_dnn.store import decoding
 from shape_dnn.store.database import Database
 
+IMAGES = "images"
+"""The folder of a study where its images lie."""
+
 
 class Files:
     """Images, weights and checkpoints of a study.
@@ -24,7 +27,7 @@ class Files:
     def images(self, fingerprint: str) -> Path:
         """Return where the images lie that have this name by their content."""
         with self._database.decoding():
-            return self._database.directory / "images" / decoding.name(fingerprint)
+            return self._database.directory / IMAGES / decoding.name(fingerprint)
 
     def weights_of(self, context: int) -> Path:
         """Return where the weights of a family of trainings lie."""

@@ -15,7 +15,7 @@ from typing import Any, Self, cast
 from shape_dnn.data import images
 from shape_dnn.errors import DatasetError, UsageError
 from shape_dnn.events import DatasetRead, Event, ignore
-from shape_dnn.kinds import Architecture, Dataset, LabelledImages, Pretrained
+from shape_dnn.kinds import Architecture, Dataset, EncodedImages, Images, LabelledImages, Pretrained
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.sending import FromPlugin
 from shape_dnn.plugins.sources import Loaded
@@ -41,6 +41,7 @@ class Classification(Problem):
         protocol: on which images they are judged.
         donor: the shape whose weights trainings grow from; None if they grow from none.
         pretrained: weights of the architecture that trainings start from, by shape; None for random ones.
+        home: directory of the images of the study.
     """
 
     dataset: Loaded[Dataset]
@@ -48,6 +49,7 @@ class Classification(Problem):
     protocol: Protocol
     donor: Shape | None = None
     pretrained: Mapping[Shape, Pretrained] | None = None
+    home: Path = Path()
 
     @property
     def quality(self) -> Quality:
@@ -74,7 +76,7 @@ class Classification(Problem):
         return ClassifierTrainer(
             self.architecture.choice,
             self.plugin_files,
-            self._images(files),
+            self.images_directory(files),
             self.conditions.classes,
             self.dataset.instance.validation_fraction,
             self.recipe,
@@ -90,10 +92,15 @@ class Classification(Problem):
             return trainer
         return dataclasses.replace(cast("ClassifierTrainer", trainer), pretrained=self.pretrained[shape])
 
-    def _images(self, files: Files) -> Path:
+    def images_directory(self, files: Files) -> Path:
         """Return where workers find the images."""
+        if self._surveyed is not None:
+            return self._surveyed
         directory = files.images(self.fingerprint)
-        images.save(*self.images, directory)
+        train, test = self.images
+        assert isinstance(train, LabelledImages)  # noqa: S101 - or they were surveyed
+        assert isinstance(test, LabelledImages)  # noqa: S101 - as they are
+        images.save(train, test, directory)
         return directory
 
     def with_seed(self, seed: int) -> Self:
@@ -107,7 +114,7 @@ class Classification(Problem):
 
     def _replace(self, **changes: Any) -> Self:
         other = dataclasses.replace(self, **changes)
-        for name in ("images", "fingerprint"):
+        for name in ("images", "fingerprint", "_surveyed"):
             if name in self.__dict__:
                 other.__dict__[name] = self.__dict__[name]
         return other
@@ -170,14 +177,28 @@ class Classification(Problem):
 
     def read(self, notify: Callable[[Event], None]) -> None:
         """Read the images now, and tell how far that is."""
-        self.__dict__["images"] = self._read(notify)
+        tell = self._telling(notify)
+        self.__dict__["images"] = self._read(tell)
+        self.__dict__["_surveyed"] = self._survey(tell)
 
     @cached_property
-    def images(self) -> tuple[LabelledImages, LabelledImages]:
+    def images(self) -> tuple[Images, Images]:
         """The training images and the test images, read when first asked for."""
-        return self._read(ignore)
+        return self._read(self._telling(ignore))
 
-    def _read(self, notify: Callable[[Event], None]) -> tuple[LabelledImages, LabelledImages]:
+    @cached_property
+    def _surveyed(self) -> Path | None:
+        """Where it is kept what is known of encoded images; None for those that are kept as pixels."""
+        return self._survey(self._telling(ignore))
+
+    def _survey(self, tell: Callable[[int, int], None]) -> Path | None:
+        train, test = self.images
+        if isinstance(train, EncodedImages) and isinstance(test, EncodedImages):
+            return images.survey(train, test, self.home, tell)
+        return None
+
+    def _telling(self, notify: Callable[[Event], None]) -> Callable[[int, int], None]:
+        """Tell how far the images are read, but not too often."""
         told = time.monotonic()
 
         def tell(done: int, total: int) -> None:
@@ -186,6 +207,9 @@ class Classification(Problem):
                 told = time.monotonic()
                 notify(DatasetRead(self.dataset.choice.name, done, total))
 
+        return tell
+
+    def _read(self, tell: Callable[[int, int], None]) -> tuple[Images, Images]:
         train, test = checked.load(self.dataset.instance, self.conditions.input_shape, self.conditions.classes, tell)
         held_out = round(len(train) * self.dataset.instance.validation_fraction)
         if self.protocol == "validation" and not 0 < held_out < len(train):
@@ -200,7 +224,7 @@ class Classification(Problem):
     @cached_property
     def fingerprint(self) -> str:
         """The name of the images by their content."""
-        return images.fingerprint(*self.images)
+        return images.fingerprint(*self.images) if self._surveyed is None else images.name_of(self._surveyed)
 
     @cached_property
     def training_identity(self) -> dict[str, object]:

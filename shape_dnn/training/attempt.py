@@ -141,9 +141,9 @@ class Attempt(Run):
         return TrainingError(f"{self._who}: {problem}")
 
     def alive(self) -> None:
-        """Show life if it is time to."""
-        if not self.is_copy:
-            self._pulse()
+        """Show life if it is time to, and hear whether to go on."""
+        if not self.is_copy and not self._pulse():
+            self.interrupted = True
 
     @property
     def is_due(self) -> bool:

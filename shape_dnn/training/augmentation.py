@@ -55,15 +55,14 @@ class Augmentation:
 
 def augment(images: Tensor, recipe: Recipe) -> Tensor:
     """Shift and mirror each image of a batch (number, channels, height, width) at random, as the recipe says."""
-    number, channels, height, width = images.shape
+    number, _, height, width = images.shape
     device = images.device
     if recipe.crop:
         padded = torch.nn.functional.pad(images, (recipe.crop,) * 4)
-        offsets = torch.randint(0, 2 * recipe.crop + 1, (2, number, 1), device=device)
-        rows = (offsets[0] + torch.arange(height, device=device)).view(number, 1, height, 1)
-        columns = (offsets[1] + torch.arange(width, device=device)).view(number, 1, 1, width)
-        each = torch.arange(number, device=device).view(number, 1, 1, 1)
-        images = padded[each, torch.arange(channels, device=device).view(1, channels, 1, 1), rows, columns]
+        top, left = torch.randint(0, 2 * recipe.crop + 1, (2, number, 1), device=device)[..., 0]
+        # A view of every place an image can be cut out at; only those that were drawn are copied, row by row.
+        places = padded.unfold(2, height, 1).unfold(3, width, 1)
+        images = places[torch.arange(number, device=device), :, top, left]
     if recipe.flip:
         mirrored = (torch.rand(number, device=device) < 0.5).view(number, 1, 1, 1)
         images = torch.where(mirrored, images.flip(3), images)

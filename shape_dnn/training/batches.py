@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from shape_dnn.training import pixels
 from shape_dnn.training.augmentation import Augmentation
-from shape_dnn.training.pixels import OnDevice, Pixels
 
 if TYPE_CHECKING:
     from shape_dnn.data.splits import Part
     from shape_dnn.recipes import Recipe
-
-COUNTED_AT_ONCE = 2**23
-"""Bytes of images whose levels are counted at a time."""
+    from shape_dnn.training.pixels import Pixels
 
 
 class Batches:
@@ -28,7 +27,8 @@ class Batches:
         like: batches on that device whose normalisation and place are taken over; by default the normalisation is that
             of these images.
         classes: number of classes, for a recipe that mixes images.
-        place: where the images lie, which changes nothing in batches.
+        place: where the images lie, which changes nothing in batches; by default in the memory of the device, or in
+            files if they are encoded.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Batches:
         device: torch.device,
         like: Batches | None = None,
         classes: int | None = None,
-        place: type[Pixels] = OnDevice,
+        place: type[Pixels] | None = None,
     ) -> None:
         self.device = device
         self._classes = classes
@@ -45,21 +45,34 @@ class Batches:
         if like is not None and like.pixels.images is part.images:
             self.pixels = like.pixels
         else:
-            self.pixels = (place if like is None else type(like.pixels))(part.images, device)
+            usual = pixels.place([part.images], "cpu")
+            self.pixels = ((place or usual) if like is None else type(like.pixels))(part.images, device)
         self._indices = torch.from_numpy(part.indices).to(device)
         self.statistics: tuple[Tensor, Tensor] = self._find_statistics() if like is None else like.statistics
 
     def __len__(self) -> int:
         return len(self._indices)
 
-    def shuffled(self, size: int, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
+    def order(self) -> Tensor:
+        """Draw the order of an epoch by torch's generator of the device; return the indices of all images."""
+        return self._indices[torch.randperm(len(self), device=self.device)]
+
+    def shuffled(
+        self, size: int, recipe: Recipe, order: Tensor | None = None, begin: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Give an epoch of augmented batches in random order, with their labels; a last incomplete one is left out.
 
         What is random is drawn by torch's generators, for order, shifts and mirroring those of the device.
+
+        Args:
+            size: of a batch.
+            recipe: says how images are augmented.
+            order: of the images; by default one that is drawn.
+            begin: batches that are passed over.
         """
         augmentation = Augmentation(recipe, self._classes)
-        order = self._indices[torch.randperm(len(self), device=self.device)]
-        for levels, labels in self.pixels.batches(order[: len(self) // size * size], size):
+        order = self.order() if order is None else order
+        for levels, labels in self.pixels.batches(order[begin * size : len(self) // size * size], size):
             yield augmentation.mix(self._normalise(augmentation.change(levels)), labels)
 
     def in_order(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -74,14 +87,9 @@ class Batches:
         return images.sub_(mean).div_(std)
 
     def _find_statistics(self) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation of each channel, exactly, without a floating-point copy of all images."""
-        channels, at_once = self.pixels.levels.shape[1], max(1, COUNTED_AT_ONCE // self.pixels.levels[0].nbytes)
-        values = torch.arange(256, dtype=torch.float64, device=self.device)
-        counts = torch.zeros(channels, 256, dtype=torch.float64, device=self.device)
-        for levels, _ in self.pixels.batches(self._indices, at_once):
-            for channel in range(channels):
-                counts[channel] += torch.bincount(levels[:, channel].flatten().int(), minlength=256)
-        number = counts.sum(1, keepdim=True)
-        mean = (counts * values).sum(1, keepdim=True) / number
-        std = ((counts * (values - mean) ** 2).sum(1) / number[:, 0]).sqrt().clamp(min=1.0)
-        return mean.float().view(-1, 1, 1), std.float().view(-1, 1, 1)
+        """Return mean and standard deviation of each channel, of shape (channels, 1, 1), rounded but once."""
+        number, sums = self.pixels.sums(self._indices)
+        means = [level / number for level, _ in sums]
+        deviations = [max(1.0, math.sqrt((number * square - level**2) / number**2)) for level, square in sums]
+        mean, std = (torch.tensor(values, device=self.device).view(-1, 1, 1) for values in (means, deviations))
+        return mean, std

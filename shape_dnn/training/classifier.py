@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from shape_dnn.data import images
 from shape_dnn.data.splits import Part, stratified_order
 from shape_dnn.errors import PluginError, blame, label
-from shape_dnn.kinds import Architecture, InputShape, Pretrained, Resources, Run, Trainer
+from shape_dnn.kinds import Architecture, EncodedImages, InputShape, Pretrained, Resources, Run, Trainer
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.sources import Choice
 from shape_dnn.recipes import Recipe
@@ -148,13 +148,15 @@ class ClassifierTrainer(Trainer):
 
         from shape_dnn.training.batches import Batches
         from shape_dnn.training.loop import Loop
+        from shape_dnn.training.streamed import telling_of_lost_readers
 
         device = torch.device(run.device)
         network = self.begin(shape, run.seed)
         train, judge = split(self.images, self.protocol, self.validation_fraction, run.seed)
         loop = Loop(network, self.recipe, device, self._forward(shape), as_graph=not run.deaths)
-        learnt_from = Batches(train, device, classes=self.classes, place=self._place(run.device))
-        return loop.fit(learnt_from, Batches(judge, device, like=learnt_from), run)
+        with telling_of_lost_readers():
+            learnt_from = Batches(train, device, classes=self.classes, place=self._place(run.device))
+            return loop.fit(learnt_from, Batches(judge, device, like=learnt_from), run)
 
     def test(self, shape: Shape, run: Run) -> float:
         """Return the accuracy on the test set in percent.
@@ -165,6 +167,7 @@ class ClassifierTrainer(Trainer):
 
         from shape_dnn.training.batches import Batches
         from shape_dnn.training.loop import Loop
+        from shape_dnn.training.streamed import telling_of_lost_readers
 
         device = torch.device(run.device)
         train, _ = split(self.images, self.protocol, self.validation_fraction, run.seed)
@@ -173,8 +176,9 @@ class ClassifierTrainer(Trainer):
         assert saved is not None  # noqa: S101 - only what was trained is tested
         network.load_state_dict(saved)
         loop = Loop(network, dataclasses.replace(self.recipe, precision="float32"), device, self._forward(shape))
-        learnt_from = Batches(train, device, place=self._place(run.device))
-        return loop.accuracy(Batches(Part.of_all(test), device, like=learnt_from), run.alive)
+        with telling_of_lost_readers():
+            learnt_from = Batches(train, device, place=self._place(run.device))
+            return loop.accuracy(Batches(Part.of_all(test), device, like=learnt_from), run.alive)
 
     def example(self, batch_size: int) -> torch.Tensor:
         """Make images of noise, pixels from 0 to 1."""
@@ -213,10 +217,11 @@ class ClassifierTrainer(Trainer):
         return _accuracy(predict, Part.of_all(test), run)
 
     def resources(self, shape: Shape) -> Resources:
-        """Return threads, and the memory of a training by estimate."""
+        """Return threads, the memory of a training by estimate, and the processes that decode its images."""
         import torch
 
         from shape_dnn.training.descent import descent
+        from shape_dnn.training.streamed import readers
 
         def make() -> tuple[torch.Tensor, torch.Tensor]:
             size = self.recipe.batch_size
@@ -230,12 +235,19 @@ class ClassifierTrainer(Trainer):
             return dict(descent(network, self.recipe).state)
 
         step = memory.step(lambda: self.build(shape), make, loss, remember)
-        return Resources(self.threads, memory=0 if step is None else step.on(self.device, self._data_on_device))
+        taken = 0 if step is None else step.on(self.device, self._data_on_device)
+        # On the processor, where a reader and its training are at work by turns, they have the cores of the training.
+        busy = readers(self.device) if self._streams and self.device.startswith("cuda") else 0
+        return Resources(self.threads, memory=taken, loaders=busy)
+
+    @property
+    def _streams(self) -> bool:
+        return isinstance(images.load(self.images)[0], EncodedImages)
 
     @property
     def _data_on_device(self) -> int:
-        """Bytes of what is there of the dataset; on the processor all trainings share it."""
-        if not self.device.startswith("cuda"):
+        """Bytes of what is there of the dataset; on the processor all trainings share what is kept as pixels."""
+        if not self.device.startswith("cuda") and not self._streams:
             return 0
         return self._place(self.device).taken(images.load(self.images), self.recipe.batch_size)
 
@@ -254,7 +266,7 @@ def _in_batches(part: Part, size: int) -> Iterator[tuple[torch.Tensor, torch.Ten
     import torch
 
     for start in range(0, len(part), size):
-        chosen = part.images.take(part.indices[start : start + size])
+        chosen = Part(part.images, part.indices[start : start + size]).copy()
         yield torch.from_numpy(chosen.images).float() / LEVELS, torch.from_numpy(chosen.labels)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 EVALUATION_BATCHES = {"cpu": 4, "cuda": 1}
 """Batches of a training that are evaluated at once on a device: that needs no more memory than training one of them."""
+WITHIN_EPOCH_SECONDS = 60.0
+"""Least time between two checkpoints within an epoch. That of short epochs is saved at its end at most."""
 
 
 class Loop:
@@ -50,6 +53,8 @@ class Loop:
         self._forward = forward
         self._step = Step(self.network, recipe, forward, as_graph=as_graph)
         self._epochs = 0
+        self._within: Mapping[str, Any] | None = None
+        self._saved = 0.0
         self._best = -math.inf
         self._best_state: Mapping[str, Tensor] = {}
 
@@ -75,6 +80,8 @@ class Loop:
             self._resume(saved, saved.more)
         while self._epochs < recipe.epochs and not run.stopped:
             loss = self._train_epoch(train, run)
+            if loss is None:
+                break
             if not math.isfinite(loss):
                 raise TrainingError(f"the training loss became {loss} in epoch {self._epochs}; a lower --lr may help")
             accuracy = self.accuracy(judge, run.alive)
@@ -87,31 +94,73 @@ class Loop:
             run.save(self._best_state, epochs=self._epochs, best=self._best)
         return self._best
 
-    def _train_epoch(self, train: Batches, run: Run) -> float:
-        """Take the steps of an epoch; return their mean loss."""
+    def _train_epoch(self, train: Batches, run: Run) -> float | None:
+        """Take the steps of an epoch, or those that are left; return their mean loss, None if it was interrupted."""
         recipe = self.recipe
         batch_size = min(recipe.batch_size, len(train))
         batches = len(train) // batch_size
         self.network.train()
-        total = torch.zeros((), device=self.device)
-        for i, (images, labels) in enumerate(train.shuffled(batch_size, recipe)):
+        total, begin, order, before = self._begin_epoch(train)
+        for i, (images, labels) in enumerate(train.shuffled(batch_size, recipe, order, begin), begin):
             total += self._step(images, labels, learning_rate(recipe, (self._epochs + i / batches) / recipe.epochs))
             run.alive()
+            is_due = run.is_due and time.monotonic() - self._saved >= WITHIN_EPOCH_SECONDS
+            if i + 1 < batches and (run.interrupted or is_due):
+                self._save(run, within={"before": before, "steps": i + 1, "loss": total.cpu()})
+                run.stopped = run.interrupted
+                if run.stopped:
+                    return None
         self._epochs += 1
         return float(total) / batches
 
-    def _save(self, run: Run) -> None:
-        """Save all that is needed to go on from here."""
-        random = {"cpu": torch.get_rng_state()}
+    def _begin_epoch(self, train: Batches) -> tuple[Tensor, int, Tensor, dict[str, Tensor]]:
+        """Draw the order of an epoch, or that of one which was interrupted once more.
+
+        Returns:
+            The sum of the losses so far, how many steps these are of, the order, and the state of the random numbers
+            before it was drawn.
+        """
+        self._saved = time.monotonic()
+        within, self._within = self._within, None
+        if within is None:
+            before = self._random
+            return torch.zeros((), device=self.device), 0, train.order(), before
+        now = self._random
+        self._random = within["before"]
+        order = train.order()
+        self._random = now
+        return within["loss"].to(self.device), within["steps"], order, within["before"]
+
+    @property
+    def _random(self) -> dict[str, Tensor]:
+        """State of the random numbers."""
+        state = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
-            random["cuda"] = torch.cuda.get_rng_state(self.device)
+            state["cuda"] = torch.cuda.get_rng_state(self.device)
+        return state
+
+    @_random.setter
+    def _random(self, state: Mapping[str, Tensor]) -> None:
+        torch.set_rng_state(state["cpu"])
+        if "cuda" in state and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda"], self.device)
+
+    def _save(self, run: Run, within: Mapping[str, Any] | None = None) -> None:
+        """Save all that is needed to go on from here.
+
+        Args:
+            run: where to.
+            within: how far an epoch is; None between two.
+        """
+        self._saved = time.monotonic()
         run.save(
             self.network,
             epochs=self._epochs,
             best=self._best,
             best_state=dict(self._best_state),
             optimizer=_on_cpu(self._step.descent.state),
-            random=random,
+            random=self._random,
+            **({} if within is None else {"within": dict(within)}),
         )
 
     def _resume(self, network: Mapping[str, Tensor], more: Mapping[str, Any]) -> None:
@@ -123,9 +172,7 @@ class Loop:
         self.network.load_state_dict(network)
         self._best_state = more["best_state"]
         self._step.descent.state = more["optimizer"]
-        torch.set_rng_state(more["random"]["cpu"])
-        if "cuda" in more["random"] and self.device.type == "cuda":
-            torch.cuda.set_rng_state(more["random"]["cuda"], self.device)
+        self._random, self._within = more["random"], more.get("within")
 
     def accuracy(self, images: Batches, alive: Callable[[], None] = lambda: None) -> float:
         """Return the percentage of images whose class has the highest logit; ``alive`` is called after each batch."""

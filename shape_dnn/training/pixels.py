@@ -9,20 +9,26 @@ import torch
 from torch import Tensor
 
 from shape_dnn import devices
-from shape_dnn.kinds import LabelledImages
+from shape_dnn.kinds import EncodedImages, Images, LabelledImages
 from shape_dnn.measuring import cuda_graphs
 
 SHARE = 0.25
 """Part of a GPU's memory that images take at most."""
+COUNTED_AT_ONCE = 2**23
+"""Bytes of images whose levels are counted at a time."""
 
 
-def place(parts: Sequence[LabelledImages], device: str) -> type[Pixels]:
+def place(parts: Sequence[Images], device: str) -> type[Pixels]:
     """Tell where the images of a dataset lie, by their size alone; what is trained on them is the same.
 
     Args:
         parts: of the dataset.
         device: that trains, as torch writes it.
     """
+    if isinstance(parts[0], EncodedImages):
+        from shape_dnn.training.streamed import Streamed
+
+        return Streamed
     if not device.startswith("cuda"):
         return OnDevice
     return OnDevice if _size(parts) <= SHARE * devices.total_memory(device) else OnHost
@@ -38,14 +44,22 @@ class Pixels(ABC):
     Attributes:
         images: where they come from.
         labels: int64, of shape (number,), on the device.
-        levels: uint8, of shape (number, channels, height, width).
     """
 
-    levels: Tensor
-
-    def __init__(self, images: LabelledImages, device: torch.device) -> None:
+    def __init__(self, images: Images, device: torch.device) -> None:
         self.images = images
         self.labels = torch.from_numpy(images.labels).to(device)
+
+    @abstractmethod
+    def sums(self, indices: Tensor) -> tuple[int, list[tuple[int, int]]]:
+        """Add up levels, from 0 to 255, and their squares, exactly.
+
+        Args:
+            indices: of the images; int64, on the device.
+
+        Returns:
+            How many levels each channel has, and for each the two sums.
+        """
 
     @abstractmethod
     def batches(self, indices: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -60,59 +74,81 @@ class Pixels(ABC):
 
     @staticmethod
     @abstractmethod
-    def taken(parts: Sequence[LabelledImages], batch_size: int) -> int:
+    def taken(parts: Sequence[Images], batch_size: int) -> int:
         """Return the bytes that a dataset takes of the memory of a device, from which batches are drawn."""
 
 
-class OnDevice(Pixels):
+class Decoded(Pixels):
+    """Images that lie in memory as pixels.
+
+    Attributes:
+        levels: uint8, of shape (number, channels, height, width).
+    """
+
+    levels: Tensor
+
+    def sums(self, indices: Tensor) -> tuple[int, list[tuple[int, int]]]:
+        """Count how often each level occurs, without a floating-point copy of all images."""
+        channels, at_once = self.levels.shape[1], max(1, COUNTED_AT_ONCE // self.levels[0].nbytes)
+        counts = torch.zeros(channels, 256, dtype=torch.int64, device=self.labels.device)
+        for levels, _ in self.batches(indices, at_once):
+            for channel in range(channels):
+                counts[channel] += torch.bincount(levels[:, channel].flatten().int(), minlength=256)
+        weighed = [list(enumerate(of_channel)) for of_channel in counts.tolist()]
+        sums = [(sum(n * level for level, n in each), sum(n * level**2 for level, n in each)) for each in weighed]
+        return int(counts[0].sum()), sums
+
+
+class OnDevice(Decoded):
     """Images in the memory of the device.
 
     The processor's is that into which they are mapped, so that all workers of a machine share them.
     """
 
-    def __init__(self, images: LabelledImages, device: torch.device) -> None:
+    def __init__(self, images: Images, device: torch.device) -> None:
         super().__init__(images, device)
-        self.levels = torch.from_numpy(images.images).to(device)
+        self.levels = torch.from_numpy(_in_memory(images).images).to(device)
 
     def batches(self, indices: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Draw them there."""
-        for chosen in _divided(indices, size):
+        for chosen in divided(indices, size):
             yield self.levels[chosen], self.labels[chosen]
 
     @staticmethod
-    def taken(parts: Sequence[LabelledImages], batch_size: int) -> int:  # noqa: ARG004 - of its kind
+    def taken(parts: Sequence[Images], batch_size: int) -> int:  # noqa: ARG004 - of its kind
         """Count all of it."""
         return _size(parts) + sum(part.labels.nbytes for part in parts)
 
 
-class OnHost(Pixels):
+class OnHost(Decoded):
     """Images that stay on the host, since they would take too much of the GPU's memory; labels do not.
 
     They are mapped into memory, so that all workers share them. Only the places of a batch are page-locked: to lock all
     images gained nothing on an H100, and would take their memory anew in each process.
     """
 
-    def __init__(self, images: LabelledImages, device: torch.device) -> None:
+    def __init__(self, images: Images, device: torch.device) -> None:
         super().__init__(images, device)
         self._device = device
-        self.levels = torch.from_numpy(images.images)
+        self.levels = torch.from_numpy(_in_memory(images).images)
 
     def batches(self, indices: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Bring each batch to the device while the one before it is worked on."""
-        here = _divided(indices.cpu(), size)  # all at once, since that waits for the GPU
+        here = divided(indices.cpu(), size)  # all at once, since that waits for the GPU
         shape = (min(size, len(indices)), *self.levels.shape[1:])
         transfers = [Transfer(shape, self._device) for _ in range(2)]
         if here:
             transfers[0].send(self.levels, here[0])
-        for i, chosen in enumerate(_divided(indices, size)):
+        for i, chosen in enumerate(divided(indices, size)):
             if i + 1 < len(here):
                 transfers[(i + 1) % 2].send(self.levels, here[i + 1])
             yield transfers[i % 2].receive(), self.labels[chosen]
 
     @staticmethod
-    def taken(parts: Sequence[LabelledImages], batch_size: int) -> int:
+    def taken(parts: Sequence[Images], batch_size: int) -> int:
         """Count the labels, and two batches."""
-        return sum(part.labels.nbytes for part in parts) + 2 * batch_size * int(parts[0].images[0].nbytes)
+        image = _in_memory(parts[0]).images[0]
+        return sum(part.labels.nbytes for part in parts) + 2 * batch_size * int(image.nbytes)
 
 
 class Transfer:
@@ -149,9 +185,15 @@ class Transfer:
         return self._there[: self._number]
 
 
-def _divided(indices: Tensor, size: int) -> list[Tensor]:
+def divided(indices: Tensor, size: int) -> list[Tensor]:
+    """Divide indices into batches, of which the last may be smaller."""
     return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
-def _size(parts: Sequence[LabelledImages]) -> int:
-    return sum(part.images.nbytes for part in parts)
+def _in_memory(images: Images) -> LabelledImages:
+    assert isinstance(images, LabelledImages)  # noqa: S101 - others have a place of their own
+    return images
+
+
+def _size(parts: Sequence[Images]) -> int:
+    return sum(_in_memory(part).images.nbytes for part in parts)

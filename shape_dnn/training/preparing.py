@@ -83,7 +83,8 @@ class PreparingTask(Task):
             device, cores = self.device if taken.gpus != 0 else "cpu", max(self.threads, taken.cores)
             memory = taken.memory or estimate(trainer, shape, device)
             share = memory / free[device]
-            needs[shape] = Needs(device, memory, share, cores=cores, gpus=taken.gpus, fresh=fresh)
+            own = Needs(device, memory, share, cores=cores, gpus=taken.gpus, fresh=fresh, loaders=taken.loaders)
+            needs[shape] = own
         return Preparation(decision, needs)
 
 

@@ -213,7 +213,7 @@ class RayCluster(Executor):
         """
         if needs.exclusive:
             return self._bench_resources(needs)
-        cores, on_gpu = max(self.threads, needs.cores), needs.device != "cpu"
+        cores, on_gpu = max(self.threads, needs.cores) + needs.loaders, needs.device != "cpu"
         # A process beside others leaves them what they need; of one that is not known, nobody knows what that is.
         gpus = (needs.whole_gpus or min(1.0, round(needs.share, 3)) or 1.0) if on_gpu else 0
         there = [node["Resources"] for node in _alive()]

@@ -179,7 +179,7 @@ class Terms:
             memory = min(memory, place.memory) if place.memory else memory
         most = self.most_minutes() or min(USUAL_MINUTES, place.minutes or USUAL_MINUTES)
         wanted = -(-(2 * needs.seconds / 60 + STARTING_MINUTES) // 15) * 15 if needs.seconds else most
-        cores = max(self.cores, self.threads, needs.cores)
+        cores = max(self.cores, max(self.threads, needs.cores) + needs.loaders)
         gpus = (needs.whole_gpus or 1) if on_gpu else 0
         return Ask(cores, gpus, memory, int(min(wanted, most)), needs.exclusive, requeues, node)
 

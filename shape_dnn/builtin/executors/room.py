@@ -52,7 +52,7 @@ class Room:
 
     def _takes_too_much(self, needs: Needs, taken: Sequence[Place]) -> bool:
         everyone = [needs, *(place.needs for place in taken)]
-        cores = sum(max(self.threads, each.cores) for each in everyone)
+        cores = sum(max(self.threads, each.cores) + each.loaders for each in everyone)
         shared = [each.share for each in everyone if each.device == needs.device and not each.whole_gpus]
         return cores > self.cores or (not needs.whole_gpus and sum(shared) > 1)
 

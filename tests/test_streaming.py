@@ -1,0 +1,372 @@
+"""Datasets beyond memory: images that are decoded whenever they are needed make the same trainings as kept ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import shutil
+import signal
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from test_augmentation import EVERYTHING
+from test_datasets import write_folder
+from test_training import SHAPE, TINY, go_on, task, trainer
+
+from shape_dnn import DatasetError, EncodedImages, LabelledImages, ProcessDiedError, devices, export, tune
+from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.builtin.datasets.folder import Folder
+from shape_dnn.builtin.datasets.webdataset import WebDataset
+from shape_dnn.builtin.executors.room import Place, Room
+from shape_dnn.data import encoded, images
+from shape_dnn.data.splits import Part
+from shape_dnn.events import DatasetRead, Event
+from shape_dnn.records import Epoch
+from shape_dnn.settings import Settings
+from shape_dnn.testing import DatasetContract
+from shape_dnn.training import loop, streamed
+from shape_dnn.training.batches import Batches
+from shape_dnn.training.classifier import ClassifierTrainer, split
+from shape_dnn.training.streamed import Streamed
+from shape_dnn.work import Needs, Pulse
+
+CPU = torch.device("cpu")
+ALIKE: dict[str, Any] = {"depth": "10:11:6", "width": "1/4:1/2:1/4", "goal": "accuracy", "device": "cpu"}
+
+
+def kept_and_streamed(size: int = 12, number: int = 40) -> tuple[Path, Path]:
+    """Return the directories of the same images, once as pixels and once encoded."""
+    write_folder(Path("photos"), number=number)
+    kept, found = (Folder("photos", size=size, stream=how).load() for how in ("no", "yes"))
+    assert isinstance(kept[0], LabelledImages)
+    assert isinstance(found[0], EncodedImages)
+    images.save(*kept, Path("kept"))  # type: ignore[arg-type]
+    return Path("kept"), images.survey(*found, Path("surveys"), lambda *_: None)  # type: ignore[arg-type]
+
+
+def drawn(directory: Path) -> list[torch.Tensor]:
+    """All that a training sees: statistics, two epochs of batches, and what is left of the random numbers."""
+    learning, judging = split(directory, "validation", 0.3, 0)
+    learnt_from = Batches(learning, CPU, classes=3)
+    judged_on = Batches(judging, CPU, like=learnt_from)
+    tested_on = Batches(Part.of_all(images.load(directory)[1]), CPU, like=learnt_from)
+    torch.manual_seed(5)
+    seen = list(learnt_from.statistics)
+    for _ in range(2):
+        for given in (learnt_from.shuffled(16, EVERYTHING), judged_on.in_order(16), tested_on.in_order(16)):
+            for batch in given:
+                seen += [each.clone() for each in batch]
+    return [*seen, torch.rand(3)]
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_streamed_images_make_the_same_batches_with_every_augmentation(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, surveyed = kept_and_streamed()
+    expected = drawn(kept)
+    for processes in (1, 3):
+        monkeypatch.setattr(streamed, "readers", lambda _, processes=processes: processes)
+        seen = drawn(surveyed)
+        assert all(torch.equal(one, other) for one, other in zip(seen, expected, strict=True))
+
+
+def of_photographs(directory: Path, **changes: object) -> ClassifierTrainer:
+    return trainer(images=directory, classes=3, recipe=dataclasses.replace(TINY, batch_size=16), **changes)
+
+
+def test_a_training_on_streamed_images_is_the_same_training() -> None:
+    usual, other = (dataclasses.replace(task(), trainer=of_photographs(each)) for each in kept_and_streamed())
+    assert other.run(go_on).curve == usual.run(go_on).curve
+
+
+def test_the_same_data_has_the_same_name_however_it_lies() -> None:
+    kept, surveyed = kept_and_streamed()
+    name = images.fingerprint(*images.load(kept))
+    assert images.name_of(surveyed) == name
+    assert images.fingerprint(*images.load(surveyed)) == name
+    assert images.find(Path("surveys"), name) == surveyed
+    assert images.find(Path("surveys"), "another") is None
+
+
+def test_images_are_decoded_once_until_a_file_changes() -> None:
+    told: list[tuple[int, int]] = []
+    _, surveyed = kept_and_streamed()
+    name = images.name_of(surveyed)
+
+    def again() -> Path:
+        found = Folder("photos", size=12, stream="yes").load()
+        return images.survey(*found, Path("surveys"), lambda *numbers: told.append(numbers))  # type: ignore[arg-type]
+
+    assert again() == surveyed
+    assert not told
+    assert images.are_intact(surveyed, name)
+    shutil.copy("photos/class 0/3.png", "photos/class 0/1.png")
+    assert not images.are_intact(surveyed, name)
+    assert images.name_of(again()) != name
+    assert told[-1] == (120, 120)
+
+
+def test_datasets_are_streamed_where_pixels_would_take_more_than_a_quarter_of_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_folder(Path("photos"))
+    taken = 30 * 3 * 32 * 32
+    for memory, kind in ((4 * taken, LabelledImages), (4 * taken - 4, EncodedImages)):
+        monkeypatch.setattr(devices, "total_memory", lambda _, memory=memory: memory)
+        assert {type(part) for part in Folder("photos").load()} == {kind}
+        assert {type(part) for part in Folder("photos", stream="no").load()} == {LabelledImages}
+
+
+def test_the_memory_of_a_container_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    whole = psutil.virtual_memory().total
+    monkeypatch.setattr(devices, "CONTAINER", tmp_path)
+    assert devices.total_memory("cpu") == whole
+    (tmp_path / "memory.max").write_text("12345\n")
+    assert devices.total_memory("cpu") == 12345
+    (tmp_path / "memory.max").write_text("max\n")
+    assert devices.total_memory("cpu") == whole
+
+
+class Interrupted(Exception):
+    """The process ends here."""
+
+
+def interrupted_within(directory: Path, steps: int, monkeypatch: pytest.MonkeyPatch, *, kindly: bool) -> Any:
+    """Train until some steps of the second epoch were taken, and then go on in another attempt.
+
+    Args:
+        directory: of the images.
+        steps: of that epoch before the interruption.
+        monkeypatch: of the test.
+        kindly: whether the training is asked to stop, rather than killed.
+    """
+    monkeypatch.setattr(loop, "WITHIN_EPOCH_SECONDS", 0.0)
+    monkeypatch.setattr(Pulse, "SECONDS", 0.0)
+    epochs, beats = 0, 0
+
+    def report(what: object) -> bool:
+        nonlocal epochs, beats
+        if isinstance(what, Epoch):
+            epochs, beats = epochs + 1, 0
+        elif epochs == 1:
+            beats += 1
+            if beats > steps:
+                if kindly:
+                    return False
+                raise Interrupted
+        return True
+
+    own = dataclasses.replace(task(), trainer=of_photographs(directory), checkpoint_seconds=1e9 if kindly else 0.0)
+    if kindly:
+        assert own.run(report).quality is None
+    else:
+        with pytest.raises(Interrupted):
+            own.run(report)
+    seen: list[object] = []
+    again = dataclasses.replace(own, attempt="another").run(lambda what: seen.append(what) or True)
+    return again, sum(what is None for what in seen)
+
+
+@pytest.mark.parametrize("kindly", [True, False])
+@pytest.mark.parametrize("how", ["kept", "streamed"])
+def test_a_training_that_is_interrupted_within_an_epoch_goes_on_from_there(
+    how: str, kindly: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = kept_and_streamed()[how == "streamed"]
+    whole = dataclasses.replace(task(), trainer=of_photographs(directory)).run(go_on)
+    shutil.rmtree("checkpoints", ignore_errors=True)
+    shutil.rmtree("weights")
+    training, beats = interrupted_within(directory, 2, monkeypatch, kindly=kindly)
+    assert training.curve == whole.curve
+    steps, judging = 76 // 16, 1
+    assert beats == steps - 2 - (1 if kindly else 0) + judging, "only the steps that were left are taken again"
+
+
+def test_a_search_streams_and_finds_what_one_that_keeps_pixels_finds() -> None:
+    """In the same study nothing is trained again, and the network can be exported."""
+    write_folder(Path("photos"), number=40)
+    settings = {**ALIKE, "dataset": "folder", "data_dir": "photos", "epochs": 1}
+    result = tune(**settings, option={"dataset.size": 12, "dataset.stream": "yes"})
+    kept = tune(**settings, option={"dataset.size": 12, "dataset.stream": "no"}, study="kept")
+    assert kept.to_dict()["shapes"] == result.to_dict()["shapes"]
+    trained: list[Event] = []
+    again = tune(**settings, option={"dataset.size": 12, "dataset.stream": "no"}, notify=trained.append)
+    assert not [event for event in trained if type(event).__name__ == "TrainingFinished"]
+    assert again.answer == result.answer
+    assert export("shape-dnn-study", "network")
+
+
+def test_a_study_whose_files_have_changed_is_not_exported() -> None:
+    write_folder(Path("photos"), number=40)
+    tune(**ALIKE, dataset="folder", data_dir="photos", epochs=1, option={"dataset.size": 12, "dataset.stream": "yes"})
+    shutil.copy("photos/class 0/3.png", "photos/class 0/1.png")
+    with pytest.raises(
+        Exception, match=r"are damaged, or not those that the network was trained on; delete that folder"
+    ):
+        export("shape-dnn-study", "network")
+
+
+def test_a_search_tells_how_far_streamed_images_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(Path("photos"), number=20)
+    monkeypatch.setattr(encoded, "AT_A_TIME", 7)
+    monkeypatch.setattr("shape_dnn.study.classification.TELLING_SECONDS", 0.0)
+    settings = {"dataset": "folder", "data_dir": "photos", "device": "cpu", "option": ["dataset.stream=yes"]}
+    events: list[Event] = []
+    Assembly(Settings.create(settings)).problem.read(events.append)
+    assert events == [DatasetRead("folder", done, 60) for done in (7, 14, 21, 28, 35, 42, 48, 55, 60)]
+
+
+def test_an_image_that_is_gone_is_named_where_it_is_needed() -> None:
+    _, surveyed = kept_and_streamed()
+    shutil.rmtree("photos/class 1")
+    own = dataclasses.replace(task(), trainer=of_photographs(surveyed))
+    with pytest.raises(DatasetError, match=r"photos/class 1/\d+\.(jpg|png) cannot be read as an image: .*No such file"):
+        own.run(go_on)
+
+
+def test_a_damaged_image_is_named_before_anything_is_trained() -> None:
+    write_folder(Path("photos"))
+    Path("photos/class 2/4.jpg").write_text("hm")
+    with pytest.raises(DatasetError, match=r"4\.jpg cannot be read as an image: it is of no known format"):
+        tune(**ALIKE, dataset="folder", data_dir="photos", option={"dataset.stream": "yes"})
+
+
+def test_a_training_whose_reader_is_killed_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, surveyed = kept_and_streamed()
+    monkeypatch.setattr(encoded, "decode", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    own = dataclasses.replace(task(), trainer=of_photographs(surveyed))
+    with pytest.raises(ProcessDiedError, match="a process that decodes its images died: .*DataLoader worker"):
+        own.run(go_on)
+
+
+@pytest.mark.parametrize(("cores", "gpus", "processes"), [(16, 1, 15), (16, 4, 3), (2, 1, 1), (1, 1, 1), (4, 8, 1)])
+def test_each_gpu_has_its_part_of_the_cores_to_decode_by(
+    cores: int, gpus: int, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "cores", lambda: cores)
+    monkeypatch.setattr(devices, "gpus", lambda: gpus)
+    assert streamed.readers("cuda:0") == processes
+    assert streamed.readers("cpu") == 1
+
+
+def test_readers_take_cores_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, surveyed = kept_and_streamed()
+    monkeypatch.setattr(devices, "cores", lambda: 8)
+    monkeypatch.setattr(devices, "gpus", lambda: 1)
+    monkeypatch.setattr(devices, "total_memory", lambda _: 10**12)
+    found = {each: of_photographs(each, device="cuda:0").resources(SHAPE) for each in (kept, surveyed)}
+    assert [each.loaders for each in found.values()] == [0, 7]
+    assert of_photographs(surveyed).resources(SHAPE).loaders == 0, "on the processor they work by turns"
+    room, running = Room(8), Place(Needs("cuda:0", loaders=6))
+    assert room.place(Needs("cuda:0", loaders=0), [running]) is not None
+    assert room.place(Needs("cuda:0", loaders=1), [running]) is None
+
+
+def test_the_memory_of_streamed_images_is_that_of_a_few_batches() -> None:
+    _, surveyed = kept_and_streamed()
+    both = images.load(surveyed)
+    labels = sum(part.labels.nbytes for part in both)
+    assert Streamed.taken(both, 16) == labels + 3 * 16 * 3 * 12 * 12
+
+
+# Shards
+
+
+def write_shards(root: Path, number: int = 30, shards: int = 3, prefix: str = "train", classes: int = 3) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(len(prefix))
+    from PIL import Image
+
+    for shard in range(shards):
+        with tarfile.open(root / f"{prefix}-{shard:06}.tar", "w") as archive:
+            for i in range(number // shards):
+                content = io.BytesIO()
+                levels = generator.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+                Image.fromarray(levels).save(content, "jpeg")
+                for suffix, data in (("jpg", content.getvalue()), ("cls", b"%d\n" % (i % classes)), ("json", b"{}")):
+                    member = tarfile.TarInfo(f"some/{i:04}.{suffix}")
+                    member.size = len(data)
+                    archive.addfile(member, io.BytesIO(data))
+
+
+class TestShards(DatasetContract):
+    @pytest.fixture
+    def plugin(self, tmp_path: Path) -> WebDataset:
+        if not (tmp_path / "shards").exists():
+            write_shards(tmp_path / "shards")
+        return WebDataset(str(tmp_path / "shards"), stream="yes")
+
+
+class TestStreamedFolder(DatasetContract):
+    @pytest.fixture
+    def plugin(self, tmp_path: Path) -> Folder:
+        if not (tmp_path / "photos").exists():
+            write_folder(tmp_path / "photos")
+        return Folder(str(tmp_path / "photos"), stream="yes")
+
+
+def test_shards_hold_what_was_put_into_them() -> None:
+    write_shards(Path("shards"))
+    write_shards(Path("shards/val"), number=9, shards=1, prefix="more")
+    train, test = WebDataset("shards", size=20, stream="no").load()
+    assert isinstance(train, LabelledImages)
+    assert (len(train), len(test)) == (30, 9)
+    assert train.labels.tolist() == 3 * [i % 3 for i in range(10)]
+    with tarfile.open("shards/train-000001.tar") as archive:
+        from PIL import Image
+
+        taken = archive.extractfile("some/0004.jpg")
+        assert taken is not None
+        expected = np.asarray(Image.open(taken).resize((20, 20), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    assert np.array_equal(train.images[14], expected)
+
+
+def test_shards_are_searched_on() -> None:
+    write_shards(Path("shards"), number=120)
+    option = {"dataset.size": 12, "dataset.stream": "yes"}
+    result = tune(**ALIKE, dataset="webdataset", data_dir="shards", epochs=1, option=option)
+    assert result.verified
+
+
+def without_labels() -> None:
+    with tarfile.open("shards/train-000000.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("a.jpg"))
+
+
+def labelled(content: bytes) -> Callable[[], None]:
+    def write() -> None:
+        with tarfile.open("shards/train-000000.tar", "w") as archive:
+            for name, data in (("a.jpg", b""), ("a.cls", content)):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("prepare", "complaint"),
+    [
+        (lambda: None, r"no shard in 'shards'; expected shards \*\.tar"),
+        (lambda: write_shards(Path("shards"), prefix="val"), "has shards for the test alone"),
+        (lambda: write_shards(Path("shards"), classes=1), "its labels are 0; it takes two classes or more"),
+        (lambda: Path("shards/a.tar").write_bytes(b"hm" * 999), r"a\.tar is damaged, or compressed"),
+        (without_labels, "has the image a without a file a.cls that tells its class"),
+        (labelled(b"cat"), "a.cls holds 'cat'; expected the number of a class"),
+        (
+            lambda: (write_shards(Path("shards")), write_shards(Path("shards"), prefix="test", classes=5)),
+            "shards of the test have the class 4",
+        ),
+    ],
+)  # fmt: skip
+def test_faults_in_shards_are_named(prepare: Callable[[], object], complaint: str) -> None:
+    Path("shards").mkdir()
+    prepare()
+    with pytest.raises(DatasetError, match=complaint):
+        WebDataset("shards").load()
