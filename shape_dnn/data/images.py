@@ -6,6 +6,7 @@ A directory has either their pixels, or where they lie encoded: then they are de
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -21,8 +22,8 @@ from shape_dnn.kinds import EncodedImages, Images, InputShape, LabelledImages
 from shape_dnn.system import durable
 
 PARTS = ("train", "test")
-INDEX = "index.json"
-"""Where encoded images lie, and what they are called by their content."""
+INDEX, NAMES = "index.json", "names.json"
+"""What encoded images are called by their content, with the shape they are decoded to, and where they lie."""
 
 
 def fingerprint(*parts: Images) -> str:
@@ -134,13 +135,11 @@ def survey(train: EncodedImages, test: EncodedImages, home: Path, progress: enco
             yield some
 
     content = _fingerprint(parts, [levels(train, sums[0], 0), levels(test, sums[1], len(train))])
-    index = {
-        "fingerprint": content,
-        "input_shape": list(train.input_shape),
-        **{name: [str(part.root), list(part.names)] for name, part in zip(PARTS, parts, strict=True)},
-    }
+    names = {name: [str(part.root), list(part.names)] for name, part in zip(PARTS, parts, strict=True)}
+    index = {"fingerprint": content, "input_shape": list(train.input_shape)}
     with durable.naming_errors(directory), durable.new_directory(directory) as partial:
         durable.write_text(partial / INDEX, json.dumps(index))
+        durable.write_text(partial / NAMES, json.dumps(names))
         for name, part, own in zip(PARTS, parts, sums, strict=True):
             _save(partial / f"{name}-places.npy", part.places)
             _save(partial / f"{name}-labels.npy", part.labels.astype(np.int64, copy=False))
@@ -166,7 +165,9 @@ def input_shape(directory: Path) -> InputShape:
 
 def load(directory: Path) -> tuple[Images, Images]:
     """Return the training and test images that were saved, mapped into memory rather than read."""
-    train, test = _load_encoded(directory) if (directory / INDEX).is_file() else _load_pixels(directory)
+    if (directory / INDEX).is_file():
+        return _load_encoded(directory.resolve())
+    train, test = _load_pixels(directory)
     return train, test
 
 
@@ -177,20 +178,21 @@ def _load_pixels(directory: Path) -> list[LabelledImages]:
     ]
 
 
-def _load_encoded(directory: Path) -> list[EncodedImages]:
-    index = json.loads((directory / INDEX).read_text())
-    channels, height, width = index["input_shape"]
-    return [
+@functools.lru_cache(maxsize=1)  # of a million names it takes a while, and nothing in such a directory ever changes
+def _load_encoded(directory: Path) -> tuple[EncodedImages, EncodedImages]:
+    names = json.loads((directory / NAMES).read_text())
+    train, test = (
         EncodedImages(
-            Path(index[name][0]),
-            index[name][1],
+            Path(names[name][0]),
+            names[name][1],
             np.load(directory / f"{name}-places.npy"),
             _load_labels(directory, name),
-            (channels, height, width),
+            input_shape(directory),
             np.load(directory / f"{name}-sums.npy"),
         )
         for name in PARTS
-    ]
+    )
+    return train, test
 
 
 def _load_labels(directory: Path, name: str) -> NDArray[np.int64]:

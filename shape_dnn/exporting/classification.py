@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from shape_dnn.data import images
+from shape_dnn.data.splits import Part
 from shape_dnn.errors import ExportError
 from shape_dnn.exporting.checks import check_identity
 from shape_dnn.exporting.choice import Found
@@ -25,7 +26,6 @@ from shape_dnn.training.classifier import Protocol, split
 
 if TYPE_CHECKING:
     from shape_dnn.answers.question import StudyQuestion
-    from shape_dnn.data.splits import Part
     from shape_dnn.kinds import InputShape
 
 COMPARED = 64
