@@ -10,7 +10,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from picturing import ROOT, Chart, Drawing, Screenshot, Terminal
+from charted import searches
+from charting import Chart
+from picturing import ROOT, Drawing, Screenshot, Terminal
 
 HERE = ROOT / "docs" / "pictures"
 SCHEMES = {"light": "", "dark": "-dark"}
@@ -21,36 +23,9 @@ PICTURES: dict[str, Terminal | Screenshot | Chart | Drawing] = {
     "search": Terminal(SEARCH),
     "search-steps": Drawing("search_steps"),
     "help": Terminal("shape-dnn --help", columns=86),
-    "networks": Chart(
-        "plugins/shape-dnn-tables/shape_dnn_tables/wrn-digits.csv",
-        {
-            "width": 620,
-            "height": 300,
-            "mark": {"type": "line", "point": True},
-            "encoding": {
-                "x": {
-                    "field": "size",
-                    "type": "quantitative",
-                    "title": "size [MB]",
-                    "scale": {"type": "log", "domain": [0.005, 4]},
-                },
-                "y": {
-                    "field": "accuracy",
-                    "type": "quantitative",
-                    "aggregate": "mean",
-                    "title": "accuracy [%]",
-                    "scale": {"domain": [89, 100]},
-                },
-                "color": {
-                    "field": "depth",
-                    "type": "ordinal",
-                    "title": "depth",
-                    "sort": None,
-                    "scale": {"scheme": "viridis"},
-                },
-            },
-        },
-    ),
+    "networks": Chart(searches.networks),
+    "samplers": Chart(searches.samplers),
+    "accuracy-models": Chart(searches.accuracy_models),
     "report-story": Screenshot(SEARCH, section="#story", width=1000),
     "report": Screenshot(SEARCH, width=1200, height=1240),
 }

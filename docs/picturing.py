@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import html
 import importlib
 import io
-import json
 import os
 import pty
 import re
@@ -17,12 +14,14 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from charting import INK, SOURCE
 
 ROOT = Path(__file__).parents[1]
 
@@ -126,46 +125,6 @@ class Screenshot:
 
 
 @dataclass(frozen=True)
-class Chart:
-    """A chart of a recorded table, as SVG.
-
-    Attributes:
-        table: CSV with comment lines.
-        spec: for Vega-Lite, without data and looks.
-    """
-
-    table: str
-    spec: Mapping[str, Any]
-    suffix = "svg"
-
-    def source(self) -> str:
-        """Return a digest of table and specification, which the picture names."""
-        text = json.dumps(self.spec, sort_keys=True) + (ROOT / self.table).read_text(encoding="utf-8")
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def draw(self, scheme: str) -> bytes:
-        """Return the picture."""
-        import vl_convert
-
-        ink, back = INK[scheme]
-        axis = {"labelColor": ink, "titleColor": ink, "gridColor": "#80808040", "labelFontSize": 12,
-                "titleFontSize": 13, "titleFontWeight": "normal"}  # fmt: skip
-        looks = {"background": back, "font": "Helvetica, Arial, sans-serif", "axis": axis, "legend": axis,
-                 "view": {"stroke": None}, "text": {"color": ink}}  # fmt: skip
-        lines = (ROOT / self.table).read_text(encoding="utf-8").splitlines()
-        rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
-        spec = {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": looks, "data": {"values": rows}}
-        picture = vl_convert.vegalite_to_svg({**spec, **self.spec})
-        return picture.replace("</svg>", f"<desc>{SOURCE} {self.source()}</desc></svg>").encode()
-
-    @staticmethod
-    def read(picture: bytes) -> str:
-        """Return the source of a picture."""
-        found = re.search(rf"<desc>{SOURCE} (\w+)</desc>", picture.decode())
-        return found[1] if found else ""
-
-
-@dataclass(frozen=True)
 class Drawing:
     """What a module beside this one draws with its function ``draw``, as SVG for both colour schemes.
 
@@ -191,12 +150,8 @@ class Drawing:
         return picture.decode()
 
 
-SOURCE = "shape-dnn-picture"
-"""The key under which a picture says what it was made of."""
 EDGE = 24
 """Pixels at the top of a section that are left out: the line that parts it from the one before."""
-INK = {"light": ("#1f2328", "#ffffff"), "dark": ("#e6edf3", "#0d1117")}
-"""Text and background by colour scheme."""
 FRAME = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">
 <style>
