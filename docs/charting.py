@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import html
+import base64
 import json
 import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,7 @@ class Chart:
     suffix = "svg"
 
     def source(self) -> str:
-        """Return the specification, which the picture holds as text."""
+        """Return the specification, which the picture holds."""
         return json.dumps(_rounded(self.make()), ensure_ascii=False, sort_keys=True)
 
     def draw(self, scheme: str) -> bytes:
@@ -43,14 +44,15 @@ class Chart:
         config = {**THEME, "background": back, "font": "Helvetica, Arial, sans-serif", "padding": 10}
         spec = {"$schema": SCHEMA, "config": config, **json.loads(source)}
         picture = vl_convert.vegalite_to_svg(json.dumps(spec).replace("currentColor", ink))
-        about = html.escape(f"{SOURCE} {source}", quote=False)
-        return picture.replace("</svg>", f"<desc>{about}</desc></svg>").encode()
+        picture = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", picture)  # a hundredth of a pixel
+        about = base64.b64encode(zlib.compress(source.encode(), 9)).decode()
+        return picture.replace("</svg>", f"<desc>{SOURCE} {about}</desc></svg>").encode()
 
     @staticmethod
     def read(picture: bytes) -> str:
         """Return the source of a picture."""
-        found = re.search(rf"<desc>{SOURCE} (.*?)</desc>", picture.decode(), re.DOTALL)
-        return html.unescape(found[1]) if found else ""
+        found = re.search(rf"<desc>{SOURCE} (.*?)</desc>", picture.decode())
+        return zlib.decompress(base64.b64decode(found[1])).decode() if found else ""
 
 
 def _rounded(value: Any) -> Any:

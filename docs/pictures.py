@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from charted import searches
+import live_page
+from charted import learning, searches
 from charting import Chart
 from picturing import ROOT, Drawing, Screenshot, Terminal
 
@@ -18,6 +19,9 @@ HERE = ROOT / "docs" / "pictures"
 SCHEMES = {"light": "", "dark": "-dark"}
 """What the name of a file ends with, by colour scheme."""
 SEARCH = "shape-dnn --replay wrn-digits --max multiply-adds=2e6 --min-accuracy 98.5% --goal size"
+BENCHMARK = (
+    "shape-dnn bench wrn-digits wrn-fashion-mnist --method default --method paper --method random --questions 40"
+)
 
 PICTURES: dict[str, Terminal | Screenshot | Chart | Drawing] = {
     "search": Terminal(SEARCH),
@@ -26,6 +30,12 @@ PICTURES: dict[str, Terminal | Screenshot | Chart | Drawing] = {
     "networks": Chart(searches.networks),
     "samplers": Chart(searches.samplers),
     "accuracy-models": Chart(searches.accuracy_models),
+    "strategies": Chart(searches.strategies),
+    "front": Chart(searches.front),
+    "recipes": Chart(learning.recipes),
+    "terminators": Chart(learning.terminators),
+    "watching": Screenshot(live_page.page, width=1000, height=900),
+    "benchmark": Screenshot(BENCHMARK, section="#cost", width=760),
     "report-story": Screenshot(SEARCH, section="#story", width=1000),
     "report": Screenshot(SEARCH, width=1200, height=1240),
 }

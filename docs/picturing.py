@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -76,14 +76,14 @@ class Screenshot:
     """What a page shows, as PNG.
 
     Attributes:
-        command: that writes the page, but for the flag ``--report``.
+        content: the command that writes the page, but for the flag ``--report``, or a function that returns it.
         section: CSS selector of the part that is shown; the top of the page if empty.
         width: of the window, in pixels of CSS.
         height: of the window.
         media: ``screen`` or ``print``.
     """
 
-    command: str
+    content: str | Callable[[], str]
     section: str = ""
     width: int = 1000
     height: int = 680
@@ -92,19 +92,20 @@ class Screenshot:
 
     def source(self) -> str:
         """Return the page without what is not ours: Vega, versions and dates."""
-        return essence(page_of(self.command))
+        return essence(page_of(self.content))
 
     def draw(self, scheme: str) -> bytes:
         """Return the picture."""
-        with tempfile.TemporaryDirectory() as directory, chromium() as browser:
-            path = Path(directory) / "page.html"
-            path.write_text(page_of(self.command), encoding="utf-8")
+        content = page_of(self.content)
+        with chromium() as browser:
             page = browser.new_page(
                 viewport={"width": self.width, "height": self.height}, color_scheme=scheme, device_scale_factor=2,
                 reduced_motion="reduce",
             )  # fmt: skip
             page.emulate_media(media=self.media, color_scheme=scheme)
-            page.goto(path.as_uri())
+            page.clock.set_fixed_time(0)
+            page.route("**/*", lambda route: _answer(route, content))
+            page.goto(PLACE)
             page.wait_for_selector("body[data-state=complete]")
             if not self.section:
                 return smaller(page.screenshot(), self.source())
@@ -150,6 +151,8 @@ class Drawing:
         return picture.decode()
 
 
+PLACE = "http://pictures.invalid/"
+"""Where a browser believes a page to be. Nothing is loaded from there."""
 EDGE = 24
 """Pixels at the top of a section that are left out: the line that parts it from the one before."""
 FRAME = """\
@@ -232,12 +235,20 @@ def text_of(picture: str) -> str:
     return "\n".join(row.rstrip() for _, row in sorted(rows.items()))
 
 
-@lru_cache(maxsize=1)
-def page_of(command: str) -> str:
-    """Run a command that writes a report, and return the page."""
+def _answer(route: Any, page: str) -> None:
+    """Answer a browser with the page. Nobody answers when a live page asks for news, so it stays as it is."""
+    if route.request.url == PLACE:
+        route.fulfill(body=page, content_type="text/html; charset=utf-8")
+
+
+@lru_cache(maxsize=8)
+def page_of(content: str | Callable[[], str]) -> str:
+    """Return a page: what a command writes as its report, or a function returns."""
+    if callable(content):
+        return content()
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "report.html"
-        arguments = [*program_of(command), "--report", str(path)]
+        arguments = [*program_of(content), "--report", str(path)]
         subprocess.run(arguments, cwd=ROOT, capture_output=True, check=True)
         return path.read_text(encoding="utf-8")
 

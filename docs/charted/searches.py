@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -12,8 +11,13 @@ from charted.tables import accuracies, means, path_of
 
 from shape_dnn import Shape, tune
 from shape_dnn.answers.result import Result
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.plugins.registry import Registry
-from shape_dnn.report.charts import ACCENT, STAR, Spec, quantity
+from shape_dnn.report import charts
+from shape_dnn.report.charts import ACCENT, Spec, quantity
+from shape_dnn.report.overview import Overview
+from shape_dnn.report.states import ShapeState
+from shape_dnn.settings import Settings
 
 QUESTION: Mapping[str, Any] = {"min_accuracy": "98%", "goal": "size"}
 CHOSEN = "8"
@@ -54,9 +58,9 @@ def on_a_map(shapes: list[Shape]) -> Spec:
 
 
 SAMPLERS = {
-    "interval": "evenly through the list",
-    "wider": "the shallowest first",
     "random": "by chance",
+    "wider": "the shallowest first",
+    "interval": "evenly through the list",
     "active": "what decides the question",
 }
 
@@ -71,20 +75,22 @@ def sampled(sampler: str) -> Result:
 def samplers() -> Spec:
     """Which shapes each sampler has trained, on maps of the space."""
     truth = means("wrn-digits", "accuracy")
-    rows = []
+    rows, titles = [], []
     for sampler, about in SAMPLERS.items():
         result = sampled(sampler)
         order = {training.shape: number for number, training in enumerate(result.answer.trainings, start=1)}
         title = f"{sampler}: {about}, {len(order)} trainings"
+        titles.append(title)
         for shape, accuracy in truth.items():
             number = order.get(shape)
             rows.append({
                 "map": title, **place(shape), "accuracy": accuracy, "number": number,
                 "kind": None if number is None else "chosen" if number <= int(CHOSEN) else "to verify",
+                "answer": shape == result.best,
             })  # fmt: skip
     where = on_a_map(list(truth))
     color = {"field": "accuracy", "type": "quantitative", "title": "accuracy [%]",
-             "scale": {"scheme": "viridis", "domain": [91, 99.5], "clamp": True}}  # fmt: skip
+             "scale": {"scheme": "viridis", "domain": [91, 100], "clamp": True}}  # fmt: skip
     look = {"field": "kind", "type": "nominal", "title": "trained",
             "scale": {"domain": ["chosen", "to verify"], "range": ["#ffffff", "#b0b0b0"]}}  # fmt: skip
     trained = [{"filter": "isValid(datum.number)"}]
@@ -92,12 +98,14 @@ def samplers() -> Spec:
         {"mark": "rect", "encoding": {"color": color}},
         {"transform": trained, "mark": {"type": "circle", "size": 330, "opacity": 1, "stroke": "#000000"},
          "encoding": {"fill": look}},
+        {"transform": [{"filter": "datum.answer"}],
+         "mark": {"type": "circle", "size": 330, "opacity": 1, "fill": None, "stroke": "#D55E00", "strokeWidth": 3}},
         {"transform": trained, "mark": {"type": "text", "fontSize": 11, "fontWeight": "bold", "color": "#000000"},
          "encoding": {"text": {"field": "number", "type": "quantitative"}}},
     ]  # fmt: skip
     return {
         "data": {"values": rows},
-        "facet": {"field": "map", "type": "nominal", "title": None, "sort": None, "header": {"labelFontSize": 13}},
+        "facet": {"field": "map", "type": "nominal", "title": None, "sort": titles, "header": {"labelFontSize": 13}},
         "columns": 2,
         "spec": {"encoding": where, "layer": layers, "width": {"step": 31}, "height": {"step": 24}},
         "resolve": {"axis": {"x": "independent", "y": "independent"}},
@@ -134,25 +142,28 @@ def accuracy_models() -> Spec:
 
 
 def _fits(rows: list[dict[str, Any]]) -> Spec:
-    scale = {"domain": [75, 101], "nice": False}
-    y = {"type": "quantitative", "title": "accuracy [%]", "scale": scale}
-    marks = {"expected": "expected", "not trained": "not trained", "trained": "trained"}
-    kinds = {"field": "kind", "type": "nominal", "title": None, "legend": {"orient": "top"},
-             "scale": {"domain": [*marks][1:], "range": ["#767676", "#E69F00"]}}  # fmt: skip
-    forms = {**kinds, "scale": {"domain": [*marks][1:], "range": ["circle", "diamond"]}}
+    """Show what was expected, with intervals, and what came out: a row for a model, a column for a depth."""
+    y = {"type": "quantitative", "title": "accuracy [%]", "scale": {"domain": [75, 101], "nice": False}}
+    models, depths = (list(dict.fromkeys(row[name] for row in rows)) for name in ("model", "depth"))
+    names = ["trained", "not trained"]
+    kind = {"field": "kind", "type": "nominal", "title": None, "legend": {"orient": "top"}}
     points = {
         "transform": [
             {"calculate": "isValid(datum.trained) ? datum.trained : datum.truth", "as": "point"},
             {"calculate": "isValid(datum.trained) ? 'trained' : 'not trained'", "as": "kind"},
         ],
         "mark": {"type": "point", "filled": True, "opacity": 1},
-        "encoding": {"y": {"field": "point", **y}, "color": kinds, "shape": forms,
-                     "size": {"condition": {"test": "datum.kind == 'trained'", "value": 90}, "value": 18}},
-    }  # fmt: skip
+        "encoding": {
+            "y": {"field": "point", **y},
+            "color": {**kind, "scale": {"domain": names, "range": ["#E69F00", "currentColor"]}},
+            "shape": {**kind, "scale": {"domain": names, "range": ["diamond", "circle"]}},
+            "size": {"condition": {"test": "datum.kind == 'trained'", "value": 110}, "value": 18},
+        },
+    }
     return {
         "data": {"values": rows},
-        "facet": {"row": {"field": "model", "type": "nominal", "title": None, "sort": None},
-                  "column": {"field": "depth", "type": "nominal", "title": None, "sort": None}},
+        "facet": {"row": {"field": "model", "type": "nominal", "title": None, "sort": models},
+                  "column": {"field": "depth", "type": "nominal", "title": None, "sort": depths}},
         "spec": {
             "encoding": {"x": {"field": "width", "type": "quantitative", "axis": {"tickCount": 4}}},
             "layer": [
@@ -163,6 +174,67 @@ def _fits(rows: list[dict[str, Any]]) -> Spec:
                 points,
             ],
             "width": 190,
-            "height": 120,
+            "height": 130,
         },
     }  # fmt: skip
+
+
+STRATEGIES = ("thorough", "standard", "optimistic")
+
+
+def strategies() -> Spec:
+    """How many shapes each strategy trains, by how many there are."""
+    registry = Registry([])
+    rows = [
+        {"strategy": name, "candidates": number, "trainings": registry.load("strategy", name).instance.count(number)}
+        for name in STRATEGIES
+        for number in range(1, 181)
+    ]
+    kind = {"field": "strategy", "type": "nominal", "title": None}
+    colors = {"domain": list(STRATEGIES), "range": ["#E69F00", ACCENT, "#CC79A7"]}
+    dashes = {"domain": list(STRATEGIES), "range": [[1, 0], [6, 2], [2, 2]]}
+    return {
+        "data": {"values": rows},
+        "mark": {"type": "line", "strokeWidth": 2},
+        "encoding": {
+            "x": quantity("candidates", "shapes left after the limits"),
+            "y": quantity("trainings", "shapes to train"),
+            "color": {**kind, "scale": colors},
+            "strokeDash": {**kind, "scale": dashes},
+        },
+        "width": 520,
+        "height": 230,
+    }
+
+
+def front() -> Spec:
+    """The front of a recorded table as the report draws it, with the names of what is on it."""
+    question = {"replay": path_of("wrn-fashion-mnist"), "pareto": "size,accuracy"}
+    result = tune(**question)
+    overview = Overview.of_replay(Assembly(Settings.create(question)), result.answer)
+    on_front = {(row["depth"], row["width"]) for row in result.rows()}
+    rows = []
+    for row in overview.to_dict()["shapes"]:
+        expected = row["mean"] if row["quality"] is None else row["quality"]
+        spread = 1.96 * row["std"]
+        rows.append({
+            "name": row["name"], "size": row["m0"], "quality": row["quality"], "expected": expected,
+            "low": row["mean"] - spread, "high": row["mean"] + spread, "state": str(row["state"]), "best": False,
+            "complies": True, "on_front": (row["depth"], row["width"]) in on_front,
+        })  # fmt: skip
+    states = [ShapeState(state) for state in dict.fromkeys(row["state"] for row in rows)]
+    drawn = charts.front("size", "size [MB]", "expected", "accuracy [%]", overview.quality, states)
+    names = {
+        "transform": [{"filter": "datum.on_front"}],
+        "mark": {"type": "text", "align": "right", "dx": -5, "dy": -8, "fontSize": 11, "color": "currentColor"},
+        "encoding": {"text": {"field": "name"}},
+    }
+    x = {**drawn["encoding"]["x"], "scale": {"type": "log", "nice": False, "padding": 12}}
+    return {
+        **drawn,
+        "data": {"values": rows},
+        "encoding": {**drawn["encoding"], "x": x},
+        "layer": [*drawn["layer"], names],
+        "width": 620,
+        "height": 320,
+    }
