@@ -10,8 +10,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # the machine that is simulated there
+
 import live_page
-from charted import learning, searches
+from charted import learning, measured, searches
 from charting import Chart
 from picturing import ROOT, Drawing, Screenshot, Terminal
 
@@ -22,6 +24,7 @@ SEARCH = "shape-dnn --replay wrn-digits --max multiply-adds=2e6 --min-accuracy 9
 BENCHMARK = (
     "shape-dnn bench wrn-digits wrn-fashion-mnist --method default --method paper --method random --questions 40"
 )
+TUTORIAL = "shape-dnn --replay docs/charted/tiles.csv --max-latency 5ms --goal accuracy"
 
 PICTURES: dict[str, Terminal | Screenshot | Chart | Drawing] = {
     "search": Terminal(SEARCH),
@@ -36,6 +39,8 @@ PICTURES: dict[str, Terminal | Screenshot | Chart | Drawing] = {
     "terminators": Chart(learning.terminators),
     "watching": Screenshot(live_page.page, width=1000, height=900),
     "benchmark": Screenshot(BENCHMARK, section="#cost", width=760),
+    "tutorial": Screenshot(TUTORIAL, section="#maps", width=1000),
+    "rounds": Chart(measured.rounds),
     "report-story": Screenshot(SEARCH, section="#story", width=1000),
     "report": Screenshot(SEARCH, width=1200, height=1240),
 }
