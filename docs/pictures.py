@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # the machine that is simulated there
 
-import live_page
-from charted import learning, measured, searches
+import in_the_middle
+from charted import learning, measured, networks, searches
 from charting import Chart
 from picturing import ROOT, Drawing, Screenshot, Terminal
 
@@ -28,6 +28,11 @@ TUTORIAL = "shape-dnn --replay docs/charted/tiles.csv --max-latency 5ms --goal a
 
 PICTURES: dict[str, Terminal | Screenshot | Chart | Drawing] = {
     "search": Terminal(SEARCH),
+    "progress": Terminal(
+        "shape-dnn --depth 10:47:6 --width 1/8:5/4:1/8 --min-accuracy 98% --goal size --together 2",
+        columns=86,
+        shows=in_the_middle.terminal,
+    ),
     "search-steps": Drawing("search_steps"),
     "help": Terminal("shape-dnn --help", columns=86),
     "networks": Chart(searches.networks),
@@ -37,9 +42,13 @@ PICTURES: dict[str, Terminal | Screenshot | Chart | Drawing] = {
     "front": Chart(searches.front),
     "recipes": Chart(learning.recipes),
     "terminators": Chart(learning.terminators),
-    "watching": Screenshot(live_page.page, width=1000, height=900),
+    "watching": Screenshot(in_the_middle.page, width=1000, height=900),
     "benchmark": Screenshot(BENCHMARK, section="#cost", width=760),
     "tutorial": Screenshot(TUTORIAL, section="#maps", width=1000),
+    "layers": Chart(networks.layers),
+    "sine": Chart(networks.sine),
+    "goals": Chart(searches.goals),
+    "deploying": Chart(measured.deploying),
     "rounds": Chart(measured.rounds),
     "report-story": Screenshot(SEARCH, section="#story", width=1000),
     "report": Screenshot(SEARCH, width=1200, height=1240),

@@ -34,11 +34,13 @@ class Terminal:
         command: to be run in the root of the repository.
         columns: of the terminal.
         errors: also show what goes to standard error.
+        shows: what is to be seen on a terminal of so many columns, if the command is not to be run.
     """
 
     command: str
     columns: int = 100
     errors: bool = False
+    shows: Callable[[int], str] | None = None
     suffix = "svg"
 
     def source(self) -> str:
@@ -58,7 +60,8 @@ class Terminal:
         for line in [f"$ {first}", *(f"  {line}" for line in more)]:
             last = line.removeprefix("$ ").strip() == (more[-1] if more else first)
             console.print(Text(line if last else f"{line} \\", Style(color="blue", bold=True)))
-        for line in printed(self.command, self.columns, self.errors).splitlines():
+        seen = self.shows(self.columns) if self.shows else printed(self.command, self.columns, self.errors)
+        for line in seen.splitlines():
             console.print(Text.from_ansi(line), no_wrap=True, crop=True)
         console.print()
         picture = console.export_svg(title="", theme=_theme(scheme), code_format=FRAME, unique_id="terminal")

@@ -6,6 +6,7 @@ import random
 import statistics
 from typing import Any
 
+from charted.tables import ROOT
 from simulated_machine import Machine, Network
 
 from shape_dnn.measuring.rounds import Anchor, Visit, visit_in_rounds
@@ -104,3 +105,39 @@ def _timeline(rows: list[dict[str, Any]]) -> Spec:
         "facet": {"field": "way", "type": "nominal", "title": None, "sort": ways},
         "spec": {"layer": [busy, truth, points], "width": 260, "height": 250},
     }
+
+
+RECORDED = ROOT / "benchmarks" / "results" / "2026-11-26-deploying-recorded.txt"
+"""What comes of choices by latencies other than those of what ships."""
+OUTCOMES = {"is right": "#009E73", "takes a worse network": "#E69F00", "breaks the limit": "#D55E00"}
+
+
+def deploying() -> Spec:
+    """What comes of choosing by the latency of another device, another runtime, or another precision."""
+    rows = []
+    lines = RECORDED.read_text(encoding="utf-8").splitlines()
+    first = next(place for place, line in enumerate(lines) if line.startswith("| chosen by | breaks"))
+    for line in lines[first + 2 : first + 5]:
+        name, breaks, _, _, worse, *_ = (cell.strip() for cell in line.strip("|").split("|"))
+        parts = {"breaks the limit": float(breaks.rstrip(" %")), "takes a worse network": float(worse.rstrip(" %"))}
+        parts["is right"] = 100 - sum(parts.values())
+        rows += [{"name": name, "outcome": each, "percent": parts[each], "order": place}
+                 for place, each in enumerate(OUTCOMES)]  # fmt: skip
+    color = {"field": "outcome", "type": "nominal", "title": None, "legend": {"orient": "top"},
+             "scale": {"domain": list(OUTCOMES), "range": list(OUTCOMES.values())}}  # fmt: skip
+    share = {"field": "percent", "type": "quantitative", "title": "choices [%]", "scale": {"domain": [0, 100]}}
+    order = {"order": {"field": "order"}}
+    text = {"mark": {"type": "text", "color": "#000000", "fontSize": 12},
+            "encoding": {**order, "x": {**share, "stack": "zero", "bandPosition": 0.5},
+                         "text": {"field": "percent", "type": "quantitative", "format": ".0f"}}}  # fmt: skip
+    return {
+        "data": {"values": rows},
+        "encoding": {"y": {"field": "name", "type": "nominal", "title": "chosen by the latency of", "sort": None,
+                           "axis": {"labelLimit": 300}}},
+        "layer": [
+            {"mark": {"type": "bar", "height": 24}, "encoding": {**order, "x": {**share, "stack": "zero"}, "color": color}},
+            text,
+        ],
+        "width": 400,
+        "height": 120,
+    }  # fmt: skip

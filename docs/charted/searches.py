@@ -14,7 +14,7 @@ from shape_dnn.answers.result import Result
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.report import charts
-from shape_dnn.report.charts import ACCENT, Spec, quantity
+from shape_dnn.report.charts import ACCENT, STAR, Spec, quantity
 from shape_dnn.report.overview import Overview
 from shape_dnn.report.states import ShapeState
 from shape_dnn.settings import Settings
@@ -238,3 +238,41 @@ def front() -> Spec:
         "width": 620,
         "height": 320,
     }
+
+
+GOALS = ("size", "accuracy", "size + 0.05*(100 - accuracy)")
+"""Goals, which choose among the same networks."""
+
+
+def goals() -> Spec:
+    """Which network each of three goals chooses among those that comply with the same limits."""
+    sizes, truth = means("wrn-fashion-mnist", "size"), accuracies("wrn-fashion-mnist")
+    limits = {"max_size": "0.5MB", "min_accuracy": "82%"}
+    chosen: dict[Shape, list[str]] = {}
+    for goal in GOALS:
+        best = tune(replay=path_of("wrn-fashion-mnist"), strategy="exhaustive", goal=goal, **limits).best
+        chosen.setdefault(best, []).append(goal)
+    rows = [
+        {"size": sizes[shape], "accuracy": recorded[0], "complies": sizes[shape] <= 0.5 and recorded[0] >= 82,
+         "goal": "; ".join(chosen.get(shape, [])) or None}
+        for shape, recorded in truth.items()
+    ]  # fmt: skip
+    x = {**quantity("size", "size [MB]"), "scale": {"domain": [0, 0.7], "zero": False}}
+    y = {**quantity("accuracy", "accuracy [%]"), "scale": {"domain": [79, 89]}}
+    color = {"field": "goal", "type": "nominal", "title": "goal", "sort": list(GOALS), "legend": {"orient": "top"},
+             "scale": {"domain": list(GOALS), "range": ["#E69F00", "#CC79A7", "#56B4E9"]}}  # fmt: skip
+    named = [{"filter": "isValid(datum.goal)"}]
+    limit = {"strokeDash": [4, 4], "color": "currentColor", "opacity": 0.6}
+    return {
+        "data": {"values": rows},
+        "encoding": {"x": x, "y": y},
+        "layer": [
+            {"mark": {"type": "point", "filled": True, "size": 45, "color": ACCENT, "clip": True},
+             "encoding": {"opacity": {"condition": {"test": "datum.complies", "value": 1}, "value": 0.25}}},
+            {"data": {"values": [{"size": 0.5}]}, "mark": {"type": "rule", **limit}, "encoding": {"y": None}},
+            {"data": {"values": [{"accuracy": 82}]}, "mark": {"type": "rule", **limit}, "encoding": {"x": None}},
+            {"transform": named, "mark": STAR, "encoding": {"fill": color}},
+        ],
+        "width": 560,
+        "height": 260,
+    }  # fmt: skip

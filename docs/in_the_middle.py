@@ -1,11 +1,12 @@
-"""The page of ``shape-dnn watch`` in the middle of a search, made of recorded trainings and a clock that stands still."""
+"""A search in the middle, as a page and a terminal show it: recorded trainings, and a clock that is put on by them."""
 
 from __future__ import annotations
 
+import io
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -13,9 +14,11 @@ from unittest import mock
 
 from charted.learning import curves_of
 from charted.tables import accuracies, means, path_of
+from rich.console import Console
 
-from shape_dnn import Epoch, Shape, Training, tune
+from shape_dnn import Epoch, Progress, Shape, Training, tune
 from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.display.drawing import Scene
 from shape_dnn.events import Chosen, EpochFinished, Event, Judged, SearchStarted, TrainingFinished, TrainingsPlanned
 from shape_dnn.settings import Settings
 from shape_dnn.store.facts import Store
@@ -106,6 +109,20 @@ def page() -> str:
             watched = Watched(study, study.name, ())
             watched.look()
             return pages.of_study(watched, is_single=True)
+
+
+def terminal(columns: int) -> str:
+    """Return what a terminal of so many columns shows at the same moment."""
+    clock = Clock()
+    scene, written = Scene(clock), io.StringIO()
+    with redirect_stderr(written):
+        progress = Progress()
+        for event in Search(clock).events():
+            scene.take(event)
+            progress(event)
+    drawn = Console(file=io.StringIO(), width=columns, force_terminal=True, color_system="standard", legacy_windows=False)
+    drawn.print(scene.draw(columns, 40))
+    return written.getvalue() + drawn.file.getvalue()
 
 
 @contextmanager
