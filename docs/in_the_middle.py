@@ -6,7 +6,7 @@ import io
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager, redirect_stderr
+from contextlib import chdir, closing, contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -120,29 +120,31 @@ def terminal(columns: int) -> str:
         for event in Search(clock).events():
             scene.take(event)
             progress(event)
-    drawn = Console(file=io.StringIO(), width=columns, force_terminal=True, color_system="standard", legacy_windows=False)
-    drawn.print(scene.draw(columns, 40))
-    return written.getvalue() + drawn.file.getvalue()
+    drawn = io.StringIO()
+    console = Console(file=drawn, width=columns, force_terminal=True, color_system="standard", legacy_windows=False)
+    console.print(scene.draw(columns, 40))
+    return written.getvalue() + drawn.getvalue()
 
 
 @contextmanager
 def _searching(directory: Path, search: Search) -> Iterator[None]:
-    """Have a study as it is in the middle of a search."""
+    """Have a study as it is in the middle of a search, of which this is the process."""
     parts = Assembly(Settings.create({"study": str(directory), **SPACE, **QUESTION}))
     problem = parts.problem.in_precision("float32")
-    store, journal = Store(directory), Journal(directory)
-    run = store.runs.begin("tune", parts.settings.to_dict(), problem.record)
-    context = store.context(TRAINING, problem.training_identity)
-    store.runs.know(run, {TRAININGS: context})
     with (
         mock.patch("time.time", search.clock),
         mock.patch("time.localtime", time.gmtime),
-        journal.of_run(run, SearchStarted(parts.settings.to_dict(), len(parts.shapes))),
+        mock.patch("psutil.Process.create_time", return_value=BEGAN),
+        closing(Store(directory)) as store,
     ):
-        for event in search.events():
-            if not isinstance(event, SearchStarted):
-                journal.append(event)
-            if isinstance(event, TrainingFinished):
-                store.add_training(context, event.training, {})
-        yield
-    store.close()
+        run = store.runs.begin("tune", parts.settings.to_dict(), problem.record)
+        context = store.context(TRAINING, problem.training_identity)
+        store.runs.know(run, {TRAININGS: context})
+        journal = Journal(directory)
+        with journal.of_run(run, SearchStarted(parts.settings.to_dict(), len(parts.shapes))):
+            for event in search.events():
+                if not isinstance(event, SearchStarted):
+                    journal.append(event)
+                if isinstance(event, TrainingFinished):
+                    store.add_training(context, event.training, {})
+            yield

@@ -257,11 +257,11 @@ def page_of(content: str | Callable[[], str]) -> str:
 
 
 def essence(page: str) -> str:
-    """Return a page without the library of charts, the digests of its parts, versions and dates."""
+    """Return a page without the library of charts, the digests of its parts, versions, dates and their times."""
     library = max(re.findall(r"<script\b[^>]*>.*?</script>", page, re.DOTALL), key=len)
     ours = page.replace(library, "")
     ours = re.sub(r"<meta http-equiv[^>]*>", "", ours)
-    return re.sub(r"\b\d+\.\d+\.\d+[\w.+-]*|\b\d{4}-\d\d-\d\d\b", "…", ours)
+    return re.sub(r"\b\d+\.\d+\.\d+[\w.+-]*|\b\d{4}-\d\d-\d\d(?: \d\d:\d\d)?\b", "…", ours)
 
 
 NUMBER = re.compile(r"(?<![\w#])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w])")

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from charted.tables import TABLES, path_of
-
+from charted.tables import path_of
 from shape_dnn import Epoch, Shape, Training
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.report.charts import ACCENT, Spec, quantity

@@ -6,9 +6,9 @@ import random
 import statistics
 from typing import Any
 
-from charted.tables import ROOT
 from simulated_machine import Machine, Network
 
+from charted.tables import ROOT
 from shape_dnn.measuring.rounds import Anchor, Visit, visit_in_rounds
 from shape_dnn.report.charts import ACCENT, Spec
 
@@ -135,7 +135,8 @@ def deploying() -> Spec:
         "encoding": {"y": {"field": "name", "type": "nominal", "title": "chosen by the latency of", "sort": None,
                            "axis": {"labelLimit": 300}}},
         "layer": [
-            {"mark": {"type": "bar", "height": 24}, "encoding": {**order, "x": {**share, "stack": "zero"}, "color": color}},
+            {"mark": {"type": "bar", "height": 24},
+             "encoding": {**order, "x": {**share, "stack": "zero"}, "color": color}},
             text,
         ],
         "width": 400,

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 from charted.tables import read, shape_of
-
 from shape_dnn import Shape
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.report.charts import ACCENT, Spec, quantity

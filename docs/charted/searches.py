@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 from charted.tables import accuracies, means, path_of
-
 from shape_dnn import Shape, tune
 from shape_dnn.answers.result import Result
 from shape_dnn.assembly.assembly import Assembly
@@ -170,7 +169,8 @@ def _fits(rows: list[dict[str, Any]]) -> Spec:
                 {"transform": [{"filter": "isValid(datum.low)"}],
                  "mark": {"type": "area", "opacity": 0.25, "color": ACCENT, "clip": True},
                  "encoding": {"y": {"field": "low", **y}, "y2": {"field": "high"}}},
-                {"mark": {"type": "line", "color": ACCENT, "clip": True}, "encoding": {"y": {"field": "expected", **y}}},
+                {"mark": {"type": "line", "color": ACCENT, "clip": True},
+                 "encoding": {"y": {"field": "expected", **y}}},
                 points,
             ],
             "width": 190,
