@@ -56,7 +56,6 @@ class DarkPictures(SphinxTransform):
         for image in list(self.document.findall(nodes.image)):
             light = Path(image["uri"])
             dark = light.with_stem(f"{light.stem}-dark")
-            image["loading"] = "lazy"  # so that only the one that is seen is fetched
             if (Path(self.document["source"]).parent / dark).is_file():
                 other = image.deepcopy()
                 other["uri"] = str(dark)
