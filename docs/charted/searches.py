@@ -229,7 +229,7 @@ def front() -> Spec:
         "mark": {"type": "text", "align": "right", "dx": -5, "dy": -8, "fontSize": 11, "color": "currentColor"},
         "encoding": {"text": {"field": "name"}},
     }
-    x = {**drawn["encoding"]["x"], "scale": {"type": "log", "nice": False, "padding": 12}}
+    x = {**drawn["encoding"]["x"], "scale": {"type": "log", "nice": False, "domain": [0.003, 4]}}
     return {
         **drawn,
         "data": {"values": rows},
@@ -271,7 +271,8 @@ def goals() -> Spec:
              "encoding": {"opacity": {"condition": {"test": "datum.complies", "value": 1}, "value": 0.25}}},
             {"data": {"values": [{"size": 0.5}]}, "mark": {"type": "rule", **limit}, "encoding": {"y": None}},
             {"data": {"values": [{"accuracy": 82}]}, "mark": {"type": "rule", **limit}, "encoding": {"x": None}},
-            {"transform": named, "mark": STAR, "encoding": {"fill": color}},
+            {"transform": named, "mark": {**STAR, "size": 420, "stroke": "currentColor"},
+             "encoding": {"fill": color}},
         ],
         "width": 560,
         "height": 260,
