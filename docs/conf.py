@@ -3,6 +3,9 @@
 import sys
 from pathlib import Path
 
+from docutils import nodes
+from sphinx.transforms import SphinxTransform
+
 from shape_dnn import __version__, bench, tune
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -44,7 +47,25 @@ def write_gallery(app, exception):
         bench(tables, methods=["default", "paper"], questions=40, report=gallery / "bench.html")
 
 
+class DarkPictures(SphinxTransform):
+    """Shows on dark grounds the picture for these, where there is one."""
+
+    default_priority = 200
+
+    def apply(self):
+        for image in list(self.document.findall(nodes.image)):
+            light = Path(image["uri"])
+            dark = light.with_stem(f"{light.stem}-dark")
+            if (Path(self.document["source"]).parent / dark).is_file():
+                other = image.deepcopy()
+                other["uri"] = str(dark)
+                image["classes"].append("only-light")
+                other["classes"].append("only-dark")
+                image.parent.insert(image.parent.index(image) + 1, other)
+
+
 def setup(app):
     """Have the picture of the rooms drawn first, and the gallery written at the end."""
+    app.add_transform(DarkPictures)
     (Path(app.srcdir) / "rooms.svg").write_text(rooms.draw(), encoding="utf-8")
     app.connect("build-finished", write_gallery)

@@ -10,47 +10,46 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from picturing import ROOT, Chart, Drawing, Screenshot, Terminal
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # the machine that is simulated there
+
+import in_the_middle
+from charted import learning, measured, networks, searches
+from charting import Chart
+from picturing import ROOT, Drawing, Screenshot, Terminal
 
 HERE = ROOT / "docs" / "pictures"
 SCHEMES = {"light": "", "dark": "-dark"}
 """What the name of a file ends with, by colour scheme."""
 SEARCH = "shape-dnn --replay wrn-digits --max multiply-adds=2e6 --min-accuracy 98.5% --goal size"
+BENCHMARK = (
+    "shape-dnn bench wrn-digits wrn-fashion-mnist --method default --method paper --method random --questions 40"
+)
+TUTORIAL = "shape-dnn --replay docs/charted/tiles.csv --max-latency 5ms --goal accuracy"
 
 PICTURES: dict[str, Terminal | Screenshot | Chart | Drawing] = {
     "search": Terminal(SEARCH),
+    "progress": Terminal(
+        "shape-dnn --depth 10:47:6 --width 1/8:5/4:1/8 --min-accuracy 98% --goal size --together 2",
+        columns=86,
+        shows=in_the_middle.terminal,
+    ),
     "search-steps": Drawing("search_steps"),
     "help": Terminal("shape-dnn --help", columns=86),
-    "networks": Chart(
-        "plugins/shape-dnn-tables/shape_dnn_tables/wrn-digits.csv",
-        {
-            "width": 620,
-            "height": 300,
-            "mark": {"type": "line", "point": True},
-            "encoding": {
-                "x": {
-                    "field": "size",
-                    "type": "quantitative",
-                    "title": "size [MB]",
-                    "scale": {"type": "log", "domain": [0.005, 4]},
-                },
-                "y": {
-                    "field": "accuracy",
-                    "type": "quantitative",
-                    "aggregate": "mean",
-                    "title": "accuracy [%]",
-                    "scale": {"domain": [89, 100]},
-                },
-                "color": {
-                    "field": "depth",
-                    "type": "ordinal",
-                    "title": "depth",
-                    "sort": None,
-                    "scale": {"scheme": "viridis"},
-                },
-            },
-        },
-    ),
+    "networks": Chart(searches.networks),
+    "samplers": Chart(searches.samplers),
+    "accuracy-models": Chart(searches.accuracy_models),
+    "strategies": Chart(searches.strategies),
+    "front": Chart(searches.front),
+    "recipes": Chart(learning.recipes),
+    "terminators": Chart(learning.terminators),
+    "watching": Screenshot(in_the_middle.page, width=1000, height=900),
+    "benchmark": Screenshot(BENCHMARK, section="#cost", width=760),
+    "tutorial": Screenshot(TUTORIAL, section="#maps", width=1000),
+    "layers": Chart(networks.layers),
+    "sine": Chart(networks.sine),
+    "goals": Chart(searches.goals),
+    "deploying": Chart(measured.deploying),
+    "rounds": Chart(measured.rounds),
     "report-story": Screenshot(SEARCH, section="#story", width=1000),
     "report": Screenshot(SEARCH, width=1200, height=1240),
 }

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import html
 import importlib
 import io
-import json
 import os
 import pty
 import re
@@ -17,12 +14,14 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from charting import INK, SOURCE
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,11 +34,13 @@ class Terminal:
         command: to be run in the root of the repository.
         columns: of the terminal.
         errors: also show what goes to standard error.
+        shows: what is to be seen on a terminal of so many columns, if the command is not to be run.
     """
 
     command: str
     columns: int = 100
     errors: bool = False
+    shows: Callable[[int], str] | None = None
     suffix = "svg"
 
     def source(self) -> str:
@@ -59,7 +60,8 @@ class Terminal:
         for line in [f"$ {first}", *(f"  {line}" for line in more)]:
             last = line.removeprefix("$ ").strip() == (more[-1] if more else first)
             console.print(Text(line if last else f"{line} \\", Style(color="blue", bold=True)))
-        for line in printed(self.command, self.columns, self.errors).splitlines():
+        seen = self.shows(self.columns) if self.shows else printed(self.command, self.columns, self.errors)
+        for line in seen.splitlines():
             console.print(Text.from_ansi(line), no_wrap=True, crop=True)
         console.print()
         picture = console.export_svg(title="", theme=_theme(scheme), code_format=FRAME, unique_id="terminal")
@@ -77,14 +79,14 @@ class Screenshot:
     """What a page shows, as PNG.
 
     Attributes:
-        command: that writes the page, but for the flag ``--report``.
+        content: the command that writes the page, but for the flag ``--report``, or a function that returns it.
         section: CSS selector of the part that is shown; the top of the page if empty.
         width: of the window, in pixels of CSS.
         height: of the window.
         media: ``screen`` or ``print``.
     """
 
-    command: str
+    content: str | Callable[[], str]
     section: str = ""
     width: int = 1000
     height: int = 680
@@ -93,19 +95,20 @@ class Screenshot:
 
     def source(self) -> str:
         """Return the page without what is not ours: Vega, versions and dates."""
-        return essence(page_of(self.command))
+        return essence(page_of(self.content))
 
     def draw(self, scheme: str) -> bytes:
         """Return the picture."""
-        with tempfile.TemporaryDirectory() as directory, chromium() as browser:
-            path = Path(directory) / "page.html"
-            path.write_text(page_of(self.command), encoding="utf-8")
+        content = page_of(self.content)
+        with chromium() as browser:
             page = browser.new_page(
                 viewport={"width": self.width, "height": self.height}, color_scheme=scheme, device_scale_factor=2,
                 reduced_motion="reduce",
             )  # fmt: skip
             page.emulate_media(media=self.media, color_scheme=scheme)
-            page.goto(path.as_uri())
+            page.clock.set_fixed_time(0)
+            page.route("**/*", lambda route: _answer(route, content))
+            page.goto(PLACE)
             page.wait_for_selector("body[data-state=complete]")
             if not self.section:
                 return smaller(page.screenshot(), self.source())
@@ -123,46 +126,6 @@ class Screenshot:
         from PIL import Image
 
         return str(Image.open(io.BytesIO(picture)).info.get(SOURCE, ""))
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart of a recorded table, as SVG.
-
-    Attributes:
-        table: CSV with comment lines.
-        spec: for Vega-Lite, without data and looks.
-    """
-
-    table: str
-    spec: Mapping[str, Any]
-    suffix = "svg"
-
-    def source(self) -> str:
-        """Return a digest of table and specification, which the picture names."""
-        text = json.dumps(self.spec, sort_keys=True) + (ROOT / self.table).read_text(encoding="utf-8")
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def draw(self, scheme: str) -> bytes:
-        """Return the picture."""
-        import vl_convert
-
-        ink, back = INK[scheme]
-        axis = {"labelColor": ink, "titleColor": ink, "gridColor": "#80808040", "labelFontSize": 12,
-                "titleFontSize": 13, "titleFontWeight": "normal"}  # fmt: skip
-        looks = {"background": back, "font": "Helvetica, Arial, sans-serif", "axis": axis, "legend": axis,
-                 "view": {"stroke": None}, "text": {"color": ink}}  # fmt: skip
-        lines = (ROOT / self.table).read_text(encoding="utf-8").splitlines()
-        rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
-        spec = {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": looks, "data": {"values": rows}}
-        picture = vl_convert.vegalite_to_svg({**spec, **self.spec})
-        return picture.replace("</svg>", f"<desc>{SOURCE} {self.source()}</desc></svg>").encode()
-
-    @staticmethod
-    def read(picture: bytes) -> str:
-        """Return the source of a picture."""
-        found = re.search(rf"<desc>{SOURCE} (\w+)</desc>", picture.decode())
-        return found[1] if found else ""
 
 
 @dataclass(frozen=True)
@@ -191,12 +154,10 @@ class Drawing:
         return picture.decode()
 
 
-SOURCE = "shape-dnn-picture"
-"""The key under which a picture says what it was made of."""
+PLACE = "http://pictures.invalid/"
+"""Where a browser believes a page to be. Nothing is loaded from there."""
 EDGE = 24
 """Pixels at the top of a section that are left out: the line that parts it from the one before."""
-INK = {"light": ("#1f2328", "#ffffff"), "dark": ("#e6edf3", "#0d1117")}
-"""Text and background by colour scheme."""
 FRAME = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">
 <style>
@@ -277,22 +238,30 @@ def text_of(picture: str) -> str:
     return "\n".join(row.rstrip() for _, row in sorted(rows.items()))
 
 
-@lru_cache(maxsize=1)
-def page_of(command: str) -> str:
-    """Run a command that writes a report, and return the page."""
+def _answer(route: Any, page: str) -> None:
+    """Answer a browser with the page. Nobody answers when a live page asks for news, so it stays as it is."""
+    if route.request.url == PLACE:
+        route.fulfill(body=page, content_type="text/html; charset=utf-8")
+
+
+@lru_cache(maxsize=8)
+def page_of(content: str | Callable[[], str]) -> str:
+    """Return a page: what a command writes as its report, or a function returns."""
+    if callable(content):
+        return content()
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "report.html"
-        arguments = [*program_of(command), "--report", str(path)]
+        arguments = [*program_of(content), "--report", str(path)]
         subprocess.run(arguments, cwd=ROOT, capture_output=True, check=True)
         return path.read_text(encoding="utf-8")
 
 
 def essence(page: str) -> str:
-    """Return a page without the library of charts, the digests of its parts, versions and dates."""
+    """Return a page without the library of charts, the digests of its parts, versions, dates and their times."""
     library = max(re.findall(r"<script\b[^>]*>.*?</script>", page, re.DOTALL), key=len)
     ours = page.replace(library, "")
     ours = re.sub(r"<meta http-equiv[^>]*>", "", ours)
-    return re.sub(r"\b\d+\.\d+\.\d+[\w.+-]*|\b\d{4}-\d\d-\d\d\b", "…", ours)
+    return re.sub(r"\b\d+\.\d+\.\d+[\w.+-]*|\b\d{4}-\d\d-\d\d(?: \d\d:\d\d)?\b", "…", ours)
 
 
 NUMBER = re.compile(r"(?<![\w#])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w])")

@@ -1,0 +1,1 @@
+"""Charts of the documentation: each function returns one, as a specification for Vega-Lite that holds its data."""
