@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 import pytest
 from crashes import SEARCH, Tally, kill_at_random, killer, outcome, start, what_counts
+from nfs_client import remembering_absence
 from sshd_fixture import SSHD, Sshd
 
 from shape_dnn import Measurement, Shape
@@ -68,6 +69,15 @@ for number in itertools.count():
     if number == 0:
         print("begun", flush=True)
     time.sleep(0.1)
+"""
+WRITE_HALF = """
+import sqlite3, sys
+connection = sqlite3.connect("file:" + PATH + "?vfs=unix-none", uri=True, isolation_level=None)
+connection.execute("PRAGMA cache_size = 4")  # so that pages are written before a transaction ends
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE account SET amount = 0")
+print("begun", flush=True)
+sys.stdin.read()
 """
 TRANSFERS = """
 import random, sqlite3
@@ -293,6 +303,25 @@ def test_of_many_that_take_over_from_a_dead_process_one_comes_in(tmp_path: Path)
     assert sum(" is in use by process " in line for line in said) == 5
 
 
+def test_whoever_takes_over_leaves_what_others_may_do(tmp_path: Path, on_network: None) -> None:
+    """Several people may work on a study, one after the other."""
+    Store(tmp_path).close()
+    for path in tmp_path.glob("lease*"):
+        path.chmod(0o664)
+    (tmp_path / "study.sqlite").chmod(0o664)
+    held_elsewhere(tmp_path, beats=lease.ENDED)
+    (tmp_path / "lease.0123abcd").unlink()  # so that it is lost, and the file renewed
+    former = (tmp_path / "study.sqlite").stat().st_ino
+    with pytest.MonkeyPatch.context() as patch, pytest.warns(UserWarning, match="is held by process 12"):
+        impatient(patch, 0.2)
+        store = Store(tmp_path)
+    store.close()
+    assert (tmp_path / "study.sqlite").stat().st_ino != former
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir() if path.is_file()}
+    assert modes == dict.fromkeys(modes, 0o664)
+    assert {"lease", "study.sqlite"} < set(modes)
+
+
 def test_a_process_that_only_seemed_dead_writes_nothing_any_more(tmp_path: Path, on_network: None) -> None:
     late = Store(tmp_path)
     context = late.context("latency", {})
@@ -401,6 +430,25 @@ def test_whoever_takes_over_finds_the_last_transaction_whole_or_not_at_all(tmp_p
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             assert connection.execute("SELECT sum(amount) FROM account").fetchone() == (100_000,)
+
+
+@pytest.mark.parametrize("how", [snapshot.take, lambda path, copy: snapshot.renew(path) or path.replace(copy)])
+def test_a_journal_that_came_since_nobody_saw_one_is_not_overlooked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: Callable[[Path, Path], object]
+) -> None:
+    path, copy = tmp_path / "accounts.sqlite", tmp_path / "copy.sqlite"
+    with elsewhere(TRANSFERS.replace("PATH", repr(str(path)))) as (running, _):
+        running.kill()
+        running.wait()
+    snapshot.renew(path)
+    remembering_absence(monkeypatch)
+    snapshot.take(path, copy)
+    with pytest.raises(FileNotFoundError):
+        path.with_name("accounts.sqlite-journal").stat()
+    with elsewhere(WRITE_HALF.replace("PATH", repr(str(path)))):
+        how(path, copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT sum(amount) FROM account").fetchone() == (100_000,)
 
 
 # Two machines

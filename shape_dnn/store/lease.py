@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from shape_dnn.errors import StudyError
+from shape_dnn.system import durable
 
 LEASE = "lease"
 BEAT = 5.0
@@ -193,6 +194,8 @@ class Lease:
                 attempt = attempt + 1 if self._outlasts(former) else 1
                 continue
             partial.write_text(json.dumps(asdict(own)), encoding="utf-8")
+            for made in (partial, self._beat_file(own)):
+                durable.permit_as(made, self._path)
             if self._read() == former:
                 break
             for left in (claim, partial):
