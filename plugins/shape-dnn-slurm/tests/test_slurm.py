@@ -17,13 +17,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # where jobs find them, too
 
 import slurm_fixture
 from slurm_fixture import Cluster
-from slurm_tasks import Greedy, Missing, Steps
+from slurm_tasks import Daemon, Greedy, Missing, Steps
 
 from shape_dnn import tune
 from shape_dnn.errors import (
@@ -109,6 +110,24 @@ def test_tasks_that_ask_for_the_same_are_elements_of_one_array(executor: Slurm, 
     made = [number for number, *_ in cluster.jobs() if number not in before]
     assert sorted(number.partition("_")[2] for number in made) == ["", "0", "1", "2"]
     assert len({number.partition("_")[0] for number in made}) == 2
+
+
+def test_more_than_an_array_may_have_are_several_arrays(executor: Slurm, cluster: Cluster) -> None:
+    before = {number for number, *_ in cluster.jobs()}
+    outcomes = list(executor.run([Steps(steps=1) for _ in range(7)], None, go_on))
+    assert [outcome.error for outcome in outcomes] == [None] * 7
+    made = [number for number, *_ in cluster.jobs() if number not in before]
+    arrays = Counter(number.partition("_")[0] for number in made)
+    assert sorted(arrays.values()) == [2, 5], "as MaxArraySize says"
+
+
+@pytest.mark.parametrize("name", ["two words", 'it\'s "quoted" $HOME #1', "étude-研究", "a,b;c&d(e)"])
+def test_a_study_may_have_any_name_that_sbatch_does_not_read(tmp_path: Path, executor: Slurm, name: str) -> None:
+    executor.directory = tmp_path / name / "executor"
+    outcomes = list(executor.run([Steps(steps=1, output=tmp_path / name / f"out-{i}") for i in range(2)], None, go_on))
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert (tmp_path / name / "out-1").read_text() == "written there"
+    assert not [path.name for path in tmp_path.iterdir() if path.name != name]
 
 
 def test_what_a_task_writes_is_where_the_search_expects_it(executor: Slurm) -> None:
@@ -270,6 +289,24 @@ def test_a_cancelled_job_says_nothing_about_its_task(executor: Slurm, cluster: C
     assert re.match(r"job \d+ on \w+ was lost \(CANCELLED\)", str(outcome.error))
 
 
+@pytest.mark.parametrize("how", ["ends", "is cancelled"])
+def test_what_a_task_starts_ends_with_its_job(executor: Slurm, cluster: Cluster, how: str) -> None:
+    started = 0
+
+    def watch(_task: Task, content: object) -> bool:
+        nonlocal started
+        if isinstance(content, int):
+            started = content
+            assert psutil.pid_exists(started)
+            if how == "is cancelled":
+                cluster.command("scancel", *cluster.running())
+        return True
+
+    outcome = only(executor.run([Daemon(0.5 if how == "ends" else 100)], None, watch))
+    assert (outcome.error is None) == (how == "ends")
+    wait_until(lambda: not psutil.pid_exists(started), seconds=30)
+
+
 # Jobs that are started again
 
 
@@ -346,6 +383,25 @@ def test_detached_jobs_go_on_and_the_next_search_collects_them(cluster: Cluster)
     assert [ledger(Path(f"home-{i}")) for i in range(2)] == [list(range(1, 9))] * 2
     assert list(told.values()) == [list(range(1, 9))] * 2
     assert [Path(f"new-{i}").read_text() for i in range(2)] == ["written there"] * 2
+
+
+def test_jobs_that_no_search_takes_over_end_with_the_next_one(cluster: Cluster) -> None:
+    """Those that wait are cancelled, and those that run come to a good point to stop."""
+    tasks = [Steps(steps=1000, seconds=0.3, home=Path(f"home-{i}")) for i in range(8)]
+    with slurm_executor(detach=True) as executor:
+
+        def interrupt(_task: Task, _content: object) -> bool:
+            executor.stop()
+            return True
+
+        assert list(executor.run(tasks, None, interrupt)) == []
+    wait_until(lambda: len(cluster.running()) == 6)
+    with slurm_executor() as executor:
+        other = Steps(steps=1000, home=Path("home-0"))
+        assert only(executor.run([other], None, lambda *_: False)).error is None
+    wait_until(lambda: not cluster.jobs("--states=PENDING,RUNNING"))
+    assert all(Path(f"home-{i}/saved").exists() for i in range(6))
+    assert not any(Path(f"home-{i}").exists() for i in (6, 7)), "they did not begin"
 
 
 # Whole searches
