@@ -28,7 +28,8 @@ from shape_dnn import Measurement, Shape
 from shape_dnn.errors import StudyError, UsageError
 from shape_dnn.store import database, lease, snapshot
 from shape_dnn.store.facts import Store
-from shape_dnn.store.lease import Holder, Lease
+from shape_dnn.store.lease import Holder, Lease, Signs
+from shape_dnn.watching import studies as watching
 
 SSHFS, UNSHARE, FUSERMOUNT = shutil.which("sshfs"), shutil.which("unshare"), shutil.which("fusermount3")
 FIRST, SECOND, VALUE = Shape(10, Fraction(1)), Shape(16, Fraction(1)), Measurement(1.0)
@@ -333,6 +334,52 @@ def test_a_process_that_only_seemed_dead_writes_nothing_any_more(tmp_path: Path,
         late.add_measurement(context, FIRST, VALUE, {})
     late.close()
     assert Store(tmp_path, create=False).summary()["measured"] == 1
+
+
+def test_whoever_watches_tells_by_signs_of_life_whether_a_process_of_another_machine_works_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    signs = Signs(tmp_path)
+    assert signs.is_alive() is None
+    held_elsewhere(tmp_path, beats="7")
+    assert signs.is_alive()
+    now += lease.PATIENCE - 1
+    assert signs.is_alive()
+    (tmp_path / "lease.0123abcd").write_text("8")
+    assert signs.is_alive()
+    now += lease.PATIENCE - 1
+    assert signs.is_alive()
+    now += 2
+    assert not signs.is_alive()
+    (tmp_path / "lease.0123abcd").write_text("9")
+    assert signs.is_alive(), "it was only suspended"
+    (tmp_path / "lease.0123abcd").write_text(lease.ENDED)
+    assert not signs.is_alive()
+
+
+def test_a_search_that_was_killed_on_another_machine_is_watched_as_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_network: None
+) -> None:
+    """Whatever the clocks of both machines say."""
+    store = Store(tmp_path)
+    store.runs.begin("tune", {}, {})
+    with store.database.transaction():
+        store.database.execute("UPDATE run SET host = 'node3', pid = 12, started = 4e9")
+    store.close()
+    held_elsewhere(tmp_path, beats="7")
+    monkeypatch.setattr(watching, "SECONDS", 0.0)
+    impatient(monkeypatch, patience=0.5)
+    watched = watching.Watched(tmp_path, "study", [])
+    watched.look()
+    assert watched.is_alive
+    time.sleep(0.6)
+    before = watched.look()
+    assert not watched.is_alive
+    (tmp_path / "lease.0123abcd").write_text("8")
+    assert watched.look() > before
+    assert watched.is_alive
 
 
 # The file

@@ -18,7 +18,8 @@ from shape_dnn.report.overview import Overview
 from shape_dnn.store import journal
 from shape_dnn.store.database import FILE_NAME
 from shape_dnn.store.facts import Store
-from shape_dnn.store.runs import LatestRun
+from shape_dnn.store.lease import Signs
+from shape_dnn.store.runs import LatestRun, RunState
 from shape_dnn.system.text import encodable
 from shape_dnn.watching.live import Live
 
@@ -41,6 +42,7 @@ class Watched:
     Attributes:
         version: counts the changes that were seen.
         facts: counts those of them that may change a report.
+        is_alive: whether its last search went on when it was looked at.
     """
 
     def __init__(self, directory: Path, name: str, plugins: Sequence[str]) -> None:
@@ -48,10 +50,11 @@ class Watched:
         self.version = self.facts = 0
         self._plugins = list(plugins)
         self._live = Live(directory)
+        self._signs = Signs(directory)
         self._lock = threading.RLock()
         self._seen: list[tuple[int, int, int] | None] | None = None
         self._run: LatestRun | None = None
-        self._is_alive = False
+        self.is_alive = False
         self._looked = -SECONDS
         self._content: tuple[int, dict[str, Any]] | None = None
 
@@ -62,7 +65,7 @@ class Watched:
             if now - self._looked < SECONDS:
                 return self.version
             self._looked = now
-            before = self._is_alive, self._live.steps
+            before = self.is_alive, self._live.steps
             sizes = [_state(self.directory / name) for name in (FILE_NAME, journal.FILE_NAME)]
             if sizes != self._seen:
                 if self._seen is None or sizes[0] != self._seen[0]:
@@ -74,11 +77,18 @@ class Watched:
                 self._live.follow()
                 self._seen = sizes
                 self.version += 1
-            self._is_alive = self._run is not None and self._run.is_alive
-            if (self._is_alive, self._live.steps) != before:
+            self.is_alive = self._goes_on()
+            if (self.is_alive, self._live.steps) != before:
                 self.facts += 1
                 self.version += 1
             return self.version
+
+    def _goes_on(self) -> bool:
+        """Tell whether the last search goes on: by its signs of life where it gives any, else by its process."""
+        if self._run is None or self._run.state != RunState.RUNNING:
+            return False
+        signs = self._signs.is_alive()
+        return self._run.is_alive if signs is None else signs
 
     def _latest(self) -> LatestRun | None:
         """Read what is recorded of the last search; nothing is written, and nobody has to wait."""
@@ -96,7 +106,7 @@ class Watched:
     def live(self) -> dict[str, Any]:
         """Return what goes on, as JSON values."""
         with self._lock:
-            return {**self._live.content(is_alive=self._is_alive), "facts": self.facts, "version": self.version}
+            return {**self._live.content(is_alive=self.is_alive), "facts": self.facts, "version": self.version}
 
     def content(self) -> dict[str, Any]:
         """Return the report as it is now, as JSON values, with the answer in short; made anew only if facts are new."""
