@@ -80,7 +80,7 @@ def go_on(_task: Task, _content: object) -> bool:
     return True
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 120) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 600) -> Any:
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "it did not come about"
@@ -304,7 +304,7 @@ def test_what_a_task_starts_ends_with_its_job(executor: Slurm, cluster: Cluster,
 
     outcome = only(executor.run([Daemon(0.5 if how == "ends" else 100)], None, watch))
     assert (outcome.error is None) == (how == "ends")
-    wait_until(lambda: not psutil.pid_exists(started), seconds=30)
+    wait_until(lambda: not psutil.pid_exists(started))
 
 
 # Jobs that are started again
@@ -440,13 +440,23 @@ SEARCH = ["--trainer", "own.py", "--depth", "1:5:1", "--width", "1/4:3/4:1/4", "
 METHODS = {"paper": ["--sampler", "interval", "--train", "5"], "default": ["--together", "4"]}
 
 
-def search(*more: str, **settings: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "shape_dnn", *SEARCH, "--format", "json", *more]
-    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings)  # noqa: S603
+@pytest.fixture
+def search() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Begins searches, of which nothing is left after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(*more: str) -> subprocess.Popen[str]:
+            command = [sys.executable, "-m", "shape_dnn", *SEARCH, "--format", "json", *more]
+            begun = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603
+            stack.enter_context(begun)
+            stack.callback(begun.kill)
+            return begun
+
+        yield begin
 
 
 def finished(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, said = process.communicate(timeout=400)
+    out, said = process.communicate(timeout=900)
     assert process.returncode == 0, said
     found: dict[str, Any] = json.loads(out)
     return found
@@ -457,7 +467,9 @@ def made() -> Counter[str]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_whatever_happens_nothing_is_lost_or_repeated(method: str, cluster: Cluster) -> None:
+def test_whatever_happens_nothing_is_lost_or_repeated(
+    method: str, cluster: Cluster, search: Callable[..., subprocess.Popen[str]]
+) -> None:
     """A job is cancelled, a node drained, the search killed, and jobs run on without it."""
     Path("own.py").write_text(OWN.format(ledger=str(Path("ledger").absolute()), seconds=0.7))
     on_slurm = [*METHODS[method], "--executor", "slurm", "--study", "there"]
@@ -472,7 +484,7 @@ def test_whatever_happens_nothing_is_lost_or_repeated(method: str, cluster: Clus
     at_death = made()
     went_on = cluster.running()
     if went_on:
-        wait_until(lambda: sum(made().values()) > sum(at_death.values()), seconds=90)
+        wait_until(lambda: sum(made().values()) > sum(at_death.values()))
     cluster.command("scontrol", "update", "nodename=second", "state=resume")
     there = finished(search(*on_slurm))
     steps = made()
