@@ -124,6 +124,26 @@ def test_commands_in_the_documentation_have_flags_that_exist(line: str, shape_dn
     assert ran.status == 0, ran.err
 
 
+def test_a_search_that_moves_from_machine_to_machine_is_one_search(shape_dnn: Callable[..., Any]) -> None:
+    """What the page shows of a cluster is held against what the same command does here."""
+    moves = [text for page, text in blocks("console") if page == "slurm.md"]
+    commands = [shlex.split(text.splitlines()[0].removeprefix("$ ")) for text in moves]
+    here, on_slurm, on_ray = commands
+    assert [word for word in here if word not in on_slurm] == [word for word in here if word not in on_ray] == []
+    shown = [re.findall(r"^trained +\d+/\d+ \((\d+), (.*)\) +([\d.]+) %", text, re.MULTILINE) for text in moves]
+    known = [re.search(r"; (\d+) known from before", text) for text in moves]
+    assert [0 if found is None else int(found[1]) for found in known] == [0, len(shown[0]), len(shown[0] + shown[1])]
+    told = [training for each in shown for training in each]
+    trained = {(depth, width): accuracy for depth, width, accuracy in told}
+    assert len(trained) == len(told)
+    row = re.compile(r"^ +(\d+) +([\d/]+) +([\d.]+) +[\d.]+ +[\d.]+ +([\d.]+) +yes", re.MULTILINE)
+    assert trained == {(depth, width): accuracy for depth, width, _, accuracy in row.findall(moves[-1])}
+    ran = shape_dnn(*here[1:])
+    assert ran.status == 0, ran.err
+    sizes = [[shape[:3] for shape in row.findall(text)] for text in (ran.out, moves[-1])]
+    assert sizes[0] == sizes[1] != []
+
+
 REPLAYS = [text for page, text in blocks("console") if page in ("concepts.md", "recipes.md") and "--replay" in text]
 
 

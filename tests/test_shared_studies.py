@@ -21,13 +21,15 @@ from typing import Any
 import psutil
 import pytest
 from crashes import SEARCH, Tally, kill_at_random, killer, outcome, start, what_counts
+from nfs_client import remembering_absence
 from sshd_fixture import SSHD, Sshd
 
 from shape_dnn import Measurement, Shape
 from shape_dnn.errors import StudyError, UsageError
 from shape_dnn.store import database, lease, snapshot
 from shape_dnn.store.facts import Store
-from shape_dnn.store.lease import Holder, Lease
+from shape_dnn.store.lease import Holder, Lease, Signs
+from shape_dnn.watching import studies as watching
 
 SSHFS, UNSHARE, FUSERMOUNT = shutil.which("sshfs"), shutil.which("unshare"), shutil.which("fusermount3")
 FIRST, SECOND, VALUE = Shape(10, Fraction(1)), Shape(16, Fraction(1)), Measurement(1.0)
@@ -68,6 +70,15 @@ for number in itertools.count():
     if number == 0:
         print("begun", flush=True)
     time.sleep(0.1)
+"""
+WRITE_HALF = """
+import sqlite3, sys
+connection = sqlite3.connect("file:" + PATH + "?vfs=unix-none", uri=True, isolation_level=None)
+connection.execute("PRAGMA cache_size = 4")  # so that pages are written before a transaction ends
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE account SET amount = 0")
+print("begun", flush=True)
+sys.stdin.read()
 """
 TRANSFERS = """
 import random, sqlite3
@@ -293,6 +304,27 @@ def test_of_many_that_take_over_from_a_dead_process_one_comes_in(tmp_path: Path)
     assert sum(" is in use by process " in line for line in said) == 5
 
 
+def test_whoever_takes_over_leaves_what_others_may_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_network: None
+) -> None:
+    """Several people may work on a study, one after the other."""
+    Store(tmp_path).close()
+    for path in tmp_path.glob("lease*"):
+        path.chmod(0o664)
+    (tmp_path / "study.sqlite").chmod(0o664)
+    held_elsewhere(tmp_path, beats=lease.ENDED)
+    (tmp_path / "lease.0123abcd").unlink()  # so that it is lost, and the file renewed
+    former = (tmp_path / "study.sqlite").stat().st_ino
+    impatient(monkeypatch, 0.2)
+    with pytest.warns(UserWarning, match="is held by process 12"):
+        store = Store(tmp_path)
+    store.close()
+    assert (tmp_path / "study.sqlite").stat().st_ino != former
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir() if path.is_file()}
+    assert modes == dict.fromkeys(modes, 0o664)
+    assert {"lease", "study.sqlite"} < set(modes)
+
+
 def test_a_process_that_only_seemed_dead_writes_nothing_any_more(tmp_path: Path, on_network: None) -> None:
     late = Store(tmp_path)
     context = late.context("latency", {})
@@ -302,6 +334,52 @@ def test_a_process_that_only_seemed_dead_writes_nothing_any_more(tmp_path: Path,
         late.add_measurement(context, FIRST, VALUE, {})
     late.close()
     assert Store(tmp_path, create=False).summary()["measured"] == 1
+
+
+def test_whoever_watches_tells_by_signs_of_life_whether_a_process_of_another_machine_works_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    signs = Signs(tmp_path)
+    assert signs.is_alive() is None
+    held_elsewhere(tmp_path, beats="7")
+    assert signs.is_alive()
+    now += lease.PATIENCE - 1
+    assert signs.is_alive()
+    (tmp_path / "lease.0123abcd").write_text("8")
+    assert signs.is_alive()
+    now += lease.PATIENCE - 1
+    assert signs.is_alive()
+    now += 2
+    assert not signs.is_alive()
+    (tmp_path / "lease.0123abcd").write_text("9")
+    assert signs.is_alive(), "it was only suspended"
+    (tmp_path / "lease.0123abcd").write_text(lease.ENDED)
+    assert not signs.is_alive()
+
+
+def test_a_search_that_was_killed_on_another_machine_is_watched_as_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_network: None
+) -> None:
+    """Whatever the clocks of both machines say."""
+    store = Store(tmp_path)
+    store.runs.begin("tune", {}, {})
+    with store.database.transaction():
+        store.database.execute("UPDATE run SET host = 'node3', pid = 12, started = 4e9")
+    store.close()
+    held_elsewhere(tmp_path, beats="7")
+    monkeypatch.setattr(watching, "SECONDS", 0.0)
+    impatient(monkeypatch, patience=0.5)
+    watched = watching.Watched(tmp_path, "study", [])
+    watched.look()
+    assert watched.is_alive
+    time.sleep(0.6)
+    before = watched.look()
+    assert not watched.is_alive
+    (tmp_path / "lease.0123abcd").write_text("8")
+    assert watched.look() > before
+    assert watched.is_alive
 
 
 # The file
@@ -403,6 +481,25 @@ def test_whoever_takes_over_finds_the_last_transaction_whole_or_not_at_all(tmp_p
             assert connection.execute("SELECT sum(amount) FROM account").fetchone() == (100_000,)
 
 
+@pytest.mark.parametrize("how", [snapshot.take, lambda path, copy: snapshot.renew(path) or path.replace(copy)])
+def test_a_journal_that_came_since_nobody_saw_one_is_not_overlooked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: Callable[[Path, Path], object]
+) -> None:
+    path, copy = tmp_path / "accounts.sqlite", tmp_path / "copy.sqlite"
+    with elsewhere(TRANSFERS.replace("PATH", repr(str(path)))) as (running, _):
+        running.kill()
+        running.wait()
+    snapshot.renew(path)
+    remembering_absence(monkeypatch)
+    snapshot.take(path, copy)
+    with pytest.raises(FileNotFoundError):
+        path.with_name("accounts.sqlite-journal").stat()
+    with elsewhere(WRITE_HALF.replace("PATH", repr(str(path)))):
+        how(path, copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT sum(amount) FROM account").fetchone() == (100_000,)
+
+
 # Two machines
 
 
@@ -477,10 +574,11 @@ def test_a_search_killed_on_a_network_file_system_goes_on_there(
 
 
 @pytest.mark.nightly
-def test_a_hundred_kills_on_a_network_file_system(mounted: Path, shape_dnn: Callable[..., Any]) -> None:
-    tally, answers = kill_at_random(mounted, kills=100, seed=2)
+def test_a_hundred_kills_on_a_network_file_system(mounted: Path) -> None:
+    begun = time.monotonic()
+    undisturbed = outcome(start(Path("local")))
+    tally, answers = kill_at_random(mounted, kills=100, seed=2, longest=time.monotonic() - begun)
     assert tally.kills >= 100
     assert (tally.lost, tally.repeated, tally.unreadable) == (0, 0, 0)
-    undisturbed = what_counts(shape_dnn(*SEARCH, "--study", "local").json)
     assert answers
     assert all(answer == undisturbed for answer in answers)

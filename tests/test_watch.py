@@ -27,6 +27,7 @@ from shape_dnn.report import write_report
 from shape_dnn.store.facts import Store
 from shape_dnn.store.journal import FILE_NAME
 from shape_dnn.watching import pages
+from shape_dnn.watching import studies as watching
 from shape_dnn.watching.server import Server, serving
 from shape_dnn.watching.studies import Directory
 
@@ -263,6 +264,47 @@ def test_looking_keeps_no_search_from_its_study() -> None:
         assert not searched(goal="accuracy").joinpath("no").exists()
 
 
+def test_of_many_studies_those_that_are_read_are_shown_and_the_others_come_by_and_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searched("all/0")
+    for number in range(1, 4):
+        shutil.copytree("all/0", f"all/{number}")
+    monkeypatch.setattr(watching, "READING", 0.0)  # one at a time
+    monkeypatch.setattr(watching, "SECONDS", 0.0)
+    with served("all") as server:
+        looked, told = [server.directory.look()], []
+        for _ in range(4):
+            told.append([row["answer"] for row in json.load(asked(server, f"/{server.token}/content.json"))])
+            looked.append(server.directory.look())
+    assert [answers.count("not read yet") for answers in told] == [3, 2, 1, 0]
+    assert len(set(told[-1])) == 1
+    assert len(set(looked)) == 4, "whoever looks asks again until all are read, and then no more"
+    assert looked[-1] == looked[-2]
+
+
+def test_only_what_has_changed_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched("all/0")
+    for number in range(1, 4):
+        shutil.copytree("all/0", f"all/{number}")
+    monkeypatch.setattr(watching, "SECONDS", 0.0)
+    directory = Directory(Path("all"))
+    directory.look()
+    while "not read yet" in {row["answer"] for row in directory.in_short()}:
+        pass
+    read: list[Path] = []
+    opened = watching.StudyQuestion.open
+    monkeypatch.setattr(
+        watching.StudyQuestion,
+        "open",
+        lambda study, *more, **named: read.append(study) or opened(study, *more, **named),
+    )
+    os.utime("all/2/study.sqlite")
+    directory.look()
+    assert len(directory.in_short()) == 4
+    assert read == [Path("all/2")]
+
+
 @in_a_browser
 @pytest.mark.parametrize("width", [360, 1200])
 def test_several_studies_stand_beside_each_other_and_new_ones_appear(width: int) -> None:
@@ -296,6 +338,7 @@ def test_an_answer_is_that_of_its_own_width_and_any_directory_can_be_watched() -
     (watched,) = Directory(Path("all")).studies().values()
     assert watched.name == "one?"
     pages.of_study(watched, is_single=False).encode()
+    watched.content()
     row = watched.in_short()
     shapes = watched.content()["data"]["overview"]["shapes"]
     assert {shape["fraction"] for shape in shapes} >= {"1", "12"}

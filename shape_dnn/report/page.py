@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,6 +101,7 @@ def content(overview: Overview) -> dict[str, Any]:
     return {"title": overview.title, "header": header, "main": main, "data": data}
 
 
+@cache
 def environment() -> jinja2.Environment:
     """Return what renders the templates of the package; whatever strangers named stays text."""
     import jinja2

@@ -34,7 +34,7 @@ class Database:
     """One study file.
 
     On a network file system, whoever writes holds a :class:`~shape_dnn.store.lease.Lease` and uses the file without
-    locks, and whoever only reads does so in a copy as of when it was opened.
+    locks, and whoever only reads does so in a copy as of when it was opened. So does whoever may only read.
 
     Args:
         directory: of the study; None for an empty one without a file, for those who only look.
@@ -59,23 +59,30 @@ class Database:
         if directory.is_file():
             raise UsageError(f"{str(directory)!r} is a file; a study is a directory", setting="study")
         with self._or_nothing(), self._naming_refusals():
-            directory.mkdir(parents=True, exist_ok=True)
+            if create:
+                directory.mkdir(parents=True, exist_ok=True)
             # Where it once was shared, others may still reach it over a network.
             if is_on_network(directory) or (directory / LEASE).exists():
                 self._lease = Lease(directory)
                 weakref.finalize(self, self._lease.release)
-            if self._lease is not None and not create:
+            if not create and (self._lease is not None or not self._is_writable):
                 copy = self._copied()
                 self._connect(f"{copy.as_uri()}?vfs=unix-none", copy)
             else:
-                self._open_for_writing()
+                self._open(create=create)
 
-    def _open_for_writing(self) -> None:
+    @property
+    def _is_writable(self) -> bool:
+        return os.access(self.directory, os.W_OK) and os.access(self.path, os.W_OK)
+
+    def _open(self, *, create: bool) -> None:
         if self._lease is not None and not self.lock():
             raise StudyError(f"study {str(self.directory)!r} is in use by {self._lease.holder}; {REMEDY}")
-        self._connect_to_file()
-        self.connection.execute("BEGIN IMMEDIATE")  # fails here rather than after hours if it cannot be written
-        self.connection.execute("ROLLBACK")
+        self._connect(self.location)
+        if create:
+            (self.directory / "weights").mkdir(exist_ok=True)
+            self.connection.execute("BEGIN IMMEDIATE")  # fails here rather than after hours if it cannot be written
+            self.connection.execute("ROLLBACK")
 
     @contextmanager
     def _or_nothing(self) -> Iterator[None]:
@@ -111,11 +118,6 @@ class Database:
         self.connection = sqlite3.connect(name, isolation_level=None, timeout=30, uri=True, check_same_thread=False)
         weakref.finalize(self, self.connection.close)  # also when opening goes wrong below
         schema.prepare(self.connection, path or self.path)
-
-    def _connect_to_file(self) -> None:
-        self._is_copy = False
-        self._connect(self.location)
-        (self.directory / "weights").mkdir(exist_ok=True)
 
     def _copied(self) -> Path:
         """Copy the file; return the copy."""
@@ -175,7 +177,8 @@ class Database:
                 snapshot.renew(self.path)
             if self._is_copy:
                 self.connection.close()
-                self._connect_to_file()
+                self._is_copy = False
+                self._connect(self.location)
         return True
 
     @property
@@ -196,11 +199,15 @@ class Database:
             return self._lease.is_taken()
         if self._lock.is_locked:
             return True
+        if not Path(self._lock.lock_file).exists():
+            return False
         try:
             with self._lock.acquire(blocking=False):
                 return False
-        except (Timeout, OSError):
+        except Timeout:
             return True
+        except OSError:
+            return _is_locked(Path(self._lock.lock_file))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -264,6 +271,18 @@ def is_on_network(directory: Path) -> bool:
     # Of two file systems at one place, the one that was mounted later is seen.
     nearest = max(reversed(mounts), key=lambda part: len(part.mountpoint), default=None)
     return nearest is not None and nearest.fstype.lower().removeprefix("fuse.") in NETWORK_FILE_SYSTEMS
+
+
+def _is_locked(path: Path) -> bool:
+    """Tell whether a file is locked that may only be read; where that cannot be told, it may be."""
+    try:
+        import fcntl
+
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return True
+    return False
 
 
 def _in_this_process(act: Callable[[], object]) -> Callable[[], None]:

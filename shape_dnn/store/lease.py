@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from shape_dnn.errors import StudyError
+from shape_dnn.system import durable
 
 LEASE = "lease"
 BEAT = 5.0
@@ -158,11 +159,16 @@ class Lease:
         """Tell whether a process holds it, this one included, or may do so."""
         if self.is_held:
             return True
+        known = self.told()
+        return known is not None and not known[0].is_dead and known[1] != ENDED
+
+    def told(self) -> tuple[Holder, str | None] | None:
+        """Return who holds it or held it last, and the last sign of life; None if there is no lease."""
         try:
             holder = self._read()
+            return holder, self._beat(holder)
         except OSError:
-            return False
-        return not holder.is_dead and self._beat(holder) != ENDED
+            return None
 
     def _create(self, own: Holder) -> bool:
         """Make the file where there is none."""
@@ -193,6 +199,8 @@ class Lease:
                 attempt = attempt + 1 if self._outlasts(former) else 1
                 continue
             partial.write_text(json.dumps(asdict(own)), encoding="utf-8")
+            for made in (partial, self._beat_file(own)):
+                durable.permit_as(made, self._path)
             if self._read() == former:
                 break
             for left in (claim, partial):
@@ -267,6 +275,34 @@ class Lease:
 
     def _beat_file(self, holder: Holder) -> Path:
         return self._path.with_name(f"lease.{holder.token}")
+
+
+class Signs:
+    """Signs of life of whoever works on a study, followed by one who only watches, and waits for nothing.
+
+    Args:
+        directory: of the study.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._lease = Lease(directory)
+        self._last: tuple[Holder, str | None] | None = None
+        self._since = 0.0
+
+    def is_alive(self) -> bool | None:
+        """Tell whether somebody works on it; None where it has no lease, so that this is told in another way.
+
+        A process on another machine counts as alive until it has given no sign for a minute of watching.
+        """
+        known = self._lease.told()
+        if known is None:
+            return None
+        holder, beat = known
+        if beat == ENDED or holder.is_dead:
+            return False
+        if known != self._last:
+            self._last, self._since = known, time.monotonic()
+        return holder.is_dead is False or time.monotonic() - self._since < PATIENCE
 
 
 def _place() -> str:

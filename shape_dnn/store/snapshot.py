@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import time
@@ -9,6 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from shape_dnn.errors import StudyError
+from shape_dnn.system import durable
 
 PATIENCE = 30.0
 """Seconds to wait for a moment in which nothing was written."""
@@ -37,8 +39,9 @@ def take(path: Path, copy: Path) -> None:
         before = _stamp(path, journal)
         shutil.copyfile(path, copy)
         copied_journal.unlink(missing_ok=True)
-        with suppress(FileNotFoundError):
-            shutil.copyfile(journal, copied_journal)
+        if _is_listed(journal):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(journal, copied_journal)
         if _stamp(path, journal) == before:
             return
         time.sleep(0.05)
@@ -56,7 +59,8 @@ def renew(path: Path) -> None:
     copied_journal = copy.with_name(copy.name + JOURNAL)
     copied_journal.unlink(missing_ok=True)
     shutil.copyfile(path, copy)
-    if journal.exists():
+    durable.permit_as(copy, path)
+    if _is_listed(journal):
         # It has the name of the file that it belongs to in it only where several files are written together.
         shutil.copyfile(journal, copied_journal)
     with closing(sqlite3.connect(f"{copy.absolute().as_uri()}?vfs=unix-none", uri=True)) as connection:
@@ -71,8 +75,18 @@ def _stamp(path: Path, journal: Path) -> Stamp:
     with path.open("rb") as file:
         counter = file.read(28)[24:]
     file_stat = path.stat()
-    try:
-        journal_stat = journal.stat()
-    except FileNotFoundError:
-        return (counter, file_stat.st_mtime_ns, file_stat.st_size)
-    return (counter, file_stat.st_mtime_ns, file_stat.st_size, journal_stat.st_ino, journal_stat.st_size)
+    stamp = (counter, file_stat.st_mtime_ns, file_stat.st_size)
+    if _is_listed(journal):
+        with suppress(FileNotFoundError):
+            journal_stat = journal.stat()
+            return (*stamp, journal_stat.st_ino, journal_stat.st_size)
+    return stamp
+
+
+def _is_listed(path: Path) -> bool:
+    """Tell whether a file is there, which another machine may have made since it was last looked for.
+
+    NFS answers from memory, for up to a minute, that there is no file of a name. It asks its server when a directory is
+    listed, and then for names in it anew.
+    """
+    return path.name in os.listdir(path.parent)  # noqa: PTH208 - names are enough

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shape_dnn.errors import StudyError
@@ -38,6 +39,15 @@ def write_text(path: Path, text: str) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def permit_as(path: Path, model: Path) -> None:
+    """Give a file the permissions of the one that it will replace, and its group where that is allowed."""
+    found = model.stat()
+    if found.st_gid != path.stat().st_gid:
+        with suppress(OSError):  # this user is not of that group
+            os.chown(path, -1, found.st_gid)
+    path.chmod(stat.S_IMODE(found.st_mode))
 
 
 def _umask() -> int:

@@ -110,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self._html(pages.of_all())
             case ["content.json"]:
                 directory.look()
-                return self._json([study.in_short() for study in directory.studies().values()])
+                return self._json(directory.in_short())
             case ["events"]:
                 return self._events(directory.look, lambda seen: {"facts": list(seen)})
         return self._refuse(HTTPStatus.NOT_FOUND)

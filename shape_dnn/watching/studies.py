@@ -18,7 +18,8 @@ from shape_dnn.report.overview import Overview
 from shape_dnn.store import journal
 from shape_dnn.store.database import FILE_NAME
 from shape_dnn.store.facts import Store
-from shape_dnn.store.runs import LatestRun
+from shape_dnn.store.lease import Signs
+from shape_dnn.store.runs import LatestRun, RunState
 from shape_dnn.system.text import encodable
 from shape_dnn.watching.live import Live
 
@@ -26,6 +27,8 @@ SECONDS = 1.0
 """Least time between two looks at a study."""
 SEARCHING = 5.0
 """Least time between two searches for new studies."""
+READING = 1.0
+"""Time after which no further report is begun, so that a page of many studies shows what is read by then."""
 PREDICTED = " (predicted)"
 """What follows an answer that was not trained."""
 
@@ -41,6 +44,8 @@ class Watched:
     Attributes:
         version: counts the changes that were seen.
         facts: counts those of them that may change a report.
+        is_alive: whether its last search went on when it was looked at.
+        read_at: when its report was made last, by a clock that nobody sets.
     """
 
     def __init__(self, directory: Path, name: str, plugins: Sequence[str]) -> None:
@@ -48,12 +53,14 @@ class Watched:
         self.version = self.facts = 0
         self._plugins = list(plugins)
         self._live = Live(directory)
+        self._signs = Signs(directory)
         self._lock = threading.RLock()
         self._seen: list[tuple[int, int, int] | None] | None = None
         self._run: LatestRun | None = None
-        self._is_alive = False
+        self.is_alive = False
         self._looked = -SECONDS
         self._content: tuple[int, dict[str, Any]] | None = None
+        self.read_at = 0.0
 
     def look(self) -> int:
         """Look whether something has changed, at most once a second; return what counts the changes."""
@@ -62,7 +69,7 @@ class Watched:
             if now - self._looked < SECONDS:
                 return self.version
             self._looked = now
-            before = self._is_alive, self._live.steps
+            before = self.is_alive, self._live.steps
             sizes = [_state(self.directory / name) for name in (FILE_NAME, journal.FILE_NAME)]
             if sizes != self._seen:
                 if self._seen is None or sizes[0] != self._seen[0]:
@@ -74,11 +81,18 @@ class Watched:
                 self._live.follow()
                 self._seen = sizes
                 self.version += 1
-            self._is_alive = self._run is not None and self._run.is_alive
-            if (self._is_alive, self._live.steps) != before:
+            self.is_alive = self._goes_on()
+            if (self.is_alive, self._live.steps) != before:
                 self.facts += 1
                 self.version += 1
             return self.version
+
+    def _goes_on(self) -> bool:
+        """Tell whether the last search goes on: by its signs of life where it gives any, else by its process."""
+        if self._run is None or self._run.state != RunState.RUNNING:
+            return False
+        signs = self._signs.is_alive()
+        return self._run.is_alive if signs is None else signs
 
     def _latest(self) -> LatestRun | None:
         """Read what is recorded of the last search; nothing is written, and nobody has to wait."""
@@ -96,15 +110,25 @@ class Watched:
     def live(self) -> dict[str, Any]:
         """Return what goes on, as JSON values."""
         with self._lock:
-            return {**self._live.content(is_alive=self._is_alive), "facts": self.facts, "version": self.version}
+            return {**self._live.content(is_alive=self.is_alive), "facts": self.facts, "version": self.version}
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the report is as new as the facts."""
+        return self._content is not None and self._content[0] == self.facts
 
     def content(self) -> dict[str, Any]:
         """Return the report as it is now, as JSON values, with the answer in short; made anew only if facts are new."""
         with _READING, self._lock:
-            if self._content is None or self._content[0] != self.facts:
+            if not self.is_read:
                 facts = self.facts
                 self._content = facts, self._read()
-            return {**self._content[1], "facts": self._content[0]}
+                self.read_at = time.monotonic()
+            return self._last()
+
+    def _last(self) -> dict[str, Any]:
+        facts, content = self._content or (0, _empty(self.name, ""))
+        return {**content, "facts": facts}
 
     def _read(self) -> dict[str, Any]:
         settings = {"plugin": self._plugins} if self._plugins else {}
@@ -116,18 +140,12 @@ class Watched:
                     answer += PREDICTED
                 return {**page.content(Overview.of_study(known)), "answer": answer, "error": ""}
         except ShapeDnnError as error:
-            return {
-                "title": self.name,
-                "header": "",
-                "main": "",
-                "data": None,
-                "answer": "",
-                "error": encodable(str(error)),
-            }
+            return _empty(self.name, encodable(str(error)))
 
     def in_short(self) -> dict[str, Any]:
-        """Return the row of the study among others, and what of it is drawn, as JSON values."""
-        content, live = self.content(), self.live()
+        """Return the row of the study among others, and what of it is drawn, as JSON values, as it was read last."""
+        with self._lock:
+            content, live, is_read = self._last(), self.live(), self._content is not None
         known = content["data"]["overview"] if content["data"] else {"shapes": [], "metrics": []}
         quality = live["quality"]
         names = [(metric["name"], metric["unit"], f"m{i}") for i, metric in enumerate(known["metrics"])]
@@ -140,7 +158,9 @@ class Watched:
             "name": self.name,
             "state": live["state"],
             "text": live["text"],
-            "answer": content["answer"] or content["error"] or ("none" if live["state"] == "finished" else "none yet"),
+            "answer": content["answer"]
+            or content["error"]
+            or ("not read yet" if not is_read else "none" if live["state"] == "finished" else "none yet"),
             "trained": len(trained),
             "shapes": len(known["shapes"]),
             "doubt": self._live.doubt,
@@ -151,6 +171,10 @@ class Watched:
                 {"shape": row["name"], **{name: row[column] for name, _, column in names}} for row in trained
             ],
         }  # fmt: skip
+
+
+def _empty(name: str, error: str) -> dict[str, Any]:
+    return {"title": name, "header": "", "main": "", "data": None, "answer": "", "error": error}
 
 
 _READING = threading.Lock()
@@ -208,6 +232,22 @@ class Directory:
 
     def _name(self, path: Path) -> str:
         return encodable(path.resolve().name if self.is_single else str(path.relative_to(self._root)))
+
+    def in_short(self) -> list[dict[str, Any]]:
+        """Return the row of every study, in order.
+
+        Reports of those that have changed are made anew for as long as :data:`READING`, those first that have waited
+        longest. If some are left, whoever looks finds that something has changed, and asks again.
+        """
+        studies = list(self.studies().values())
+        end = time.monotonic() + READING
+        for study in sorted(studies, key=lambda each: each.read_at):
+            study.content()
+            if time.monotonic() >= end:
+                break
+        with self._lock:
+            self.version += not all(study.is_read for study in studies)
+        return [study.in_short() for study in studies]
 
     def look(self) -> tuple[int, ...]:
         """Look at every study; return what differs whenever one of them has changed."""

@@ -18,6 +18,8 @@ LIVE = frozenset(
      "REQUEUE_HOLD", "RESIZING", "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT", "RESV_DEL_HOLD"}
 )  # fmt: skip
 """States of jobs that have not come to their end."""
+UNTOLD = 1
+"""MB that a node has where its configuration does not say."""
 HOPELESS = re.compile(
     r"PerJob(Limit)?$|PerNodeLimit$|^(Partition(Config|TimeLimit|NodeLimit)|BadConstraints|AccountNotAllowed|QOSNotAllowed"
     r"|InvalidAccount|InvalidQOS|launch failed requeued held)$"
@@ -57,7 +59,7 @@ class Partition:
     Attributes:
         name: of the partition.
         minutes: most time for a job; None for any.
-        memory: MB of the node that has most.
+        memory: MB of the node that has most; 0 where Slurm was not told, and takes no job that asks for any.
         gpus: whether there are any.
     """
 
@@ -126,12 +128,23 @@ def partition(name: str, option: str = "partition") -> Partition:
             raise UsageError(f"executor.{option}: Slurm has no partition {name!r}; there are: {there}", "option")
         raise UsageError(f"Slurm has no partition by default; name one with -o executor.{option}: {there}", "option")
     limits = [minutes(line[1]) for line in own]
+    memory = max(int(re.sub(r"\D", "", line[2]) or 0) for line in own)
     return Partition(
         own[0][0].rstrip("*"),
         min((limit for limit in limits if limit is not None), default=None),
-        max(int(re.sub(r"\D", "", line[2]) or 0) for line in own),
+        0 if memory == UNTOLD else memory,
         any("gpu" in line[3] for line in own),
     )
+
+
+def most_elements() -> int:
+    """Return how many jobs an array may have.
+
+    Raises:
+        UnavailableError: Slurm does not answer.
+    """
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", run("scontrol", "show", "config"), re.MULTILINE)
+    return max(int(found[1]), 1) if found else 1  # where arrays are not allowed, it is 0
 
 
 def minutes(text: str) -> int | None:

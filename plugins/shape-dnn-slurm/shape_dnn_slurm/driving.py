@@ -83,6 +83,14 @@ class Job:
         if self._said > before:
             self.folder.answer(Answer(self._said, self._goes_on, self._driver))
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether no other driver has taken it over, as where this one was suspended for long."""
+        try:
+            return self.folder.answered().driver == self._driver
+        except OSError:  # another one has collected it
+            return False
+
     def learn(self, state: State | None) -> None:
         """Take note of where Slurm says that it stands."""
         self._state = state or UNKNOWN

@@ -33,6 +33,8 @@ AT_ONCE = 1000
 """Jobs that are submitted at a time: Slurm sees the need, and the user's other jobs still have room."""
 NEEDED_NO_MORE = (".submission*", "*_submission.sh", "*_result.pkl")
 """Files of submitit, once jobs are submitted or have ended."""
+PATTERN = frozenset("%\\\n")
+"""Characters that mean something in the path of a log."""
 BUSY_SECONDS, BUSY_TRIES = 30.0, 20
 """How long to wait before Slurm is asked again to take a job, and how often where no job of this search runs."""
 
@@ -60,6 +62,7 @@ class Slurm(Executor):
         self._home: Path | None = None
         self._heartbeat: Heartbeat | None = None
         self._left: dict[str, Folder] = {}
+        self._most_elements = 1
         self._places: dict[bool, Partition] = {}
         self._memory: dict[str, int] = {}
         self._bench = ""
@@ -117,11 +120,16 @@ class Slurm(Executor):
 
         Raises:
             UnavailableError: this is no machine of a Slurm cluster.
+            UsageError: Slurm would take the path of the study for a pattern.
         """
         if self._heartbeat is not None:
             return self._heartbeat
         cluster.require()
         home = (self.directory or Path("shape-dnn-study/executor")).resolve() / "slurm"
+        if strange := PATTERN.intersection(str(home)):
+            where = f"{str(home.parent.parent)!r} has {min(strange)!r} in its path, which means something to sbatch"
+            raise UsageError(f"{where}; choose another", setting="study")
+        self._most_elements = min(submitting.ARRAY, cluster.most_elements())
         with durable.naming_errors(home):
             (home / "logs").mkdir(parents=True, exist_ok=True)
         useless = []
@@ -159,8 +167,8 @@ class Slurm(Executor):
         for task in chosen:
             groups.setdefault(self._ask(task), []).append(task)
         for ask, group in groups.items():
-            for start in range(0, len(group), submitting.ARRAY):
-                some = group[start : start + submitting.ARRAY]
+            for start in range(0, len(group), self._most_elements):
+                some = group[start : start + self._most_elements]
                 try:
                     self._submit_together(ask, some)
                 except BusyError as error:
@@ -258,17 +266,29 @@ class Slurm(Executor):
         if self._home is None:
             return
         if not self._detach:
+            self._jobs = [job for job in self._jobs if job.is_ours]
             try:
-                cluster.cancel(job.record.number for job in self._jobs)
+                cluster.cancel([*(job.record.number for job in self._jobs), *self._dismissed()])
             except UnavailableError as error:
                 warnings.warn(f"jobs may still run; scancel --name {submitting.NAME} ends them: {error}", stacklevel=2)
             for job in self._jobs:
                 self._tidy(job)
+        self._left.clear()
         for name in NEEDED_NO_MORE:
             for path in (self._home / "logs").glob(name):
                 path.unlink(missing_ok=True)
         self._jobs.clear()
         self._home = self._heartbeat = None
+
+    def _dismissed(self) -> Iterator[str]:
+        """Tell jobs that nobody took over to stop, as after an interrupt; yield the numbers of those that wait."""
+        for folder in self._left.values():
+            record = folder.record()
+            if record is None or folder.outcome.exists():  # which whoever asks for the same will find
+                continue
+            folder.answer(folder.answered()._replace(go_on=False))
+            if not folder.has_begun:
+                yield record.number
 
     def _tidy(self, job: Job) -> None:
         """Remove the files of a job; what it printed stays where it came to nothing."""

@@ -87,13 +87,14 @@ class Folder:
     def create(self, task: Task, driver: str) -> None:
         """Write what a job needs to begin."""
         self.path.mkdir(parents=True)
-        self.reports.touch()
+        for each in (self.reports, self._record):  # what a machine has looked for in vain, it may not see for a minute
+            each.touch()
         self.answer(Answer(0, True, driver))
         durable.write(self.task, pickle.dumps(task))
 
     def register(self, record: Record) -> None:
         """Say which job this is; before that it does nothing."""
-        durable.write_text(self._record, json.dumps(vars(record)))
+        durable.write(self._record, json.dumps(vars(record)).encode())
 
     def answer(self, answer: Answer) -> None:
         """Answer all reports that have been read.
@@ -132,9 +133,14 @@ class Folder:
 
     def record(self) -> Record | None:
         """Return what is known of the job; None if none is known to have been submitted."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, ValueError):  # it is not there, or not yet as a whole
             return Record(**json.loads(self._record.read_text()))
         return None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the job runs, or has run."""
+        return any(message.kind == "began" for message in Messages(self).new())
 
     def output(self, number: int) -> Path:
         """Return where a task writes one of its outputs."""

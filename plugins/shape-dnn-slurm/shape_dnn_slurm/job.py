@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import signal
@@ -24,6 +25,8 @@ REGISTERED_SECONDS = 60.0
 """How long the driver may take to write down which job this is, after Slurm has taken it."""
 GONE_SECONDS = 30.0
 """A driver that shows no sign of life for so long is gone."""
+SET_CHILD_SUBREAPER = 36
+"""What Linux calls so (prctl); Slurm runs on nothing else."""
 LONGEST_NAP = 0.2
 """Seconds between two looks for an answer."""
 
@@ -56,6 +59,7 @@ class Work:
         record = _wait_for_record(folder)
         if record is None or record.number != number:
             return  # the driver died between the two, so nobody knows of this job
+        _adopt_orphans()
         os.environ["OMP_NUM_THREADS"] = str(self.threads)  # read by torch, which is not imported yet
         line = Line(folder, goes_on=bool(record.work))
         notice = Notice(line, record.minutes)
@@ -205,6 +209,14 @@ class Notice:
 def _notice_signal() -> signal.Signals:
     """Return the signal that submitit asks Slurm for."""
     return signal.Signals[f"SIG{os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2')}"]
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of whatever the task starts and loses its own, so that it is found when the job ends.
+
+    Where Slurm does not hold jobs together by cgroups, it ends those alone that descend from the job.
+    """
+    ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _end_children() -> None:

@@ -32,7 +32,7 @@ OF_A_PROCESS = 1024
 HEADROOM = 1.25
 MB = 2**20
 ARRAY = 1000
-"""Elements of an array at most, which clusters accept by default."""
+"""Elements of an array at most; many clusters accept so many."""
 
 
 OWN = "the executor decides itself"
@@ -173,7 +173,11 @@ class Terms:
         on_gpu = needs.device.startswith("cuda")
         memory = 0
         if not needs.exclusive:
-            known = 0 if on_gpu or not needs.memory else int(HEADROOM * needs.memory / MB) + OF_A_PROCESS
+            known = (
+                0
+                if on_gpu or not needs.memory or not place.memory
+                else int(HEADROOM * needs.memory / MB) + OF_A_PROCESS
+            )
             memory = max(-(-known // 512) * 512, self.least_memory(), least_memory)
             # The estimate is what a training needs at most, so it may fit where that is not.
             memory = min(memory, place.memory) if place.memory else memory
@@ -197,6 +201,7 @@ class Terms:
             "gpus_per_node": gpus if ask.gpus else None, "mem": f"{ask.memory}MB" if ask.memory else None,
             "nodelist": ask.node, "exclusive": ask.exclusive or None, "setup": [self.setup] if self.setup else None,
             # Without it, a step would have one processor of those that the job has.
+            "array_parallelism": ARRAY,
             "srun_args": ["--cpu-bind=none"] if ask.exclusive else [f"--cpus-per-task={ask.cores}"],
             "signal_delay_s": min(NOTICE_SECONDS, 15 * ask.minutes), "additional_parameters": more,
         }  # fmt: skip
@@ -253,7 +258,7 @@ OPTIONS_AT_FAULT: Mapping[str, tuple[str, ...]] = {
 """What Slurm complains of, and what users can say of that."""
 BUSY = (
     "submit job limit", "submitjob", "socket timed out", "unable to contact", "temporarily unavailable", "try again",
-    "connection refused", "slurm_load", "invalid job array",
+    "connection refused", "slurm_load",
 )  # fmt: skip
 TOO_MUCH = (
     "node configuration", "generic resource", "memory specification", "cpu count", "node count", "nodes required",

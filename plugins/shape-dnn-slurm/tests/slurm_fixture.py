@@ -47,6 +47,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 DefMemPerCPU=1000
+MaxArraySize=5
 ReturnToService=2
 SlurmctldTimeout=30
 SlurmdTimeout=300

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -80,6 +81,25 @@ class Greedy(Task):
             held[place] = 1
         time.sleep(6)
         return len(held)
+
+
+@dataclass(frozen=True)
+class Daemon(Task):
+    """Start a process that goes its own way, and does not end when it is asked to; say its number, and take a time."""
+
+    seconds: float
+    attempt: str = field(default_factory=lambda: token_hex(8))
+
+    def run(self, report: Callable[[object], bool]) -> None:
+        loop = "trap '' TERM; echo $$; exec >&-; while :; do sleep 1; done"
+        ran = subprocess.run(  # noqa: S603
+            ["sh", "-c", 'setsid sh -c "$0" &', loop],  # noqa: S607
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        report(int(ran.stdout))
+        time.sleep(self.seconds)
 
 
 @dataclass(frozen=True)

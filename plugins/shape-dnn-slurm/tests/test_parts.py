@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nfs_client import remembering_absence
 
 from shape_dnn.errors import MachineLostError, MemoryShortageError, ProcessDiedError, UsageError
 from shape_dnn.testing.executors import Count, Square
@@ -19,6 +21,7 @@ from shape_dnn.work import Needs
 from shape_dnn_slurm import cluster, job, submitting
 from shape_dnn_slurm.cluster import Partition, State
 from shape_dnn_slurm.driving import Job
+from shape_dnn_slurm.executor import Slurm
 from shape_dnn_slurm.folder import Answer, Folder, Heartbeat, Message, Messages, Record
 from shape_dnn_slurm.job import Line
 from shape_dnn_slurm.submitting import Terms
@@ -180,6 +183,68 @@ def test_a_record_survives_its_driver(folder: Folder) -> None:
     folder.register(RECORD)
     assert Folder(folder.path).record() == RECORD
     assert json.loads((folder.path / "job.json").read_text())["number"] == "7_0"
+
+
+def test_a_job_sees_its_record_also_after_it_has_looked_for_it_in_vain(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its node remembers for a minute that there is no file of a name, as those with NFS do."""
+    with monkeypatch.context() as patch:
+        remembering_absence(patch)
+        assert folder.record() is None
+        register = "from shape_dnn_slurm.folder import *; Folder(Path(sys.argv[1])).register(Record(*{!r}))"
+        code = "import sys; from pathlib import Path; " + register.format(tuple(vars(RECORD).values()))
+        subprocess.run([sys.executable, "-c", code, str(folder.path)], check=True)  # noqa: S603
+        assert folder.record() == RECORD
+
+
+def test_a_record_that_is_half_written_is_none_yet(folder: Folder) -> None:
+    folder.register(RECORD)
+    (folder.path / "job.json").write_text((folder.path / "job.json").read_text()[:-5])
+    assert folder.record() is None
+
+
+def test_a_driver_that_was_suspended_knows_which_jobs_another_one_has_taken_over(folder: Folder) -> None:
+    ours = Job(Count(), folder, RECORD, "the driver")
+    assert ours.is_ours
+    folder.answer(Answer(3, True, "another"))
+    assert not ours.is_ours
+    shutil.rmtree(folder.path)
+    assert not ours.is_ours
+
+
+@pytest.mark.parametrize(
+    ("said", "memory"),
+    [("main*|infinite|8000|(null)", 8000), ("main*|infinite|1|(null)", 0), ("main*|1:00|8000+|", 8000)],
+)
+def test_memory_is_asked_for_where_slurm_knows_of_any(monkeypatch: pytest.MonkeyPatch, said: str, memory: int) -> None:
+    """A node whose configuration does not name it has 1 MB, and Slurm refuses whoever asks for more."""
+    monkeypatch.setattr(cluster, "run", lambda *_: said + "\n")
+    place = cluster.partition("")
+    assert place.memory == memory
+    ask = Terms().ask(Needs(memory=2**31), place, requeues=True)
+    assert ask.memory == (3584 if memory else 0)
+    assert ("mem" in Terms().parameters(ask)) == bool(memory)
+    assert Terms(memory="2G").ask(Needs(), place, requeues=True).memory == 2048, "as the user says"
+
+
+@pytest.mark.parametrize(("said", "most"), [("MaxArraySize = 1001", 1001), ("MaxArraySize = 0", 1), ("", 1)])
+def test_how_many_jobs_an_array_may_have_is_what_slurm_says(
+    monkeypatch: pytest.MonkeyPatch, said: str, most: int
+) -> None:
+    monkeypatch.setattr(cluster, "run", lambda *_: f"MaxArrayNone = 7\n{said}\nMaxJobCount = 9\n")
+    assert cluster.most_elements() == most
+
+
+@pytest.mark.parametrize("name", ["100%", "a%j", "back\\slash"])
+def test_a_study_whose_path_sbatch_would_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(cluster, "require", lambda: None)
+    executor = Slurm()
+    executor.directory = tmp_path / name / "executor"
+    with pytest.raises(UsageError, match=r"has '.+' in its path, which means something to sbatch; choose another"):
+        next(executor.run([Count()], None, lambda *_: True))
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # where jobs find them, too
 
 import slurm_fixture
 from slurm_fixture import Cluster
-from slurm_tasks import Greedy, Missing, Steps
+from slurm_tasks import Daemon, Greedy, Missing, Steps
 
 from shape_dnn import tune
 from shape_dnn.errors import (
@@ -79,7 +80,7 @@ def go_on(_task: Task, _content: object) -> bool:
     return True
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 120) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 600) -> Any:
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "it did not come about"
@@ -109,6 +110,24 @@ def test_tasks_that_ask_for_the_same_are_elements_of_one_array(executor: Slurm, 
     made = [number for number, *_ in cluster.jobs() if number not in before]
     assert sorted(number.partition("_")[2] for number in made) == ["", "0", "1", "2"]
     assert len({number.partition("_")[0] for number in made}) == 2
+
+
+def test_more_than_an_array_may_have_are_several_arrays(executor: Slurm, cluster: Cluster) -> None:
+    before = {number for number, *_ in cluster.jobs()}
+    outcomes = list(executor.run([Steps(steps=1) for _ in range(7)], None, go_on))
+    assert [outcome.error for outcome in outcomes] == [None] * 7
+    made = [number for number, *_ in cluster.jobs() if number not in before]
+    arrays = Counter(number.partition("_")[0] for number in made)
+    assert sorted(arrays.values()) == [2, 5], "as MaxArraySize says"
+
+
+@pytest.mark.parametrize("name", ["two words", 'it\'s "quoted" $HOME #1', "étude-研究", "a,b;c&d(e)"])
+def test_a_study_may_have_any_name_that_sbatch_does_not_read(tmp_path: Path, executor: Slurm, name: str) -> None:
+    executor.directory = tmp_path / name / "executor"
+    outcomes = list(executor.run([Steps(steps=1, output=tmp_path / name / f"out-{i}") for i in range(2)], None, go_on))
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert (tmp_path / name / "out-1").read_text() == "written there"
+    assert not [path.name for path in tmp_path.iterdir() if path.name != name]
 
 
 def test_what_a_task_writes_is_where_the_search_expects_it(executor: Slurm) -> None:
@@ -270,6 +289,24 @@ def test_a_cancelled_job_says_nothing_about_its_task(executor: Slurm, cluster: C
     assert re.match(r"job \d+ on \w+ was lost \(CANCELLED\)", str(outcome.error))
 
 
+@pytest.mark.parametrize("how", ["ends", "is cancelled"])
+def test_what_a_task_starts_ends_with_its_job(executor: Slurm, cluster: Cluster, how: str) -> None:
+    started = 0
+
+    def watch(_task: Task, content: object) -> bool:
+        nonlocal started
+        if isinstance(content, int):
+            started = content
+            assert psutil.pid_exists(started)
+            if how == "is cancelled":
+                cluster.command("scancel", *cluster.running())
+        return True
+
+    outcome = only(executor.run([Daemon(0.5 if how == "ends" else 100)], None, watch))
+    assert (outcome.error is None) == (how == "ends")
+    wait_until(lambda: not psutil.pid_exists(started))
+
+
 # Jobs that are started again
 
 
@@ -348,6 +385,25 @@ def test_detached_jobs_go_on_and_the_next_search_collects_them(cluster: Cluster)
     assert [Path(f"new-{i}").read_text() for i in range(2)] == ["written there"] * 2
 
 
+def test_jobs_that_no_search_takes_over_end_with_the_next_one(cluster: Cluster) -> None:
+    """Those that wait are cancelled, and those that run come to a good point to stop."""
+    tasks = [Steps(steps=1000, seconds=0.3, home=Path(f"home-{i}")) for i in range(8)]
+    with slurm_executor(detach=True) as executor:
+
+        def interrupt(_task: Task, _content: object) -> bool:
+            executor.stop()
+            return True
+
+        assert list(executor.run(tasks, None, interrupt)) == []
+    wait_until(lambda: len(cluster.running()) == 6)
+    with slurm_executor() as executor:
+        other = Steps(steps=1000, home=Path("home-0"))
+        assert only(executor.run([other], None, lambda *_: False)).error is None
+    wait_until(lambda: not cluster.jobs("--states=PENDING,RUNNING"))
+    assert all(Path(f"home-{i}/saved").exists() for i in range(6))
+    assert not any(Path(f"home-{i}").exists() for i in (6, 7)), "they did not begin"
+
+
 # Whole searches
 
 OWN = """
@@ -384,13 +440,23 @@ SEARCH = ["--trainer", "own.py", "--depth", "1:5:1", "--width", "1/4:3/4:1/4", "
 METHODS = {"paper": ["--sampler", "interval", "--train", "5"], "default": ["--together", "4"]}
 
 
-def search(*more: str, **settings: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "shape_dnn", *SEARCH, "--format", "json", *more]
-    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings)  # noqa: S603
+@pytest.fixture
+def search() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Begins searches, of which nothing is left after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(*more: str) -> subprocess.Popen[str]:
+            command = [sys.executable, "-m", "shape_dnn", *SEARCH, "--format", "json", *more]
+            begun = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603
+            stack.enter_context(begun)
+            stack.callback(begun.kill)
+            return begun
+
+        yield begin
 
 
 def finished(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, said = process.communicate(timeout=400)
+    out, said = process.communicate(timeout=900)
     assert process.returncode == 0, said
     found: dict[str, Any] = json.loads(out)
     return found
@@ -401,7 +467,9 @@ def made() -> Counter[str]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_whatever_happens_nothing_is_lost_or_repeated(method: str, cluster: Cluster) -> None:
+def test_whatever_happens_nothing_is_lost_or_repeated(
+    method: str, cluster: Cluster, search: Callable[..., subprocess.Popen[str]]
+) -> None:
     """A job is cancelled, a node drained, the search killed, and jobs run on without it."""
     Path("own.py").write_text(OWN.format(ledger=str(Path("ledger").absolute()), seconds=0.7))
     on_slurm = [*METHODS[method], "--executor", "slurm", "--study", "there"]
@@ -416,7 +484,7 @@ def test_whatever_happens_nothing_is_lost_or_repeated(method: str, cluster: Clus
     at_death = made()
     went_on = cluster.running()
     if went_on:
-        wait_until(lambda: sum(made().values()) > sum(at_death.values()), seconds=90)
+        wait_until(lambda: sum(made().values()) > sum(at_death.values()))
     cluster.command("scontrol", "update", "nodename=second", "state=resume")
     there = finished(search(*on_slurm))
     steps = made()
