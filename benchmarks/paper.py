@@ -49,7 +49,7 @@ DRAWS = 20
 """Seeds of what depends on one."""
 QUESTIONS = 13
 ALIKE = 1.1
-"""Factor up to which two shapes cost the same."""
+"""Factor up to which what two shapes cost is alike."""
 
 
 @dataclass(frozen=True)
@@ -133,11 +133,9 @@ def trade(recorded: Recorded) -> None:
             if wide.width > deep.width and wide.depth < deep.depth
             and abs(math.log(costs[wide] / costs[deep])) < math.log(ALIKE)
         ]  # fmt: skip
-        print(
-            f"accuracy against {column}: rank correlation {correlation:.3f};\n"
-            f"    of {len(gains)} pairs within {ALIKE - 1:.0%} the wider and shallower is more accurate in {sum(gain > 0 for gain in gains)}, "
-            f"by {min(gains):.2f} to {max(gains):.2f} points"
-        )
+        better, least, most = sum(gain > 0 for gain in gains), min(gains), max(gains)
+        print(f"accuracy against {column}: rank correlation {correlation:.3f}; of {len(gains)} pairs of like {column}")
+        print(f"    the wider and shallower is more accurate in {better}, by {least:.2f} to {most:.2f} points")
 
 
 def trainings_for(recorded: Recorded, bounds: Mapping[str, float]) -> None:

@@ -101,8 +101,10 @@ def time_pages(pages: Mapping[str, Path]) -> None:
     for name, path in pages.items():
         answered, painted = (sorted(times) for times in zip(*moved[name], strict=True))
         print(f"  {name}: the page has {path.stat().st_size / 1e6:.2f} MB")
-        print(f"    first view        median {statistics.median(ready[name]):.2f} s, longest {max(ready[name]):.2f} s, "
-              f"{statistics.median(computed[name]):.2f} s of a processor")
+        print(
+            f"    first view        median {statistics.median(ready[name]):.2f} s, longest {max(ready[name]):.2f} s, "
+            f"{statistics.median(computed[name]):.2f} s of a processor"
+        )
         print(f"    a move takes {sliding[name]:.0f} ms of a processor, charts included")
         for what, times in (("answer in words", answered), ("painted as well", painted)):
             print(f"    {what}   median {statistics.median(times):.0f} ms, longest {times[-1]:.0f} ms", flush=True)
