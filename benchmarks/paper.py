@@ -1,8 +1,12 @@
-"""The paper's experiments on recorded tables: ``python benchmarks/paper.py TABLE [--noise POINTS]``.
+"""The paper's experiments on recorded tables: ``python benchmarks/paper.py TABLE [--noise POINTS] [--figures DIR]``.
 
-Noise, fit of Equation 2, the order of the samplers, how many trainings predict the rest to within the noise (Table 1),
-and what its method and the default answer to thirteen questions (Table 3 has as many for MNIST): the most accurate
-shape within a size, and the smallest one above an accuracy. Recorded shapes that no search knows of are the truth.
+Noise, fit of Equation 2, accuracy against size, the order of the samplers, how many trainings predict the rest to
+within the noise (Table 1), and what its method and the default answer to thirteen questions (Table 3 has as many for
+MNIST): the most accurate shape within a size, and the smallest one above an accuracy. Recorded shapes that no search
+knows of are the truth.
+
+``--figures DIR`` draws its figures 6 and 7 of each table, in a directory of its name: accuracy against parameters, and
+what tuning depth and width gains over scaling by depth alone, by each metric that was recorded.
 
 What searches cost is counted in trainings, and in their multiply-adds as a part of those of all trainings: seconds
 were recorded on shared machines.
@@ -11,6 +15,7 @@ were recorded on shared machines.
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import statistics
 import warnings
@@ -22,10 +27,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from shape_dnn import Shape, simulate, tune
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.builtin.accuracy_models.equation2 import features
 from shape_dnn.plugins.registry import Registry
+from shape_dnn.report import figures
+from shape_dnn.report.overview import Overview
+from shape_dnn.search.failures import as_they_are
+from shape_dnn.settings import Settings
 from shape_dnn.study.tables import Table
 
 SAMPLERS = ("interval", "random", "wider")
@@ -37,6 +48,8 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
 DRAWS = 20
 """Seeds of what depends on one."""
 QUESTIONS = 13
+ALIKE = 1.1
+"""Factor up to which what two shapes cost is alike."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +119,23 @@ def samplers(recorded: Recorded) -> None:
             rows = simulate(recorded.path, samplers=[sampler], models=MODELS, train=count,
                             seeds=DRAWS if sampler == "random" else 1)  # fmt: skip
             print(f"{count:>8} {sampler:<10}" + "".join(f"{r.mean_error:>11.2f} ({r.max_error:6.2f})" for r in rows))
+
+
+def trade(recorded: Recorded) -> None:
+    """Print how closely accuracy follows what shapes cost, and which of two that cost the same is the better."""
+    accuracies = recorded.first()
+    for column in ("size", "multiply-adds"):
+        costs = recorded.values(column)
+        correlation = spearmanr([costs[shape] for shape in accuracies], list(accuracies.values())).statistic
+        gains = [
+            accuracies[wide] - accuracies[deep]
+            for wide, deep in itertools.permutations(costs, 2)
+            if wide.width > deep.width and wide.depth < deep.depth
+            and abs(math.log(costs[wide] / costs[deep])) < math.log(ALIKE)
+        ]  # fmt: skip
+        better, least, most = sum(gain > 0 for gain in gains), min(gains), max(gains)
+        print(f"accuracy against {column}: rank correlation {correlation:.3f}; of {len(gains)} pairs of like {column}")
+        print(f"    the wider and shallower is more accurate in {better}, by {least:.2f} to {most:.2f} points")
 
 
 def trainings_for(recorded: Recorded, bounds: Mapping[str, float]) -> None:
@@ -213,6 +243,14 @@ def shape_of(row: Mapping[str, Any]) -> Shape:
     return Shape(row["depth"], Fraction(row["width"]).limit_denominator(1000))
 
 
+def draw(recorded: Recorded, directory: Path) -> None:
+    """Draw the paper's figures of all accuracies, and print which."""
+    parts = Assembly(Settings.create({"replay": str(recorded.path)}))
+    overview = Overview.of_replay(parts, as_they_are(parts.replay.train(parts.shapes)))
+    for path in figures.write(overview, None, directory / recorded.path.stem):
+        print(path)
+
+
 def told(shape: Shape | None, sizes: Mapping[Shape, float], accuracies: Mapping[Shape, float]) -> str:
     """Write an answer."""
     return "none" if shape is None else f"{shape} {accuracies[shape]:.2f} % {sizes[shape]:.3f} MB"
@@ -223,6 +261,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="+", metavar="TABLE", help="a CSV file, or the name of a table of a plugin")
     parser.add_argument("--noise", type=float, help="the paper's noise, in points: 0.1 for MNIST, 0.4 for CIFAR-10")
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="where to draw the paper's figures 6 and 7")
     given = parser.parse_args()
     warnings.simplefilter("ignore")  # of a poor fit, which is what is shown
     for name in given.tables:
@@ -231,10 +270,13 @@ def main() -> None:
         print(f"== {path.stem}: {len(recorded.table.shapes)} shapes")
         own = noise(recorded)
         fit(recorded)
+        trade(recorded)
         samplers(recorded)
         bounds = {"our noise": own, "the paper's noise": given.noise}
         trainings_for(recorded, {name: bound for name, bound in bounds.items() if bound is not None})
         compare(recorded, (own or given.noise or 0) / 2)
+        if given.figures is not None:
+            draw(recorded, given.figures)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -76,35 +77,60 @@ def time_pages(pages: Mapping[str, Path]) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     ready: dict[str, list[float]] = {name: [] for name in pages}
     moved: dict[str, list[list[float]]] = {name: [] for name in pages}
+    computed: dict[str, list[float]] = {name: [] for name in pages}
+    sliding: dict[str, float] = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for place in range(OPENED):
             for name, path in pages.items():
                 page = browser.new_page(viewport={"width": 1200, "height": 900})
                 page.set_default_timeout(300_000)
+                computing = processor_time(page)
                 began = time.perf_counter()
                 page.goto(path.as_uri(), wait_until="commit")
                 page.wait_for_selector("body[data-state]")
                 ready[name].append(time.perf_counter() - began)
+                computed[name].append(computing())
                 page.wait_for_selector("body[data-state=complete]")
                 if place == 0:
+                    before = computing()
                     moved[name] += page.evaluate(SLIDE)
+                    sliding[name] = 1000 * (computing() - before) / len(moved[name])
                 page.close()
         browser.close()
     for name, path in pages.items():
         answered, painted = (sorted(times) for times in zip(*moved[name], strict=True))
         print(f"  {name}: the page has {path.stat().st_size / 1e6:.2f} MB")
-        print(f"    first view        median {statistics.median(ready[name]):.2f} s, longest {max(ready[name]):.2f} s")
+        print(
+            f"    first view        median {statistics.median(ready[name]):.2f} s, longest {max(ready[name]):.2f} s, "
+            f"{statistics.median(computed[name]):.2f} s of a processor"
+        )
+        print(f"    a move takes {sliding[name]:.0f} ms of a processor, charts included")
         for what, times in (("answer in words", answered), ("painted as well", painted)):
             print(f"    {what}   median {statistics.median(times):.0f} ms, longest {times[-1]:.0f} ms", flush=True)
 
 
-def written_by(checkout: Path, study: Path) -> Path:
-    """Have a version of the package write a report."""
-    path = study / f"{checkout.name}.html"
+def processor_time(page: Any) -> Callable[[], float]:
+    """Have a page tell how many seconds of a processor it took so far, for all that it does to be drawn."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def tell() -> float:
+        told = session.send("Performance.getMetrics")["metrics"]
+        return float(next(each["value"] for each in told if each["name"] == "TaskDuration"))
+
+    return tell
+
+
+def written_by(name: str, checkout: Path, study: Path) -> Path:
+    """Have a version of the package write a report, and print how long that takes."""
+    path = study / f"{name}.html"
     command = [sys.executable, "-m", "shape_dnn", "report", str(study.resolve()), "--output", str(path.resolve())]
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     subprocess.run(command, check=True, capture_output=True, env=environment, cwd=checkout)
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    print(f"  {name}: written in {time.perf_counter() - began:.1f} s, {spent:.1f} s of processors", flush=True)
     return path
 
 
@@ -124,8 +150,9 @@ def main() -> None:
             study = Path(directory) / str(number)
             shapes = record_study(study, depth=depth, width=width, goal="latency", sampler="interval")
             print(f"{len(shapes)} shapes")
+            written = {name: written_by(name, checkout, study) for name, checkout in checkouts.items()}
             if number in (400, 10000):
-                time_pages({name: written_by(checkout, study) for name, checkout in checkouts.items()})
+                time_pages(written)
             if arguments.pages:
                 continue
             with StudyQuestion.open(study, {}, as_searched=True) as known:

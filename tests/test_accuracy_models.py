@@ -1,8 +1,10 @@
 import warnings
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from shape_dnn import AccuracyModel, Shape
 from shape_dnn.builtin.accuracy_models.equation2 import features
@@ -11,6 +13,8 @@ from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.accuracy_models.paper import LeastSquares
 from shape_dnn.builtin.accuracy_models.power_law import PowerLaw
 from shape_dnn.builtin.accuracy_models.ridge import Ridge
+from shape_dnn.records import Prediction, Training
+from shape_dnn.search import fitting
 
 SPACE = [Shape(depth, Fraction(width, 4)) for width in range(4, 24) for depth in range(10, 60, 6)]
 
@@ -175,3 +179,30 @@ def test_shapes_of_one_width_are_enough_for_a_fit() -> None:
     model = Ridge()
     model.fit(trained, [accuracy(s) for s in trained])
     assert all(abs(p.mean - accuracy(s)) < 1 for p, s in zip(model.predict(trained), trained, strict=True))
+
+
+class Threads(AccuracyModel):
+    """Knows in how many threads it was asked to compute with matrices."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def _look(self) -> None:
+        self.seen += [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
+        self._look()
+
+    def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
+        self._look()
+        return [Prediction(50.0, 1.0) for _ in shapes]
+
+
+def test_models_compute_in_one_thread_and_leave_the_others_to_the_rest_of_the_process() -> None:
+    model = Threads()
+    with threadpool_limits(3, user_api="blas"):
+        fitting.draw(model, [Training(SPACE[0], 90.0)], SPACE, 4)
+        pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    assert pools
+    assert pools == [3] * len(pools)
+    assert model.seen == [1] * 2 * len(pools), "once to be fitted, once to predict"

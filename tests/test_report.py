@@ -15,6 +15,7 @@ from report_pages import chromium, drawn, in_a_browser, move_sliders, question_o
 
 from shape_dnn import NothingCompliesError, UsageError, ask, tune, write_report
 from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.report import figures
 from shape_dnn.report.overview import Overview
 from shape_dnn.search.failures import as_they_are
 from shape_dnn.settings import Settings
@@ -233,6 +234,19 @@ def test_a_figure_without_data_is_said_to_be_missing(tmp_path: Path) -> None:
     ):
         written = write_report(tmp_path / "study", figures=tmp_path / "figures")
     assert not any(path.name.startswith("tuned") for path in written)
+
+
+def test_a_recorded_table_has_figures_of_what_it_records(recwarn: pytest.WarningsRecorder) -> None:
+    rows = [f"{d},{w},{95 - 30 / d / w},{d * w * w},{d * w}" for d in (10, 16, 22) for w in (0.5, 1, 2)]
+    Path("table.csv").write_text("\n".join(["depth,width,accuracy,size,multiply-adds", *rows]))
+    parts = Assembly(Settings.create({"replay": "table.csv"}))
+    overview = Overview.of_replay(parts, as_they_are(parts.replay.train(parts.shapes)))
+    specs = dict(figures.figures(overview, None))
+    assert specs.keys() == {"accuracy-by-parameters", "tuned-by-size", "tuned-by-multiply-adds"}
+    assert len(specs["accuracy-by-parameters"]["data"]["values"]) == 9
+    by_depth = [row["shape"] for row in specs["tuned-by-size"]["data"]["values"] if "width 1" in row["networks"]]
+    assert by_depth == ["(10, 1)", "(16, 1)", "(22, 1)"]
+    assert not recwarn.list, "a table lacks nothing: it has what was recorded"
 
 
 def test_a_report_that_cannot_be_written_says_why(study: Path, tmp_path: Path) -> None:

@@ -194,6 +194,33 @@ def test_a_large_space_has_a_table_in_pages_and_charts_of_some(browser: Any) -> 
         assert page.locator("#front svg .mark-symbol path").count() < 2000
 
 
+@in_a_browser
+def test_a_chart_that_nobody_sees_is_drawn_anew_as_soon_as_somebody_does(
+    browser: Any, study: Path, tmp_path: Path
+) -> None:
+    (path,) = write_report(study, tmp_path / "r.html")
+    with shown(browser, path) as page:
+        page.set_viewport_size({"width": 1200, "height": 200})
+        faded = page.locator("#front svg .mark-symbol path[opacity='0.3']")  # of shapes that do not comply
+        before = faded.count()
+
+        def limit(size: str) -> None:
+            page.fill("input[type=text][aria-label^='size at most']", size)
+            page.wait_for_timeout(300)  # charts are drawn when moves have ended
+
+        limit("0")
+        assert "Nothing complies" in page.text_content("#answer")
+        assert faded.count() == before
+        page.locator("#front").scroll_into_view_if_needed()
+        faded.nth(before).wait_for(state="attached")
+        every = faded.count()
+        page.evaluate("scrollTo(0, 0)")
+        limit("")
+        assert faded.count() == every > before
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        faded.nth(before).wait_for(state="detached")
+
+
 def test_a_replay_tells_which_network_was_trained_why_and_what_ended_the_search() -> None:
     rows = [f"{d},{w},{95 - 30 / d / w},{d * w}" for d in range(10, 40, 3) for w in (0.5, 1, 2, 3)]
     Path("table.csv").write_text("\n".join(["depth,width,accuracy,size", *rows]))

@@ -88,7 +88,7 @@ def test_figures_are_of_the_quality_and_its_best_is_the_lowest(
     overview: Overview, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(figures, "measured_batches", lambda *_: {})
-    known: Any = None  # asked for measurements alone
+    known: Any = object()  # asked for measurements alone
     with pytest.warns(UserWarning, match="no figure of latency against batch"):
         specs = dict(figures.figures(overview, known))
     assert specs["perplexity-by-parameters"]["encoding"]["y"]["title"] == "perplexity"

@@ -1,4 +1,4 @@
-"""The paper's figures 3 to 7 for a study, as SVG, PNG and PDF."""
+"""The paper's figures 3 to 7 for a study or a recorded table, as SVG, PNG and PDF."""
 
 from __future__ import annotations
 
@@ -34,8 +34,13 @@ RESOLUTION = 4.0
 """Pixels of a PNG for each of the figure's units: about 300 to the inch in a column of a paper."""
 
 
-def write(overview: Overview, known: StudyQuestion, directory: Path) -> list[Path]:
-    """Write every figure that the study has the data for, each in three formats; warn of those it has not.
+def write(overview: Overview, known: StudyQuestion | None, directory: Path) -> list[Path]:
+    """Write every figure that there are the data for, each in three formats; warn of those that a study has not.
+
+    Args:
+        overview: of a study or a recorded table.
+        known: the study; None for a table.
+        directory: for the files.
 
     Raises:
         UsageError: a file cannot be written.
@@ -62,8 +67,8 @@ def write(overview: Overview, known: StudyQuestion, directory: Path) -> list[Pat
     return written
 
 
-def figures(overview: Overview, known: StudyQuestion) -> Iterator[tuple[str, Spec]]:
-    """Yield the name and the specification of each figure that the study has the data for."""
+def figures(overview: Overview, known: StudyQuestion | None) -> Iterator[tuple[str, Spec]]:
+    """Yield the name and the specification of each figure that there are the data for."""
     missing = []
     for name in ("latency", "energy"):
         metrics = [metric for metric in overview.metrics if base_of(metric.name) == name]
@@ -72,7 +77,7 @@ def figures(overview: Overview, known: StudyQuestion) -> Iterator[tuple[str, Spe
         for metric in metrics:
             yield f"{metric.name}-by-depth", _by(metric, "depth", "width")
             yield f"{metric.name}-by-width", _by(metric, "width", "depth")
-            batches = measured_batches(known, metric.name)
+            batches = {} if known is None else measured_batches(known, metric.name)
             if len(batches) < 2:
                 once = "it was measured at one batch size (measure --batch-size N adds more)"
                 missing.append(f"{metric.name} against batch: {once}")
@@ -84,13 +89,13 @@ def figures(overview: Overview, known: StudyQuestion) -> Iterator[tuple[str, Spe
     else:
         missing.append(f"{quality} against parameters: it knows the {quality} of no shape")
     for metric in overview.metrics:
-        if rows and base_of(metric.name) in KNOWN_METRICS:
+        if rows and (known is None or base_of(metric.name) in KNOWN_METRICS):  # what else a table records is a cost
             base = base_width(overview.shapes)
             if len({shape.width for shape in overview.shapes}) > 1:
                 yield f"tuned-by-{metric.name}", _tuned(overview, metric, base)
             else:
                 missing.append(f"tuned against depth-scaled by {metric.name}: all its shapes have one width")
-    if missing:
+    if missing and known is not None:
         warnings.warn(f"the study has no figure of {'; of '.join(missing)}", stacklevel=2)
 
 

@@ -283,13 +283,18 @@ class Overview:
         ]
 
     def _scores(self, goal: Goal) -> list[float | None]:
-        scores = []
+        return [checked.score_of(goal, known) for known in self._known]
+
+    @cached_property
+    def _known(self) -> list[dict[str, float | None]]:
+        """What goals may know of each shape: its metrics, and the quality that is expected."""
+        found: list[dict[str, float | None]] = []
         for shape in self.shapes:
             candidate = self._candidates.get(shape)
-            known = {metric.name: metric.values[shape].value for metric in self.metrics if shape in metric.values}
-            known[self.quality.name] = candidate.expected if candidate else None
-            scores.append(checked.score_of(goal, known))
-        return scores
+            measured = ((metric.name, metric.values.get(shape)) for metric in self.metrics)
+            known = {name: measurement.value for name, measurement in measured if measurement is not None}
+            found.append({**known, self.quality.name: candidate.expected if candidate else None})
+        return found
 
     def _cost(self) -> dict[str, Any]:
         """What was trained, and what training every shape would have cost by the durations of those."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from shape_dnn.errors import PluginError, blame, label
 from shape_dnn.kinds import AccuracyModel
@@ -22,6 +25,23 @@ DIGITS = 9
 processor. Of a quality without one, digits of the number itself."""
 
 
+@lru_cache(maxsize=1)
+def _linear_algebra() -> ThreadpoolController:
+    """The libraries that compute with matrices; looking for them takes longer than most fits."""
+    return ThreadpoolController().select(user_api="blas")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute with matrices in one thread meanwhile.
+
+    Those of a model are small, so that several threads gain little, and where other work keeps the processors busy each
+    waits for the others all the time.
+    """
+    with _linear_algebra().limit(limits=1):
+        yield
+
+
 def fit(model: AccuracyModel, trainings: Sequence[Training]) -> None:
     """Fit a model to the quality of every single training; a shape trained several times weighs accordingly.
 
@@ -34,7 +54,7 @@ def fit(model: AccuracyModel, trainings: Sequence[Training]) -> None:
         if end is not None and end.std:
             known.append((training.shape, end.mean, end.std))
     shapes, values, stds = (list(column) for column in zip(*known, strict=True)) if known else ([], [], [])
-    with blame(model):
+    with blame(model), _one_thread():
         if any(stds):
             model.fit_uncertain(shapes, values, stds)
         else:
@@ -44,7 +64,7 @@ def fit(model: AccuracyModel, trainings: Sequence[Training]) -> None:
 def predict(model: AccuracyModel, trainings: Sequence[Training], shapes: Sequence[Shape]) -> list[Prediction]:
     """Fit a model and ask it for every shape: a finite mean, and a standard deviation or none."""
     fit(model, trainings)
-    with blame(model):
+    with blame(model), _one_thread():
         return _predictions(model, shapes)
 
 
@@ -53,7 +73,7 @@ def draw(
 ) -> NDArray[np.float64]:
     """Fit a model and draw surfaces of expected quality: finite numbers, of shape (number, number of shapes)."""
     fit(model, trainings)
-    with blame(model):
+    with blame(model), _one_thread():
         drawn = model.draw(shapes, number, seed=len(trainings))
         if drawn is None:
             predictions = _predictions(model, shapes)

@@ -44,6 +44,7 @@ async function draw(id, spec, more = {}) {
   const place = $(id);
   if (!place) return;
   views.get(id)?.view.finalize();
+  stale.delete(id);
   // As many small charts beside each other as there is room for.
   const small = spec.facet ? { columns: Math.max(1, Math.floor(place.clientWidth / 225)) } : {};
   const whole = { ...spec, ...small, datasets: { shapes: drawn(), curves: overview.curves, ...more } };
@@ -77,17 +78,31 @@ function drawChart(id) {
   return draw(id, charts.find((chart) => chart.id === id).spec);
 }
 
-// What complies is shown anew by the charts that show it.
+const near = new Set(), begun = new Set(), stale = new Set(); // charts in view or nearly so; begun; of a former question
+
+// What complies is shown anew by the charts that show it, as soon as they are in view.
 function redraw() {
-  for (const { id, live } of charts) if (live && views.has(id)) views.get(id).view.data("shapes", drawn()).runAsync();
+  for (const { id, live } of charts) if (live && views.has(id)) stale.add(id);
+  renewCharts();
+}
+
+function renewCharts(shown = near) {
+  for (const id of stale) {
+    if (!shown.has(id)) continue;
+    stale.delete(id);
+    views.get(id).view.data("shapes", drawn()).runAsync();
+  }
 }
 
 const watcher = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting } of entries) {
-    if (!isIntersecting) continue;
-    watcher.unobserve(target);
-    drawChart(target.id);
+  for (const { target: { id }, isIntersecting } of entries) {
+    if (!isIntersecting) near.delete(id);
+    else near.add(id);
+    if (!isIntersecting || begun.has(id)) continue;
+    begun.add(id);
+    drawChart(id);
   }
+  renewCharts();
 }, { rootMargin: "400px" });
 
 function buildCharts() {
@@ -95,6 +110,7 @@ function buildCharts() {
     if ($(id) === place) continue;
     view.finalize(); // its part of the page was replaced
     views.delete(id);
+    stale.delete(id);
   }
   if (names.length > 1 && $("front")) axes("front", names.map((name) => [name, name]), question.front, () => {
     changed();
@@ -105,5 +121,8 @@ function buildCharts() {
     $("order-text").textContent = orders[question.order.join(" ")].text;
   }
   watcher.disconnect();
-  for (const { id } of charts) if (id !== "front") watcher.observe($(id));
+  near.clear();
+  begun.clear();
+  begun.add("front"); // which is drawn at once
+  for (const { id } of charts) watcher.observe($(id));
 }

@@ -94,6 +94,7 @@ for (const [name, printing] of [["beforeprint", true], ["afterprint", false]]) {
     drawMap();
     table.visible = true;
     if (table.stale) renewTable();
+    renewCharts(views);
   });
 }
 
