@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast, overload
 
 from shape_dnn.errors import MachineLostError, MemoryShortageError, ProcessDiedError, ShapeDnnError, describe
-from shape_dnn.events import EpochFinished, Event, Tested, TrainingFinished, TrainingsPlanned
+from shape_dnn.events import EpochFinished, Event, Tested, TrainingFinished, TrainingLost, TrainingsPlanned
 from shape_dnn.kinds import Terminator
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.sources import Loaded
@@ -28,7 +28,7 @@ from shape_dnn.training import checkpoints
 from shape_dnn.training.classifier import Donor
 from shape_dnn.training.sources import TrainerSource
 from shape_dnn.training.task import EvaluationTask, TrainingTask
-from shape_dnn.work import Outcome, Task
+from shape_dnn.work import Needs, Outcome, Task
 
 LOSSES = 3
 """How often trainings are started again together whose machines were lost."""
@@ -89,7 +89,8 @@ class Trainings:
         known = self.facts.trainings()
         self.asked.update(shapes)
         missing = [shape for shape in shapes if not self.facts.is_made(known.get(shape))]
-        failed = [s for s in shapes if s not in missing and known[s].quality is None]
+        made = set(shapes).difference(missing)
+        failed = [shape for shape in shapes if shape in made and known[shape].quality is None]
         self._conduct.notify(TrainingsPlanned(tuple(shapes), len(shapes) - len(missing), len(failed)))
         if missing:
             with self._runner.stopping_well():
@@ -101,7 +102,7 @@ class Trainings:
             return
         self._tidy()
         # The longest first, so that none is left running alone at the end.
-        tasks = sorted(map(self._task, shapes), key=lambda task: (-work(task.shape), task.shape))
+        tasks = self._tasks(sorted(shapes, key=lambda shape: (-work(shape), shape)))
         known = self.facts.trainings()
         watcher = Watcher(
             {shape: known[shape] for shape in known.keys() & self.asked},
@@ -163,6 +164,8 @@ class Trainings:
             lost: list[Shape] = []
             for outcome in self._runner.run(tasks, self._conduct.workers, watcher.watch):
                 shape = cast("TrainingTask", outcome.task).shape
+                if isinstance(outcome.error, MachineLostError):
+                    self._conduct.notify(TrainingLost(shape, outcome.error.machine))
                 if isinstance(outcome.error, MachineLostError) and again < LOSSES:
                     lost.append(shape)
                 elif isinstance(outcome.error, ProcessDiedError | MemoryShortageError):
@@ -177,7 +180,7 @@ class Trainings:
 
     def _again(self, shapes: Sequence[Shape], watcher: Watcher, deaths: int = 0) -> list[TrainingTask]:
         watcher.forget(shapes)  # they report their epochs again from the last checkpoint
-        return [self._task(shape, deaths) for shape in shapes]
+        return self._tasks(shapes, deaths)
 
     def _publish(self, task: TrainingTask) -> None:
         """Give the weights of a finished training their final name, before the fact that there are any is recorded."""
@@ -202,7 +205,7 @@ class Trainings:
         weights = self.facts.store.files.weights(self.facts.contexts[TRAININGS], shape)
         if not (self.problem.always_saves or weights.is_file()):
             return None
-        attempt, needs, seed = secrets.token_hex(8), self._preparer.needs_of(shape), self.problem.seed
+        (needs,), attempt, seed = self._preparer.needs_of([shape]), secrets.token_hex(8), self.problem.seed
         task = EvaluationTask(self._preparer.trainer, shape, seed, weights, attempt, self._conduct.patience, needs)
         with self._runner.stopping_well():
             for outcome in self._runner.run([task], 1, lambda *_: True):
@@ -223,19 +226,28 @@ class Trainings:
         path = self.facts.store.files.weights(self.facts.contexts[TRAININGS], shape)
         return path if path.is_file() else None
 
-    def _task(self, shape: Shape, deaths: int = 0) -> TrainingTask:
+    def _tasks(self, shapes: Sequence[Shape], deaths: int = 0) -> list[TrainingTask]:
+        """Return what trains each shape."""
+        return [
+            self._task(shape, needs, deaths)
+            for shape, needs in zip(shapes, self._preparer.needs_of(shapes), strict=True)
+        ]
+
+    def _task(self, shape: Shape, needs: Needs, deaths: int) -> TrainingTask:
         context, attempt = self.facts.contexts[TRAININGS], secrets.token_hex(8)
-        checkpoints.keep_last(self.facts.store.files.checkpoints(context, shape))
+        files = self.facts.store.files
+        weights, home = files.weights(context, shape), files.checkpoints(context, shape)
+        checkpoints.keep_last(home)
         return TrainingTask(
             self._preparer.trainer_of(shape),
             shape,
             self.problem.seed,
-            self.facts.store.files.weights(context, shape).with_suffix(f".{attempt}.partial"),
-            self.facts.store.files.checkpoints(context, shape),
+            weights.with_suffix(f".{attempt}.partial"),
+            home,
             60 * self._conduct.checkpoint_minutes,
             attempt,
             self._conduct.patience,
-            self._preparer.needs_of(shape),
+            needs,
             deaths,
         )
 
