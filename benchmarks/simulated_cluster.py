@@ -103,8 +103,10 @@ class SimulatedCluster(Executor):
             if isinstance(what, int):
                 lost = self._toggle(what)
                 running -= len(lost)
+                error = MachineLostError(f"its node is gone: node {what}")
+                error.machine = f"node {what}"
                 for job in lost:
-                    yield Outcome(job.task, error=MachineLostError(f"its node is gone: node {what}"))
+                    yield Outcome(job.task, error=error)
             elif what in self._jobs[what.node]:
                 outcome = self._advance(what, report)
                 if outcome is not None:

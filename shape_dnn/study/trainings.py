@@ -64,6 +64,7 @@ class Trainings:
         self.new_trainings = 0
         self.asked: set[Shape] = set()
         self._runner, self._terminator, self._conduct = runner, terminator, conduct
+        self._is_tidy = False
         self._preparer = Preparer(facts, problem, runner, conduct, donor)
 
     @property
@@ -164,6 +165,7 @@ class Trainings:
             lost: list[Shape] = []
             for outcome in self._runner.run(tasks, self._conduct.workers, watcher.watch):
                 shape = cast("TrainingTask", outcome.task).shape
+                self._is_tidy &= outcome.error is None
                 if isinstance(outcome.error, MachineLostError):
                     self._conduct.notify(TrainingLost(shape, outcome.error.machine))
                 if isinstance(outcome.error, MachineLostError) and again < LOSSES:
@@ -189,12 +191,16 @@ class Trainings:
             durable.rename(task.weights, path)
 
     def _tidy(self) -> None:
-        """Remove what attempts that were killed, or given up, have left behind."""
-        context = self.facts.contexts[TRAININGS]
+        """Remove what attempts that were killed, or given up, have left behind: once, and again where some were."""
+        if self._is_tidy:
+            return
+        self._is_tidy = True
+        context, files = self.facts.contexts[TRAININGS], self.facts.store.files
+        is_there = files.checkpointed(context)
         for shape, training in self.facts.trainings().items():
-            if self.facts.is_made(training):
-                checkpoints.discard(self.facts.store.files.checkpoints(context, shape))
-        for partial in self.facts.store.files.weights_of(context).glob("*.partial"):
+            if is_there(shape) and self.facts.is_made(training):
+                checkpoints.discard(files.checkpoints(context, shape))
+        for partial in files.weights_of(context).glob("*.partial"):
             partial.unlink(missing_ok=True)
 
     def test(self, shape: Shape) -> float | None:
