@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shape_dnn.shape import Shape
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 Floats = NDArray[np.float64]
 
@@ -26,3 +32,19 @@ def matern(scaled: Floats) -> Floats:
     """Return the Matern 5/2 correlation at distances in units of its length (Rasmussen and Williams 2006, eq. 4.17)."""
     root = np.sqrt(5.0) * scaled
     return np.asarray((1 + root + root**2 / 3) * np.exp(-root))
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Do the linear algebra inside with one thread, as suits many small matrices.
+
+    Further threads gain little by each of them, and where trainings keep the processors busy they wait for each other
+    far longer than they compute.
+    """
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
