@@ -112,14 +112,15 @@ def watch_all(stopwatch: Stopwatch) -> list[float]:
     from shape_dnn.store.facts import Store
     from shape_dnn.store.journal import Journal
     from shape_dnn.store.runs import Runs
+    from shape_dnn.study import trainings
     from shape_dnn.study.preparer import Preparer
     from shape_dnn.study.study import Study
-    from shape_dnn.study.trainings import Trainings, Watcher
+    from shape_dnn.study.trainings import Trainings
     from shape_dnn.training import checkpoints
 
     for owner, name, part in (
         (module, "search", "deciding"), (checked, "should_stop", "deciding"), (checked, "choose", "deciding"),
-        (Study, "train", "other"), (Study, "verify", "other"), (Watcher, "watch", "other"),
+        (Study, "train", "other"), (Study, "verify", "other"), (trainings.Watcher, "watch", "other"),
         (Preparer, "prepare", "preparing"), (Trainings, "_task", "preparing"),
         (Store, "add_training", "recording"), (Trainings, "_publish", "recording"), (Trainings, "_tidy", "recording"),
         (checkpoints, "discard", "recording"), (Journal, "append", "recording"), (Runs, "know", "recording"),

@@ -40,7 +40,8 @@ def one_thread() -> AbstractContextManager[object]:
     Further threads gain little by each of them, and where trainings keep the processors busy they wait for each other
     far longer than they compute.
     """
-    return _controller().limit(limits=1, user_api="blas")
+    limits: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
+    return limits
 
 
 @cache

@@ -6,23 +6,22 @@ import dataclasses
 import secrets
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast, overload
+from typing import cast
 
 from shape_dnn.errors import MachineLostError, MemoryShortageError, ProcessDiedError, ShapeDnnError, describe
-from shape_dnn.events import EpochFinished, Event, Tested, TrainingFinished, TrainingLost, TrainingsPlanned
+from shape_dnn.events import Tested, TrainingFinished, TrainingLost, TrainingsPlanned
 from shape_dnn.kinds import Terminator
-from shape_dnn.plugins import checked
 from shape_dnn.plugins.sources import Loaded
-from shape_dnn.records import Epoch, Training
+from shape_dnn.records import Training
 from shape_dnn.shape import Shape
 from shape_dnn.store.families import TRAININGS
 from shape_dnn.study.known import KnownFacts
 from shape_dnn.study.preparer import Preparer, work
 from shape_dnn.study.problem import Problem, provenance
 from shape_dnn.study.runner import Conduct, Runner, reason
+from shape_dnn.study.watcher import Watcher
 from shape_dnn.system import durable
 from shape_dnn.training import checkpoints
 from shape_dnn.training.classifier import Donor
@@ -256,87 +255,3 @@ class Trainings:
             needs,
             deaths,
         )
-
-
-class Watcher:
-    """Follows the trainings that run together, and stops those that the terminator gives up.
-
-    Args:
-        finished: trainings that have come to their end.
-        terminator: asked after every epoch.
-        epochs: of a whole training; None if that is not known, and then none is stopped.
-        notify: told of every epoch.
-
-    Attributes:
-        curves: of each training that has reported an epoch.
-        stopped: shapes whose training is to end early.
-    """
-
-    def __init__(
-        self,
-        finished: dict[Shape, Training],
-        terminator: Terminator,
-        epochs: int | None,
-        notify: Callable[[Event], None],
-    ) -> None:
-        self.curves: dict[Shape, list[Epoch]] = {}
-        self.stopped: set[Shape] = set()
-        self._finished, self._terminator, self._epochs, self._notify = finished, terminator, epochs, notify
-        self._running: dict[Shape, list[Epoch]] = {}
-
-    def watch(self, task: Task, report: object) -> bool:
-        """Take note of an epoch; tell whether the training is to go on."""
-        shape, epoch = cast("TrainingTask", task).shape, cast("Epoch", report)
-        curve = self.curves.setdefault(shape, [])
-        curve.append(epoch)
-        self._notify(EpochFinished(shape, epoch, self._epochs))
-        others = Others(shape, self._finished, self._running)
-        self._running.setdefault(shape, curve)
-        if self._epochs is not None and checked.should_stop(self._terminator, curve, self._epochs, others):
-            self.stopped.add(shape)
-        return shape not in self.stopped
-
-    def end(self, training: Training) -> None:
-        """Take note that a training has come to its end."""
-        self._finished[training.shape] = training
-        self._running.pop(training.shape, None)
-
-    def forget(self, shapes: Sequence[Shape]) -> None:
-        """Forget the epochs of trainings that are started again."""
-        for shape in shapes:
-            self.curves.setdefault(shape, []).clear()
-
-
-class Others(Sequence[Training]):
-    """The other trainings of a search, put together only if a terminator looks at them.
-
-    With many workers that would otherwise be most of what the driver does.
-
-    Args:
-        shape: whose training is left out.
-        finished: trainings that have come to their end.
-        running: curves of those that have not.
-    """
-
-    def __init__(
-        self, shape: Shape, finished: Mapping[Shape, Training], running: Mapping[Shape, Sequence[Epoch]]
-    ) -> None:
-        self._shape, self._finished, self._running = shape, finished, running
-
-    @cached_property
-    def _all(self) -> list[Training]:
-        done = [training for shape, training in sorted(self._finished.items()) if shape not in self._running]
-        ended = [training for training in done if training.curve]
-        ended += [Training(shape, None, curve=tuple(curve)) for shape, curve in sorted(self._running.items()) if curve]
-        return [training for training in ended if training.shape != self._shape]
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    @overload
-    def __getitem__(self, index: int) -> Training: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Training]: ...
-    def __getitem__(self, index: int | slice) -> Training | list[Training]:
-        """Return one of them, or some."""
-        return self._all[index]
