@@ -118,9 +118,10 @@ def watch_all(stopwatch: Stopwatch) -> list[float]:
     from shape_dnn.study.trainings import Trainings
     from shape_dnn.training import checkpoints
 
+    watcher = vars(trainings)["Watcher"]  # which lies elsewhere in other versions
     for owner, name, part in (
         (module, "search", "deciding"), (checked, "should_stop", "deciding"), (checked, "choose", "deciding"),
-        (Study, "train", "other"), (Study, "verify", "other"), (trainings.Watcher, "watch", "other"),
+        (Study, "train", "other"), (Study, "verify", "other"), (watcher, "watch", "other"),
         (Preparer, "prepare", "preparing"), (Trainings, "_task", "preparing"),
         (Store, "add_training", "recording"), (Trainings, "_publish", "recording"), (Trainings, "_tidy", "recording"),
         (checkpoints, "discard", "recording"), (Journal, "append", "recording"), (Runs, "know", "recording"),
@@ -137,7 +138,7 @@ def watch_all(stopwatch: Stopwatch) -> list[float]:
         if threading.current_thread() is not threading.main_thread():
             drawings.append(time.thread_time() - began)
 
-    Live.refresh = refreshed  # type: ignore[method-assign]
+    Live.refresh = refreshed  # type: ignore[method-assign, assignment]
     return drawings
 
 
@@ -209,7 +210,7 @@ def show(version: str, found: dict[str, Any]) -> float:
         (1e3 * found["passed"].get(part, 0.0) / number, 1e3 * found["processor"].get(part, 0.0) / number)
         for part in PARTS
     ]
-    total, processor = (sum(column) for column in zip(*both, strict=True))
+    total, processor = (float(sum(column)) for column in zip(*both, strict=True))
     cells = "".join(f"{passed:>10.2f} ({own:.2f})".ljust(19) for passed, own in (*both, (total, processor)))
     drawn = found["drawings"]
     drawing = f"{1e3 * sum(drawn) / len(drawn):.1f} ms a drawing" if drawn else "nothing drawn"
