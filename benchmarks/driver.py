@@ -204,7 +204,7 @@ def measured(checkout: Path, name: str, further: list[str]) -> dict[str, Any]:
 
 
 def show(version: str, found: dict[str, Any]) -> float:
-    """Print the figures of a search; return the milliseconds of each training."""
+    """Print the figures of a search; return the milliseconds of the processor for each training."""
     number = found["trainings"]
     both = [
         (1e3 * found["passed"].get(part, 0.0) / number, 1e3 * found["processor"].get(part, 0.0) / number)
@@ -215,7 +215,7 @@ def show(version: str, found: dict[str, Any]) -> float:
     drawn = found["drawings"]
     drawing = f"{1e3 * sum(drawn) / len(drawn):.1f} ms a drawing" if drawn else "nothing drawn"
     print(f"  {version:<8}{number:>6}{cells}{drawing}, {found['bytes'] / 1e3:.0f} kB shown", flush=True)
-    return total
+    return processor
 
 
 def main() -> None:
@@ -241,7 +241,7 @@ def main() -> None:
         totals = [show(version, each) for version, each in found.items()]
         if len(totals) == 2:
             same = "the same" if len({json.dumps(each["best"]) for each in found.values()}) == 1 else "ANOTHER"
-            print(f"  ratio {totals[1] / totals[0]:.3f}, {same} answer")
+            print(f"  ratio of the processor {totals[1] / totals[0]:.3f}, {same} answer")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import simulated_cluster
 from rich.console import Console
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from shape_dnn import Shape, tune
 from shape_dnn.display import progress as lines
@@ -29,6 +30,7 @@ from shape_dnn.events import (
     TrainingsPrepared,
 )
 from shape_dnn.records import Epoch, Stop, Training
+from shape_dnn.search.kernel import one_thread
 from shape_dnn.store import journal
 from shape_dnn.watching.live import CURVES, FAILED, Live
 
@@ -218,6 +220,17 @@ def test_a_training_that_is_lost_is_waited_for_from_its_beginning() -> None:
     assert left.seconds == pytest.approx(10.0)
     left(TrainingLost(SHAPES[0], "a"))
     assert left.seconds == pytest.approx(120.0, rel=0.2)
+
+
+def test_many_small_matrices_take_one_thread_and_others_have_theirs_afterwards() -> None:
+    def threads() -> list[int]:
+        return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        with one_thread():
+            assert set(threads()) == {1}
+        assert threads() == before
 
 
 # A whole search on a cluster whose nodes come and go
