@@ -93,7 +93,16 @@ class ProcessDiedError(TrainingError):
 
 
 class MachineLostError(ProcessDiedError):
-    """The machine that a task ran on is gone, which says nothing about the task."""
+    """The machine that a task ran on is gone, which says nothing about the task.
+
+    Args:
+        message: what happened.
+        machine: its name, if it has one, by which losses are told together.
+    """
+
+    def __init__(self, message: str, machine: str = "") -> None:
+        super().__init__(message)
+        self.machine = machine
 
 
 def describe(error: BaseException) -> str:

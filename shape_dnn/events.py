@@ -169,6 +169,19 @@ class EpochFinished(Event):
 
 
 @dataclass(frozen=True)
+class TrainingLost(Event):
+    """The machine of a training is gone, and the training with it, which is made again once the others have ended.
+
+    Attributes:
+        shape: what was trained.
+        machine: its name; empty if it is not known.
+    """
+
+    shape: Shape
+    machine: str
+
+
+@dataclass(frozen=True)
 class TrainingFinished(Event):
     """A training ended, with or without result, the ``done``-th of ``total`` in its batch.
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,15 @@ from shape_dnn import Constraint, Epoch, Shape, Training, tune
 from shape_dnn.builtin import goals
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.accuracy_models.power_law import PowerLaw
-from shape_dnn.builtin.terminators import LearningCurve, Median, SuccessiveHalving
+from shape_dnn.builtin.terminators import LearningCurve, Median, Never, SuccessiveHalving
+from shape_dnn.events import ignore
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Stop
 from shape_dnn.search.fitting import predict
 from shape_dnn.search.learning_curves import extrapolate
 from shape_dnn.store.facts import Store
 from shape_dnn.study.known import KnownFacts, stop_by
-from shape_dnn.study.trainings import Others
+from shape_dnn.study.watcher import Watcher
 
 EPOCHS = 12
 STOP = Stop("some terminator")
@@ -154,14 +156,31 @@ def test_what_was_stopped_for_one_question_is_trained_for_another() -> None:
 
 
 def test_a_terminator_sees_what_finished_and_what_runs_but_not_the_training_itself() -> None:
+    seen: list[Sequence[Training]] = []
+
+    class Spy(Never):
+        def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
+            seen.append(others)
+            return len(others) > 100  # it looks
+
     done = {shape: Training(shape, 90.0, curve=curve(90.0)) for shape in SHAPES[:3]}
     done[SHAPES[3]] = Training(SHAPES[3], None, "out of memory")
-    running = {SHAPES[4]: curve(80.0, 2), SHAPES[5]: curve(80.0, 3), SHAPES[2]: curve(85.0, 1)}
-    others = Others(SHAPES[5], done, running)
+    watcher = Watcher(done, Spy(), 12, ignore)
+    running = {SHAPES[6]: 4, SHAPES[4]: 2, SHAPES[2]: 1, SHAPES[7]: 5, SHAPES[5]: 3}
+    for shape, number in running.items():
+        for epoch in curve(80.0, number):
+            watcher.watch(SimpleNamespace(shape=shape), epoch)  # type: ignore[arg-type]
+        if shape == SHAPES[6]:
+            watcher.end(Training(shape, 80.0, curve=curve(80.0)))
+        if shape == SHAPES[7]:
+            watcher.forget([shape])  # its machine is gone
+    others = seen[-1]
+    assert [other.shape for other in others] == [*sorted([*SHAPES[:2], SHAPES[6]]), *sorted([SHAPES[2], SHAPES[4]])]
     assert {other.shape: (len(other.curve), other.quality) for other in others} == {
         SHAPES[0]: (12, 90.0), SHAPES[1]: (12, 90.0), SHAPES[2]: (1, None), SHAPES[4]: (2, None),
+        SHAPES[6]: (12, 80.0),
     }  # fmt: skip
-    assert len(others) == 4
+    assert len(others) == 5
     assert list(others[:2]) == [others[0], others[1]]
 
 

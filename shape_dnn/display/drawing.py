@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import html
 import io
+import itertools
+import math
 import sys
 import threading
 import time
@@ -19,6 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from shape_dnn.display.tally import MANY, Best, Tally
 from shape_dnn.display.time_left import TimeLeft
 from shape_dnn.events import (
     Converted,
@@ -29,11 +32,11 @@ from shape_dnn.events import (
     SearchStarted,
     StageFinished,
     TrainingFinished,
+    TrainingLost,
     TrainingsPlanned,
     TrainingsPrepared,
 )
 from shape_dnn.quality import ACCURACY
-from shape_dnn.shape import Shape
 from shape_dnn.system import interrupts
 from shape_dnn.system.text import visible
 
@@ -43,6 +46,10 @@ NOTEBOOK_LINES = 8
 """The latest lines that a notebook shows."""
 NOTEBOOK_SIZE = (100, 40)
 """Columns and lines of a drawing in a notebook."""
+LONGEST = 5
+"""Trainings that are shown by themselves where many run: those that have run longest."""
+LEFT_SECONDS = 2.0
+"""Least time between two estimates of the time that is left; of thousands of trainings each takes a while."""
 ROOM_FOR_BARS = 60
 """Columns from which on there is room for bars beside the text."""
 
@@ -56,12 +63,13 @@ class Scene:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()  # a terminal is drawn by a thread of its own
-        self._time_left = TimeLeft(clock)
+        self._clock, self._time_left = clock, TimeLeft(clock)
         self._stages: list[str] = []
         self._quality = ACCURACY
-        self._running: dict[Shape, tuple[int, int | None, float]] = {}
+        self._tally, self._best = Tally(), Best(ACCURACY)
         self._title, self._part = "", ""
         self._done, self._total = 0, 0
+        self._left: tuple[float, float | None] = (-math.inf, None)
         self._interrupted = False
 
     def take(self, event: Event) -> None:
@@ -74,7 +82,7 @@ class Scene:
         match event:
             case SearchStarted(quality=quality):
                 self._begin("", "", 0)
-                self._quality = quality
+                self._quality, self._best = quality, Best(quality)
             case StageFinished(metric, limit, unit, before, after):
                 self._begin("", "", 0)
                 self._stages.append(f"{metric} {limit} {unit}".rstrip() + f": {before} -> {after}")
@@ -89,10 +97,11 @@ class Scene:
                 self._done = done
             case TrainingsPlanned(shapes, known):
                 self._begin("training", "batch", len(shapes) - known)
-            case EpochFinished(shape, epoch, epochs):
-                self._running[shape] = (epoch.number, epochs, epoch.quality)
-            case TrainingFinished(training, done, _):
-                self._running.pop(training.shape, None)
+            case EpochFinished() | TrainingLost():
+                self._tally.take(event)
+            case TrainingFinished(training, done):
+                self._tally.take(event)
+                self._best.take(training)
                 self._done = done
             case TrainingsPrepared():
                 pass
@@ -102,7 +111,7 @@ class Scene:
     def _begin(self, title: str, part: str, total: int) -> None:
         self._title, self._part = title, part
         self._done, self._total = 0, total
-        self._running.clear()
+        self._tally, self._left = Tally(), (-math.inf, None)
 
     def interrupt(self) -> None:
         """Take note of an interrupt."""
@@ -112,6 +121,17 @@ class Scene:
     def active(self) -> bool:
         """Whether something runs that is worth a drawing."""
         return self._done < self._total
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so many trainings run at once that they are told of together."""
+        return min(self._total, max(self._tally.most, self._time_left.workers)) > MANY
+
+    @property
+    def summary(self) -> str:
+        """What became so far of the trainings that were planned together, in a line."""
+        told = [f"{self._done}/{self._total}: {self._tally}", str(self._best), self._phrase_of_time_left()]
+        return "; ".join(text for text in told if text)
 
     def draw(self, width: int, height: int) -> RenderableType:
         """Return what is to be seen in so many columns and lines."""
@@ -128,27 +148,42 @@ class Scene:
             yield Text(interrupts.NOTICE, no_wrap=False, overflow="fold")
 
     def _draw_stage(self, width: int) -> RenderableType:
-        parts_of_running = sum(number / epochs for number, epochs, _ in self._running.values() if epochs is not None)
         cells: list[RenderableType] = [Text(visible(self._title))]
         if width >= ROOM_FOR_BARS:
-            cells.append(ProgressBar(self._total, min(self._total, self._done + parts_of_running), width=20))
+            done = self._done + self._tally.parts_of_running
+            cells.append(ProgressBar(self._total, min(self._total, done), width=20))
         cells.append(Text(f"{self._done}/{self._total}"))
-        seconds = self._time_left.seconds
-        if seconds is not None and seconds >= 1:
-            cells.append(Text(f"about {duration(seconds)} left of this {self._part}"))
-        return _grid([cells])
+        left = self._phrase_of_time_left()
+        return _grid([[*cells, Text(left)] if left else cells])
+
+    def _phrase_of_time_left(self) -> str:
+        """Say how long it takes, which is not worked out anew for every drawing: of much work that takes long."""
+        now = self._clock()
+        if now - self._left[0] >= LEFT_SECONDS:
+            self._left = now, self._time_left.seconds
+        worked_out, seconds = self._left
+        left = 0.0 if seconds is None else seconds - (now - worked_out)
+        return f"about {duration(left)} left of this {self._part}" if left >= 1 else ""
 
     def _draw_running(self, width: int, most: int) -> Iterator[RenderableType]:
+        """Draw those that run; where they are many, the few that run longest, and numbers that tell of all."""
+        running = self._tally.running
+        is_crowded = self.is_crowded or len(running) > most
+        if is_crowded:
+            most = min(LONGEST, max(1, most - 2))
         rows: list[list[RenderableType]] = []
-        for shape, (number, epochs, value) in list(self._running.items())[:most]:
+        for shape, (number, epochs, value) in itertools.islice(running.items(), most):
             place = f"step {number}" if epochs is None else f"epoch {number:>{len(str(epochs))}}/{epochs}"
             row: list[RenderableType] = [Text(f"  {shape}"), Text(place), Text(f"{self._quality.phrase(value):>8}")]
             bar = Text() if epochs is None else ProgressBar(epochs, number, width=20)
             rows.append([*row, bar] if width >= ROOM_FOR_BARS else row)
+        told = [str(self._tally), str(self._best)] if is_crowded else []
+        if is_crowded and rows:
+            told.append("longest under way:")
+        for text in filter(None, told):
+            yield Text(f"  {text}", no_wrap=True, overflow="ellipsis")
         if rows:
             yield _grid(rows)
-        if len(self._running) > most:
-            yield Text(f"  and {len(self._running) - most} more", no_wrap=True, overflow="ellipsis")
 
 
 def _grid(rows: Sequence[Sequence[RenderableType]]) -> Table:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from shape_dnn.display.drawing import Notebook, Plain, Scene, Terminal
+from shape_dnn.display.tally import Losses
 from shape_dnn.events import (
     Converted,
     DatasetRead,
@@ -25,6 +26,7 @@ from shape_dnn.events import (
     Tested,
     TrainedAgain,
     TrainingFinished,
+    TrainingLost,
     TrainingsPlanned,
     TrainingsPrepared,
 )
@@ -35,15 +37,18 @@ if TYPE_CHECKING:
     from typing import Self
 
 LINE_SECONDS = 5.0
-"""Least time between two lines that tell how far a dataset is read, where nothing can be drawn anew."""
+"""Least time between two lines that tell how far something is, where nothing can be drawn anew."""
+FAILURES = 5
+"""Trainings that fail of which each is told, where many run at once."""
 
 
 class Progress:
     """Shows the events of a search on standard error: ``tune(…, notify=Progress())``.
 
     What is finished is a line. On a terminal, and in a notebook, the limits applied so far, the running trainings and
-    the time that is left are drawn below them, anew as long as something runs. Used as a context manager, or closed, it
-    leaves the terminal as it was, whatever ends the search.
+    the time that is left are drawn below them, anew as long as something runs. Where more than ten trainings run at
+    once, they are told of together. Used as a context manager, or closed, it leaves the terminal as it was, whatever
+    ends the search.
 
     Args:
         verbose: also tell what is rarely of interest, such as every epoch where nothing can be drawn anew.
@@ -59,6 +64,7 @@ class Progress:
         self._told = time.monotonic()
         self._measured: Counter[str] = Counter()
         self._remarks: set[str] = set()
+        self._failures, self._lost = 0, Losses()
         console = Console(stderr=True, highlight=False)
         self._display: Notebook | Terminal | Plain
         if console.is_jupyter:
@@ -79,7 +85,8 @@ class Progress:
         if isinstance(event, SearchStarted):
             self._told, self._quality = time.monotonic(), event.quality
         self._scene.take(event)
-        self._display.show(list(self._lines(event)))
+        lines = [*self._losses(event), *(self._crowd(event) if self._scene.is_crowded else self._lines(event))]
+        self._display.show(lines)
 
     def close(self) -> None:
         """End the drawing; what is shown later begins a new one."""
@@ -130,6 +137,33 @@ class Progress:
                 yield f"{place} {shape!s:<12} {self._quality.phrase(epoch.quality):>8}{loss}"
             case TrainingFinished() | TrainedAgain() | Converted() | Tested():
                 yield from self._outcome(event)
+
+    def _losses(self, event: Event) -> Iterator[str]:
+        """Tell of machines that were lost, of those at the same moment together."""
+        if isinstance(event, TrainingsPlanned):
+            self._failures, self._lost = 0, Losses()
+        if isinstance(event, TrainingLost):
+            self._lost.add(event)
+        elif self._lost.trainings:
+            lost, self._lost = self._lost, Losses()
+            yield from () if self._scene.is_crowded else (str(lost),)
+
+    def _crowd(self, event: Event) -> Iterator[str]:
+        """Tell of many trainings at once together, now and then, and of the first that fail."""
+        if not isinstance(event, EpochFinished | TrainingFinished | TrainingLost):
+            yield from self._lines(event)
+            return
+        if isinstance(event, TrainingFinished) and event.training.quality is None and not event.training.stopped:
+            self._failures += 1
+            if self._failures <= FAILURES:
+                yield from self._outcome(event)
+            elif self._failures == FAILURES + 1:
+                yield "further trainings that fail are counted only; the report says of each why"
+        is_last = isinstance(event, TrainingFinished) and event.done == event.total
+        is_time = not self._display.draws and time.monotonic() - self._told >= LINE_SECONDS
+        if is_last or is_time:
+            self._told = time.monotonic()
+            yield f"trained {self._scene.summary}"
 
     def _outcome(self, event: TrainingFinished | TrainedAgain | Converted | Tested) -> Iterator[str]:
         quality = self._quality

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import statistics
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from shape_dnn.events import (
     Event,
     Measured,
     TrainingFinished,
+    TrainingLost,
     TrainingsPlanned,
     TrainingsPrepared,
 )
@@ -72,10 +75,17 @@ class TimeLeft:
                 batch.began = now
             case EpochFinished(shape, epoch, epochs):
                 batch.report(now, shape, epoch.number, epochs)
+            case TrainingLost(shape):
+                batch.lose(shape)
             case TrainingFinished(training):
                 batch.finish(now, training)
             case _:
                 self._work = None
+
+    @property
+    def workers(self) -> int:
+        """How many trainings ran at once, as far as was seen."""
+        return self._pace.workers
 
     @property
     def seconds(self) -> float | None:
@@ -226,6 +236,10 @@ class Batch:
         if self._known_from is None:
             self._known_from = now + max(START, (now - self.began) / 2)
 
+    def lose(self, shape: Shape) -> None:
+        """Take note that a training has to begin again, elsewhere."""
+        self._running.pop(shape, None)
+
     def finish(self, now: float, training: Training) -> None:
         """Take note of the end of a training."""
         one = self._running.pop(training.shape, None)
@@ -240,9 +254,15 @@ class Batch:
                 self.pace.seconds[training.shape] = training.seconds / epochs
                 self._see(now)
         if training.seconds and now - training.seconds >= self.began:  # else a part of it was trained earlier
-            self._spans.append((now - training.seconds, now))
-            at_once = max(sum(a <= begin < b for a, b in self._spans) for begin, _ in self._spans)
-            self.pace.workers = max(self.pace.workers, at_once)  # also where nobody hears of it before it ends
+            self._count_at_once(now - training.seconds, now)
+
+    def _count_at_once(self, began: float, now: float) -> None:
+        """Take note of a training of which perhaps nobody heard before it ended, and of how many ran beside it."""
+        self._spans.append((began, now))
+        beside = self._spans[bisect_right(self._spans, began, key=lambda span: span[1]) :]
+        if len(beside) > self.pace.workers:  # otherwise they tell nothing new
+            events = sorted([(begin, 1) for begin, _ in beside] + [(end, -1) for _, end in beside])
+            self.pace.workers = max(self.pace.workers, *itertools.accumulate(step for _, step in events))
 
     def left(self, now: float) -> float | None:
         """Return the seconds that are left; None before an epoch was seen, or while nobody knows how many come."""

@@ -116,9 +116,11 @@ def choose(
         for shape in batch:
             if not isinstance(shape, Shape) or shape not in known:
                 raise PluginError(f"{label(sampler)} chose {shape!s:.60}, which is not one of the shapes it was given")
-        again = next((s for i, s in enumerate(batch) if s in asked or s in batch[:i]), None)
-        if again is not None:
-            raise PluginError(f"{label(sampler)} chose {again} twice")
+        chosen = set(asked)
+        for shape in batch:
+            if shape in chosen:
+                raise PluginError(f"{label(sampler)} chose {shape} twice")
+            chosen.add(shape)
         if len(asked) + len(batch) > budget:
             raise PluginError(f"{label(sampler)} chose {len(asked) + len(batch)} shapes with a budget of {budget}")
     return batch

@@ -6,11 +6,11 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from shape_dnn.errors import PluginError, blame, label
 from shape_dnn.kinds import AccuracyModel
@@ -20,19 +20,24 @@ from shape_dnn.search import rounding
 from shape_dnn.search.learning_curves import extrapolate
 from shape_dnn.shape import Shape
 
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
 DIGITS = 9
 """Digits after the point of what a model says, in percent of the range of the quality; the rest is rounding noise of a
 processor. Of a quality without one, digits of the number itself."""
 
 
-@lru_cache(maxsize=1)
+@cache
 def _linear_algebra() -> ThreadpoolController:
-    """The libraries that compute with matrices; looking for them takes longer than most fits."""
+    """Return the libraries that compute with matrices; looking for them takes longer than most fits."""
+    from threadpoolctl import ThreadpoolController
+
     return ThreadpoolController().select(user_api="blas")
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Compute with matrices in one thread meanwhile.
 
     Those of a model are small, so that several threads gain little, and where other work keeps the processors busy each
@@ -54,7 +59,7 @@ def fit(model: AccuracyModel, trainings: Sequence[Training]) -> None:
         if end is not None and end.std:
             known.append((training.shape, end.mean, end.std))
     shapes, values, stds = (list(column) for column in zip(*known, strict=True)) if known else ([], [], [])
-    with blame(model), _one_thread():
+    with blame(model), one_thread():
         if any(stds):
             model.fit_uncertain(shapes, values, stds)
         else:
@@ -64,7 +69,7 @@ def fit(model: AccuracyModel, trainings: Sequence[Training]) -> None:
 def predict(model: AccuracyModel, trainings: Sequence[Training], shapes: Sequence[Shape]) -> list[Prediction]:
     """Fit a model and ask it for every shape: a finite mean, and a standard deviation or none."""
     fit(model, trainings)
-    with blame(model), _one_thread():
+    with blame(model), one_thread():
         return _predictions(model, shapes)
 
 
@@ -73,7 +78,7 @@ def draw(
 ) -> NDArray[np.float64]:
     """Fit a model and draw surfaces of expected quality: finite numbers, of shape (number, number of shapes)."""
     fit(model, trainings)
-    with blame(model), _one_thread():
+    with blame(model), one_thread():
         drawn = model.draw(shapes, number, seed=len(trainings))
         if drawn is None:
             predictions = _predictions(model, shapes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from shape_dnn.shape import Shape
@@ -23,6 +23,7 @@ class Files:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._digests: dict[int, str] = {}
 
     def images(self, fingerprint: str) -> Path:
         """Return where the images lie that have this name by their content."""
@@ -31,14 +32,19 @@ class Files:
 
     def weights_of(self, context: int) -> Path:
         """Return where the weights of a family of trainings lie."""
-        ((digest,),) = self._database.read("SELECT digest FROM context WHERE id = ?", context)
-        with self._database.decoding():
-            return self._database.directory / "weights" / decoding.name(digest)
+        return self._database.directory / "weights" / self._digest(context)
+
+    def _digest(self, context: int) -> str:
+        """Return the name of a family, which never changes."""
+        if context not in self._digests:
+            ((digest,),) = self._database.read("SELECT digest FROM context WHERE id = ?", context)
+            with self._database.decoding():
+                self._digests[context] = decoding.name(digest)
+        return self._digests[context]
 
     def weights(self, context: int, shape: Shape) -> Path:
         """Return where the weights of a trained shape lie."""
-        width = f"{shape.width.numerator}_{shape.width.denominator}"
-        return self.weights_of(context) / f"{shape.depth}-{width}.safetensors"
+        return self.weights_of(context) / f"{_name(shape)}.safetensors"
 
     def artifact(self, context: int, shape: Shape) -> Path:
         """Return where the artifact of a trained shape lies that was judged."""
@@ -52,5 +58,18 @@ class Files:
 
     def checkpoints(self, context: int, shape: Shape) -> Path:
         """Return where the checkpoints of a training lie while it is not finished."""
-        weights = self.weights(context, shape)
-        return self._database.directory / "checkpoints" / weights.parent.name / weights.stem
+        return self._checkpoints_of(context) / _name(shape)
+
+    def _checkpoints_of(self, context: int) -> Path:
+        return self._database.directory / "checkpoints" / self._digest(context)
+
+    def checkpointed(self, context: int) -> Callable[[Shape], bool]:
+        """Look which trainings of a family have checkpoints; return what tells of each."""
+        directory = self._checkpoints_of(context)
+        there = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+        return lambda shape: bool(there) and _name(shape) in there
+
+
+def _name(shape: Shape) -> str:
+    """Name the files of a shape."""
+    return f"{shape.depth}-{shape.width.numerator}_{shape.width.denominator}"

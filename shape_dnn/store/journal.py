@@ -333,6 +333,7 @@ FIELDS: Mapping[type[Event], Mapping[str, Callable[[Any], Any]]] = {
     events.TrainingsPlanned: {"shapes": _shapes, "known": _whole, "failed": _whole},
     events.TrainingsPrepared: {"precision": _text, "reason": _text, "memory": _whole},
     events.EpochFinished: {"shape": _shape, "epoch": _epoch, "epochs": _optional(_whole)},
+    events.TrainingLost: {"shape": _shape, "machine": _text},
     events.TrainingFinished: {"training": _training, "done": _whole, "total": _whole},
     events.Converted: {"shape": _shape, "quality": _finite, "before": _finite, "loses_too_much": bool,
                        "done": _whole, "total": _whole},

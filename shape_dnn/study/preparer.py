@@ -119,17 +119,18 @@ class Preparer:
         """Return how one shape is trained."""
         return self.problem.trainer_of(self.trainer, shape)
 
-    def needs_of(self, shape: Shape) -> Needs:
-        """Return what a training takes; if that is not known, only the device."""
-        fresh = leaves_traces(self.trainer)
-        needs = self._needs.get(shape, Needs(self.problem.device, cores=self.problem.threads, fresh=fresh))
-        return dataclasses.replace(needs, seconds=self._seconds(shape))
+    def needs_of(self, shapes: Sequence[Shape]) -> list[Needs]:
+        """Return what each training takes; if that is not known, only the device, and how long it is expected to."""
+        fresh, pace = leaves_traces(self.trainer), self._pace
+        unknown = Needs(self.problem.device, cores=self.problem.threads, fresh=fresh)
+        return [dataclasses.replace(self._needs.get(s, unknown), seconds=pace * work(s)) for s in shapes]
 
-    def _seconds(self, shape: Shape) -> float:
-        """Expect how long a training takes: by its work, at the pace of the slowest before it."""
+    @property
+    def _pace(self) -> float:
+        """Seconds for its work that the slowest training before took; 0 if there was none."""
         known = self._facts.trainings().values() if TRAININGS in self._facts.contexts else ()
-        paces = [t.seconds / work(t.shape) for t in known if t.seconds and t.quality is not None]
-        return max(paces, default=0.0) * work(shape)
+        paces = (t.seconds / work(t.shape) for t in known if t.seconds and t.quality is not None)
+        return max(paces, default=0.0)
 
 
 def work(shape: Shape) -> float:

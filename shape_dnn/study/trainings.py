@@ -6,29 +6,28 @@ import dataclasses
 import secrets
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast, overload
+from typing import cast
 
 from shape_dnn.errors import MachineLostError, MemoryShortageError, ProcessDiedError, ShapeDnnError, describe
-from shape_dnn.events import EpochFinished, Event, Tested, TrainingFinished, TrainingsPlanned
+from shape_dnn.events import Tested, TrainingFinished, TrainingLost, TrainingsPlanned
 from shape_dnn.kinds import Terminator
-from shape_dnn.plugins import checked
 from shape_dnn.plugins.sources import Loaded
-from shape_dnn.records import Epoch, Training
+from shape_dnn.records import Training
 from shape_dnn.shape import Shape
 from shape_dnn.store.families import TRAININGS
 from shape_dnn.study.known import KnownFacts
 from shape_dnn.study.preparer import Preparer, work
 from shape_dnn.study.problem import Problem, provenance
 from shape_dnn.study.runner import Conduct, Runner, reason
+from shape_dnn.study.watcher import Watcher
 from shape_dnn.system import durable
 from shape_dnn.training import checkpoints
 from shape_dnn.training.classifier import Donor
 from shape_dnn.training.sources import TrainerSource
 from shape_dnn.training.task import EvaluationTask, TrainingTask
-from shape_dnn.work import Outcome, Task
+from shape_dnn.work import Needs, Outcome, Task
 
 LOSSES = 3
 """How often trainings are started again together whose machines were lost."""
@@ -64,6 +63,7 @@ class Trainings:
         self.new_trainings = 0
         self.asked: set[Shape] = set()
         self._runner, self._terminator, self._conduct = runner, terminator, conduct
+        self._is_tidy = False
         self._preparer = Preparer(facts, problem, runner, conduct, donor)
 
     @property
@@ -89,7 +89,8 @@ class Trainings:
         known = self.facts.trainings()
         self.asked.update(shapes)
         missing = [shape for shape in shapes if not self.facts.is_made(known.get(shape))]
-        failed = [s for s in shapes if s not in missing and known[s].quality is None]
+        made = set(shapes).difference(missing)
+        failed = [shape for shape in shapes if shape in made and known[shape].quality is None]
         self._conduct.notify(TrainingsPlanned(tuple(shapes), len(shapes) - len(missing), len(failed)))
         if missing:
             with self._runner.stopping_well():
@@ -101,7 +102,7 @@ class Trainings:
             return
         self._tidy()
         # The longest first, so that none is left running alone at the end.
-        tasks = sorted(map(self._task, shapes), key=lambda task: (-work(task.shape), task.shape))
+        tasks = self._tasks(sorted(shapes, key=lambda shape: (-work(shape), shape)))
         known = self.facts.trainings()
         watcher = Watcher(
             {shape: known[shape] for shape in known.keys() & self.asked},
@@ -163,6 +164,9 @@ class Trainings:
             lost: list[Shape] = []
             for outcome in self._runner.run(tasks, self._conduct.workers, watcher.watch):
                 shape = cast("TrainingTask", outcome.task).shape
+                self._is_tidy &= outcome.error is None
+                if isinstance(outcome.error, MachineLostError):
+                    self._conduct.notify(TrainingLost(shape, outcome.error.machine))
                 if isinstance(outcome.error, MachineLostError) and again < LOSSES:
                     lost.append(shape)
                 elif isinstance(outcome.error, ProcessDiedError | MemoryShortageError):
@@ -177,7 +181,7 @@ class Trainings:
 
     def _again(self, shapes: Sequence[Shape], watcher: Watcher, deaths: int = 0) -> list[TrainingTask]:
         watcher.forget(shapes)  # they report their epochs again from the last checkpoint
-        return [self._task(shape, deaths) for shape in shapes]
+        return self._tasks(shapes, deaths)
 
     def _publish(self, task: TrainingTask) -> None:
         """Give the weights of a finished training their final name, before the fact that there are any is recorded."""
@@ -186,12 +190,16 @@ class Trainings:
             durable.rename(task.weights, path)
 
     def _tidy(self) -> None:
-        """Remove what attempts that were killed, or given up, have left behind."""
-        context = self.facts.contexts[TRAININGS]
+        """Remove what attempts that were killed, or given up, have left behind: once, and again where some were."""
+        if self._is_tidy:
+            return
+        self._is_tidy = True
+        context, files = self.facts.contexts[TRAININGS], self.facts.store.files
+        is_there = files.checkpointed(context)
         for shape, training in self.facts.trainings().items():
-            if self.facts.is_made(training):
-                checkpoints.discard(self.facts.store.files.checkpoints(context, shape))
-        for partial in self.facts.store.files.weights_of(context).glob("*.partial"):
+            if is_there(shape) and self.facts.is_made(training):
+                checkpoints.discard(files.checkpoints(context, shape))
+        for partial in files.weights_of(context).glob("*.partial"):
             partial.unlink(missing_ok=True)
 
     def test(self, shape: Shape) -> float | None:
@@ -202,7 +210,7 @@ class Trainings:
         weights = self.facts.store.files.weights(self.facts.contexts[TRAININGS], shape)
         if not (self.problem.always_saves or weights.is_file()):
             return None
-        attempt, needs, seed = secrets.token_hex(8), self._preparer.needs_of(shape), self.problem.seed
+        (needs,), attempt, seed = self._preparer.needs_of([shape]), secrets.token_hex(8), self.problem.seed
         task = EvaluationTask(self._preparer.trainer, shape, seed, weights, attempt, self._conduct.patience, needs)
         with self._runner.stopping_well():
             for outcome in self._runner.run([task], 1, lambda *_: True):
@@ -223,102 +231,27 @@ class Trainings:
         path = self.facts.store.files.weights(self.facts.contexts[TRAININGS], shape)
         return path if path.is_file() else None
 
-    def _task(self, shape: Shape, deaths: int = 0) -> TrainingTask:
+    def _tasks(self, shapes: Sequence[Shape], deaths: int = 0) -> list[TrainingTask]:
+        """Return what trains each shape."""
+        return [
+            self._task(shape, needs, deaths)
+            for shape, needs in zip(shapes, self._preparer.needs_of(shapes), strict=True)
+        ]
+
+    def _task(self, shape: Shape, needs: Needs, deaths: int) -> TrainingTask:
         context, attempt = self.facts.contexts[TRAININGS], secrets.token_hex(8)
-        checkpoints.keep_last(self.facts.store.files.checkpoints(context, shape))
+        files = self.facts.store.files
+        weights, home = files.weights(context, shape), files.checkpoints(context, shape)
+        checkpoints.keep_last(home)
         return TrainingTask(
             self._preparer.trainer_of(shape),
             shape,
             self.problem.seed,
-            self.facts.store.files.weights(context, shape).with_suffix(f".{attempt}.partial"),
-            self.facts.store.files.checkpoints(context, shape),
+            weights.with_suffix(f".{attempt}.partial"),
+            home,
             60 * self._conduct.checkpoint_minutes,
             attempt,
             self._conduct.patience,
-            self._preparer.needs_of(shape),
+            needs,
             deaths,
         )
-
-
-class Watcher:
-    """Follows the trainings that run together, and stops those that the terminator gives up.
-
-    Args:
-        finished: trainings that have come to their end.
-        terminator: asked after every epoch.
-        epochs: of a whole training; None if that is not known, and then none is stopped.
-        notify: told of every epoch.
-
-    Attributes:
-        curves: of each training that has reported an epoch.
-        stopped: shapes whose training is to end early.
-    """
-
-    def __init__(
-        self,
-        finished: dict[Shape, Training],
-        terminator: Terminator,
-        epochs: int | None,
-        notify: Callable[[Event], None],
-    ) -> None:
-        self.curves: dict[Shape, list[Epoch]] = {}
-        self.stopped: set[Shape] = set()
-        self._finished, self._terminator, self._epochs, self._notify = finished, terminator, epochs, notify
-        self._running: dict[Shape, list[Epoch]] = {}
-
-    def watch(self, task: Task, report: object) -> bool:
-        """Take note of an epoch; tell whether the training is to go on."""
-        shape, epoch = cast("TrainingTask", task).shape, cast("Epoch", report)
-        curve = self.curves.setdefault(shape, [])
-        curve.append(epoch)
-        self._notify(EpochFinished(shape, epoch, self._epochs))
-        others = Others(shape, self._finished, self._running)
-        self._running.setdefault(shape, curve)
-        if self._epochs is not None and checked.should_stop(self._terminator, curve, self._epochs, others):
-            self.stopped.add(shape)
-        return shape not in self.stopped
-
-    def end(self, training: Training) -> None:
-        """Take note that a training has come to its end."""
-        self._finished[training.shape] = training
-        self._running.pop(training.shape, None)
-
-    def forget(self, shapes: Sequence[Shape]) -> None:
-        """Forget the epochs of trainings that are started again."""
-        for shape in shapes:
-            self.curves.setdefault(shape, []).clear()
-
-
-class Others(Sequence[Training]):
-    """The other trainings of a search, put together only if a terminator looks at them.
-
-    With many workers that would otherwise be most of what the driver does.
-
-    Args:
-        shape: whose training is left out.
-        finished: trainings that have come to their end.
-        running: curves of those that have not.
-    """
-
-    def __init__(
-        self, shape: Shape, finished: Mapping[Shape, Training], running: Mapping[Shape, Sequence[Epoch]]
-    ) -> None:
-        self._shape, self._finished, self._running = shape, finished, running
-
-    @cached_property
-    def _all(self) -> list[Training]:
-        done = [training for shape, training in sorted(self._finished.items()) if shape not in self._running]
-        ended = [training for training in done if training.curve]
-        ended += [Training(shape, None, curve=tuple(curve)) for shape, curve in sorted(self._running.items()) if curve]
-        return [training for training in ended if training.shape != self._shape]
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    @overload
-    def __getitem__(self, index: int) -> Training: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Training]: ...
-    def __getitem__(self, index: int | slice) -> Training | list[Training]:
-        """Return one of them, or some."""
-        return self._all[index]

@@ -14,7 +14,7 @@ from shape_dnn.kinds import Terminator
 from shape_dnn.plugins import checked
 from shape_dnn.quality import Quality
 from shape_dnn.records import Epoch, Stop, Training
-from shape_dnn.study.trainings import Others
+from shape_dnn.study.watcher import InOrder, Others
 from shape_dnn.testing.contract import Contract
 from shape_dnn.testing.spaces import GRID, accuracy
 
@@ -57,15 +57,17 @@ class TerminatorContract(Contract):
 
     def questions(self) -> list[tuple[Sequence[Epoch], int, Sequence[Training]]]:
         """Return what a terminator is asked: after each epoch, with other trainings that finished, stopped or run."""
-        finished = {s: Training(s, accuracy(s), "", tuple(self.curve(accuracy(s)))) for s in GRID[:20]}
-        stopped = {
-            s: Training(s, None, "stopped", tuple(self.curve(accuracy(s))[:4]), stop=Stop("it")) for s in GRID[20:23]
-        }
-        running = {s: self.curve(accuracy(s))[:number] for number, s in enumerate(GRID[23:27], start=1)}
-        first = dict(list(finished.items())[:1])
-        others = [({}, {}), (first, {}), ({}, running), (finished, {}), (finished | stopped, running)]
+        finished = [Training(s, accuracy(s), "", tuple(self.curve(accuracy(s)))) for s in GRID[:20]]
+        stopped = [
+            Training(s, None, "stopped", tuple(self.curve(accuracy(s))[:4]), stop=Stop("it")) for s in GRID[20:23]
+        ]
+        running = [
+            Training(s, None, curve=tuple(self.curve(accuracy(s))[:number]))
+            for number, s in enumerate(GRID[23:27], start=1)
+        ]
+        others = [([], []), (finished[:1], []), ([], running), (finished, []), (finished + stopped, running)]
         return [
-            (curve[:length], EPOCHS, Others(GRID[-1], ended, going_on))
+            (curve[:length], EPOCHS, Others(GRID[-1], InOrder(ended), InOrder(going_on)))
             for curve in (self.curve(10.0), self.curve(99.0))
             for length in range(1, EPOCHS + 1)
             for ended, going_on in others

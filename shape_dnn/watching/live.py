@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from shape_dnn.display.tally import Best, Tally
 from shape_dnn.display.time_left import TimeLeft
 from shape_dnn.events import (
     Chosen,
@@ -22,6 +24,7 @@ from shape_dnn.events import (
     SearchStarted,
     StageFinished,
     TrainingFinished,
+    TrainingLost,
     TrainingsPlanned,
 )
 from shape_dnn.report.story import confidence_of
@@ -43,6 +46,10 @@ REASONS = {
 }
 LAST = 5
 """Trainings that are listed with why they were chosen."""
+CURVES = 20
+"""Trainings under way whose learning curves are shown."""
+FAILED = 50
+"""Trainings that are listed with why they failed."""
 
 
 class Live:
@@ -68,6 +75,7 @@ class Live:
         self._start = event
         self._reason: str | None = None
         self._done, self._doing, self._total = 0, "", 0
+        self._tally, self._best = Tally(), Best(event.quality)
         self._stages: list[StageFinished] = []
         self._doubts: list[Judged] = []
         self._chosen: dict[Shape, Chosen] = {}
@@ -110,6 +118,7 @@ class Live:
                 self._begin(when, event)
             self._now = max(self._now, when)
             self._time_left(event)
+            self._tally.take(event)
             self._note(when, event)
             self.steps += not isinstance(event, IN_PASSING)
 
@@ -129,6 +138,7 @@ class Live:
                 self._chosen[shape] = event
             case TrainingsPlanned(shapes, known):
                 self._clear()
+                self._tally = Tally()
                 self._waiting = dict.fromkeys(shapes) if known < len(shapes) else {}
                 self._doing, self._done, self._total = "training", 0, len(shapes) - known
             case EpochFinished(shape, epoch):
@@ -137,7 +147,11 @@ class Live:
                 if curve and epoch.number <= curve[-1].epoch.number:
                     curve.clear()
                 curve.append(event)
+            case TrainingLost(shape):
+                self._running.pop(shape, None)
+                self._waiting[shape] = None
             case TrainingFinished(training, done, total):
+                self._best.take(training)
                 self._waiting.pop(training.shape, None)
                 self._running.pop(training.shape, None)
                 self._done = done
@@ -174,11 +188,11 @@ class Live:
                 f"{s.metric} {s.limit} {s.unit}".rstrip() + f": {s.before - s.after} of {s.before} shapes dropped"
                 for s in self._stages
             ],
-            "running": [self._training(curve) for curve in self._running.values()] if is_running else [],
-            "waiting": [str(shape) for shape in self._waiting] if is_running else [],
+            "running": [self._training(curve) for curve in self._shown] if is_running else [],
+            "waiting": len(self._waiting) if is_running else 0,
             "doubts": [[judged.trained, judged.doubt] for judged in self._doubts],
             "wanted": None if confidence is None else 1 - confidence,
-            "failures": [f"{shape}: {reason}" for shape, reason in self._failures.items()],
+            "failures": self._told_failures(),
             "chosen": [
                 {"shape": str(each.shape), "reason": _why(each), "numbers": self._numbers(each)}
                 for each in list(self._chosen.values())[: -LAST - 1 : -1]
@@ -208,7 +222,22 @@ class Live:
     def _phrase(self) -> str:
         if not self._doing or self._done >= self._total:
             return "deciding what to do next"
-        return f"{self._doing}: {self._done} of {self._total} done"
+        phrase = f"{self._doing}: {self._done} of {self._total} done"
+        if len(self._running) <= CURVES:
+            return "; ".join([phrase, str(self._tally.lost)] if self._tally.lost.trainings else [phrase])
+        shown = f"shown are the {CURVES} that have run longest"
+        return "; ".join(text for text in (phrase, str(self._tally), str(self._best), shown) if text)
+
+    @property
+    def _shown(self) -> list[list[EpochFinished]]:
+        """The curves of the trainings that have run longest."""
+        return list(itertools.islice(self._running.values(), CURVES))
+
+    def _told_failures(self) -> list[str]:
+        """Return what failed and why, the latest of many."""
+        told = [f"{shape}: {reason}" for shape, reason in list(self._failures.items())[-FAILED:]]
+        others = len(self._failures) - len(told)
+        return [f"{others} before these", *told] if others else told
 
     def _training(self, curve: list[EpochFinished]) -> dict[str, Any]:
         last = curve[-1]

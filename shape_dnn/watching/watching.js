@@ -51,7 +51,7 @@
     at("live").dataset.state = live.state;
     at("live-state").textContent = STATES[live.state];
     if (at("live-text").textContent !== live.text) at("live-text").textContent = live.text; // it is read aloud
-    at("live-doing").dataset.doing = live.doing + (live.waiting.length ? `; ${live.waiting.length} waiting or starting` : "");
+    at("live-doing").dataset.doing = live.doing + (live.waiting ? `; ${live.waiting} waiting or starting` : "");
     until = live.left === null ? null : Date.now() + 1000 * live.left;
     sayLeft();
     const values = live.running.flatMap(({ points }) => points.map(([, value]) => value));

@@ -167,10 +167,13 @@ class RayCluster(Executor):
         # One that is waited for stays from run to run: if it were given up, it might take a message with it.
         self._mail = self._mail or self._mailbox.fetch.remote()
         while self._running or (waiting and not self._stopping):
-            while waiting and len(self._running) < (workers or PENDING) and not self._stopping:
+            most = workers or PENDING
+            # Once for all that start now: of hundreds of nodes it takes longer than to start one.
+            nodes = _alive() if waiting and len(self._running) < most else []
+            while waiting and len(self._running) < most and not self._stopping:
                 task = waiting.popleft()
                 try:
-                    resources = self._resources(task.needs)
+                    resources = self._resources(task.needs, nodes)
                 except UnavailableError as error:
                     yield Outcome(task, error=error)
                 else:
@@ -205,8 +208,8 @@ class RayCluster(Executor):
             self._sent[path] = (parcel, ray.put(content))
         return self._sent[path]
 
-    def _resources(self, needs: Needs) -> dict[str, Any]:
-        """Say what a task takes, in Ray's words.
+    def _resources(self, needs: Needs, nodes: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
+        """Say what a task takes of one of these nodes, by default of any that is there, in Ray's words.
 
         Raises:
             UnavailableError: no node has so much, so it would wait endlessly.
@@ -216,7 +219,7 @@ class RayCluster(Executor):
         cores, on_gpu = max(self.threads, needs.cores) + needs.loaders, needs.device != "cpu"
         # A process beside others leaves them what they need; of one that is not known, nobody knows what that is.
         gpus = (needs.whole_gpus or min(1.0, round(needs.share, 3)) or 1.0) if on_gpu else 0
-        there = [node["Resources"] for node in _alive()]
+        there = [node["Resources"] for node in (_alive() if nodes is None else nodes)]
         able = [each for each in there if each.get("CPU", 0) >= cores and each.get("GPU", 0) >= gpus]
         if not able:
             most = ", ".join(f"{each.get('CPU', 0):g} and {each.get('GPU', 0):g}" for each in there)
@@ -277,14 +280,8 @@ class RayCluster(Executor):
             finished: node.Finished = ray.get(reference)
         except exceptions.TaskCancelledError:
             return None
-        except exceptions.RayTaskError as error:  # in what surrounds the task
-            return (
-                None
-                if running.taken_back
-                else Outcome(running.task, error=ProcessDiedError(f"it failed on its node: {str(error)[-300:]}"))
-            )
         except exceptions.RayError as error:
-            return None if running.taken_back else Outcome(running.task, error=_death(running, error))
+            return None if running.taken_back else Outcome(running.task, error=_failure(running, error))
         if finished.error is not None:
             return None if running.taken_back else Outcome(running.task, error=finished.error)
         if finished.written:
@@ -333,16 +330,18 @@ def _alive() -> list[Mapping[str, Any]]:
     return [each for each in ray.nodes() if each["Alive"]]
 
 
-def _death(running: Running, error: Exception) -> ProcessDiedError:
-    """Tell a lost machine from a process that died on one."""
+def _failure(running: Running, error: Exception) -> ProcessDiedError:
+    """Tell a lost machine from a process that died on one, and from what surrounds the task there."""
+    if isinstance(error, exceptions.RayTaskError):
+        return ProcessDiedError(f"it failed on its node: {str(error)[-300:]}")
     why = " ".join(str(error).split())[:300]
     end = time.monotonic() + LOSS_SECONDS
     while running.node is not None and not isinstance(error, exceptions.OutOfMemoryError):
         if running.node not in {each["NodeID"] for each in _alive()}:
-            return MachineLostError(f"its node is gone: {why}")
+            return MachineLostError(f"its node is gone: {why}", running.node)
         if isinstance(error, exceptions.WorkerCrashedError) or time.monotonic() > end:
             break
         time.sleep(POLL / 4)
     if running.node is None or isinstance(error, exceptions.NodeDiedError):
-        return MachineLostError(f"its node is gone: {why}")
+        return MachineLostError(f"its node is gone: {why}", running.node or "")
     return ProcessDiedError(f"its process ended: {why}")

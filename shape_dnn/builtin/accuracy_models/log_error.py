@@ -201,13 +201,12 @@ class LogError(AccuracyModel):
         """Return the weight of every point of the grid with no accident, and with each training as one."""
         number = len(self._target)
         covariances = self._covariances(self._features) + (self._variances + 1e-8)[:, :, None] * np.eye(number)
-        self._precisions = np.linalg.inv(covariances)
+        self._precisions, (_, volumes) = np.linalg.inv(covariances), np.linalg.slogdet(covariances)
         residuals = [self._target - self._features @ trend.means for trend in self._trends]
         by_trend = np.split(self._precisions, len(residuals))
         solved = [precisions @ residual for precisions, residual in zip(by_trend, residuals, strict=True)]
         fits = [own @ residual for own, residual in zip(solved, residuals, strict=True)]
         self._solved = np.concatenate(solved)
-        _, volumes = np.linalg.slogdet(covariances)
         evidence = -0.5 * (np.concatenate(fits) + volumes)
         spread = NOISE_SPREAD if self._scale.has_range else NOISE_SPREAD_WITHOUT_RANGE
         evidence -= 0.5 * (np.log(self._noise / NOISE_PRIOR) / spread) ** 2

@@ -69,7 +69,7 @@ class Local(Executor):
     def _next_to_look_at(self) -> list[Worker]:
         """Wait for workers that have something to say, or that have been silent for too long."""
         before = time.monotonic()
-        ready = wait([worker.connection for worker in self._busy], timeout=POLL)
+        ready = set(wait([worker.connection for worker in self._busy], timeout=POLL))
         # Time in which this process was stopped, and the workers perhaps with it, is not held against them.
         passed = min(time.monotonic() - before, POLL)
         for worker in self._busy:
