@@ -118,10 +118,13 @@ def _in_turn(work: Callable[[EncodedImages], Result], part: EncodedImages) -> It
 def decode(part: EncodedImages) -> NDArray[np.uint8]:
     """Decode images, one after the other; return them as uint8 of shape (number, channels, height, width).
 
+    In memory the channels of a pixel lie beside each other, as decoders write them and convolutions read them.
+
     Raises:
         DatasetError: one of them cannot be decoded; says which.
     """
-    decoded = np.empty((len(part), *part.input_shape), np.uint8)
+    channels, height, width = part.input_shape
+    decoded = np.empty((len(part), height, width, channels), np.uint8).transpose(0, 3, 1, 2)
     for own, (file, start, length) in zip(decoded, part.places.tolist(), strict=True):
         own[:] = _decode(part.root / part.names[file], start, length, part.input_shape)
     return decoded
