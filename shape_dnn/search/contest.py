@@ -203,6 +203,8 @@ class Contest:
         return math.inf if score is None else score
 
     def _interpolate(self, qualities: Floats, scores: Floats) -> Floats:
+        if not self._by_quality:  # the scores of all levels are the same
+            return np.broadcast_to(scores[0], qualities.shape)
         levels = self._levels
         with np.errstate(invalid="ignore"):  # between a score and none
             columns = [np.interp(qualities[:, i], levels[:, i], scores[:, i]) for i in range(len(self.shapes))]
