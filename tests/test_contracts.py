@@ -17,6 +17,7 @@ import pytest
 import torch
 from own import BUILD, EXAMPLE, SINE, write
 from test_datasets import write_batch, write_imagenet32, write_mnist
+from test_streaming import write_shards
 from test_training import trainer
 
 from shape_dnn import (
@@ -135,6 +136,22 @@ class TestFolder(FilesContract):
             Path("data", label).mkdir(parents=True)
             for number in range(12):
                 Image.new("RGB", (9, 7), (number, 2 * number, 3)).save(Path("data", label, f"{number}.png"))
+
+
+class TestStreamedFolder(TestFolder):
+    options = {"data_dir": "data", "size": 8, "stream": "yes"}
+
+
+class TestWebDataset(FilesContract):
+    name, options = "webdataset", {"data_dir": "data", "size": 8}
+
+    @pytest.fixture(autouse=True)
+    def files(self) -> None:
+        write_shards(Path("data"))
+
+
+class TestStreamedWebDataset(TestWebDataset):
+    options = {"data_dir": "data", "size": 8, "stream": "yes"}
 
 
 class TestTorchPrograms(DeploymentContract):

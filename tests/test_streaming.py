@@ -20,7 +20,16 @@ from test_augmentation import EVERYTHING
 from test_datasets import write_folder
 from test_training import SHAPE, TINY, go_on, task, trainer
 
-from shape_dnn import DatasetError, EncodedImages, LabelledImages, ProcessDiedError, devices, export, tune
+from shape_dnn import (
+    DatasetError,
+    EncodedImages,
+    LabelledImages,
+    ProcessDiedError,
+    UnavailableError,
+    devices,
+    export,
+    tune,
+)
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.builtin.datasets.folder import Folder
 from shape_dnn.builtin.datasets.webdataset import WebDataset
@@ -30,7 +39,6 @@ from shape_dnn.data.splits import Part
 from shape_dnn.events import DatasetRead, Event
 from shape_dnn.records import Epoch
 from shape_dnn.settings import Settings
-from shape_dnn.testing import DatasetContract
 from shape_dnn.training import loop, streamed
 from shape_dnn.training.batches import Batches
 from shape_dnn.training.classifier import ClassifierTrainer, split
@@ -226,7 +234,9 @@ def test_an_image_that_is_gone_is_named_where_it_is_needed() -> None:
     _, surveyed = kept_and_streamed()
     shutil.rmtree("photos/class 1")
     own = dataclasses.replace(task(), trainer=of_photographs(surveyed))
-    with pytest.raises(DatasetError, match=r"photos/class 1/\d+\.(jpg|png) cannot be read as an image: .*No such file"):
+    with pytest.raises(
+        DatasetError, match=r"photos/class 1/\d+\.(jpg|png) cannot be read as an image: it is no file, or not there"
+    ):
         own.run(go_on)
 
 
@@ -243,6 +253,95 @@ def test_a_training_whose_reader_is_killed_may_be_tried_again(monkeypatch: pytes
     own = dataclasses.replace(task(), trainer=of_photographs(surveyed))
     with pytest.raises(ProcessDiedError, match="a process that decodes its images died: .*DataLoader worker"):
         own.run(go_on)
+
+
+def test_the_death_of_a_reader_is_told_where_the_next_batch_is_asked_for() -> None:
+    """Torch would have it raised in the middle of whatever the training does, such as a forward pass."""
+    _, surveyed = kept_and_streamed()
+    learning, _ = split(surveyed, "validation", 0.3, 0)
+    batches = Batches(learning, CPU, classes=3)
+    before = signal.getsignal(signal.SIGCHLD)
+    others = set(psutil.Process().children())
+    given = batches.in_order(4)
+    next(given)
+    (reader,) = (
+        child for child in psutil.Process().children() if child not in others and "tracker" not in str(child.cmdline())
+    )
+    reader.kill()
+    psutil.wait_procs([reader])
+    assert signal.getsignal(signal.SIGCHLD) is before
+    with pytest.raises(ProcessDiedError, match="a process that decodes its images died"):
+        list(given)
+
+
+def test_where_batches_find_no_shared_memory_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: torch.Tensor) -> None:
+        raise RuntimeError("unable to write to file </torch_1_2>: No space left on device (28)")
+
+    _, surveyed = kept_and_streamed()
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    own = dataclasses.replace(task(), trainer=of_photographs(surveyed))
+    with pytest.raises(
+        UnavailableError, match=r"no shared memory for a batch of .* MiB.*give /dev/shm more, .*--shm-size"
+    ):
+        own.run(go_on)
+
+
+@pytest.mark.parametrize("name", ["train-sums.npy", "names.json", "index.json"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_what_was_learnt_of_images_is_learnt_anew_where_it_is_damaged(name: str, damage: str) -> None:
+    _, surveyed = kept_and_streamed()
+    content = images.name_of(surveyed)
+    if damage == "gone":
+        (surveyed / name).unlink()
+    else:
+        (surveyed / name).write_bytes((surveyed / name).read_bytes()[:-9])
+    if name != "index.json":
+        assert not images.are_intact(surveyed, content)
+    told: list[int] = []
+    found = Folder("photos", size=12, stream="yes").load()
+    assert images.survey(*found, Path("surveys"), lambda done, _: told.append(done)) == surveyed  # type: ignore[arg-type]
+    assert told[-1] == 120
+    assert images.are_intact(surveyed, content)
+
+
+def test_of_several_surveys_of_the_same_images_the_one_that_is_intact_counts() -> None:
+    _, surveyed = kept_and_streamed()
+    content = images.name_of(surveyed)
+    for time in range(1, 9):  # until the names of former ones come before and after it
+        os.utime("photos/class 0/1.png", (time, time))
+        latest = images.survey(*Folder("photos", size=12, stream="yes").load(), Path("surveys"), lambda *_: None)  # type: ignore[arg-type]
+        assert images.find(Path("surveys"), content) == latest
+    assert len({path.name for path in Path("surveys").iterdir()}) == 9
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("L", 200), ("I;16", 200), ("I", None), ("F", None)])
+def test_levels_of_16_bits_are_scaled_and_unknown_ones_refused(mode: str, expected: int | None) -> None:
+    from PIL import Image
+
+    write_folder(Path("photos"))
+    levels = np.full(
+        (20, 20), 200 * (257 if mode == "I;16" else 1), {"L": "u1", "I;16": "u2", "I": "i4", "F": "f4"}[mode]
+    )
+    Image.fromarray(levels).save("photos/class 0/0.tif")
+    if expected is None:
+        with pytest.raises(
+            DatasetError, match=r"0\.tif cannot be read as an image: its levels are not those of 8 or 16 bits"
+        ):
+            Folder("photos").load()
+        return
+    train, test = Folder("photos", size=4).load()
+    assert isinstance(train, LabelledImages)
+    assert isinstance(test, LabelledImages)
+    everything = np.concatenate([train.images, test.images])
+    assert (everything == expected).all((1, 2, 3)).sum() == 1
+
+
+def test_a_pipe_is_no_image() -> None:
+    write_folder(Path("photos"))
+    os.mkfifo("photos/class 0/pipe.png")
+    with pytest.raises(DatasetError, match=r"pipe\.png cannot be read as an image: it is no file"):
+        Folder("photos").load()
 
 
 @pytest.mark.parametrize(("cores", "gpus", "processes"), [(16, 1, 15), (16, 4, 3), (2, 1, 1), (1, 1, 1), (4, 8, 1)])
@@ -295,22 +394,6 @@ def write_shards(root: Path, number: int = 30, shards: int = 3, prefix: str = "t
                     archive.addfile(member, io.BytesIO(data))
 
 
-class TestShards(DatasetContract):
-    @pytest.fixture
-    def plugin(self, tmp_path: Path) -> WebDataset:
-        if not (tmp_path / "shards").exists():
-            write_shards(tmp_path / "shards")
-        return WebDataset(str(tmp_path / "shards"), stream="yes")
-
-
-class TestStreamedFolder(DatasetContract):
-    @pytest.fixture
-    def plugin(self, tmp_path: Path) -> Folder:
-        if not (tmp_path / "photos").exists():
-            write_folder(tmp_path / "photos")
-        return Folder(str(tmp_path / "photos"), stream="yes")
-
-
 def test_shards_hold_what_was_put_into_them() -> None:
     write_shards(Path("shards"))
     write_shards(Path("shards/val"), number=9, shards=1, prefix="more")
@@ -350,9 +433,49 @@ def labelled(content: bytes) -> Callable[[], None]:
     return write
 
 
+def packed(*members: tuple[str, bytes, bytes], end: bytes | None = None) -> Callable[[], None]:
+    """Return what writes a shard of members, by name, type and content, and perhaps another end."""
+
+    def write() -> None:
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w") as archive:
+            for name, kind, data in members:
+                member = tarfile.TarInfo(name)
+                member.type, member.linkname, member.size = kind, "a.jpg", len(data)
+                archive.addfile(member, io.BytesIO(data))
+        written = content.getvalue()
+        Path("shards/train-000000.tar").write_bytes(written if end is None else written.rstrip(b"\0")[:-1] + end)
+
+    return write
+
+
+FILE, LINK = tarfile.REGTYPE, tarfile.LNKTYPE
+A = (("a.jpg", FILE, b"x" * 512), ("a.cls", FILE, b"1" * 1))
+
+
+def twice() -> None:
+    write_shards(Path("shards"), shards=1)
+    shard = Path("shards/train-000000.tar")
+    shard.write_bytes(2 * shard.read_bytes())
+
+
+def with_a_damaged_header() -> None:
+    write_shards(Path("shards"), shards=1)
+    shard = Path("shards/train-000000.tar")
+    content = bytearray(shard.read_bytes())
+    with tarfile.open(shard) as archive:
+        content[archive.getmembers()[9].offset + 150] ^= 1  # of its sum
+    shard.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("prepare", "complaint"),
     [
+        (packed(*A, ("b.jpg", LINK, b""), ("b.cls", FILE, b"0")), "b.jpg is a link or stored sparsely"),
+        (packed(*A, ("b.heic", FILE, b""), ("b.cls", FILE, b"0")), "has the label b.cls without an image"),
+        (packed(*A, end=b""), "is damaged: it ends in the middle|is damaged, or compressed"),
+        (twice, "is damaged at its byte .*, or two archives in one file"),
+        (with_a_damaged_header, "is damaged at its byte"),
         (lambda: None, r"no shard in 'shards'; expected shards \*\.tar"),
         (lambda: write_shards(Path("shards"), prefix="val"), "has shards for the test alone"),
         (lambda: write_shards(Path("shards"), classes=1), "its labels are 0; it takes two classes or more"),

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,17 @@ from numpy.typing import NDArray
 from shape_dnn import devices
 from shape_dnn.errors import DatasetError
 from shape_dnn.kinds import EncodedImages, InputShape, LabelledImages
+from shape_dnn.system.text import one_line
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 AT_A_TIME = 16
 """Images that a thread decodes before that is told."""
 AHEAD = 4
 """Times as many are begun for each processor before the first of them is needed, so that none has to wait."""
+AHEAD_BYTES = 2**29
+"""Bytes that decoded images take at most before they are needed."""
 SHARE = 0.25
 """Part of the memory of a machine that a dataset takes as pixels at most, or else it is streamed.
 
@@ -105,7 +111,8 @@ def _in_turn(work: Callable[[EncodedImages], Result], part: EncodedImages) -> It
                 few = part.take(np.arange(start, min(start + AT_A_TIME, len(part))))
                 begun.append((start, pool.submit(work, few)))
 
-        begin(AHEAD * devices.cores())
+        room = AHEAD_BYTES // (AT_A_TIME * int(np.prod(part.input_shape)))
+        begin(max(1, min(AHEAD * devices.cores(), room)))
         try:
             while begun:
                 start, future = begun.popleft()
@@ -135,11 +142,13 @@ def _decode(path: Path, start: int, length: int, input_shape: InputShape) -> NDA
 
     channels, height, width = input_shape
     try:
+        if not path.is_file():  # a pipe, say, which might never end
+            raise FileNotFoundError("it is no file, or not there any more")
         with path.open("rb") as file:
             file.seek(start)
             content = io.BytesIO(file.read(length))
         with Image.open(content) as opened:
-            upright = ImageOps.exif_transpose(opened).convert("RGB" if channels == 3 else "L")
+            upright = _in_8_bits(ImageOps.exif_transpose(opened)).convert("RGB" if channels == 3 else "L")
             resized = upright.resize((width, height), Image.Resampling.BILINEAR)
     except UnidentifiedImageError:
         _refuse(path, start, "it is of no known format")
@@ -149,9 +158,24 @@ def _decode(path: Path, start: int, length: int, input_shape: InputShape) -> NDA
     return levels[None] if channels == 1 else levels.transpose(2, 0, 1)
 
 
+def _in_8_bits(image: Image.Image) -> Image.Image:
+    """Scale levels from 0 to 65535 to those of a byte, which a conversion would cut off.
+
+    Raises:
+        ValueError: it has levels of which nobody knows the most.
+    """
+    from PIL import Image
+
+    if image.mode in ("I", "F"):
+        raise ValueError("its levels are not those of 8 or 16 bits; convert it to 8")
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+
+
 def _refuse(path: Path, start: int, why: str) -> NoReturn:
     where = f"{path}, from its byte {start} on," if start else f"{path}"
-    raise DatasetError(f"{where} cannot be read as an image: {why}; repair or remove it") from None
+    raise DatasetError(one_line(f"{where} cannot be read as an image: {why}; repair or remove it")) from None
 
 
 def stamp(parts: Iterable[EncodedImages]) -> str:

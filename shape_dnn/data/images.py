@@ -5,7 +5,6 @@ A directory has either their pixels, or where they lie encoded: then they are de
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import io
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shape_dnn.data import encoded
+from shape_dnn.errors import DatasetError
 from shape_dnn.kinds import EncodedImages, Images, InputShape, LabelledImages
 from shape_dnn.system import durable
 
@@ -121,7 +121,7 @@ def survey(train: EncodedImages, test: EncodedImages, home: Path, progress: enco
     """
     parts = (train, test)
     directory = home / encoded.stamp(parts)
-    if directory.is_dir():
+    if _is_whole(directory):
         return directory
     sums = [np.empty((len(part), part.input_shape[0], 2), np.int64) for part in parts]
     number = sum(map(len, parts))
@@ -137,13 +137,13 @@ def survey(train: EncodedImages, test: EncodedImages, home: Path, progress: enco
     content = _fingerprint(parts, [levels(train, sums[0], 0), levels(test, sums[1], len(train))])
     names = {name: [str(part.root), list(part.names)] for name, part in zip(PARTS, parts, strict=True)}
     index = {"fingerprint": content, "input_shape": list(train.input_shape)}
-    with durable.naming_errors(directory), durable.new_directory(directory) as partial:
-        durable.write_text(partial / INDEX, json.dumps(index))
+    with durable.naming_errors(directory), durable.replaced_directory(directory) as partial:
         durable.write_text(partial / NAMES, json.dumps(names))
         for name, part, own in zip(PARTS, parts, sums, strict=True):
             _save(partial / f"{name}-places.npy", part.places)
             _save(partial / f"{name}-labels.npy", part.labels.astype(np.int64, copy=False))
             _save(partial / f"{name}-sums.npy", own)
+        durable.write_text(partial / INDEX, json.dumps({**index, "digest": _digest(partial)}))
     return directory
 
 
@@ -203,6 +203,8 @@ def _load_labels(directory: Path, name: str) -> NDArray[np.int64]:
 def find(home: Path, content: str) -> Path | None:
     """Return the directory where images of this content lie, whether as pixels or encoded; None if there is none.
 
+    Of several, whose files lay in different places or had other times, the first that is intact, if any is.
+
     Args:
         home: directory of all of them.
         content: the fingerprint of the images.
@@ -210,7 +212,15 @@ def find(home: Path, content: str) -> Path | None:
     pixels = home / content
     if pixels.is_dir():
         return pixels
-    return next((path.parent for path in sorted(home.glob(f"*/{INDEX}")) if name_of(path.parent) == content), None)
+    surveys = [path.parent for path in sorted(home.glob(f"*/{INDEX}")) if _is_called(path.parent, content)]
+    return next((each for each in surveys if _are_where_they_were(each)), next(iter(surveys), None))
+
+
+def _is_called(directory: Path, content: str) -> bool:
+    try:
+        return name_of(directory) == content
+    except (OSError, ValueError, LookupError):  # a damaged one
+        return False
 
 
 def name_of(directory: Path) -> str:
@@ -225,8 +235,30 @@ def are_intact(directory: Path, content: str) -> bool:
         directory: of the images.
         content: what their fingerprint was.
     """
-    train, test = load(directory)
-    if isinstance(train, EncodedImages) and isinstance(test, EncodedImages):
-        parts = [dataclasses.replace(part, sums=None) for part in (train, test)]
-        return encoded.stamp(parts) == directory.name and name_of(directory) == content
-    return fingerprint(train, test) == content
+    if (directory / INDEX).is_file():
+        return _are_where_they_were(directory) and name_of(directory) == content
+    return fingerprint(*load(directory)) == content
+
+
+def _are_where_they_were(directory: Path) -> bool:
+    """Tell whether encoded images are in their places, and none of their files was written since they were surveyed."""
+    try:
+        train, test = _load_encoded(directory.resolve())
+        return _is_whole(directory) and encoded.stamp([train, test]) == directory.name
+    except (OSError, ValueError, LookupError, DatasetError):
+        return False
+
+
+def _is_whole(directory: Path) -> bool:
+    """Tell whether what a survey wrote is there, and as it was."""
+    try:
+        return bool(json.loads((directory / INDEX).read_text())["digest"] == _digest(directory))
+    except (OSError, ValueError, LookupError):
+        return False
+
+
+def _digest(directory: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for path in (directory / NAMES, *sorted(directory.glob("*.npy"))):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()

@@ -148,15 +148,13 @@ class ClassifierTrainer(Trainer):
 
         from shape_dnn.training.batches import Batches
         from shape_dnn.training.loop import Loop
-        from shape_dnn.training.streamed import telling_of_lost_readers
 
         device = torch.device(run.device)
         network = self.begin(shape, run.seed)
         train, judge = split(self.images, self.protocol, self.validation_fraction, run.seed)
         loop = Loop(network, self.recipe, device, self._forward(shape), as_graph=not run.deaths)
-        with telling_of_lost_readers():
-            learnt_from = Batches(train, device, classes=self.classes, place=self._place(run.device))
-            return loop.fit(learnt_from, Batches(judge, device, like=learnt_from), run)
+        learnt_from = Batches(train, device, classes=self.classes, place=self._place(run.device))
+        return loop.fit(learnt_from, Batches(judge, device, like=learnt_from), run)
 
     def test(self, shape: Shape, run: Run) -> float:
         """Return the accuracy on the test set in percent.
@@ -167,7 +165,6 @@ class ClassifierTrainer(Trainer):
 
         from shape_dnn.training.batches import Batches
         from shape_dnn.training.loop import Loop
-        from shape_dnn.training.streamed import telling_of_lost_readers
 
         device = torch.device(run.device)
         train, _ = split(self.images, self.protocol, self.validation_fraction, run.seed)
@@ -176,9 +173,8 @@ class ClassifierTrainer(Trainer):
         assert saved is not None  # noqa: S101 - only what was trained is tested
         network.load_state_dict(saved)
         loop = Loop(network, dataclasses.replace(self.recipe, precision="float32"), device, self._forward(shape))
-        with telling_of_lost_readers():
-            learnt_from = Batches(train, device, place=self._place(run.device))
-            return loop.accuracy(Batches(Part.of_all(test), device, like=learnt_from), run.alive)
+        learnt_from = Batches(train, device, place=self._place(run.device))
+        return loop.accuracy(Batches(Part.of_all(test), device, like=learnt_from), run.alive)
 
     def example(self, batch_size: int) -> torch.Tensor:
         """Make images of noise, pixels from 0 to 1."""

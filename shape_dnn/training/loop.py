@@ -79,12 +79,17 @@ class Loop:
         if saved is not None:
             self._resume(saved, saved.more)
         while self._epochs < recipe.epochs and not run.stopped:
-            loss = self._train_epoch(train, run)
-            if loss is None:
+            within, steps = self._train_epoch(train, run)
+            loss = float(within["loss"]) / steps
+            if within["steps"] == steps and not math.isfinite(loss):
+                number = self._epochs + 1
+                raise TrainingError(f"the training loss became {loss} in epoch {number}; a lower --lr may help")
+            accuracy = None if run.interrupted else self._accuracy(judge, run)
+            if accuracy is None:
+                self._save(run, within)
+                run.stopped = True
                 break
-            if not math.isfinite(loss):
-                raise TrainingError(f"the training loss became {loss} in epoch {self._epochs}; a lower --lr may help")
-            accuracy = self.accuracy(judge, run.alive)
+            self._epochs += 1
             if accuracy >= self._best:
                 self._best, self._best_state = accuracy, _on_cpu(self.network.state_dict())
             goes_on = run.report(self._epochs, accuracy, loss=loss)
@@ -94,24 +99,27 @@ class Loop:
             run.save(self._best_state, epochs=self._epochs, best=self._best)
         return self._best
 
-    def _train_epoch(self, train: Batches, run: Run) -> float | None:
-        """Take the steps of an epoch, or those that are left; return their mean loss, None if it was interrupted."""
+    def _train_epoch(self, train: Batches, run: Run) -> tuple[dict[str, Any], int]:
+        """Take the steps of an epoch, or those that are left, until it is interrupted.
+
+        Returns:
+            How far it has come, and how many steps a whole one has.
+        """
         recipe = self.recipe
         batch_size = min(recipe.batch_size, len(train))
         batches = len(train) // batch_size
         self.network.train()
         total, begin, order, before = self._begin_epoch(train)
+        within = {"before": before, "steps": begin, "loss": total}
         for i, (images, labels) in enumerate(train.shuffled(batch_size, recipe, order, begin), begin):
             total += self._step(images, labels, learning_rate(recipe, (self._epochs + i / batches) / recipe.epochs))
+            within["steps"] = i + 1
             run.alive()
-            is_due = run.is_due and time.monotonic() - self._saved >= WITHIN_EPOCH_SECONDS
-            if i + 1 < batches and (run.interrupted or is_due):
-                self._save(run, within={"before": before, "steps": i + 1, "loss": total.cpu()})
-                run.stopped = run.interrupted
-                if run.stopped:
-                    return None
-        self._epochs += 1
-        return float(total) / batches
+            if run.interrupted:
+                break
+            if run.is_due and time.monotonic() - self._saved >= WITHIN_EPOCH_SECONDS:
+                self._save(run, within)
+        return within, batches
 
     def _begin_epoch(self, train: Batches) -> tuple[Tensor, int, Tensor, dict[str, Tensor]]:
         """Draw the order of an epoch, or that of one which was interrupted once more.
@@ -160,7 +168,7 @@ class Loop:
             best_state=dict(self._best_state),
             optimizer=_on_cpu(self._step.descent.state),
             random=self._random,
-            **({} if within is None else {"within": dict(within)}),
+            **({} if within is None else {"within": {**within, "loss": within["loss"].cpu()}}),
         )
 
     def _resume(self, network: Mapping[str, Tensor], more: Mapping[str, Any]) -> None:
@@ -176,6 +184,17 @@ class Loop:
 
     def accuracy(self, images: Batches, alive: Callable[[], None] = lambda: None) -> float:
         """Return the percentage of images whose class has the highest logit; ``alive`` is called after each batch."""
+        found = self._correct(images, alive, lambda: False)
+        assert found is not None  # noqa: S101 - nothing stops it
+        return 100 * found / len(images)
+
+    def _accuracy(self, images: Batches, run: Run) -> float | None:
+        """Return the same; None if the run is interrupted meanwhile."""
+        found = self._correct(images, run.alive, lambda: run.interrupted)
+        return None if found is None else 100 * found / len(images)
+
+    def _correct(self, images: Batches, alive: Callable[[], None], stops: Callable[[], bool]) -> int | None:
+        """Count images whose class has the highest logit; None if it stops before."""
         self.network.eval()
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         with torch.inference_mode(), autocast(self.device, self.recipe), allowing_tf32(self.recipe.tf32):
@@ -183,7 +202,9 @@ class Loop:
                 with self._forward():
                     correct += (self.network(batch).argmax(1) == labels).sum()
                 alive()
-        return 100 * int(correct) / len(images)
+                if stops():
+                    return None
+        return int(correct)
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:

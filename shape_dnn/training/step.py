@@ -149,7 +149,10 @@ class Graph:
         torch.cuda.empty_cache()  # the graph has memory of its own, and that of the warm-up is of no use to it
         with (
             torch.cuda.device(self._device),
-            torch.cuda.graph(self._graph, stream=cuda_graphs.side_stream(self._device)),
+            # Other threads may reserve memory meanwhile, as the one does that brings streamed images to the GPU.
+            torch.cuda.graph(
+                self._graph, stream=cuda_graphs.side_stream(self._device), capture_error_mode="thread_local"
+            ),
         ):
             self._loss = work(self._images, self._labels, self._rate)
 

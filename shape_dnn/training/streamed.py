@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,13 +16,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from shape_dnn import devices
 from shape_dnn.data import encoded
-from shape_dnn.errors import DatasetError, ProcessDiedError, describe
+from shape_dnn.errors import DatasetError, ProcessDiedError, ShapeDnnError, UnavailableError, describe
 from shape_dnn.kinds import EncodedImages, Images
 from shape_dnn.training.pixels import Pixels, divided
 
 AHEAD = 2
 """Batches that each process has decoded or begun before they are needed."""
-Batch = Tensor | DatasetError
+Batch = Tensor | ShapeDnnError
 
 
 def readers(device: str) -> int:
@@ -63,10 +66,16 @@ class Streamed(Pixels):
 
         Raises:
             DatasetError: an image is there no more, or damaged.
+            UnavailableError: there is no memory to hand batches over in.
+            ProcessDiedError: one of the processes was killed.
         """
         self._order.batches = [chosen.tolist() for chosen in divided(indices.cpu(), size)]
-        for levels, chosen in zip(self._loader, divided(indices, size), strict=True):
-            if isinstance(levels, DatasetError):
+        with _naming_deaths():
+            loaded = _begin(self._loader)
+        for chosen in divided(indices, size):
+            with _naming_deaths():
+                levels = next(loaded)
+            if isinstance(levels, ShapeDnnError):
                 raise levels
             yield levels.to(self._device, non_blocking=True), self.labels[chosen]
 
@@ -103,11 +112,19 @@ class _Decoding(Dataset[Batch]):
         self._images = images
 
     def __getitems__(self, positions: list[int]) -> Batch:
-        """Return its levels, or what is wrong with one of the images: it is raised where it is understood."""
+        """Return its levels, or what is wrong: it is raised where it is understood."""
         try:
-            return torch.from_numpy(encoded.decode(self._images.take(np.array(positions, np.int64))))
+            levels = torch.from_numpy(encoded.decode(self._images.take(np.array(positions, np.int64))))
         except DatasetError as error:
             return error
+        try:
+            # A thread of the reader would do so later, and nobody would hear that it cannot.
+            shared: Tensor = levels.share_memory_()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            batch = f"no shared memory for a batch of {levels.nbytes / 2**20:.3g} MiB: {describe(error)[:100]}"
+            remedy = "give /dev/shm more, in a container by --shm-size, or take smaller batches"
+            return UnavailableError(f"{batch}; {remedy}")
+        return shared
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -120,8 +137,22 @@ def _encoded(images: Images) -> EncodedImages:
     return images
 
 
+def _begin(loader: DataLoader[Batch]) -> Iterator[Batch]:
+    """Have an epoch of batches decoded.
+
+    Torch has the death of a reader raised in the middle of whatever the training does. It is noticed as well where the
+    next batch is asked for, so the handler of that signal stays what it was.
+    """
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        return iter(loader)
+    before = signal.getsignal(signal.SIGCHLD)
+    loaded = iter(loader)
+    signal.signal(signal.SIGCHLD, before)
+    return loaded
+
+
 @contextmanager
-def telling_of_lost_readers() -> Iterator[None]:
+def _naming_deaths() -> Iterator[None]:
     """Say so where a process that decodes was killed, by which nothing is known of the training.
 
     Raises:
@@ -129,7 +160,5 @@ def telling_of_lost_readers() -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
+    except (RuntimeError, OSError, EOFError) as error:
         raise ProcessDiedError(f"a process that decodes its images died: {describe(error)[:200]}") from error

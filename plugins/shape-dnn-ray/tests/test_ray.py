@@ -481,9 +481,9 @@ def test_a_node_that_is_lost_loses_nothing(cluster: Cluster, monkeypatch: pytest
     lost: list[Shape] = []
     answer, resources = RayCluster._answer, RayCluster._resources  # noqa: SLF001
 
-    def bind(self: RayCluster, needs: Needs) -> dict[str, Any]:
+    def bind(self: RayCluster, needs: Needs, *nodes: Any) -> dict[str, Any]:
         """Send what is found out before trainings, and two of these, to the node that will be lost."""
-        return resources(self, needs) | ({"resources": {"doomed": 1}} if next(tasks) < 3 else {})
+        return resources(self, needs, *nodes) | ({"resources": {"doomed": 1}} if next(tasks) < 3 else {})
 
     def watch(self: RayCluster, messages: Sequence[Message], report: Callable[[Task, object], bool]) -> None:
         answer(self, messages, report)

@@ -11,6 +11,7 @@ from shape_dnn.builtin.datasets import files
 from shape_dnn.builtin.datasets.image_files import ImageFiles
 from shape_dnn.errors import DatasetError
 from shape_dnn.kinds import EncodedImages
+from shape_dnn.system.text import encodable
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -27,11 +28,15 @@ class Folder(ImageFiles):
     @property
     def classes(self) -> int:
         """Number of folders."""
-        return len(self.class_names)
+        return len(self._folders)
 
-    @cached_property
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the folders, sorted; a class is the place in this order."""
+        return tuple(map(encodable, self._folders))
+
+    @cached_property
+    def _folders(self) -> tuple[str, ...]:
         root, _ = self._roots()
         names = _folders(root)
         if len(names) < 2:
@@ -57,7 +62,7 @@ class Folder(ImageFiles):
         train = self._find(root)
         if test_root is None:
             return train, None
-        unknown = sorted(set(_folders(test_root)) - set(self.class_names))
+        unknown = sorted(set(_folders(test_root)) - set(self._folders))
         if unknown:
             raise DatasetError(
                 f"dataset 'folder': {str(test_root)!r} has the class {unknown[0]!r}, and {str(root)!r} does not"
@@ -68,7 +73,7 @@ class Folder(ImageFiles):
         """Find every image below a directory."""
         names: list[str] = []
         labels: list[int] = []
-        for label, name in enumerate(self.class_names):
+        for label, name in enumerate(self._folders):
             folder = root / name
             if not folder.is_dir():
                 continue

@@ -15,6 +15,8 @@ from shape_dnn.recipes import WRN_PAPER, Recipe
 if TYPE_CHECKING:
     from pathlib import Path
 
+STREAM = ("auto", "yes", "no")
+
 
 class ImageFiles(Dataset):
     """Images of any size, resized.
@@ -47,6 +49,10 @@ class ImageFiles(Dataset):
     ) -> None:
         if not 1 <= size <= 4096:
             raise UsageError(f"dataset.size={size}: accepted are 1 to 4096 pixels", setting="option")
+        if channels not in (1, 3):
+            raise UsageError(f"dataset.channels={channels}: accepted are 1 and 3", setting="option")
+        if stream not in STREAM:
+            raise UsageError(f"dataset.stream={stream}: accepted are {', '.join(STREAM)}", setting="option")
         if not 0 < test < 1:
             raise UsageError(f"dataset.test={test}: accepted are fractions above 0 and below 1", setting="option")
         self.data_dir = data_dir

@@ -17,6 +17,8 @@ from shape_dnn.errors import DatasetError
 from shape_dnn.kinds import EncodedImages
 
 LABEL = ".cls"
+BLOCK = 512
+"""Bytes of zeros with which an archive ends at least."""
 LARGEST_LABEL = 20
 """Bytes that a label may take."""
 CONTENT = "shards *.tar, those of the test called test*.tar or val*.tar, or in folders train/ and test/"
@@ -49,7 +51,8 @@ class WebDataset(ImageFiles):
 
     @cached_property
     def _found(self) -> tuple[EncodedImages, EncodedImages | None]:
-        shards = sorted(path for path in self.root.rglob("*.tar") if not path.name.startswith("."))
+        found = (path.relative_to(self.root) for path in self.root.rglob("*.tar"))
+        shards = sorted(self.root / path for path in found if not any(part.startswith(".") for part in path.parts))
         if not shards:
             raise DatasetError(f"dataset {self.name!r}: no shard in {str(self.root)!r}; expected {CONTENT}")
         of_test = [shard for shard in shards if _is_of_test(shard.relative_to(self.root))]
@@ -100,18 +103,23 @@ def _samples(shard: Path) -> Iterator[tuple[int, int, int]]:
         with tarfile.open(shard, "r:") as archive:
             for member in archive:
                 name = PurePosixPath(member.name)
-                if not member.isreg() or name.name.startswith("."):
+                if name.name.startswith(".") or member.isdir():
                     continue
                 key, suffix = str(name.parent / name.name.partition(".")[0]), "." + name.name.partition(".")[2].lower()
                 found = labels if suffix == LABEL else images if suffix in SUFFIXES else None
-                if found is not None and key in found:
+                if found is None:
+                    continue
+                if not member.isreg() or member.issparse():
+                    raise DatasetError(f"{shard}: {member.name} is a link or stored sparsely; pack it as a plain file")
+                if key in found:
                     raise DatasetError(f"{shard} has two files {key}{suffix}, or images of that name; remove one")
                 if suffix == LABEL:
                     content = archive.extractfile(member)
                     assert content is not None  # noqa: S101 - it is a regular file
                     labels[key] = _label(shard, member.name, content.read(LARGEST_LABEL + 1))
-                elif suffix in SUFFIXES:
+                else:
                     images[key] = (member.offset_data, member.size)
+            _check_end(shard, archive.offset)
     except (OSError, tarfile.TarError) as error:
         message = f"{shard} is damaged, or compressed: {' '.join(str(error).split())}"
         raise DatasetError(f"{message}; get it again, or unpack it with gunzip, unzstd or the like") from None
@@ -119,6 +127,26 @@ def _samples(shard: Path) -> Iterator[tuple[int, int, int]]:
         if key not in labels:
             raise DatasetError(f"{shard} has the image {key} without a file {key}{LABEL} that tells its class")
         yield start, length, labels[key]
+    for key in labels.keys() - images.keys():
+        accepted = ", ".join(sorted(SUFFIXES))
+        raise DatasetError(f"{shard} has the label {key}{LABEL} without an image; accepted are files in {accepted}")
+
+
+def _check_end(shard: Path, end: int) -> None:
+    """See that an archive ends with zeros, as all do: what cannot be read in its middle looks like its end.
+
+    Raises:
+        DatasetError: it does not.
+    """
+    with shard.open("rb") as file:
+        file.seek(end)
+        read = 0
+        while some := file.read(2**20):
+            if some.strip(b"\0"):
+                raise DatasetError(f"{shard} is damaged at its byte {end}, or two archives in one file; get it again")
+            read += len(some)
+    if read < BLOCK:
+        raise DatasetError(f"{shard} is damaged: it ends in the middle, at its byte {end + read}; get it again")
 
 
 def _label(shard: Path, name: str, content: bytes) -> int:
