@@ -91,8 +91,8 @@ def test_no_epoch_that_was_saved_is_trained_twice(uninterrupted: Training, monke
     with pytest.raises(Interrupted):
         task(recipe=RECIPE, checkpoint_seconds=0.0).run(interrupt_after(4))  # type: ignore[arg-type]
     judged = []
-    accuracy = Loop.accuracy
-    monkeypatch.setattr(Loop, "accuracy", lambda self, *what: judged.append(1) or accuracy(self, *what))
+    correct = Loop._correct
+    monkeypatch.setattr(Loop, "_correct", lambda self, *what: judged.append(1) or correct(self, *what))
     assert run().quality == uninterrupted.quality
     assert len(judged) == 2, "what had not been saved when the fourth was reported"
 

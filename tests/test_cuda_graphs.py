@@ -99,7 +99,8 @@ class Cuda:
                 self._streams[stream.device] = before
 
     @contextmanager
-    def graph(self, _: object, *, stream: Stream) -> Iterator[None]:
+    def graph(self, _: object, *, stream: Stream, capture_error_mode: str = "global") -> Iterator[None]:
+        self.capture_error_mode = capture_error_mode
         self.synchronized.append(self.current)  # as it begins, torch waits for the device that is current
         self._recording = True
         with self.stream(stream):
@@ -175,6 +176,7 @@ def test_a_graph_is_made_on_the_side_stream_of_the_gpu_that_the_images_are_on(cu
     assert cuda.synchronized == [torch.device("cuda:1")]
     assert cuda.current == torch.device("cuda:0")
     assert cuda.current_stream() not in (side, usual), "all is as it was"
+    assert cuda.capture_error_mode == "thread_local", "other threads may bring images to the GPU meanwhile"
 
 
 def test_many_graphs_are_made_on_one_stream_of_each_gpu(cuda: Cuda) -> None:
