@@ -305,6 +305,7 @@ def test_a_task_takes_the_cores_and_whole_gpus_that_it_declares() -> None:
     expected = {
         Needs("cuda:0", share=0.1, gpus=3): {"num_cpus": 2, "num_gpus": 3},
         Needs("cuda:0", share=0.1, cores=4): {"num_cpus": 4, "num_gpus": 0.1},
+        Needs("cuda:0", share=0.1, loaders=3): {"num_cpus": 5, "num_gpus": 0.1},
         Needs("cpu", 10**12, cores=16, gpus=3): {"num_cpus": 16, "memory": 10**9},
         Needs("cpu", 10**12): {"num_cpus": 2, "memory": 10**9},
     }

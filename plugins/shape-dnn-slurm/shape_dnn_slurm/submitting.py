@@ -173,11 +173,8 @@ class Terms:
         on_gpu = needs.device.startswith("cuda")
         memory = 0
         if not needs.exclusive:
-            known = (
-                0
-                if on_gpu or not needs.memory or not place.memory
-                else int(HEADROOM * needs.memory / MB) + OF_A_PROCESS
-            )
+            is_known = needs.memory and place.memory and not on_gpu
+            known = int(HEADROOM * needs.memory / MB) + OF_A_PROCESS if is_known else 0
             memory = max(-(-known // 512) * 512, self.least_memory(), least_memory)
             # The estimate is what a training needs at most, so it may fit where that is not.
             memory = min(memory, place.memory) if place.memory else memory
