@@ -1,8 +1,8 @@
 """How fast images are decoded for a training that streams them, beside a plain DataLoader and what the cores can do.
 
 ``python benchmarks/streaming.py [--images N] [--size S] [--readers R …]`` writes that many photographs as JPEG files
-of 500 x 375 pixels, cut at random from those of scikit-image and scikit-learn, and as tar shards. It then times epochs
-in turn, without training anything:
+of 500 x 375 pixels, cut at random from those of scikit-image (to be installed for this) and scikit-learn, and as tar
+shards. It then times epochs in turn, without training anything:
 
 - cores: every image read and decoded once by threads, as many as there are cores, and nothing else: the limit;
 - plain: torchvision's ImageFolder, each image resized, cropped, mirrored and normalised in a DataLoader's processes;
