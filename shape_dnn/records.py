@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -113,6 +114,19 @@ class Training:
     def qualities(self) -> tuple[float, ...]:
         """The quality of every single training that came to one."""
         return self.repetitions or (() if self.quality is None else (self.quality,))
+
+    def mean_until(self, epochs: int) -> float:
+        """Return the mean quality of the first epochs of its curve, of which there must be as many.
+
+        It is kept, since early termination asks for it after every epoch of every other training.
+        """
+        if epochs not in self._means:
+            self._means[epochs] = statistics.fmean(epoch.quality for epoch in self.curve[:epochs])
+        return self._means[epochs]
+
+    @cached_property
+    def _means(self) -> dict[int, float]:
+        return {}
 
 
 @dataclass(frozen=True)

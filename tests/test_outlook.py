@@ -20,6 +20,7 @@ from shape_dnn.builtin.samplers.d_optimal import CheapDOptimal, DOptimal, corner
 from shape_dnn.events import ignore
 from shape_dnn.kinds import Strategy
 from shape_dnn.search.algorithm import apply_quality_limits, predict
+from shape_dnn.search.contest import between
 from shape_dnn.search.design import d_optimal
 from shape_dnn.search.durations import assume, estimate
 from shape_dnn.search.guesses import guess
@@ -222,6 +223,19 @@ def test_to_find_nothing_the_most_promising_shape_was_trained() -> None:
     assert answer.closest.shape in facts.trained
     assert smooth(SHAPES[-1]) - smooth(answer.closest.shape) < 0.5, "the largest shape is the best there is"
     assert len(facts.trained) < 10
+
+
+def test_scores_between_levels_are_interpolated_and_there_is_none_beside_none() -> None:
+    generator = np.random.default_rng(0)
+    low = generator.uniform(0, 50, 7)
+    levels = np.linspace(low, low + generator.uniform(1, 50, 7), 9)
+    scores = generator.standard_normal(levels.shape)
+    qualities = generator.uniform(levels[0] - 1, levels[-1] + 1, (200, 7))
+    wanted = [np.interp(*columns) for columns in zip(qualities.T, levels.T, scores.T, strict=True)]
+    np.testing.assert_allclose(between(levels, scores, qualities), np.transpose(wanted), rtol=1e-12, atol=1e-12)
+    scores[4] = np.inf
+    at_hand = (qualities < levels[3]) | (qualities > levels[5])
+    assert (np.isfinite(between(levels, scores, qualities)) == at_hand).all()
 
 
 def test_failed_trainings_are_passed_over() -> None:

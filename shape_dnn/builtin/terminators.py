@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import NormalDist, fmean, median
+from statistics import NormalDist, median
 
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Goal, Terminator
@@ -37,8 +37,10 @@ class Median(Terminator):
     def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
         """Compare with those that came as far."""
         number = len(curve)
-        means = [fmean(e.quality for e in t.curve[:number]) for t in others if len(t.curve) >= number]
-        if number < self.grace or len(means) < self.least:
+        if number < self.grace:
+            return False
+        means = [training.mean_until(number) for training in others if len(training.curve) >= number]
+        if len(means) < self.least:
             return False
         return self.quality.is_better(median(means), best_so_far(curve, self.quality))
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from concurrent import futures
 from contextlib import contextmanager
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from shape_dnn import devices
 from shape_dnn.constraints import KNOWN_METRICS
@@ -35,6 +35,10 @@ from shape_dnn.recipes import Recipe
 from shape_dnn.records import Epoch, Measurement, Training
 from shape_dnn.shape import Shape
 from shape_dnn.work import Outcome, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 RESERVED = frozenset(
     {"depth", "width", "seed", "accuracy", "predicted_accuracy", "predicted_std", "test_accuracy", "training"}
@@ -141,6 +145,23 @@ def score(goal: Goal, known: Mapping[str, float | None]) -> float | None:
         if math.isnan(result):
             raise ValueError(f"the score of {values} is not a number")
     return result
+
+
+def scores(goal: Goal, columns: Mapping[str, NDArray[np.float64]]) -> list[float]:
+    """Ask for the scores of many shapes; infinite where a metric of the goal is not a number, or where it fails.
+
+    Args:
+        goal: orders shapes.
+        columns: metrics, each of shape (number of shapes,).
+    """
+    found = []
+    for row in zip(*(columns[metric].tolist() for metric in goal.metrics), strict=True):
+        try:
+            result = math.nan if any(map(math.isnan, row)) else goal.score(dict(zip(goal.metrics, row, strict=True)))
+            found.append(math.inf if math.isnan(result) else float(result))
+        except Exception:  # noqa: BLE001 - whatever a plugin raises
+            found.append(math.inf)
+    return found
 
 
 def score_of(goal: Goal, known: Mapping[str, float | None]) -> float | None:

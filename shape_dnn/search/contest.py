@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shape_dnn.constraints import Constraint
-from shape_dnn.errors import ShapeDnnError
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
 from shape_dnn.quality import Quality
@@ -22,6 +21,8 @@ from shape_dnn.shape import Shape
 
 LEVELS = 9
 """Qualities at which the score of a shape is computed; between them it is interpolated."""
+AT_ONCE = 128
+"""Shapes whose scores are interpolated at a time, so that they stay in the caches of a processor."""
 CLEARANCE, LEAST_CLEARANCE = 1e-3, 1e-8
 """Parts of the range of a quality that its levels keep from the far bound, and from each other."""
 DEVIATIONS = 3.0
@@ -34,6 +35,28 @@ def complies(limits: Sequence[Constraint], qualities: Floats, worse_by: float = 
     for limit in limits:
         inside &= qualities + worse_by <= limit.limit if limit.upper else qualities - worse_by >= limit.limit
     return inside
+
+
+def between(levels: Floats, scores: Floats, qualities: Floats) -> Floats:
+    """Interpolate scores linearly between levels at even distances; beyond them they are those of the last.
+
+    Args:
+        levels: rising, of shape (LEVELS, number of shapes).
+        scores: at the levels; infinite where there is none, and then there is none on either side.
+        qualities: of shape (number of draws, number of shapes).
+    """
+    steps, shapes = len(levels) - 1, levels.shape[1]
+    found = qualities - levels[0]
+    found *= steps / (levels[-1] - levels[0])
+    np.clip(found, 0.0, steps, out=found)
+    below = np.minimum(found.astype(np.int32), steps - 1)
+    found -= below
+    below = below * shapes + np.arange(shapes, dtype=np.int32)
+    with np.errstate(invalid="ignore"):  # between a score and none
+        found *= np.diff(scores, axis=0).take(below, mode="clip")
+        found += scores[:-1].take(below, mode="clip")
+    found[np.isnan(found)] = np.inf
+    return found
 
 
 @dataclass(frozen=True)
@@ -123,13 +146,12 @@ class Contest:
         That is where it would be with its quality worse by the tolerance, and its metrics as good as they may be.
         Without an incumbent, where it complies and may have a score.
         """
+        draws = self._open_draws
         if self.incumbent is None:
-            return np.asarray(
-                (np.isfinite(self._best_scores(self.draws)) & complies(self.limits, self.draws))[:, self.open]
-            )
-        lower, upper = (self._best_scores(self.draws + by) for by in (-self.tolerance, self.tolerance))
-        better = np.maximum(lower, upper) < self._likely_scores(self.draws)[:, [self.incumbent]]
-        return np.asarray((better & complies(self.limits, self.draws, self.tolerance))[:, self.open])
+            return np.isfinite(self._scores(self._best, draws, self.open)) & complies(self.limits, draws)
+        lower, upper = (self._scores(self._best, draws + by, self.open) for by in (-self.tolerance, self.tolerance))
+        better = np.maximum(lower, upper) < self._reference
+        return np.asarray(better & complies(self.limits, draws, self.tolerance))
 
     @cached_property
     def gains(self) -> Floats:
@@ -137,16 +159,24 @@ class Contest:
 
         Where nothing complies yet, on a score somewhat worse than that of any shape.
         """
-        scores = self._likely_scores(self.draws)
-        if self.incumbent is not None:
-            reference = scores[:, [self.incumbent]]
-        else:
-            typical = np.ma.masked_invalid(scores).mean(0).compressed()
-            worse = typical.max() + 0.3 * np.ptp(typical) + 1e-9 if len(typical) else 0.0
-            reference = np.full((1, 1), worse)
+        scores = self._scores(self._likely, self._open_draws, self.open)
         with np.errstate(invalid="ignore"):  # no score less no score
-            gains = np.where(np.isfinite(scores), np.maximum(reference - scores, 0.0), 0.0)
-        return np.asarray((gains * complies(self.limits, self.draws))[:, self.open])
+            gains = np.where(np.isfinite(scores), np.maximum(self._reference - scores, 0.0), 0.0)
+        return np.asarray(gains * complies(self.limits, self._open_draws))
+
+    @cached_property
+    def _reference(self) -> Floats:
+        """The score of the incumbent in each draw; without one, somewhat worse than any shape has in the mean."""
+        if self.incumbent is not None:
+            places = np.array([self.incumbent])
+            return self._scores(self._likely, self.draws[:, places], places)
+        scores = self._scores(self._likely, self.draws, np.arange(len(self.shapes)))
+        typical = np.ma.masked_invalid(scores).mean(0).compressed()
+        return np.full((1, 1), typical.max() + 0.3 * np.ptp(typical) + 1e-9 if len(typical) else 0.0)
+
+    @cached_property
+    def _open_draws(self) -> Floats:
+        return self.draws.take(self.open, axis=1)  # rows stay together in memory, unlike by indexing
 
     @cached_property
     def _by_quality(self) -> bool:
@@ -162,16 +192,9 @@ class Contest:
         high = np.maximum(high, low + LEAST_CLEARANCE * span)
         return np.linspace(np.clip(low, least, most - clear), np.clip(high, least + clear, most), LEVELS)
 
-    def _likely_scores(self, qualities: Floats) -> Floats:
-        """Return the scores of all shapes at some qualities, both of shape (number of draws, number of shapes)."""
-        return self._interpolate(qualities, self._likely)
-
-    def _best_scores(self, qualities: Floats) -> Floats:
-        """Return what they are if what was guessed is as good as it may be."""
-        return self._interpolate(qualities, self._best)
-
     @cached_property
     def _likely(self) -> Floats:
+        """Scores at the levels by what is known, or else guessed."""
         return self._tabulate({name: column.likely for name, column in self.columns.items()})
 
     @cached_property
@@ -185,15 +208,9 @@ class Contest:
 
     def _tabulate(self, metrics: Mapping[str, Floats]) -> Floats:
         """Return scores at the levels, of the same shape; infinite where there is none."""
-
-        def score(place: int, quality: float) -> float:
-            try:
-                return self._score(metrics, place, quality)
-            except ShapeDnnError:  # no shape may ever have this quality; those that have theirs are scored in earnest
-                return math.inf
-
         levels = self._levels if self._by_quality else self._levels[:1]
-        scores = [[score(i, float(level)) for i, level in enumerate(row)] for row in levels]
+        # Where the goal fails, no shape may ever have this quality; those that have theirs are scored in earnest.
+        scores = [checked.scores(self.goal, {**metrics, self.quality.name: row}) for row in levels]
         return np.broadcast_to(np.array(scores), self._levels.shape)
 
     def _score(self, metrics: Mapping[str, Floats], place: int, quality: float) -> float:
@@ -202,11 +219,18 @@ class Contest:
         score = checked.score(self.goal, {**values, self.quality.name: quality})
         return math.inf if score is None else score
 
-    def _interpolate(self, qualities: Floats, scores: Floats) -> Floats:
+    def _scores(self, tabulated: Floats, qualities: Floats, places: NDArray[np.int64]) -> Floats:
+        """Return the scores of some shapes at some qualities, by those at the levels.
+
+        Args:
+            tabulated: scores at the levels.
+            qualities: of shape (number of draws, number of places).
+            places: positions of the shapes.
+        """
         if not self._by_quality:  # the scores of all levels are the same
-            return np.broadcast_to(scores[0], qualities.shape)
-        levels = self._levels
-        with np.errstate(invalid="ignore"):  # between a score and none
-            columns = [np.interp(qualities[:, i], levels[:, i], scores[:, i]) for i in range(len(self.shapes))]
-        found = np.stack(columns, axis=1)
-        return np.where(np.isnan(found), np.inf, found)
+            return np.broadcast_to(tabulated[0, places], qualities.shape)
+        found = np.empty(qualities.shape)
+        for begin in range(0, len(places), AT_ONCE):
+            some = slice(begin, begin + AT_ONCE)
+            found[:, some] = between(self._levels[:, places[some]], tabulated[:, places[some]], qualities[:, some])
+        return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import cast, overload
 
@@ -125,6 +125,10 @@ class Others(Sequence[Training]):
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def __iter__(self) -> Iterator[Training]:
+        """Give them by the list's own iterator, which takes a fifth of the time of one by position."""
+        return iter(self._all)
 
     @overload
     def __getitem__(self, index: int) -> Training: ...
