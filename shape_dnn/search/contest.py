@@ -46,7 +46,7 @@ def between(levels: Floats, scores: Floats, qualities: Floats) -> Floats:
         qualities: of shape (number of draws, number of shapes).
     """
     steps, shapes = len(levels) - 1, levels.shape[1]
-    found = qualities - levels[0]
+    found: Floats = qualities - levels[0]
     found *= steps / (levels[-1] - levels[0])
     np.clip(found, 0.0, steps, out=found)
     below = np.minimum(found.astype(np.int32), steps - 1)
