@@ -17,7 +17,8 @@ from shape_dnn.benchmarking import methods, statistics
 from shape_dnn.benchmarking.asking import ask
 from shape_dnn.benchmarking.facts import Seen
 from shape_dnn.benchmarking.judging import judge
-from shape_dnn.benchmarking.methods import Found, Method, parse
+from shape_dnn.benchmarking.method import Found, Method
+from shape_dnn.benchmarking.methods import parse
 from shape_dnn.benchmarking.problems import RecordedTable
 from shape_dnn.benchmarking.questions import draw
 from shape_dnn.errors import UsageError

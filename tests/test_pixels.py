@@ -15,7 +15,7 @@ from test_training import SHAPE, TINY, digits_on_disk, go_on, task, trainer
 from shape_dnn import LabelledImages, Recipe, devices
 from shape_dnn.data import images
 from shape_dnn.data.splits import Part
-from shape_dnn.training import pixels
+from shape_dnn.training import placement
 from shape_dnn.training.batches import Batches
 from shape_dnn.training.classifier import ClassifierTrainer
 from shape_dnn.training.pixels import OnDevice, OnHost, Pixels
@@ -111,7 +111,7 @@ def test_a_training_on_images_on_the_host_is_the_same_training(monkeypatch: pyte
     late_gpu.install(monkeypatch, prompt=True)
     built: list[type[Pixels]] = []
     monkeypatch.setattr(OnHost, "__init__", noting(OnHost.__init__, built))
-    monkeypatch.setattr(pixels, "place", lambda parts, device: OnHost)
+    monkeypatch.setattr(placement, "place", lambda parts, device: OnHost)
     assert task().run(go_on).curve == usual.curve
     assert built == [OnHost], "one for both parts of the training images"
 
@@ -135,11 +135,11 @@ def test_images_lie_on_a_gpu_if_they_take_a_quarter_of_it_at_most(monkeypatch: p
 
     monkeypatch.setattr(devices, "total_memory", total)
     memory = 4 * taken
-    assert pixels.place(parts, "cuda:1") is OnDevice
+    assert placement.place(parts, "cuda:1") is OnDevice
     memory -= 1
-    assert pixels.place(parts, "cuda:1") is OnHost
+    assert placement.place(parts, "cuda:1") is OnHost
     assert asked == ["cuda:1", "cuda:1"]
-    assert pixels.place(parts, "cpu") is OnDevice
+    assert placement.place(parts, "cpu") is OnDevice
 
 
 def test_the_memory_of_a_training_counts_what_is_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_on_a_gpu_images_on_the_host_make_the_same_batches() -> None:
 def test_on_a_gpu_a_training_on_images_on_the_host_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     longer = dataclasses.replace(TINY, epochs=8)
     usual = task(device="cuda:0", recipe=longer).run(go_on)
-    monkeypatch.setattr(pixels, "SHARE", 1e-9)
+    monkeypatch.setattr(placement, "SHARE", 1e-9)
     training = task(device="cuda:0", recipe=longer).run(go_on)
     assert len(training.curve) == 8
     assert training.curve == usual.curve

@@ -17,7 +17,8 @@ from test_main_job import HERE
 
 from shape_dnn import Result, Shape, UsageError, ask, export, tune
 from shape_dnn.benchmarking.asking import ask as put
-from shape_dnn.benchmarking.methods import Method, parse
+from shape_dnn.benchmarking.method import Method
+from shape_dnn.benchmarking.methods import parse
 from shape_dnn.benchmarking.problems import RecordedTable
 from shape_dnn.benchmarking.questions import draw
 from shape_dnn.builtin.accuracy_models import log_error

@@ -9,7 +9,7 @@ import numpy as np
 
 from shape_dnn.benchmarking.facts import Seen
 from shape_dnn.benchmarking.judging import Decision, Run
-from shape_dnn.benchmarking.methods import Found, Method
+from shape_dnn.benchmarking.method import Found, Method
 from shape_dnn.benchmarking.problems import RecordedTable
 from shape_dnn.benchmarking.questions import Question
 from shape_dnn.errors import PluginError, ShapeDnnError, describe

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from shape_dnn.benchmarking import statistics
 from shape_dnn.benchmarking.judging import Outcome, Run, judge
-from shape_dnn.benchmarking.methods import Method
+from shape_dnn.benchmarking.method import Method
 from shape_dnn.benchmarking.problems import RecordedTable
 from shape_dnn.benchmarking.questions import Question
 from shape_dnn.benchmarking.statistics import Bin

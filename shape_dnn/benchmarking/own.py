@@ -9,7 +9,7 @@ from typing import Any
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.assembly.prior import Prior
 from shape_dnn.benchmarking.facts import Seen, whole_curve
-from shape_dnn.benchmarking.methods import Found, Method
+from shape_dnn.benchmarking.method import Found, Method
 from shape_dnn.benchmarking.problems import RecordedTable
 from shape_dnn.benchmarking.questions import Ask
 from shape_dnn.errors import UsageError

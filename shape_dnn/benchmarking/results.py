@@ -10,7 +10,7 @@ from pathlib import Path
 
 import shape_dnn
 from shape_dnn.benchmarking.judging import Run
-from shape_dnn.benchmarking.methods import Method
+from shape_dnn.benchmarking.method import Method
 from shape_dnn.benchmarking.problems import RecordedTable
 from shape_dnn.benchmarking.questions import Ask
 from shape_dnn.errors import UsageError

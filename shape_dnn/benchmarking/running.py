@@ -18,7 +18,8 @@ from shape_dnn import devices
 from shape_dnn.benchmarking import questions
 from shape_dnn.benchmarking.asking import ask
 from shape_dnn.benchmarking.judging import Run
-from shape_dnn.benchmarking.methods import Method, parse
+from shape_dnn.benchmarking.method import Method
+from shape_dnn.benchmarking.methods import parse
 from shape_dnn.benchmarking.problems import RecordedTable
 from shape_dnn.benchmarking.questions import Ask, Question
 from shape_dnn.benchmarking.results import Kept

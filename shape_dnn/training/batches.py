@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from shape_dnn.training import pixels
+from shape_dnn.training import placement
 from shape_dnn.training.augmentation import Augmentation
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Batches:
         if like is not None and like.pixels.images is part.images:
             self.pixels = like.pixels
         else:
-            usual = pixels.place([part.images], "cpu")
+            usual = placement.place([part.images], "cpu")
             self.pixels = ((place or usual) if like is None else type(like.pixels))(part.images, device)
         self._indices = torch.from_numpy(part.indices).to(device)
         self.statistics: tuple[Tensor, Tensor] = self._find_statistics() if like is None else like.statistics

@@ -249,9 +249,9 @@ class ClassifierTrainer(Trainer):
 
     def _place(self, device: str) -> type[Pixels]:
         """Tell where the images lie while a device trains."""
-        from shape_dnn.training import pixels
+        from shape_dnn.training import placement
 
-        return pixels.place(images.load(self.images), device)
+        return placement.place(images.load(self.images), device)
 
     def _forward(self, shape: Shape) -> Callable[[], AbstractContextManager[None]]:
         return functools.partial(checked.blame_network, self.load_architecture(), checked.FORWARD, shape)

@@ -8,30 +8,11 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from shape_dnn import devices
-from shape_dnn.kinds import EncodedImages, Images, LabelledImages
+from shape_dnn.kinds import Images, LabelledImages
 from shape_dnn.measuring import cuda_graphs
 
-SHARE = 0.25
-"""Part of a GPU's memory that images take at most."""
 COUNTED_AT_ONCE = 2**23
 """Bytes of images whose levels are counted at a time."""
-
-
-def place(parts: Sequence[Images], device: str) -> type[Pixels]:
-    """Tell where the images of a dataset lie, by their size alone; what is trained on them is the same.
-
-    Args:
-        parts: of the dataset.
-        device: that trains, as torch writes it.
-    """
-    if isinstance(parts[0], EncodedImages):
-        from shape_dnn.training.streamed import Streamed
-
-        return Streamed
-    if not device.startswith("cuda"):
-        return OnDevice
-    return OnDevice if _size(parts) <= SHARE * devices.total_memory(device) else OnHost
 
 
 class Pixels(ABC):
@@ -117,7 +98,7 @@ class OnDevice(Decoded):
     @staticmethod
     def taken(parts: Sequence[Images], batch_size: int) -> int:  # noqa: ARG004 - of its kind
         """Count all of it."""
-        return _size(parts) + sum(part.labels.nbytes for part in parts)
+        return size(parts) + sum(part.labels.nbytes for part in parts)
 
 
 class OnHost(Decoded):
@@ -195,5 +176,6 @@ def _in_memory(images: Images) -> LabelledImages:
     return images
 
 
-def _size(parts: Sequence[Images]) -> int:
+def size(parts: Sequence[Images]) -> int:
+    """Return the bytes of all pixels."""
     return sum(_in_memory(part).images.nbytes for part in parts)

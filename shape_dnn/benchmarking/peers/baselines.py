@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from shape_dnn.benchmarking.facts import Seen
-from shape_dnn.benchmarking.methods import Found, Method
+from shape_dnn.benchmarking.method import Found, Method
 from shape_dnn.search.kernel import Floats
 from shape_dnn.shape import Shape
 

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from shape_dnn.benchmarking.facts import Seen
-from shape_dnn.benchmarking.methods import Found, Method
+from shape_dnn.benchmarking.method import Found, Method
 from shape_dnn.benchmarking.peers.expected_improvement import spread
 from shape_dnn.search.kernel import Floats, logarithms
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from shape_dnn.benchmarking.facts import Seen
-from shape_dnn.benchmarking.methods import Found, Method
+from shape_dnn.benchmarking.method import Found, Method
 from shape_dnn.shape import Shape
 
 

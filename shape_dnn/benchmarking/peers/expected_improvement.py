@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from shape_dnn.benchmarking.facts import Seen
-from shape_dnn.benchmarking.methods import Found, Method
+from shape_dnn.benchmarking.method import Found, Method
 from shape_dnn.records import Prediction
 from shape_dnn.search.kernel import Floats, logarithms
 

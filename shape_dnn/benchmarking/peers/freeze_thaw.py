@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.benchmarking.facts import Seen
-from shape_dnn.benchmarking.methods import Found, Method
+from shape_dnn.benchmarking.method import Found, Method
 from shape_dnn.benchmarking.peers.looks import Looks
 from shape_dnn.events import Judged
 from shape_dnn.plugins.registry import Registry

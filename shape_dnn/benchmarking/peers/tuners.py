@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from shape_dnn.benchmarking.facts import Seen
-from shape_dnn.benchmarking.methods import Found, Method
+from shape_dnn.benchmarking.method import Found, Method
 from shape_dnn.search.kernel import Floats, logarithms
 
 REPEATS = 5
