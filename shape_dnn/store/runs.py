@@ -200,8 +200,9 @@ class Runs:
         others = self._database.read(f"SELECT contexts FROM run WHERE {same} ORDER BY id", problem)  # noqa: S608 - constants
         with self._database.decoding():
             contexts: dict[Family, int] = {}
-            for text in (*(other for (other,) in others), own_contexts):
-                contexts |= decoding.contexts(text)
+            for (text,) in others:  # trainings depend on more than the problem, such as the recipe
+                contexts |= {f: number for f, number in decoding.contexts(text).items() if f.metric is not None}
+            contexts |= decoding.contexts(own_contexts)
             asked, of_problem = decoding.mapping(settings), decoding.mapping(problem)
             return RecordedRun(int(number), asked, of_problem, contexts, RunState(state))
 
