@@ -16,7 +16,7 @@ from shape_dnn import bench
 from shape_dnn.benchmarking import methods, statistics
 from shape_dnn.benchmarking.asking import ask
 from shape_dnn.benchmarking.facts import Seen
-from shape_dnn.benchmarking.judging import judge
+from shape_dnn.benchmarking.judging import Decision, Run, judge
 from shape_dnn.benchmarking.method import Found, Method
 from shape_dnn.benchmarking.methods import parse
 from shape_dnn.benchmarking.problems import RecordedTable
@@ -219,6 +219,16 @@ def test_sets_are_judged_by_recall_and_precision(small: Path) -> None:
     assert all((o.recall, o.precision, o.within) == (1.0, 1.0, True) for o in right)
     assert not any(outcome.within for outcome in wrong if outcome.recall == 0)
     assert any(outcome.recall == 0 and outcome.precision == 0 for outcome in wrong)
+
+
+def test_who_has_found_the_best_has_missed_nothing_whatever_counts_as_equal(small: Path) -> None:
+    table = RecordedTable.read(TableFile(small))
+    for question in draw(table, 20, seed=0):
+        left = question.candidates[question.complies(table.truth[question.candidates])]
+        order = left[np.argsort(question.scores(table, table.truth)[left], kind="stable")].tolist()
+        decisions = [Decision(0.1, place, 0.0) for place in (order[0], order[-1])]
+        found = judge(table, question, Run([0], [1.0], order[0], decisions=decisions)).doubts
+        assert found == [(0.1, False), (0.1, len(order) > 1)]
 
 
 def test_a_search_is_asked_for_sets(small: Path, shape_dnn: Callable[..., Any]) -> None:

@@ -131,6 +131,14 @@ def test_an_option_given_by_a_flag_replaces_that_of_the_file_and_no_other() -> N
     assert settings.option == ("arch.stem=16", "dataset.limit=5")
 
 
+def test_options_given_by_flags_are_read_alike_beside_those_of_a_file_and_alone() -> None:
+    """One that is given twice, or without a value, is refused by whoever reads it, and so must not be lost here."""
+    flags = {"option": ("recipe.lr=0.1", "recipe.lr=0.2", "dataset.limit")}
+    config = write("option: {arch.stem: 16, recipe.lr: 1}\n")
+    assert gather(flags, None, {}).settings().option == flags["option"]
+    assert gather(flags, config, {}).settings().option == ("arch.stem=16", *flags["option"])
+
+
 def test_file_and_form_of_the_output_can_be_set_in_the_environment_too(
     shape_dnn: Ran, monkeypatch: pytest.MonkeyPatch, table: Path
 ) -> None:

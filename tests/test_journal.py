@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shape_dnn import events, tune
+from shape_dnn import ask, events, tune
 from shape_dnn.api import studies
 from shape_dnn.events import Chosen, EpochFinished, Reason, SearchFinished, SearchInterrupted, SearchStarted
 from shape_dnn.quality import Quality
@@ -239,3 +239,17 @@ def test_no_line_holds_a_traceback_or_a_result(tmp_path: Path) -> None:
     lines = (tmp_path / FILE_NAME).read_text().splitlines()
     assert "secret" not in "".join(lines)
     assert {"result", "files"}.isdisjoint(json.loads(lines[-1]))
+
+
+def test_a_question_to_a_search_that_measures_knows_what_was_measured() -> None:
+    """Before anything is trained, too, and so after the search was killed."""
+    known = []
+
+    def look(event: events.Event) -> None:
+        if isinstance(event, events.Measured) and event.metric == "memory":
+            known.append(sum(row["memory"] is not None for row in ask("study", max=["memory=1MB"]).rows()))
+
+    Path("trainer.py").write_text(TRAINER.replace("nn.Linear(shape.depth", "nn.Linear(1"))
+    with pytest.warns(UserWarning, match="does not know the memory of"):
+        tune(trainer="trainer.py", study="study", device="cpu", max=["memory=1MB"], notify=look)
+    assert known == list(range(1, 10))

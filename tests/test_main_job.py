@@ -160,12 +160,14 @@ def test_shapes_whose_training_fails_are_recorded_and_the_others_go_on(shape_dnn
 
 def test_a_search_whose_every_training_fails_says_why(shape_dnn: Callable[..., Any]) -> None:
     Path("trouble.py").write_text(TROUBLE)
-    ran = shape_dnn(
-        *FLAGS[4:], "--depth", "16:17:6", "--width", "1/2:3/4:1/4", "--plugin", "trouble.py", "--arch", "trouble"
-    )
+    space = ["--depth", "16:17:6", "--width", "1/2:3/4:1/4", "--plugin", "trouble.py", "--arch", "trouble"]
+    ran = shape_dnn(*FLAGS[4:], *space)
     assert ran.status == 3
     why = "architecture 'trouble' of trouble.py failed to build shape (16, 1/2): ValueError: no such network"
     assert f"no training succeeded; the first failed because {why}" in ran.error
+    ran = shape_dnn(*FLAGS[4:], *space, "--max-size", "1B")
+    assert ran.status == 3
+    assert "size <= 1e-06 MB dropped the last one shape; the closest is (16, 1/2)" in ran.error, "not the trainings"
 
 
 INTERRUPTING = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +111,12 @@ def test_another_question_after_an_interrupt_begins_with_everything() -> None:
     assert begin() == 3, "another was between"
     assert begin(state="done") == 4
     assert begin(state="done") == 5, "the one before came to its end"
-    assert store.runs.was_searched("question")
-    assert not store.runs.was_searched("another")
+    run = store.runs.last()
+    assert run is not None
+    assert store.runs.was_searched("question", run)
+    assert not store.runs.was_searched("another", run)
+    assert not store.runs.was_searched("question", replace(run, contexts={TRAININGS: 2})), "it had other trainings"
+    assert not store.runs.was_searched("question", replace(run, settings={"depth": "10:60:6"})), "and another space"
 
 
 def test_a_dry_run_tells_what_the_results_will_decide(shape_dnn: Callable[..., Any]) -> None:
@@ -229,3 +234,6 @@ def test_a_report_of_a_study_says_whether_its_question_was_searched() -> None:
     assert overview(Path(same))["verified"]
     (other,) = write_report("shape-dnn-study", "other.html", plugin="here.py", goal="size", min_accuracy="50%")
     assert not overview(Path(other))["verified"]
+    tune(**{**SEARCH, "width": "1/8:3/8:1/8", "epochs": 2}, goal="accuracy")
+    (longer,) = write_report("shape-dnn-study", "longer.html", plugin="here.py", goal="size")
+    assert not overview(Path(longer))["verified"], "it was asked of trainings of another length"

@@ -7,13 +7,14 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import shape_dnn
-from shape_dnn import Shape, TableFile, record, tune
+from shape_dnn import Shape, TableFile, bench, record, tune
 from shape_dnn.api.new_plugin import example
 from shape_dnn.events import Event, Measured, TrainingFinished
 from shape_dnn.plugins.registry import Registry
@@ -91,6 +92,46 @@ def test_a_table_says_how_it_came_about() -> None:
         assert recipe.endswith("precision float32, tf32 True"), "what was decided, and not auto"
         assert re.match(r"# \d{4}-\d\d-\d\d, one thread of .*, Python 3\.\d+\.\d+, torch 2\.\S+, .*", origin)
         assert origin.endswith(f"shape-dnn {shape_dnn.__version__}")
+
+
+OWN = """
+from torch import nn
+from shape_dnn import Quality
+
+QUALITY = Quality("loss", better="lower", minimum=0.0)
+DEPTH, WIDTH = "1:4:1", "1:4:1"
+
+def build(shape):
+    return nn.Linear(1, shape.depth)
+
+def train(shape, run, told=3):
+    for step in range(1, told + 1):
+        run.report(10 * step, 5 / shape.depth + 1 / step)
+    return 5 / shape.depth
+"""
+
+
+def test_trainings_of_ones_own_are_recorded_in_their_unit_however_often_they_report(
+    shape_dnn: Callable[..., Any],
+) -> None:
+    Path("own.py").write_text(OWN)
+    flags = ["--trainer", "own.py", "--seeds", "1", "--study", "own", "--overwrite"]
+    ran = shape_dnn("record", "mine.csv", *flags)
+    assert ran.status == 0, ran.err
+    assert "loss 5.000" in ran.err
+    assert "%" not in ran.err
+    loss = Table.read(Path("mine.csv")).quality
+    assert read_curves(Path("mine-curves.csv"), loss)[Shape(1, Fraction(1)), 0] == (6.0, 5.5, 5.33333)
+    assert [(row["epoch"], row["step"]) for row in content("mine-curves.csv")[:3]] == [
+        ("1", "10"),
+        ("2", "20"),
+        ("3", "30"),
+    ]
+    bench("mine.csv", questions=1, noise=0.1, workers=1)
+    silent = shape_dnn("record", "mine.csv", *flags, "-o", "trainer.told=0")
+    assert silent.out.splitlines() == ["mine.csv"]
+    assert not Path("mine-curves.csv").exists(), "those of the table that was replaced are of no use"
+    bench("mine.csv", questions=1, noise=0.1, workers=1)
 
 
 class Interrupt:

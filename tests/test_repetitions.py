@@ -14,8 +14,12 @@ from test_main_job import SMALL
 
 from shape_dnn import Shape, Training, UsageError, ask, tune
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
-from shape_dnn.records import Noise
+from shape_dnn.records import Noise, Stop
 from shape_dnn.search.fitting import predict
+from shape_dnn.store.facts import Store
+from shape_dnn.store.families import TRAININGS
+from shape_dnn.study.known import KnownFacts
+from shape_dnn.study.seeds import mean_over_seeds
 
 SHAPES = [Shape(depth, Fraction(width)) for width in (1, 2, 3) for depth in (10, 16, 22, 28)]
 
@@ -49,6 +53,19 @@ def test_a_replay_takes_so_many_repetitions_of_its_table() -> None:
     assert answer["cost"]["trained"] == 12
     with pytest.raises(UsageError, match=r"4 is more than the 3 trainings of shape \(10, 1\) in table\.csv"):
         tune(replay="table.csv", seeds=4)
+
+
+def test_what_was_not_trained_with_every_seed_yet_has_no_quality() -> None:
+    """A search that was killed between two seeds is asked, and its report written."""
+    store, of_seeds = Store(None), []
+    for seed, trained in enumerate((SHAPES[:2], SHAPES[:1])):
+        context = store.context("training", {"seed": seed})
+        for shape in trained:
+            store.add_training(context, Training(shape, 90.0 + seed), {})
+        of_seeds.append(KnownFacts(store, None, {}, {TRAININGS: context}, None, Stop(""), False, 2))  # type: ignore[arg-type]
+    facts = mean_over_seeds(of_seeds)
+    for found in (facts.known(SHAPES), facts.train(SHAPES), facts.verify(SHAPES)):
+        assert found == [Training(SHAPES[0], 90.5, repetitions=(90.0, 91.0))]
 
 
 def test_a_shape_of_which_one_training_failed_has_no_accuracy() -> None:

@@ -220,6 +220,7 @@ def test_inputs_that_are_not_like_the_example_are_named() -> None:
         ({"target": ["local", "local"]}, "two targets are called 'local'"),
         ({"target": "a b=local"}, "'a b' cannot be the name of a target"),
         ({"option": {"target.cores": "3-1"}}, "target.cores=3-1 is not accepted"),
+        ({"option": {"target.cores": "0,3-2"}}, "target.cores=0,3-2 is not accepted: .* ranges from the lower one"),
         ({"option": {"target.hottest": "hot"}}, "target.hottest=hot is not accepted: it should be degrees Celsius"),
         ({"option": {"target.pi.python": "x"}}, "there is no target 'pi'"),
         ({"option": {"target.colour": "red"}}, "target.colour is not an option of a target"),

@@ -99,6 +99,19 @@ def test_a_run_that_ends_without_saying_so_is_interrupted() -> None:
     assert (last.settings, last.contexts, last.state) == ({"arch": "wrn"}, {TRAININGS: 1}, "done")
 
 
+def test_a_question_takes_measurements_of_other_runs_of_the_same_problem_and_no_trainings() -> None:
+    """The problem of a run says nothing of epochs or data, by which trainings differ and metrics do not."""
+    store, problem = Store(Path("study")), {"architecture": "wrn", "classes": 10}
+    former = store.runs.begin("tune", {"epochs": 1}, {**problem, "recipe": {"epochs": 1}})
+    grown, second = Family(donor=SHAPE), Family(seed=1)
+    store.runs.end(former, {Family("latency"): 1, TRAININGS: 2, grown: 3, second: 4}, "interrupted")
+    store.runs.begin("tune", {"epochs": 9}, {**problem, "recipe": {"epochs": 9}})
+    run = store.runs.last(latest=True)
+    assert run is not None
+    assert run.settings == {"epochs": 9}
+    assert run.contexts == {Family("latency"): 1}
+
+
 def garbage(path: Path) -> None:
     path.write_bytes(b"this is not a database, whatever its name says" * 100)
 

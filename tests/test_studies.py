@@ -116,7 +116,9 @@ def test_a_merge_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_only_what_belongs_to_a_study_is_deleted(shape_dnn: Callable[..., Any]) -> None:
-    study("mine", {ONE: 91.0}, {ONE: 1.0}).close()
+    store = study("mine", {ONE: 91.0}, {ONE: 1.0})
+    store.files.artifact(store.context("training", {"seed": 0}), ONE).mkdir(parents=True)
+    store.close()
     Path("mine/notes.txt").write_text("mine too")
     Path("elsewhere").mkdir()
     Path("elsewhere/images.npy").write_text("shared")
@@ -150,6 +152,17 @@ def test_a_study_stays_where_it_is_unless_whoever_is_asked_agrees(
     assert said in ran.out + ran.err
     assert ("interrupted" in ran.err) == (status == 130)
     assert Path("mine", FILE_NAME).exists() == (answer != "y\n")
+
+
+def test_whoever_is_asked_is_told_of_the_study_itself_and_not_of_one_below_it(
+    shape_dnn: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study("mine", {ONE: 91.0, TWO: 92.0}, {}).close()
+    study("mine/before", {ONE: 91.0}, {ONE: 1.0, TWO: 2.0, THREE: 3.0}).close()
+    keyboard = io.StringIO("n\n")
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    assert "Delete 'mine' with 0 measurements and 2 trainings for good?" in shape_dnn("studies", "delete", "mine").err
 
 
 def test_what_is_no_study_is_neither_merged_nor_deleted() -> None:

@@ -184,6 +184,19 @@ def test_a_terminator_sees_what_finished_and_what_runs_but_not_the_training_itse
     assert list(others[:2]) == [others[0], others[1]]
 
 
+def test_a_training_that_was_to_stop_and_died_is_judged_anew_when_it_is_started_again() -> None:
+    """Otherwise it would end after its first epoch, said to be stopped after that one."""
+
+    class Late(Never):
+        def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
+            return len(curve) >= 3
+
+    watcher, task = Watcher({}, Late(), 12, ignore), SimpleNamespace(shape=SHAPES[0])
+    assert [watcher.watch(task, epoch) for epoch in curve(80.0, 3)] == [True, True, False]  # type: ignore[arg-type]
+    watcher.forget([SHAPES[0]])  # its process died on the way
+    assert [watcher.watch(task, epoch) for epoch in curve(80.0, 3)] == [True, True, False]  # type: ignore[arg-type]
+
+
 def test_what_was_stopped_counts_as_made_only_for_the_same_terminator_with_the_same_options() -> None:
     registry = Registry([])
 

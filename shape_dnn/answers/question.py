@@ -212,8 +212,8 @@ class StudyQuestion:
 
     @cached_property
     def was_searched(self) -> bool:
-        """Whether a search with this question came to its end."""
-        return self.store.runs.was_searched(self.parts.question_record)
+        """Whether a search with this question came to its end, in this space and by these trainings."""
+        return self.store.runs.was_searched(self.parts.question_record, self.run)
 
     def result(self) -> Result:
         """Return the answer as users see it."""

@@ -277,10 +277,10 @@ class Result:
         if answer.complying:
             return
         failures = [t for t in answer.trainings if t.reason]
-        if failures and len(failures) == len(answer.trainings):
+        emptied = next((s for s in answer.stages if s.before and not s.after), None)  # no training, nothing before
+        if emptied is None and failures and len(failures) == len(answer.trainings):
             raise NothingCompliesError(f"no training succeeded; the first failed because {failures[0].reason}")
         closest = _closest(answer.closest, self.quality)
-        emptied = next((s for s in answer.stages if s.after == 0), None)
         if emptied is not None:
             count = f"{emptied.before} shapes" if emptied.before != 1 else "one shape"
             closest = closest or _nearest(emptied)

@@ -19,7 +19,7 @@ from shape_dnn.api.reporting import check_writable
 from shape_dnn.api.studying import study_of
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.errors import NothingCompliesError, UsageError
-from shape_dnn.events import Event, ignore
+from shape_dnn.events import Event, SearchStarted, ignore
 from shape_dnn.kinds import TableFile
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.records import Training
@@ -64,8 +64,8 @@ def record(
     """Train every shape of a space with several seeds, and write a table that can be replayed.
 
     The study remembers each training, so a recording that was interrupted goes on when it is called again. The table
-    is written at the end, and the learning curves beside it as ``…-curves.csv``, each whole or not at all. The first
-    lines of both say how they came about.
+    is written at the end, and the learning curves, if trainings report any, beside it as ``…-curves.csv``, each whole
+    or not at all. The first lines of both say how they came about.
 
     Args:
         path: the CSV file.
@@ -94,8 +94,11 @@ def record(
     recording = _record(parts, columns, notify)
     for file, rows in ((curves, recording.epochs()), (place, recording.rows())):
         with durable.naming_errors(file):
-            durable.write_text(file, _csv(recording.origin, rows))
-    return TableFile(place, curves)
+            if file == curves and not recording.has_curves:
+                curves.unlink(missing_ok=True)  # of a table that is replaced
+            else:
+                durable.write_text(file, _csv(recording.origin, rows))
+    return TableFile(place, curves if recording.has_curves else None)
 
 
 def _check(parts: Assembly) -> None:
@@ -151,20 +154,28 @@ class _Recording:
             metrics = [_text(values[training.shape]) for values in self.metrics.values()]
             yield *training.shape, seed, _text(training.quality), *metrics, seconds
 
+    @property
+    def has_curves(self) -> bool:
+        """Whether any training reported how far it was."""
+        return any(training.curve for _, training in self.trainings)
+
     def epochs(self) -> Iterator[tuple[object, ...]]:
-        """Give the lines of the learning curves."""
+        """Give the lines of the learning curves: whatever was reported counts from 1, at each step or now and then."""
+        curves = [training.curve for _, training in self.trainings]
+        steps = ["step"] if any(epoch.number != i for curve in curves for i, epoch in enumerate(curve, 1)) else []
         losses = [] if self.quality.name == "loss" else ["loss"]  # of training, beside what is judged
-        yield "depth", "width", "seed", "epoch", *losses, self.quality.name
+        yield "depth", "width", "seed", "epoch", *steps, *losses, self.quality.name
         for seed, training in self.trainings:
-            for epoch in training.curve:
-                loss = [_text(epoch.loss)] if losses else []
-                yield *training.shape, seed, epoch.number, *loss, _text(epoch.quality)
+            for i, epoch in enumerate(training.curve, 1):
+                step, loss = [epoch.number] if steps else [], [_text(epoch.loss)] if losses else []
+                yield *training.shape, seed, i, *step, *loss, _text(epoch.quality)
 
 
 def _record(parts: Assembly, columns: Sequence[str], notify: Callable[[Event], None]) -> _Recording:
     """Measure and train what the study lacks."""
     with ExitStack() as stack:
         stack.callback(close, parts.executor.instance)
+        notify(SearchStarted(parts.settings.to_dict(), len(parts.shapes), parts.quality))
         meters = parts.meters_of({*columns, *(limit.metric for limit in parts.constraints)})
         parts.problem.read(notify)  # so that a missing file shows before anything is measured
         store = Store(Path(parts.settings.study))

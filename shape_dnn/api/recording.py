@@ -22,6 +22,7 @@ from shape_dnn.study.study import Memo
 def recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Memo]) -> Iterator[int]:
     """Keep in the study that a command works on it, and how it ended; give the number of the run."""
     number = store.runs.begin(command, parts.settings.to_dict(), _problem_record(parts))
+    store.runs.know(number, _contexts(studies))  # for questions before anything has happened
     state = RunState.INTERRUPTED
     try:
         yield number

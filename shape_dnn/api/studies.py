@@ -14,8 +14,8 @@ from shape_dnn.store.facts import Store
 from shape_dnn.store.merging import Merged
 
 CONTENT = (
-    "weights", "checkpoints", "images", "trainers", "*.format-*", journal.FILE_NAME, f"{FILE_NAME}-journal", FILE_NAME,
-    f".partial-{FILE_NAME}*", "executor", "lock", "lease*",
+    "weights", "checkpoints", "artifacts", "images", "trainers", "*.format-*", journal.FILE_NAME,
+    f"{FILE_NAME}-journal", FILE_NAME, f".partial-{FILE_NAME}*", "executor", "lock", "lease*",
 )  # fmt: skip
 """What belongs to a study, in the order in which it is deleted: the file that makes it one towards the end."""
 

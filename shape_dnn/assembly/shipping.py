@@ -214,8 +214,11 @@ def _cores(text: str) -> tuple[int, ...]:
     found: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
-    if not found or len(set(found)) < len(found):
+        cores = range(int(first), int(last or first) + 1)
+        if not cores:
+            raise ValueError("numbers of processors, in ranges from the lower one, such as 0,2-3")
+        found += cores
+    if len(set(found)) < len(found):
         raise ValueError("numbers of processors, each once, such as 0,2-3")
     return tuple(found)
 

@@ -138,10 +138,9 @@ def _misses(table: RecordedTable, question: Question, answer: int | None, tolera
     clearly = left[question.complies(truth[left], tolerance)]
     if answer is None or not len(clearly):
         return answer is None and len(clearly) > 0
-    scores = question.scores(table, truth)
-    return bool(
-        question.scores(table, truth - question.quality.sign * tolerance)[clearly].min() < scores[answer] * (1 - 1e-9)
-    )
+    own = float(question.scores(table, truth)[answer])
+    best = float(question.scores(table, truth - question.quality.sign * tolerance)[clearly].min())
+    return best < own - 1e-9 * abs(own)  # a score may be negative, as that of an accuracy is
 
 
 def _judge_best(table: RecordedTable, question: Question, answer: int | None, cost: Outcome) -> Outcome:

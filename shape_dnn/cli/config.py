@@ -138,21 +138,27 @@ def gather(flags: Mapping[str, Any], config: str | None, environ: Mapping[str, s
         gathered.values[name] = [part.strip() for part in text.split(",")] if several else text
         gathered.origins[name] = variable
         if name == "option":
-            gathered.origins |= dict.fromkeys(_by_name(gathered.values[name]), variable)
+            gathered.origins |= {_name(text): variable for text in gathered.values[name]}
     for name, value in flags.items():
         if value in (None, ()):
             continue
-        merge = name == "option" and name in gathered.values
-        gathered.values[name] = {**_by_name(gathered.values[name]), **_by_name(value)} if merge else value
         gathered.origins[name] = flag_of(name)
-        if name == "option":
-            gathered.origins |= {option: f"-o {option}" for option in _by_name(value)}
+        if name == "option":  # one that is given by a flag replaces the same one of a file, and no other
+            given = {_name(text): f"-o {_name(text)}" for text in value}
+            kept = [text for text in _texts(gathered.values.get(name, ())) if _name(text) not in given]
+            gathered.values[name] = [*kept, *value]
+            gathered.origins |= given
+        else:
+            gathered.values[name] = value
     return gathered
 
 
-def _by_name(options: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
-    """Key options by their name, so that one given by a flag replaces the same one of a file, and no other."""
+def _texts(options: Mapping[str, str] | Iterable[str]) -> Iterable[str]:
+    """Return options as flags have them, whether they are a mapping, a list or a single one."""
     if isinstance(options, Mapping):
-        return dict(options)
-    texts = (options,) if isinstance(options, str) else options
-    return {name: value for name, _, value in (text.partition("=") for text in texts)}
+        return [f"{name}={value}" for name, value in options.items()]
+    return (options,) if isinstance(options, str) else options
+
+
+def _name(option: str) -> str:
+    return option.partition("=")[0].strip()

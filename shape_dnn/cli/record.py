@@ -54,4 +54,5 @@ def command(
     with gathered.named(), results_only(), progress or nullcontext():
         written = record(file, metrics=names, overwrite=overwrite, notify=progress or ignore, **given)
     click.echo(str(written.path))
-    click.echo(str(written.curves))
+    if written.curves is not None:
+        click.echo(str(written.curves))

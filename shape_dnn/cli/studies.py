@@ -78,7 +78,7 @@ def delete(directory: str, yes: bool) -> None:
 
     path = Path(directory)
     if not yes and (path / FILE_NAME).is_file():
-        row = next(studies.find(path))
+        row = next(row for row in studies.find(path) if row["path"] == str(path))  # there may be others below it
         if not sys.stdin.isatty():
             raise UsageError(f"--yes is needed to delete {directory!r} where nobody can be asked")
         known = f"{row['measured']} measurements and {row['trained']} trainings"

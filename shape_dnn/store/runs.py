@@ -14,7 +14,7 @@ from shape_dnn.errors import StudyError
 from shape_dnn.store import decoding
 from shape_dnn.store.database import REMEDY, Database
 from shape_dnn.store.decoding import canonical
-from shape_dnn.store.families import Family
+from shape_dnn.store.families import TRAININGS, Family
 
 
 class RunState(StrEnum):
@@ -152,10 +152,13 @@ class Runs:
             self._database.execute(insert, (run, question, began))
         return began
 
-    def was_searched(self, question: str) -> bool:
-        """Tell whether a search with this question came to its end."""
-        query = "SELECT 1 FROM search JOIN run ON run.id = search.run WHERE question = ? AND state = 'done' LIMIT 1"
-        return bool(self._database.read(query, question))
+    def was_searched(self, question: str, run: RecordedRun) -> bool:
+        """Tell whether a search with this question came to its end, in the space and by the trainings of a run."""
+        query = "SELECT settings, contexts FROM search JOIN run ON run.id = search.run"
+        rows = self._database.read(f"{query} WHERE question = ? AND state = 'done'", question)
+        with self._database.decoding():
+            grounds = [_ground(decoding.mapping(asked), decoding.contexts(contexts)) for asked, contexts in rows]
+        return _ground(run.settings, run.contexts) in grounds
 
     def know(self, run: int, contexts: Mapping[Family, int]) -> None:
         """Record which facts a command uses so far, for questions while it goes on, or after it was killed."""
@@ -200,8 +203,9 @@ class Runs:
         others = self._database.read(f"SELECT contexts FROM run WHERE {same} ORDER BY id", problem)  # noqa: S608 - constants
         with self._database.decoding():
             contexts: dict[Family, int] = {}
-            for text in (*(other for (other,) in others), own_contexts):
-                contexts |= decoding.contexts(text)
+            for (text,) in others:  # trainings depend on more than the problem, such as the recipe
+                contexts |= {f: number for f, number in decoding.contexts(text).items() if f.metric is not None}
+            contexts |= decoding.contexts(own_contexts)
             asked, of_problem = decoding.mapping(settings), decoding.mapping(problem)
             return RecordedRun(int(number), asked, of_problem, contexts, RunState(state))
 
@@ -212,3 +216,8 @@ class Runs:
             state = RunState(last[0][0]) if last else RunState.NONE
         gone = state == RunState.RUNNING and not self._database.is_locked()
         return RunState.INTERRUPTED if gone else state
+
+
+def _ground(settings: Mapping[str, Any], contexts: Mapping[Family, int]) -> tuple[object, ...]:
+    """Return what two searches with one question must have in common to have one answer: the space, and trainings."""
+    return settings.get("depth"), settings.get("width"), contexts.get(TRAININGS)

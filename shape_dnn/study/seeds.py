@@ -27,9 +27,7 @@ class Repetitions:
 
     def known(self, shapes: Sequence[Shape]) -> list[Training]:
         """Return the trainings that were there for every seed."""
-        parts = [{training.shape: training for training in facts.known(shapes)} for facts in self.facts]
-        everywhere = [shape for shape in shapes if all(shape in part for part in parts)]
-        return [_together([part[shape] for part in parts]) for shape in everywhere]
+        return _everywhere(shapes, [facts.known(shapes) for facts in self.facts])
 
     def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
         """Return a metric of each shape, which no seed changes."""
@@ -41,16 +39,15 @@ class Repetitions:
 
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train each shape with every seed."""
-        return _by_shape(shapes, [facts.train(shapes) for facts in self.facts])
+        return _everywhere(shapes, [facts.train(shapes) for facts in self.facts])
 
     def verify(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train each shape that may be the answer with every seed."""
-        return _by_shape(shapes, [facts.verify(shapes) for facts in self.facts])
+        return _everywhere(shapes, [facts.verify(shapes) for facts in self.facts])
 
     def again(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train each shape as many times again; those that cannot be trained so often are left out."""
-        parts = [{training.shape: training for training in facts.again(shapes)} for facts in self.facts]
-        return [_together([part[s] for part in parts]) for s in shapes if all(s in part for part in parts)]
+        return _everywhere(shapes, [facts.again(shapes) for facts in self.facts])
 
     def test(self, shape: Shape, *, again: bool = False) -> float | None:
         """Return the mean accuracy on the test set; None if there is none for some seed."""
@@ -63,12 +60,10 @@ def mean_over_seeds(facts: Sequence[Facts]) -> Facts:
     return facts[0] if len(facts) == 1 else Repetitions(facts)
 
 
-def _by_shape(shapes: Sequence[Shape], trainings_of_seeds: Sequence[Sequence[Training]]) -> list[Training]:
-    found: dict[Shape, list[Training]] = {shape: [] for shape in shapes}
-    for trainings in trainings_of_seeds:
-        for training in trainings:
-            found[training.shape].append(training)
-    return [_together(trainings) for trainings in found.values() if trainings]
+def _everywhere(shapes: Sequence[Shape], trainings_of_seeds: Sequence[Sequence[Training]]) -> list[Training]:
+    """Put those shapes together that were trained with every seed: a mean over fewer would be another quality."""
+    parts = [{training.shape: training for training in trainings} for trainings in trainings_of_seeds]
+    return [_together([part[shape] for part in parts]) for shape in shapes if all(shape in part for part in parts)]
 
 
 def _together(trainings: Sequence[Training]) -> Training:

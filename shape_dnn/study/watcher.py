@@ -63,7 +63,8 @@ class Watcher:
             self._ended.put(training)
 
     def forget(self, shapes: Sequence[Shape]) -> None:
-        """Forget the epochs of trainings that are started again."""
+        """Forget the epochs of trainings that are started again, and that any of them was to stop."""
+        self.stopped.difference_update(shapes)
         for shape in shapes:
             self.curves.setdefault(shape, []).clear()
             self._running.drop(shape)

@@ -27,10 +27,11 @@ class LeastSquares(AccuracyModel):
         """Fit by the pseudo-inverse of the standardised features, which leaves a determined fit unchanged."""
         from statsmodels.regression.linear_model import OLS
 
-        self._determined = len(shapes) > COEFFICIENTS
+        different = len(set(shapes))  # one that was trained again tells of the noise, and of no further coefficient
+        self._determined = different > COEFFICIENTS
         if not self._determined:
             warnings.warn(
-                f"accuracy model 'paper' has {COEFFICIENTS} coefficients and {len(shapes)} trained shapes to fit them "
+                f"accuracy model 'paper' has {COEFFICIENTS} coefficients and {different} trained shapes to fit them "
                 "to; its predictions are unreliable. Train more shapes, or use --model ridge",
                 stacklevel=2,
             )
