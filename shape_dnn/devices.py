@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shape_dnn.errors import UsageError
-from shape_dnn.system import cuda
+from shape_dnn.system import cgroups, cuda
 
 
 def resolve(device: str) -> str:
@@ -48,9 +48,13 @@ def available() -> list[str]:
 
 
 def cores() -> int:
-    """Count the processors this process may use, which not every system tells apart from those there are."""
+    """Count the processors that this process may keep busy, within what its container or job is granted.
+
+    Not every system tells those that it may use apart from those there are.
+    """
     usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
+    there = len(usable(0)) if usable else os.cpu_count() or 1
+    return min(there, cgroups.processors() or there)
 
 
 def gpus() -> int:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from sshd_fixture import Sshd
 
+from shape_dnn import devices
 from shape_dnn.system import cuda
 
 BROKEN = """
@@ -65,6 +66,7 @@ def test_each_meter_says_whether_it_works_here_and_one_that_does_not_harms_none(
     assert "nowhere" in found["absent"]["reason"]
     assert "shape-dnn-zeus" in found["energy"]["reason"]
     assert {"python", "torch", "cpu"} <= set(ran.json["system"])
+    assert ran.json["system"]["cores"] == str(devices.cores())
     assert set(ran.json["signs"].values()) <= {True, False}
 
 
