@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from shape_dnn.errors import UsageError
+from shape_dnn.errors import UnavailableError, UsageError, describe
 from shape_dnn.system import cgroups, cuda
 
 
@@ -32,19 +32,22 @@ def resolve(device: str) -> str:
         raise UsageError(
             f"{device!r} is not a device; write cpu, cuda or cuda:N; here are: {', '.join(there)}", setting="device"
         ) from None
-    name = f"cuda:{wanted.index or 0}" if wanted.type == "cuda" else str(wanted)
+    name = "cuda:0" if device == "cuda" else device  # torch takes cuda:256 for cuda:0
     if name not in there:
-        why = cuda.why_none() if wanted.type == "cuda" else ""
+        why = cuda.why_absent() if wanted.type == "cuda" else ""
         raise UsageError(f"{device!r} is not there; here are: {', '.join(there)}{why and '; '}{why}", setting="device")
     return name
 
 
 def available() -> list[str]:
-    """List the devices this machine can train and measure on, the processor first."""
+    """List the devices this machine can train and measure on, the processor first.
+
+    Raises:
+        UnavailableError: the environment says of GPUs what cannot be.
+    """
     import torch
 
-    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-    return ["cpu", *gpus]
+    return ["cpu", *(f"cuda:{i}" for i in range(gpus() if torch.cuda.is_available() else 0))]
 
 
 def cores() -> int:
@@ -58,21 +61,34 @@ def cores() -> int:
 
 
 def gpus() -> int:
-    """Count the GPUs that this process may use, without making use of any."""
+    """Count the GPUs that this process may use, without making use of any.
+
+    Raises:
+        UnavailableError: the environment says of them what cannot be.
+    """
     import torch
 
-    return torch.cuda.device_count()
+    try:
+        return torch.cuda.device_count()
+    except RuntimeError as error:
+        said = f"{describe(error)}; correct or unset what the environment says: {cuda.hiding() or 'nothing'}"
+        raise UnavailableError(f"the GPUs cannot be counted: {said}") from None
 
 
-def visible(gpus: Sequence[int]) -> str:
-    """Return the value of ``CUDA_VISIBLE_DEVICES`` by which another process sees only some of the GPUs of this one.
+def visible(gpus: Sequence[int]) -> dict[str, str]:
+    """Return the part of an environment by which another process sees only some of the GPUs of this one.
 
     Args:
         gpus: their numbers here.
+
+    Raises:
+        UnavailableError: the environment names fewer than torch has found, so it was changed meanwhile.
     """
-    names = os.environ.get("CUDA_VISIBLE_DEVICES")
-    here = names.split(",") if names is not None else None
-    return ",".join(str(gpu) if here is None else here[gpu].strip() for gpu in gpus)
+    variable, names = cuda.visible()
+    here = None if names is None else names.split(",")
+    if here is not None and max(gpus) >= len(here):
+        raise UnavailableError(f"{cuda.hiding()} names fewer GPUs than torch has found; set it before that is asked")
+    return {variable: ",".join(str(gpu) if here is None else here[gpu].strip() for gpu in gpus)}
 
 
 OUT_OF_MEMORY = (

@@ -242,6 +242,36 @@ def gpu(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Callable[[tuple[int,
     return appear
 
 
+@pytest.mark.parametrize("device", ["cuda:1", "cuda:128", "cuda:256"])
+def test_a_gpu_that_the_environment_may_hide_is_refused_with_what_it_says(
+    device: str, gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch, shape_dnn: Callable[..., Any]
+) -> None:
+    gpu((9, 0), ["sm_90"])
+    said = f"--device: '{device}' is not there; here are: cpu, cuda:0"
+    assert shape_dnn("measure", "--device", device).error.endswith(said)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,9,nonsense")
+    ran = shape_dnn("measure", "--device", device)
+    assert (ran.status, f"{said}; CUDA_VISIBLE_DEVICES='0,9,nonsense' may hide it" in ran.error) == (2, True)
+
+
+def test_variables_that_contradict_each_other_are_named(
+    monkeypatch: pytest.MonkeyPatch, shape_dnn: Callable[..., Any]
+) -> None:
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("HIP_VISIBLE_DEVICES", "0,1,2")
+    monkeypatch.setenv("ROCR_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(torch.cuda, "_is_compiled", lambda: True)  # and torch refuses to count them
+    for command in (["doctor"], ["measure", "--device", "cuda"]):
+        ran = shape_dnn(*command)
+        assert ran.status == 4
+        assert (
+            "the GPUs cannot be counted: RuntimeError: HIP_VISIBLE_DEVICES contains more devices than ROCR" in ran.error
+        )
+        assert "correct or unset what the environment says: HIP_VISIBLE_DEVICES='0,1,2' and ROCR_VISIBLE_" in ran.error
+
+
 OF_CUDA_13 = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
 
 
