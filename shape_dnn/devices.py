@@ -162,8 +162,22 @@ def fingerprint(device: str) -> dict[str, str]:
     if device == "cpu":
         backend = torch.backends.cpu.get_cpu_capability()
     else:
-        backend = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"  # type: ignore[no-untyped-call]
+        backend = f"CUDA {torch.version.cuda}, cuDNN {_cudnn()}"
     return {"hardware": hardware(device), "backend": backend, "torch": torch.__version__, "system": platform.platform()}
+
+
+def _cudnn() -> int | None:
+    """Return the version of cuDNN; None if torch has none.
+
+    Where cuDNN refuses one of the GPUs here, be it another one, torch raises that instead when it is first asked, and
+    tells the version from then on. It is the same version, so what a GPU is known by is the same both times.
+    """
+    import torch
+
+    try:
+        return torch.backends.cudnn.version()  # type: ignore[no-untyped-call,no-any-return]
+    except RuntimeError:
+        return torch._C._cudnn.getVersionInt()  # noqa: SLF001 - which is all that the other one returns
 
 
 def hardware(device: str) -> str:

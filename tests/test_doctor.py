@@ -303,6 +303,18 @@ def test_a_gpu_has_kernels_if_it_is_no_older_than_what_was_compiled_for_its_kind
     assert bool(said) == bool(remedy)
 
 
+@pytest.mark.skipif(torch.backends.cudnn.version() is None, reason="this torch has none")  # type: ignore[no-untyped-call]
+def test_a_gpu_that_cudnn_refuses_is_known_by_the_same_however_often_it_is_asked(
+    gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch raises the first time, and tells the version from then on."""
+    gpu((7, 0), ["sm_70"])
+    monkeypatch.setitem(vars(torch.backends.cudnn), "__cudnn_version", None)  # as if it had not been asked
+    first, second = (devices.fingerprint("cuda:0") for _ in range(2))
+    assert first == second
+    assert first["backend"].startswith("CUDA 13.2, cuDNN 9")
+
+
 def test_a_gpu_for_which_torch_has_no_kernels_is_said_though_cudnn_refuses_it(
     gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch, shape_dnn: Callable[..., Any]
 ) -> None:
