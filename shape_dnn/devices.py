@@ -14,10 +14,11 @@ from shape_dnn.system import cgroups, cuda
 
 
 def resolve(device: str) -> str:
-    """Return the device as torch writes it; ``auto`` is the first CUDA device if there is one, else the processor.
+    """Return the device as torch writes it; ``auto`` is the first GPU that torch has kernels for, else the processor.
 
     Raises:
-        UsageError: there is no such device; the message lists those there are, and why a GPU is not among them.
+        UsageError: there is no such device; the message lists those there are, and why a GPU is not among them. Or
+            torch has no kernels for it, so that nothing can run there.
     """
     if device == "cpu":
         return device
@@ -25,7 +26,7 @@ def resolve(device: str) -> str:
 
     there = available()
     if device == "auto":
-        return there[-1] if len(there) == 1 else there[1]
+        return next((gpu for gpu in there[1:] if not cuda.missing_kernels(gpu)), "cpu")
     try:
         wanted = torch.device(device)
     except RuntimeError:
@@ -36,6 +37,8 @@ def resolve(device: str) -> str:
     if name not in there:
         why = cuda.why_absent() if wanted.type == "cuda" else ""
         raise UsageError(f"{device!r} is not there; here are: {', '.join(there)}{why and '; '}{why}", setting="device")
+    if name != "cpu" and (missing := cuda.missing_kernels(name)):
+        raise UsageError(missing, setting="device")
     return name
 
 

@@ -325,7 +325,34 @@ def test_a_gpu_for_which_torch_has_no_kernels_is_said_though_cudnn_refuses_it(
     gpu((6, 1), OF_CUDA_13)
     ran = shape_dnn("doctor", "--format", "json")
     assert ran.status == 0, ran.err
-    assert ran.json["warnings"] == [
-        f"cuda:0, Stand-in, has compute capability 6.1, for which torch {torch.__version__} has no kernels, but for sm_75, "
-        "sm_80, sm_86, sm_90, sm_100, sm_120; install a torch for an older CUDA, if one has them"
-    ]
+    assert ran.json["warnings"] == [NO_KERNELS]
+
+
+NO_KERNELS = (
+    f"cuda:0, Stand-in, has compute capability 6.1, for which torch {torch.__version__} has no kernels, but for sm_75, "
+    "sm_80, sm_86, sm_90, sm_100, sm_120; install a torch for an older CUDA, if one has them"
+)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+def test_a_gpu_for_which_torch_has_no_kernels_is_refused_before_anything_runs(
+    device: str, gpu: Callable[..., None], shape_dnn: Callable[..., Any]
+) -> None:
+    gpu((6, 1), OF_CUDA_13)
+    for command in (["measure"], ["--max-size", "0.1MB", "--goal", "accuracy"], ["record", "table.csv"]):
+        ran = shape_dnn(*command, "--device", device)
+        assert ran.status == 2
+        assert ran.error.endswith(f"--device: {NO_KERNELS}")
+    assert not list(Path.cwd().iterdir()), "no study is begun"
+
+
+def test_nobody_who_leaves_the_device_open_is_sent_to_a_gpu_for_which_torch_has_no_kernels(
+    gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu((6, 1), OF_CUDA_13)
+    assert devices.resolve("auto") == devices.resolve("cpu") == "cpu"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda name: (9, 0) if name == "cuda:1" else (6, 1))
+    assert devices.resolve("auto") == devices.resolve("cuda:1") == "cuda:1"
+    gpu((9, 0), OF_CUDA_13)
+    assert devices.resolve("auto") == devices.resolve("cuda") == "cuda:0"
