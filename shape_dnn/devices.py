@@ -9,15 +9,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from shape_dnn.errors import UsageError
-from shape_dnn.system import cuda
+from shape_dnn.errors import UnavailableError, UsageError, describe
+from shape_dnn.system import cgroups, cuda
 
 
 def resolve(device: str) -> str:
-    """Return the device as torch writes it; ``auto`` is the first CUDA device if there is one, else the processor.
+    """Return the device as torch writes it; ``auto`` is the first GPU that torch has kernels for, else the processor.
 
     Raises:
-        UsageError: there is no such device; the message lists those there are, and why a GPU is not among them.
+        UsageError: there is no such device; the message lists those there are, and why a GPU is not among them. Or
+            torch has no kernels for it, so that nothing can run there.
     """
     if device == "cpu":
         return device
@@ -25,50 +26,72 @@ def resolve(device: str) -> str:
 
     there = available()
     if device == "auto":
-        return there[-1] if len(there) == 1 else there[1]
+        return next((gpu for gpu in there[1:] if not cuda.missing_kernels(gpu)), "cpu")
     try:
         wanted = torch.device(device)
     except RuntimeError:
         raise UsageError(
             f"{device!r} is not a device; write cpu, cuda or cuda:N; here are: {', '.join(there)}", setting="device"
         ) from None
-    name = f"cuda:{wanted.index or 0}" if wanted.type == "cuda" else str(wanted)
+    name = "cuda:0" if device == "cuda" else device  # torch takes cuda:256 for cuda:0
     if name not in there:
-        why = cuda.why_none() if wanted.type == "cuda" else ""
+        why = cuda.why_absent() if wanted.type == "cuda" else ""
         raise UsageError(f"{device!r} is not there; here are: {', '.join(there)}{why and '; '}{why}", setting="device")
+    if name != "cpu" and (missing := cuda.missing_kernels(name)):
+        raise UsageError(missing, setting="device")
     return name
 
 
 def available() -> list[str]:
-    """List the devices this machine can train and measure on, the processor first."""
+    """List the devices this machine can train and measure on, the processor first.
+
+    Raises:
+        UnavailableError: the environment says of GPUs what cannot be.
+    """
     import torch
 
-    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-    return ["cpu", *gpus]
+    return ["cpu", *(f"cuda:{i}" for i in range(gpus() if torch.cuda.is_available() else 0))]
 
 
 def cores() -> int:
-    """Count the processors this process may use, which not every system tells apart from those there are."""
+    """Count the processors that this process may keep busy, within what its container or job is granted.
+
+    Not every system tells those that it may use apart from those there are.
+    """
     usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
+    there = len(usable(0)) if usable else os.cpu_count() or 1
+    return min(there, cgroups.processors() or there)
 
 
 def gpus() -> int:
-    """Count the GPUs that this process may use, without making use of any."""
+    """Count the GPUs that this process may use, without making use of any.
+
+    Raises:
+        UnavailableError: the environment says of them what cannot be.
+    """
     import torch
 
-    return torch.cuda.device_count()
+    try:
+        return torch.cuda.device_count()
+    except RuntimeError as error:
+        said = f"{describe(error)}; correct or unset what the environment says: {cuda.hiding() or 'nothing'}"
+        raise UnavailableError(f"the GPUs cannot be counted: {said}") from None
 
 
-def visible(gpus: Sequence[int]) -> str:
-    """Return the value of ``CUDA_VISIBLE_DEVICES`` by which another process sees only some of the GPUs of this one.
+def visible(gpus: Sequence[int]) -> dict[str, str]:
+    """Return the part of an environment by which another process sees only some of the GPUs of this one.
 
     Args:
         gpus: their numbers here.
+
+    Raises:
+        UnavailableError: the environment names fewer than torch has found, so it was changed meanwhile.
     """
-    names = os.environ.get("CUDA_VISIBLE_DEVICES")
-    here = names.split(",") if names is not None else None
-    return ",".join(str(gpu) if here is None else here[gpu].strip() for gpu in gpus)
+    variable, names = cuda.visible()
+    here = None if names is None else names.split(",")
+    if here is not None and max(gpus) >= len(here):
+        raise UnavailableError(f"{cuda.hiding()} names fewer GPUs than torch has found; set it before that is asked")
+    return {variable: ",".join(str(gpu) if here is None else here[gpu].strip() for gpu in gpus)}
 
 
 OUT_OF_MEMORY = (
@@ -142,8 +165,22 @@ def fingerprint(device: str) -> dict[str, str]:
     if device == "cpu":
         backend = torch.backends.cpu.get_cpu_capability()
     else:
-        backend = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"  # type: ignore[no-untyped-call]
+        backend = f"CUDA {torch.version.cuda}, cuDNN {_cudnn()}"
     return {"hardware": hardware(device), "backend": backend, "torch": torch.__version__, "system": platform.platform()}
+
+
+def _cudnn() -> int | None:
+    """Return the version of cuDNN; None if torch has none.
+
+    Where cuDNN refuses one of the GPUs here, be it another one, torch raises that instead when it is first asked, and
+    tells the version from then on. It is the same version, so what a GPU is known by is the same both times.
+    """
+    import torch
+
+    try:
+        return torch.backends.cudnn.version()  # type: ignore[no-untyped-call,no-any-return]
+    except RuntimeError:
+        return torch._C._cudnn.getVersionInt()  # noqa: SLF001 - which is all that the other one returns
 
 
 def hardware(device: str) -> str:

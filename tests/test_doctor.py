@@ -11,6 +11,7 @@ import pytest
 import torch
 from sshd_fixture import Sshd
 
+from shape_dnn import devices
 from shape_dnn.system import cuda
 
 BROKEN = """
@@ -65,6 +66,7 @@ def test_each_meter_says_whether_it_works_here_and_one_that_does_not_harms_none(
     assert "nowhere" in found["absent"]["reason"]
     assert "shape-dnn-zeus" in found["energy"]["reason"]
     assert {"python", "torch", "cpu"} <= set(ran.json["system"])
+    assert ran.json["system"]["cores"] == str(devices.cores())
     assert set(ran.json["signs"].values()) <= {True, False}
 
 
@@ -240,6 +242,36 @@ def gpu(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Callable[[tuple[int,
     return appear
 
 
+@pytest.mark.parametrize("device", ["cuda:1", "cuda:128", "cuda:256"])
+def test_a_gpu_that_the_environment_may_hide_is_refused_with_what_it_says(
+    device: str, gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch, shape_dnn: Callable[..., Any]
+) -> None:
+    gpu((9, 0), ["sm_90"])
+    said = f"--device: '{device}' is not there; here are: cpu, cuda:0"
+    assert shape_dnn("measure", "--device", device).error.endswith(said)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,9,nonsense")
+    ran = shape_dnn("measure", "--device", device)
+    assert (ran.status, f"{said}; CUDA_VISIBLE_DEVICES='0,9,nonsense' may hide it" in ran.error) == (2, True)
+
+
+def test_variables_that_contradict_each_other_are_named(
+    monkeypatch: pytest.MonkeyPatch, shape_dnn: Callable[..., Any]
+) -> None:
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("HIP_VISIBLE_DEVICES", "0,1,2")
+    monkeypatch.setenv("ROCR_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(torch.cuda, "_is_compiled", lambda: True)  # and torch refuses to count them
+    for command in (["doctor"], ["measure", "--device", "cuda"]):
+        ran = shape_dnn(*command)
+        assert ran.status == 4
+        assert (
+            "the GPUs cannot be counted: RuntimeError: HIP_VISIBLE_DEVICES contains more devices than ROCR" in ran.error
+        )
+        assert "correct or unset what the environment says: HIP_VISIBLE_DEVICES='0,1,2' and ROCR_VISIBLE_" in ran.error
+
+
 OF_CUDA_13 = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
 
 
@@ -271,6 +303,18 @@ def test_a_gpu_has_kernels_if_it_is_no_older_than_what_was_compiled_for_its_kind
     assert bool(said) == bool(remedy)
 
 
+@pytest.mark.skipif(torch.backends.cudnn.version() is None, reason="this torch has none")  # type: ignore[no-untyped-call]
+def test_a_gpu_that_cudnn_refuses_is_known_by_the_same_however_often_it_is_asked(
+    gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch raises the first time, and tells the version from then on."""
+    gpu((7, 0), ["sm_70"])
+    monkeypatch.setitem(vars(torch.backends.cudnn), "__cudnn_version", None)  # as if it had not been asked
+    first, second = (devices.fingerprint("cuda:0") for _ in range(2))
+    assert first == second
+    assert first["backend"].startswith("CUDA 13.2, cuDNN 9")
+
+
 def test_a_gpu_for_which_torch_has_no_kernels_is_said_though_cudnn_refuses_it(
     gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch, shape_dnn: Callable[..., Any]
 ) -> None:
@@ -281,7 +325,34 @@ def test_a_gpu_for_which_torch_has_no_kernels_is_said_though_cudnn_refuses_it(
     gpu((6, 1), OF_CUDA_13)
     ran = shape_dnn("doctor", "--format", "json")
     assert ran.status == 0, ran.err
-    assert ran.json["warnings"] == [
-        f"cuda:0, Stand-in, has compute capability 6.1, for which torch {torch.__version__} has no kernels, but for sm_75, "
-        "sm_80, sm_86, sm_90, sm_100, sm_120; install a torch for an older CUDA, if one has them"
-    ]
+    assert ran.json["warnings"] == [NO_KERNELS]
+
+
+NO_KERNELS = (
+    f"cuda:0, Stand-in, has compute capability 6.1, for which torch {torch.__version__} has no kernels, but for sm_75, "
+    "sm_80, sm_86, sm_90, sm_100, sm_120; install a torch for an older CUDA, if one has them"
+)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+def test_a_gpu_for_which_torch_has_no_kernels_is_refused_before_anything_runs(
+    device: str, gpu: Callable[..., None], shape_dnn: Callable[..., Any]
+) -> None:
+    gpu((6, 1), OF_CUDA_13)
+    for command in (["measure"], ["--max-size", "0.1MB", "--goal", "accuracy"], ["record", "table.csv"]):
+        ran = shape_dnn(*command, "--device", device)
+        assert ran.status == 2
+        assert ran.error.endswith(f"--device: {NO_KERNELS}")
+    assert not list(Path.cwd().iterdir()), "no study is begun"
+
+
+def test_nobody_who_leaves_the_device_open_is_sent_to_a_gpu_for_which_torch_has_no_kernels(
+    gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu((6, 1), OF_CUDA_13)
+    assert devices.resolve("auto") == devices.resolve("cpu") == "cpu"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda name: (9, 0) if name == "cuda:1" else (6, 1))
+    assert devices.resolve("auto") == devices.resolve("cuda:1") == "cuda:1"
+    gpu((9, 0), OF_CUDA_13)
+    assert devices.resolve("auto") == devices.resolve("cuda") == "cuda:0"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from test_executor import always, end
 from worker_tasks import Demanding, Family, Square
 
@@ -159,14 +160,42 @@ def test_gpus_that_there_are_not_are_not_waited_for(executor: Local, needs: Need
         raise refused
 
 
-@pytest.mark.parametrize(("before", "names"), [(None, "0,2"), ("3,5,7", "3,7"), ("GPU-a, GPU-b,GPU-c", "GPU-a,GPU-c")])
+@pytest.mark.parametrize(
+    ("hip", "before", "there"),
+    [
+        (None, {}, {"CUDA_VISIBLE_DEVICES": "0,2"}),
+        (None, {"CUDA_VISIBLE_DEVICES": "3,5,7"}, {"CUDA_VISIBLE_DEVICES": "3,7"}),
+        (None, {"CUDA_VISIBLE_DEVICES": "GPU-a, GPU-b,GPU-c"}, {"CUDA_VISIBLE_DEVICES": "GPU-a,GPU-c"}),
+        (None, {"HIP_VISIBLE_DEVICES": "3,5,7"}, {"CUDA_VISIBLE_DEVICES": "0,2"}),
+        ("6.4", {}, {"HIP_VISIBLE_DEVICES": "0,2"}),
+        ("6.4", {"ROCR_VISIBLE_DEVICES": "3,5,7"}, {"HIP_VISIBLE_DEVICES": "0,2"}),
+        ("6.4", {"CUDA_VISIBLE_DEVICES": "3,5,7"}, {"HIP_VISIBLE_DEVICES": "3,7"}),
+        ("6.4", {"HIP_VISIBLE_DEVICES": "3,5,7", "CUDA_VISIBLE_DEVICES": "1"}, {"HIP_VISIBLE_DEVICES": "3,7"}),
+    ],
+)
 def test_gpus_are_numbered_among_those_that_the_search_may_use(
-    before: str | None, names: str, monkeypatch: pytest.MonkeyPatch
+    hip: str | None, before: dict[str, str], there: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if before is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
-    assert devices.visible((0, 2)) == names
+    """On those of AMD a variable of CUDA would be read by nobody where there is one of HIP."""
+    monkeypatch.setattr(torch.version, "hip", hip)
+    surround(monkeypatch, before)
+    assert devices.visible((0, 2)) == there
+
+
+def test_gpus_that_the_environment_names_no_more_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program may change it after torch has counted them."""
+    monkeypatch.setattr(torch.version, "hip", None)
+    surround(monkeypatch, {"CUDA_VISIBLE_DEVICES": "0,1"})
+    with pytest.raises(UnavailableError, match=r"^CUDA_VISIBLE_DEVICES='0,1' names fewer GPUs than torch has found"):
+        devices.visible((0, 2))
+
+
+def surround(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    """Have only these variables say which GPUs are seen."""
+    for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
 
 
 # What a training finds

@@ -26,10 +26,35 @@ def why_none() -> str:
             f"the driver {driver} is too old for CUDA {torch.version.cuda} of this torch; upgrade the driver to "
             f"{oldest} or later, or install a torch for an older CUDA"
         )
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None and not torch.cuda.device_count():
-        return f"there is a GPU, but CUDA_VISIBLE_DEVICES={visible!r} hides it; unset that"
+    variable, names = visible()
+    if names is not None and not torch.cuda.device_count():
+        return f"there is a GPU, but {variable}={names!r} hides it; unset that"
     return f"there is a GPU, with driver {driver}, but CUDA cannot use it: {_failure()}"
+
+
+def why_absent() -> str:
+    """Say why torch may not see a GPU; return nothing if there is no more to say than that it is not there."""
+    named = hiding()
+    return why_none() or (f"{named} may hide it" if named else "")
+
+
+def visible() -> tuple[str, str | None]:
+    """Return the variable that says which GPUs a process sees, with its value in this one; None for all of them.
+
+    Where torch was made for GPUs of AMD, their own variable counts, or else that of CUDA.
+    """
+    import torch
+
+    names = ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES") if torch.version.hip else ("CUDA_VISIBLE_DEVICES",)
+    return names[0], next((os.environ[name] for name in names if name in os.environ), None)
+
+
+def hiding() -> str:
+    """Name the variables that may hide GPUs from this process, with their values; return nothing if there are none."""
+    import torch
+
+    names = ("CUDA_VISIBLE_DEVICES", *(("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES") if torch.version.hip else ()))
+    return " and ".join(f"{name}={os.environ[name]!r}" for name in names if name in os.environ)
 
 
 def missing_kernels(device: str) -> str:

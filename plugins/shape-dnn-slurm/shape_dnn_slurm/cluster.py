@@ -18,6 +18,8 @@ LIVE = frozenset(
      "REQUEUE_HOLD", "RESIZING", "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT", "RESV_DEL_HOLD"}
 )  # fmt: skip
 """States of jobs that have not come to their end."""
+NOWHERE = frozenset({"None", "None assigned", "(null)"})
+"""What stands where there would be the node, of jobs that had none, and the reason, of those that have none."""
 UNTOLD = 1
 """MB that a node has where its configuration does not say."""
 HOPELESS = re.compile(
@@ -199,7 +201,7 @@ def _read(lines: Iterable[str], numbers: Collection[str]) -> dict[str, State]:
     for line in lines:
         number, word, reason, node = [*line.strip().split("|"), "", "", ""][:4]
         if number in numbers and word:
-            found[number] = State(word.split()[0], "" if reason == "None" else reason, node)
+            found[number] = State(word.split()[0], *("" if each in NOWHERE else each for each in (reason, node)))
     return found
 
 

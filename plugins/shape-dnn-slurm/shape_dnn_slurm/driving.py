@@ -129,7 +129,8 @@ class Job:
     def _death(self) -> Exception:
         """Say what ended a job that has left no outcome."""
         word = self._state.word
-        who = f"job {self.record.number}" + (f" on {self._state.node}" if self._state.node else "")
+        node = self._state.node or self.node  # Slurm may know nothing of it any more
+        who = f"job {self.record.number}" + (f" on {node}" if node else "")
         if self._is_out_of_memory:
             had = f"with {self.record.memory} MB" if self.record.memory else "with the memory that jobs have by default"
             return MemoryShortageError(f"out of memory: {who} was killed, {had} ({word})")
@@ -137,7 +138,7 @@ class Job:
             limit = f"its time limit of {self.record.minutes} minutes ({word})"
             return ProcessDiedError(f"{who} reached {limit}; give more by -o executor.time")
         if word in LOST:
-            return MachineLostError(f"{who} was lost ({word})")
+            return MachineLostError(f"{who} was lost ({word})", node)
         if self.began:
             return ProcessDiedError(f"{who} ended before its task did ({word}){self._last_words()}")
         if not self._logs():

@@ -77,6 +77,11 @@ def job_number() -> str:
     return f"{array}_{element}" if array else os.environ["SLURM_JOB_ID"]
 
 
+def node_name() -> str:
+    """Return what Slurm calls the node that this job runs on."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
 def _wait_for_record(folder: Folder) -> Any:
     end = time.monotonic() + REGISTERED_SECONDS
     while (record := folder.record()) is None and time.monotonic() < end:
@@ -129,7 +134,7 @@ class Line:
             position = 0 if kind == "began" else position + (kind == "said")
             self._total += kind == "said"
             self._furthest = max(self._furthest, position)
-        self._folder.tell(Message("began", os.environ.get("SLURMD_NODENAME") or socket.gethostname()))
+        self._folder.tell(Message("began", node_name()))
 
     def report(self, content: object) -> bool:
         """Report something, and wait for the answer; a sign of life needs none."""
@@ -201,7 +206,7 @@ class Notice:
             ran = subprocess.run(["scontrol", "requeue", job_number()], capture_output=True, text=True, check=False)  # noqa: S603, S607
             if ran.returncode:
                 why = f"job {job_number()} lost its node, and could not be started again: {ran.stderr.strip()[-200:]}"
-                self._line.end(Finished(error=MachineLostError(why)))
+                self._line.end(Finished(error=MachineLostError(why, node_name())))
         _end_children()
         os._exit(0)
 

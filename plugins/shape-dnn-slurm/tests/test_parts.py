@@ -9,15 +9,19 @@ import signal
 import subprocess
 import sys
 import threading
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nfs_client import remembering_absence
 
+from shape_dnn.display.tally import Losses
 from shape_dnn.errors import MachineLostError, MemoryShortageError, ProcessDiedError, UsageError
+from shape_dnn.events import TrainingLost
+from shape_dnn.shape import Shape
 from shape_dnn.testing.executors import Count, Square
-from shape_dnn.work import Needs
+from shape_dnn.work import Needs, Outcome
 from shape_dnn_slurm import cluster, job, submitting
 from shape_dnn_slurm.cluster import Partition, State
 from shape_dnn_slurm.driving import Job
@@ -128,6 +132,7 @@ def test_a_job_that_came_further_is_started_again_and_no_other(folder: Folder, s
     scontrol.write_text(f'#!/bin/sh\necho "$@" > {folder.path}/asked\n' + ("" if works else "echo no >&2; exit 1\n"))
     scontrol.chmod(0o755)
     environment = {**os.environ, "PATH": f"{folder.path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+    environment["SLURMD_NODENAME"] = "a1"
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     command = [sys.executable, "-c", NOTICE, str(folder.path), str(steps)]
     subprocess.run(command, env=environment, check=True)  # noqa: S603
@@ -141,6 +146,7 @@ def test_a_job_that_came_further_is_started_again_and_no_other(folder: Folder, s
         assert outcome is not None
         assert isinstance(outcome.error, MachineLostError)
         assert "could not be started again: no" in str(outcome.error)
+        assert outcome.error.machine == "a1"
     else:
         assert outcome is not None
         assert isinstance(outcome.error, ProcessDiedError)
@@ -168,14 +174,73 @@ def test_how_slurm_ended_a_job_is_how_the_training_failed(
     Line(folder, goes_on=True).begin()
     ended = Job(Square(1), folder, RECORD, "the driver")
     ended.read(lambda *_: True)
-    for _ in range(2):
-        assert ended.outcome() is None
-        ended.learn(State(word, node="a1"))
-    outcome = ended.outcome()
-    assert outcome is not None
+    outcome = died(ended, State(word, node="a1"))
     assert type(outcome.error) is kind
     assert str(outcome.error).startswith(said)
+    if isinstance(outcome.error, MachineLostError):
+        assert outcome.error.machine == "a1"
     assert ended.memory_shortage() == ({"some work": 4096} if word == "OUT_OF_MEMORY" else {})
+
+
+def died(job: Job, state: State | None) -> Outcome:
+    """Have Slurm say of a job that it came to its end, often enough to be believed."""
+    for _ in range(2):
+        assert job.outcome() is None
+        job.learn(state)
+    outcome = job.outcome()
+    assert outcome is not None
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("has_begun", "state", "said", "machine"),
+    [
+        (True, None, "job 7_0 on a1 was lost (UNKNOWN)", "a1"),
+        (True, State("CANCELLED"), "job 7_0 on a1 was lost (CANCELLED)", "a1"),
+        (True, State("NODE_FAIL", node="a2"), "job 7_0 on a2 was lost (NODE_FAIL)", "a2"),
+        (False, State("CANCELLED"), "job 7_0 was lost (CANCELLED)", ""),
+    ],
+)
+def test_a_lost_job_names_its_node_as_slurm_tells_it_or_the_job_itself_did(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, has_begun: bool, state: State | None, said: str, machine: str
+) -> None:
+    monkeypatch.setenv("SLURMD_NODENAME", "a1")
+    if has_begun:
+        Line(folder, goes_on=True).begin()
+    lost = Job(Square(1), folder, RECORD, "the driver")
+    lost.read(lambda *_: True)
+    error = died(lost, state).error
+    assert isinstance(error, MachineLostError)
+    assert (str(error), error.machine) == (said, machine)
+
+
+def test_losses_are_told_with_as_many_machines_as_were_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two jobs of one node, and one of another."""
+    losses = Losses()
+    for number, node in enumerate(["a1", "a1", "a2"]):
+        monkeypatch.setenv("SLURMD_NODENAME", node)
+        folder = Folder(tmp_path / "jobs" / str(number))
+        folder.create(Count(), "the driver")
+        Line(folder, goes_on=True).begin()
+        lost = Job(Square(1), folder, RECORD, "the driver")
+        lost.read(lambda *_: True)
+        error = died(lost, State("NODE_FAIL", node=node) if number else None).error
+        assert isinstance(error, MachineLostError)
+        losses.add(TrainingLost(Shape(10, Fraction(1)), error.machine))
+    assert str(losses) == "3 trainings were lost with 2 machines and are made again"
+
+
+def test_a_job_that_had_no_node_is_not_said_to_have_run_somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the accounting of Slurm writes it of one that was cancelled while it waited."""
+
+    def run(command: str, *_: str) -> str:
+        told = {"sacct": "7_0|CANCELLED by 1000|None|None assigned\n7_1|NODE_FAIL|None|a1\n"}
+        return told.get(command, "7_2|PENDING|Resources|\n")
+
+    monkeypatch.setattr(cluster, "run", run)
+    assert cluster.states({"7_0", "7_1", "7_2"}) == {
+        "7_0": State("CANCELLED"), "7_1": State("NODE_FAIL", node="a1"), "7_2": State("PENDING", "Resources")
+    }  # fmt: skip
 
 
 def test_a_record_survives_its_driver(folder: Folder) -> None:

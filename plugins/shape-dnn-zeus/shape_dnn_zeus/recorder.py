@@ -7,6 +7,7 @@ which the worker processes of shape_dnn may not.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -89,11 +90,17 @@ def resolve_visible() -> None:
     ``HIP_VISIBLE_DEVICES``, which zeus knows, counts those that ``ROCR_VISIBLE_DEVICES`` leaves, which it does not.
 
     Raises:
-        MeterError: they are not named by numbers.
+        MeterError: they are not named by numbers, or one is named that is not among those that are left.
     """
-    shown = numbers("HIP_VISIBLE_DEVICES" if "HIP_VISIBLE_DEVICES" in os.environ else "CUDA_VISIBLE_DEVICES")
+    name = "HIP_VISIBLE_DEVICES" if "HIP_VISIBLE_DEVICES" in os.environ else "CUDA_VISIBLE_DEVICES"
+    shown = numbers(name)
     left = numbers("ROCR_VISIBLE_DEVICES")
     if left is not None:
+        if shown and max(shown) >= len(left):
+            raise MeterError(
+                f"{name} is {os.environ[name]!r}, which counts GPUs that ROCR_VISIBLE_DEVICES="
+                f"{os.environ['ROCR_VISIBLE_DEVICES']!r} leaves; accepted are numbers below {len(left)}"
+            )
         os.environ["HIP_VISIBLE_DEVICES"] = ",".join(map(str, left if shown is None else [left[i] for i in shown]))
         del os.environ["ROCR_VISIBLE_DEVICES"]
 
@@ -105,10 +112,10 @@ def numbers(name: str) -> list[int] | None:
         MeterError: it holds something else.
     """
     value = os.environ.get(name)
-    try:
-        return None if value is None else [int(number) for number in value.split(",") if value]
-    except ValueError:
-        raise MeterError(f"{name} is {value!r}; zeus knows these GPUs by their numbers alone") from None
+    found = [number.strip() for number in value.split(",")] if value else []
+    if not all(re.fullmatch("[0-9]+", number) for number in found):
+        raise MeterError(f"{name} is {value!r}; zeus knows these GPUs by their numbers alone")
+    return None if value is None else [int(number) for number in found]
 
 
 def cpu_reader(cpus: Any) -> Callable[[], Reading]:

@@ -222,11 +222,26 @@ def test_an_amd_gpu_has_the_number_that_torch_gives_it(
         recorder.open_sensor("gpu", "cuda:3")
 
 
-def test_an_amd_gpu_that_zeus_would_not_find_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("value", ["GPU-1234", "0,one", "-1", "0,-1", "0,,1", "٣"])
+def test_an_amd_gpu_that_zeus_would_not_find_is_said(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "get_gpus", Amd)
-    monkeypatch.setenv("ROCR_VISIBLE_DEVICES", "GPU-1234")
-    with pytest.raises(MeterError, match="ROCR_VISIBLE_DEVICES is 'GPU-1234'; zeus knows these GPUs by their numbers"):
-        recorder.open_sensor("gpu", "cuda:0")
+    for name in ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            with pytest.raises(MeterError, match=f"{name} is '{value}'; zeus knows these GPUs by their numbers alone"):
+                recorder.open_sensor("gpu", "cuda:0")
+
+
+@pytest.mark.parametrize("name", ["HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"])
+def test_an_amd_gpu_beyond_those_that_are_left_is_said(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recorder, "get_gpus", Amd)
+    monkeypatch.setenv("ROCR_VISIBLE_DEVICES", "2,3")
+    monkeypatch.setenv(name, "0,2")
+    recorder.main("gpu", "cuda:0", 0.1)
+    said = f"{name} is '0,2', which counts GPUs that ROCR_VISIBLE_DEVICES='2,3' leaves; accepted are numbers below 2"
+    assert f"zeus cannot read the energy of cuda:0: {said}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

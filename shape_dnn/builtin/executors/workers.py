@@ -38,7 +38,7 @@ class Worker:
         self.connection, theirs = multiprocessing.Pipe()
         environment = {"OMP_NUM_THREADS": str(threads)}
         if place.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = devices.visible(place.gpus)
+            environment |= devices.visible(place.gpus)
         self.process = process_type()(target=_serve, args=(theirs, environment), daemon=True)
         try:
             self.process.start()
