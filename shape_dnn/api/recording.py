@@ -24,6 +24,7 @@ def recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Memo
     number = store.runs.begin(command, parts.settings.to_dict(), _problem_record(parts))
     state = RunState.INTERRUPTED
     try:
+        parts.problem.tidy()  # from now on nobody else works on the study
         yield number
         state = RunState.DONE
     finally:
