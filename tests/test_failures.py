@@ -218,7 +218,10 @@ def test_a_replay_takes_the_next_repetition_and_tells_what_came_of_it(shape_dnn:
     again = cliff(ACCIDENT, again=True)
     assert told["accidents"] == [{"depth": 28, "width": 3.0, "accuracy": 30.0, "again": again}]
     assert told["cost"]["trained"] == told["cost"]["new_trainings"] == len(SHAPES) + len(deep) + 1
-    rows = {row["name"]: row for row in overview(Path("report.html"))["shapes"]}
+    report = overview(Path("report.html"))
+    assert (report["cost"]["trained"], report["cost"]["twice"]) == (len(SHAPES), len(deep) + 1)
+    assert f"shapes were trained (100 %), {len(deep) + 1} of them twice" in Path("report.html").read_text()
+    rows = {row["name"]: row for row in report["shapes"]}
     assert rows["(46, 1)"]["reason"].startswith("does not train: (46, 1) has 11.0 %, the smaller (40, 1) has 9")
     assert "by accident" in rows["(28, 3)"]["reason"]
     assert not rows["(40, 1)"]["reason"]

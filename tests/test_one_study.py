@@ -12,6 +12,7 @@ import pytest
 from test_main_job import HERE
 
 from shape_dnn import Shape, ask, export, tune
+from shape_dnn.answers.table import summarize
 from shape_dnn.events import Event, TrainingFinished
 from shape_dnn.report import write_report
 from shape_dnn.store.facts import Store
@@ -55,6 +56,14 @@ def test_after_another_question_search_question_report_and_export_agree() -> Non
     assert again["cost"].pop("new_trainings") == 0
     found["cost"].pop("new_trainings")
     assert again == found
+    small = {(row["depth"], row["width"]) for row in found["shapes"]}
+    within = sum((row["depth"], row["width"]) in small for row in found["trained"])
+    beyond = len(found["trained"]) - within
+    assert beyond, "or the test says nothing"
+    others = f"{beyond} shapes" if beyond > 1 else "one shape"
+    counted = f"trained {within} of {found['cost']['candidates']} candidates and {others} beyond the limits, "
+    after = summarize(tune(**SEARCH, **second)).after
+    assert any(line.startswith(counted) for line in after), after
     first = tune(**SEARCH, sampler="wider", train=3, goal="size", min_accuracy="5%")
     assert first.new_trainings == 0
     assert ask("shape-dnn-study", goal="size", min_accuracy=5, plugin="here.py").best == first.best

@@ -42,6 +42,7 @@ from shape_dnn.search.query import Answer, Candidate, Certificate, Stage
 PERPLEXITY = Quality("perplexity", better="lower", minimum=1)
 LOUDNESS = Quality("loudness", "dB")
 SMALL, LARGE, FAILED = Shape(10, Fraction(1, 2)), Shape(16, Fraction(1)), Shape(40, Fraction(1, 4))
+SURVIVORS = frozenset({SMALL, LARGE, FAILED, Shape(22, Fraction(1)), Shape(28, Fraction(1))})
 LIMIT = Constraint("perplexity", True, 35.0)
 
 
@@ -51,7 +52,7 @@ def result(quality: Quality = PERPLEXITY, **changes: Any) -> Result:
     predicted = Candidate(SMALL, None, Prediction(33.987, 1.2))
     limit = replace(LIMIT, metric=quality.name, unit=quality.unit)
     answer = Answer(
-        5, (Stage(limit, 5, 2),), 5, (Training(LARGE, 31.2), Training(FAILED, None, "the loss became nan")),
+        5, (Stage(limit, 5, 2),), SURVIVORS, (Training(LARGE, 31.2), Training(FAILED, None, "the loss became nan")),
         (predicted, trained), trained, test_quality=32.0, certificate=Certificate(0.95, 0.04, 0.351),
         failing=(Failing(SMALL, 300.0, LARGE, 31.2), Failing(FAILED, 912.3, LARGE, 31.2)),
         accidents=(Accident(LARGE, 402.7, 31.2),),

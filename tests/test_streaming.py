@@ -316,6 +316,53 @@ def test_of_several_surveys_of_the_same_images_the_one_that_is_intact_counts() -
     assert len({path.name for path in Path("surveys").iterdir()}) == 9
 
 
+def surveys() -> set[str]:
+    return {path.parent.name for path in Path("shape-dnn-study/images").glob("*/index.json")}
+
+
+def test_a_search_removes_surveys_of_the_same_images_that_are_found_no_more() -> None:
+    write_folder(Path("photos"), number=10)
+    shutil.copytree("photos", "elsewhere")
+    search = {**ALIKE, "dataset": "folder", "epochs": 1}
+    options = {"dataset.size": 12, "dataset.stream": "yes"}
+    tune(**search, data_dir="elsewhere", option=options)
+    tune(**search, data_dir="photos", option={**options, "dataset.size": 8})
+    others = surveys()
+    tune(**search, data_dir="photos", option=options)
+    (former,) = surveys() - others
+    assert len(others) == 2, "one in another place, and one of other sizes"
+    os.utime("photos/class 0/1.png", (1, 1))
+    tune(**search, data_dir="photos", option=options, dry_run=True)
+    assert former in surveys(), "a plan does not keep others from working on the study"
+    found = tune(**search, data_dir="photos", option=options)
+    assert found.new_trainings == 0, "they are the same images"
+    (latest,) = surveys() - others
+    assert latest != former
+    assert {path.name for path in Path("shape-dnn-study/images").iterdir()} == surveys()
+    assert export("shape-dnn-study", formats=["safetensors"]).is_dir()
+
+
+def test_a_removal_of_a_survey_that_was_interrupted_is_finished_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, former = kept_and_streamed()
+    os.utime("photos/class 0/1.png", (1, 1))
+    latest = images.survey(*Folder("photos", size=12, stream="yes").load(), Path("surveys"), lambda *_: None)  # type: ignore[arg-type]
+    unlink, removed = Path.unlink, []
+
+    def interrupted(path: Path) -> None:
+        if len(removed) == 3:
+            raise KeyboardInterrupt
+        removed.append(path)
+        unlink(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            images.remove_superseded(latest)
+    assert former.is_dir()
+    images.remove_superseded(latest)
+    assert list(Path("surveys").iterdir()) == [latest]
+
+
 @pytest.mark.parametrize(("mode", "expected"), [("L", 200), ("I;16", 200), ("I", None), ("F", None)])
 def test_levels_of_16_bits_are_scaled_and_unknown_ones_refused(mode: str, expected: int | None) -> None:
     from PIL import Image

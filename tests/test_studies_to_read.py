@@ -32,6 +32,12 @@ def build(shape):
 def train(shape, run):
     run.report(1, 60 + shape.depth / 10)
 """
+FORMER = (
+    "ALTER TABLE training RENAME COLUMN quality TO accuracy; ALTER TABLE test RENAME COLUMN quality TO accuracy;"
+    " DROP TABLE epoch; CREATE TABLE epoch (training INTEGER, number INTEGER, loss REAL, accuracy REAL);"
+    f" PRAGMA user_version = {schema.SCHEMA_VERSION - 1}"
+)
+"""What makes a study file one of the format before."""
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -89,13 +95,44 @@ def test_a_study_that_cannot_be_written_answers_like_any_other(study: Path, read
     assert re.fullmatch(r"shape-dnn: error: 'study/lock' cannot be locked: [A-Z].*\n", again.stderr)
 
 
+def test_a_study_that_cannot_be_written_is_merged_into_another(study: Path, read_only: Command) -> None:
+    before = content(study)
+    merge = [sys.executable, "-m", "shape_dnn", "studies", "merge", "study"]
+    merged = read_only(*merge, "mine")
+    assert merged.returncode == 0, merged.stderr
+    assert content(study) == before
+    subprocess.run([*merge, "allowed"], check=True, capture_output=True)
+    for name in ("mine", "allowed"):
+        again = tune(trainer="trainer.py", study=name, device="cpu", goal="accuracy", train=2)
+        assert again.new_trainings == 0
+    weights = [sorted(path.name for path in Path(name, "weights").rglob("*")) for name in ("mine", "allowed")]
+    assert weights[0] == weights[1]
+    refused = read_only(*merge[:-1], "mine", "study")
+    assert refused.returncode == 4
+    assert "'study/lock' cannot be locked" in refused.stderr
+
+
+def test_a_study_of_a_former_format_is_merged_where_it_cannot_be_written(study: Path, read_only: Command) -> None:
+    with closing(sqlite3.connect(study / "study.sqlite")) as connection:
+        connection.executescript(FORMER)
+    merged = read_only(sys.executable, "-m", "shape_dnn", "studies", "merge", "study", "mine")
+    assert merged.returncode == 0, merged.stderr
+    assert Store(Path("mine"), create=False).summary()["trained"] == 2
+
+
+def test_a_study_in_use_that_cannot_be_written_is_not_merged(study: Path, read_only: Command) -> None:
+    (study / "lock").touch()
+    holder = Store(study)
+    holder.runs.lock()
+    refused = read_only(sys.executable, "-m", "shape_dnn", "studies", "merge", "study", "mine")
+    holder.close()
+    assert refused.returncode == 4
+    assert "study 'study' is in use by" in refused.stderr
+
+
 def test_a_study_of_a_former_format_is_read_where_it_cannot_be_written(study: Path, read_only: Command) -> None:
     with closing(sqlite3.connect(study / "study.sqlite")) as connection:
-        connection.executescript(
-            "ALTER TABLE training RENAME COLUMN quality TO accuracy; ALTER TABLE test RENAME COLUMN quality TO accuracy;"
-            " DROP TABLE epoch; CREATE TABLE epoch (training INTEGER, number INTEGER, loss REAL, accuracy REAL);"
-            f" PRAGMA user_version = {schema.SCHEMA_VERSION - 1}"
-        )
+        connection.executescript(FORMER)
     asked = read_only(sys.executable, "-m", "shape_dnn", "studies", ".", "--format", "json")
     assert json.loads(asked.stdout)[0]["trained"] == 2
     assert not list(study.glob("*format*"))

@@ -201,6 +201,79 @@ def test_the_space_of_a_replay_is_the_table(table: Path) -> None:
         tune(replay=table, depth="10:60:6")
 
 
+RECORDED = """# validation accuracy in percent; --dataset digits --device cpu --batch-size 8 -o dataset.limit=400
+# recipe: epochs 3, batch_size 32, lr 0.2, milestones (0.3, 0.6), momentum 0.9
+# another recording: --epochs 5
+depth,width,accuracy,size
+10,1,90,1
+16,1,92,2
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--epochs", "4"], "--epochs: 4 is not what 't.csv' was recorded with, which is 3; leave it out"),
+        (["--lr", "0.1"], "--lr: 0.1 is not what 't.csv' was recorded with, which is 0.2; leave it out"),
+        (["--recipe", "paper"], "--recipe: a replay looks trainings up as they were recorded; leave it out"),
+        (["--protocol", "paper"], "--protocol: a replay looks trainings up"),
+        (["--retry-failed"], "--retry-failed: a replay looks trainings up"),
+        (["--transfer", "1/2"], "--transfer: a recorded table has no weights to start from"),
+        (["--terminator", "asha"], "--terminator: a recorded table trains nothing"),
+        (["--dataset", "mnist"], "--dataset: mnist is not what 't.csv' was recorded with, which is digits"),
+        (["--data-dir", "images"], "--data-dir: a replay uses it only to compute what the table lacks, which takes"),
+        (["--device", "cuda"], "--device: cuda is not what 't.csv' was recorded with, which is cpu"),
+        (["--batch-size", "1"], "--batch-size: 1 is not what 't.csv' was recorded with, which is 8"),
+        (["--fit-depths", "3"], "--fit-depths: a replay looks metrics up as they were recorded"),
+        (["--remeasure"], "--remeasure: a replay looks metrics up"),
+        (["--meter", "size=size"], "--meter: 't.csv' has a column 'size', which counts"),
+        (["--deploy", "onnxruntime"], "--deploy: nothing ships where a recorded table is looked up"),
+        (["--target", "pi=ssh://pi"], "--target: nothing ships"),
+        (["-o", "deploy.precision=float16"], "-o: deploy.precision: nothing ships"),
+        (["-o", "target.judge=true"], "-o: target.judge: nothing ships"),
+        (["-o", "recipe.momentum=0.8"], "-o: recipe.momentum: 0.8 is not what 't.csv' was recorded with, which is 0.9"),
+        (["-o", "recipe.mixup=0.1"], "-o: recipe.mixup: a replay looks trainings up"),
+        (["-o", "dataset.limit=300"], "-o: dataset.limit: 300 is not what 't.csv' was recorded with, which is 400"),
+        (["-o", "arch.stem=16"], "-o: arch.stem: a replay uses it only to compute"),
+        (["-o", "meter.threads=2"], "-o: meter.threads: a replay uses it only to compute"),
+        (["--config", "search.yaml"], "search.yaml:1:9: 4 is not what 't.csv' was recorded with"),
+    ],
+)  # fmt: skip
+def test_what_a_replay_cannot_use_is_refused(shape_dnn: Callable[..., Any], flags: list[str], complaint: str) -> None:
+    Path("search.yaml").write_text("epochs: 4\n")
+    write(RECORDED)
+    for also in ([], ["--dry-run"]):
+        ran = shape_dnn("--replay", "t.csv", *flags, *also)
+        assert ran.status == 2
+        assert complaint in ran.error
+        assert not ran.out
+
+
+def test_a_replay_takes_what_its_table_was_recorded_with_and_what_changes_no_answer(
+    shape_dnn: Callable[..., Any],
+) -> None:
+    write(RECORDED)
+    plain = shape_dnn("--replay", "t.csv", "--goal", "size").out
+    flags = ["--epochs", "3", "--lr", "0.20", "--device", "cpu", "--dataset", "digits", "--batch-size", "8"]
+    flags += ["-o", "recipe.milestones=0.3,0.6", "-o", "dataset.limit=400"]
+    assert shape_dnn("--replay", "t.csv", "--goal", "size", *flags).out == plain
+    incidental = ["--study", "other", "--workers", "2", "--executor", "local", "--device", "auto"]
+    assert shape_dnn("--replay", "t.csv", "--goal", "size", *incidental).out == plain
+    assert not Path("other").exists()
+
+
+def test_simulations_refuse_what_a_replay_cannot_use() -> None:
+    with pytest.raises(UsageError, match="epochs: 4 is not what 't.csv' was recorded with"):
+        simulate(write(RECORDED), samplers=["random"], models=["ridge"], epochs=4)
+
+
+def test_the_printed_configuration_of_a_replay_can_be_read_again(shape_dnn: Callable[..., Any]) -> None:
+    Path("again.yaml").write_text(shape_dnn("--replay", write(RECORDED), "--goal", "size", "--print-config").out)
+    ran = shape_dnn("--config", "again.yaml")
+    assert ran.status == 0, ran.err
+    assert ran.out == shape_dnn("--replay", "t.csv", "--goal", "size").out
+
+
 def test_a_shape_without_recorded_accuracy_counts_as_failed() -> None:
     result = tune(replay=write("depth,width,accuracy\n10,1,90\n16,1,\n22,1,92\n"))
     assert [f["depth"] for f in result.to_dict()["failed"]] == [16]

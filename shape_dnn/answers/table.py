@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from shape_dnn.answers.result import Result
-    from shape_dnn.search.query import Candidate
+    from shape_dnn.search.query import Answer, Candidate
 
 Record = TypeVar("Record", bound="DataclassInstance")
 
@@ -307,11 +307,20 @@ def _cost(result: Result) -> Iterator[str]:
         now = result.new_trainings
         new = f"{now} of them now" if now <= trained else f"{now} trainings now"
         again = f" and {repeated} of these again" if repeated else ""
-        yield f"trained {trained} of {answer.candidates} candidates{again}, {new}{fewer}"
+        yield f"trained {_trained(answer)}{again}, {new}{fewer}"
     if result.report is not None:
         yield f"report: {result.report}"
     if answer.best is None and answer.complying and answer.budget is None and not result.is_front:
         yield f"without --goal (size, latency, energy, {result.quality.name}, …) no shape is called the best"
+
+
+def _trained(answer: Answer) -> str:
+    """Count the shapes that were trained, those apart that are no candidates of this question."""
+    among = f"{len(answer.trainings) - answer.beyond} of {answer.candidates} candidates"
+    if not answer.beyond:
+        return among
+    others = f"{answer.beyond} shapes" if answer.beyond != 1 else "one shape"
+    return f"{among} and {others} beyond the limits"
 
 
 def _plan(result: Result) -> Iterator[str]:

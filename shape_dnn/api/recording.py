@@ -25,6 +25,7 @@ def recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Memo
     store.runs.know(number, _contexts(studies))  # for questions before anything has happened
     state = RunState.INTERRUPTED
     try:
+        parts.problem.tidy()  # from now on nobody else works on the study
         yield number
         state = RunState.DONE
     finally:

@@ -46,7 +46,7 @@ def merge(source: Path, into: Path) -> Merged:
     questions to the others still refer to their own.
 
     Args:
-        source: directory of the study to read.
+        source: directory of the study to read; it need not be writable.
         into: directory of the study to add to; made if it is not there.
 
     Raises:
@@ -58,7 +58,7 @@ def merge(source: Path, into: Path) -> Merged:
     with ExitStack() as stack:
         theirs = stack.enter_context(closing(Store(source, create=False)))
         ours = stack.enter_context(closing(Store(into)))
-        theirs.runs.lock()
+        theirs.runs.lock_if_writable()
         ours.runs.lock()
         return merging.merge(ours, theirs)
 

@@ -43,13 +43,11 @@ class Assembly(ProblemParts):
         passed_over |= {"goal"} if written_out else set()
         passed_over |= {"trainer"} if is_file(self.settings.trainer) else set()
         self.selection.check(passed_over)
-        _ = self.own, self.transfer, self.confidence, self.table, self.prior
-        shipping.check(self.selection, self.deployment, self.own)
+        _ = self.table, self.own, self.transfer, self.confidence, self.prior
+        shipping.check(self.deployment, self.own)
         if self.own is not None and self.own.loaded.instance.steps is None and self.settings.terminator != "none":
             length = "give its train() a parameter epochs or steps, with a default"
             raise UsageError(f"nobody knows how long {self.own.title} trains; {length}", setting="terminator")
-        if self.settings.replay is not None and self.settings.terminator != "none":
-            raise UsageError("a recorded table trains nothing that could be stopped", setting="terminator")
 
     # Plugins
 
@@ -188,4 +186,5 @@ class Assembly(ProblemParts):
         """What closed forms are computed for in a replay; None unless the user names architecture and dataset."""
         if not {"arch", "dataset"} <= self.settings.given:
             return None
-        return workload_of_table(self.architecture.instance, self.dataset.instance, self.shapes)
+        batch_size = self.settings.batch_size
+        return workload_of_table(self.architecture.instance, self.dataset.instance, self.shapes, batch_size)

@@ -187,8 +187,6 @@ class ProblemParts:
         """The part of the epochs that verification takes, starting from other weights."""
         if self.settings.transfer is None:
             return None
-        if self.table is not None:
-            raise UsageError("a recorded table has no weights to start from", setting="transfer")
         if self.pretrained is not None:
             raise UsageError("trainings start from other weights already; leave it out", setting="transfer")
         return transfer(self.settings.transfer, self.architecture.instance, self.shapes)

@@ -11,24 +11,105 @@ from shape_dnn.errors import PluginError, UsageError, blame, label
 from shape_dnn.kinds import Architecture, Dataset, Meter, TableFile, Workload
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.plugins.table_of_kinds import KINDS
+from shape_dnn.settings import SETTINGS
 from shape_dnn.shape import Shape
+from shape_dnn.study.table_origin import is_same, told
 from shape_dnn.study.tables import Replay, Table
+
+AUTO = "auto"
+"""What stands for a device that the user does not choose."""
+_SPACE = "contradicts --replay: the shapes of the table are the design space"
+_TRAINED = "a replay looks trainings up as they were recorded"
+_MEASURED = "a replay looks metrics up as they were recorded"
+_SHIPS = "nothing ships where a recorded table is looked up"
+UNUSED: Mapping[str, str] = {
+    "depth": _SPACE,
+    "width": _SPACE,
+    "recipe": _TRAINED,
+    "epochs": _TRAINED,
+    "lr": _TRAINED,
+    "protocol": _TRAINED,
+    "transfer": "a recorded table has no weights to start from",
+    "terminator": "a recorded table trains nothing that could be stopped",
+    "retry_failed": _TRAINED,
+    "device": _MEASURED,
+    "batch_size": _MEASURED,
+    "fit_depths": _MEASURED,
+    "remeasure": _MEASURED,
+    "deploy": _SHIPS,
+    "target": _SHIPS,
+}
+"""Settings that a replay cannot use, and why. Those of :data:`shape_dnn.settings.INCIDENTAL` are none of them: they say
+where trainings run and what is kept of them, and change no answer."""
+DESCRIBING = ("arch", "dataset")
+"""Settings that say what a table was recorded with, for what is computed from that."""
+UNUSED_OPTIONS: Mapping[str, str] = {
+    "recipe": _TRAINED,
+    "trainer": _TRAINED,
+    "terminator": UNUSED["terminator"],
+    "deploy": _SHIPS,
+    "target": _SHIPS,
+}
+"""Kinds whose options a replay cannot use, and why."""
+COMPUTED = "a replay uses it only to compute what the table lacks, which takes --arch and --dataset"
 
 
 def table_to_replay(selection: Selection) -> Table | None:
     """Read the table that the settings name; None if they name none.
 
     Raises:
-        UsageError: there is none, it cannot be used, or a range is given too.
+        UsageError: there is none, it cannot be used, or a setting is given that a replay cannot use.
         PluginError: its plugin is not installed, or has no such file.
     """
     settings = selection.settings
     if settings.replay is None:
         return None
-    given = next((name for name in ("depth", "width") if getattr(settings, name) is not None), None)
-    if given is not None:
-        raise UsageError("contradicts --replay: the shapes of the table are the design space", setting=given)
-    return Table.read(find_table(settings.replay, selection).path)
+    table = Table.read(find_table(settings.replay, selection).path)
+    _check_settings(selection, table)
+    _check_options(selection, table)
+    return table
+
+
+def _check_settings(selection: Selection, table: Table) -> None:
+    """Refuse settings that a replay cannot use, unless the table was recorded with just these values."""
+    settings = selection.settings
+    for name in (*UNUSED, *DESCRIBING):
+        value = getattr(settings, name)
+        # Ranges are never taken as told: a table may have been put together from several recordings.
+        recorded = None if UNUSED.get(name) == _SPACE else told(table.comments, name)
+        if name not in settings.given or value in (None, (), AUTO):
+            continue
+        if recorded is None and value != SETTINGS[name].default and name in UNUSED:
+            raise UsageError(f"{UNUSED[name]}; leave it out", setting=name)
+        if recorded is not None and not is_same(value, recorded):
+            raise UsageError(_otherwise(table, str(value), recorded), setting=name)
+    if settings.data_dir is not None and not settings.given.issuperset(DESCRIBING):
+        raise UsageError(f"{COMPUTED}; leave it out", setting="data_dir")
+    for metric in selection.meters_by_metric:
+        if metric in table.columns:
+            raise UsageError(f"{table.path.name!r} has a column {metric!r}, which counts; leave it out", "meter")
+
+
+def _check_options(selection: Selection, table: Table) -> None:
+    """Refuse options that a replay cannot use, unless the table was recorded with just these values."""
+    given = selection.settings.given
+    unused = dict(UNUSED_OPTIONS)
+    if not given.issuperset(DESCRIBING):
+        unused |= {"dataset": COMPUTED, "meter": COMPUTED}
+    if "arch" not in given:
+        unused["arch"] = COMPUTED
+    for kind, why in unused.items():
+        for option, value in selection.options(kind).items():
+            name = f"{kind}.{option}"
+            recorded = told(table.comments, name)
+            if recorded is None:
+                raise UsageError(f"{name}: {why}; leave it out", setting="option")
+            if not is_same(value, recorded):
+                raise UsageError(f"{name}: {_otherwise(table, value, recorded)}", setting="option")
+
+
+def _otherwise(table: Table, value: str, recorded: str) -> str:
+    return f"{value} is not what {table.path.name!r} was recorded with, which is {recorded}; leave it out"
 
 
 def find_table(name: str, selection: Selection, setting: str = "replay") -> TableFile:
@@ -101,7 +182,9 @@ def replays(table: Table, seeds: range, meters: Mapping[str, Loaded[Meter]], wor
     return [Replay(table, seed, meters, workload, len(seeds)) for seed in seeds]
 
 
-def workload_of_table(architecture: Architecture, dataset: Dataset, shapes: Sequence[Shape]) -> Workload:
+def workload_of_table(
+    architecture: Architecture, dataset: Dataset, shapes: Sequence[Shape], batch_size: int
+) -> Workload:
     """Return what closed forms are computed for.
 
     Raises:
@@ -111,4 +194,4 @@ def workload_of_table(architecture: Architecture, dataset: Dataset, shapes: Sequ
         if not (architecture.is_depth(shape.depth) and architecture.is_width(shape.width)):
             which = f"{architecture.depth_rule}, {architecture.width_rule}"
             raise UsageError(f"the table has shape {shape}, and {architecture.title} has not: {which}", "replay")
-    return Workload(architecture, dataset.input_shape, dataset.classes, 1, "cpu")
+    return Workload(architecture, dataset.input_shape, dataset.classes, batch_size, "cpu")

@@ -71,17 +71,12 @@ def deployment(selection: Selection, targets: Mapping[str, Target]) -> Loaded[De
     return selection.load("deployment", settings.deploy)
 
 
-def check(selection: Selection, deployment: Loaded[Deployment] | None, own: Own | None) -> None:
+def check(deployment: Loaded[Deployment] | None, own: Own | None) -> None:
     """See that there is something to ship, and that it can be judged where it may be worse.
 
     Raises:
         UsageError: there is not, or it cannot.
     """
-    settings = selection.settings
-    if settings.replay is not None:
-        said = next((name for name in ("deploy", "target") if name in settings.given), None)
-        if said is not None:
-            raise UsageError("nothing ships where a recorded table is looked up; leave it out", setting=said)
     if deployment is None or own is None:
         return
     instance, trainer = deployment.instance, own.loaded.instance

@@ -54,11 +54,16 @@ class Gathered:
             return Settings.create(self.values)
 
     def as_yaml(self) -> str:
-        """Write every setting as YAML, with its origin as a comment."""
+        """Write every setting as YAML, with its origin as a comment; those that a replay does without, if given."""
         import yaml
 
-        lines = []
-        for name, value in self.settings().to_dict().items():
+        from shape_dnn.assembly.replay import DESCRIBING, UNUSED
+
+        settings, lines = self.settings(), []
+        without = {*UNUSED, *DESCRIBING} - settings.given if settings.replay is not None else set()
+        for name, value in settings.to_dict().items():
+            if name in without:
+                continue
             text = yaml.safe_dump({name: value}, default_flow_style=True, width=10_000).strip()[1:-1]
             lines.append(f"{text}  # {self.origins.get(name, 'default')}")
         return "\n".join([*lines, *self._recipe_as_comments()])

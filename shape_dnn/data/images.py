@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,40 @@ def survey(train: EncodedImages, test: EncodedImages, home: Path, progress: enco
             _save(partial / f"{name}-sums.npy", own)
         durable.write_text(partial / INDEX, json.dumps({**index, "digest": _digest(partial)}))
     return directory
+
+
+def remove_superseded(survey: Path) -> None:
+    """Remove former surveys of the same images in the same place, of which a file was written since; none is read.
+
+    Their names are made of sizes and times of files, so they are never found again. Surveys of other images stay, and
+    those of the same ones in another place, which may be there as well.
+
+    Only whoever keeps others from working on the study may call this: trainings of another search look such a directory
+    up by its name. Whoever just exports takes one whose files are as they were, and so none of these.
+
+    Args:
+        survey: directory of the present one.
+    """
+    content, roots = name_of(survey), _roots(survey)
+    for index in list(survey.parent.glob(f"*/{INDEX}")):
+        former = index.parent
+        if former.name == survey.name or not _is_called(former, content):
+            continue
+        with suppress(OSError, ValueError, LookupError):  # somebody else's, or damaged: then it stays, as all did
+            if _roots(former) == roots:
+                _remove(former)
+
+
+def _roots(directory: Path) -> list[str]:
+    names = json.loads((directory / NAMES).read_text())
+    return [names[name][0] for name in PARTS]
+
+
+def _remove(directory: Path) -> None:
+    """Remove a survey, by the files last by which the rest of it is found if this is interrupted."""
+    for path in sorted(directory.iterdir(), key=lambda path: (path.name == INDEX, path.name == NAMES)):
+        path.unlink()
+    directory.rmdir()
 
 
 def _save(path: Path, values: NDArray[Any]) -> None:

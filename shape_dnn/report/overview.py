@@ -306,7 +306,8 @@ class Overview:
             trained = sum(costs[training.shape] for training in trainings)
             everything = sum(seconds) * float(sum(costs.values()) / trained) if trained else None
         return {
-            "trained": len(trainings) + self.repeated,
+            "trained": len(trainings),
+            "twice": self.repeated,
             "shapes": len(shapes),
             "seconds": sum(seconds) if seconds else None,
             "exhaustive_seconds": everything,

@@ -226,9 +226,9 @@ def _conversion_headings(overview: Overview) -> list[str]:
 
 
 def _cost(cost: dict[str, Any]) -> str:
-    share = (
-        f"{cost['trained']} of {cost['shapes']} shapes were trained ({100 * cost['trained'] / cost['shapes']:.3g} %)"
-    )
+    twice = f", {cost['twice']} of them twice" if cost["twice"] else ""
+    part = f"{100 * cost['trained'] / cost['shapes']:.3g} %"
+    share = f"{cost['trained']} of {cost['shapes']} shapes were trained ({part}){twice}"
     if not cost["exhaustive_seconds"] or not cost["seconds"]:  # nothing was timed, or all in no time
         return f"{share}."
     spent, everything = cost["seconds"], cost["exhaustive_seconds"]

@@ -34,7 +34,7 @@ def recall(
         again: shapes of which a second training counts.
     """
     survivors, stages = apply_limits(shapes, query, facts)
-    left = set(survivors)
+    left = frozenset(survivors)
     candidates = [candidate for candidate in predicted if candidate.shape in left]
     complying, more_stages = apply_quality_limits(candidates, query, notify)
     nearest = None
@@ -49,6 +49,6 @@ def recall(
     if best is not None and best.quality is not None:
         test_quality = facts.test(best.shape, again=best.shape in again)
     return Answer(
-        len(shapes), (*stages, *more_stages), len(survivors), (), tuple(complying), best, test_quality,
+        len(shapes), (*stages, *more_stages), left, (), tuple(complying), best, test_quality,
         closest=nearest,
     )  # fmt: skip

@@ -43,5 +43,6 @@ def plan(shapes: Sequence[Shape], query: Query, modelling: Modelling, facts: Fac
     trainings = tuple(Training(shape, None) for shape in chosen)
     complying = tuple(Candidate(shape, None, None) for shape in survivors)
     return Answer(
-        len(shapes), tuple(stages), len(survivors), trainings, complying, None, budget=budget, unknown=tuple(unknown)
-    )
+        len(shapes), tuple(stages), frozenset(survivors), trainings, complying, None, budget=budget,
+        unknown=tuple(unknown),
+    )  # fmt: skip

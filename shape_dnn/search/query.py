@@ -166,7 +166,7 @@ class Answer:
     Attributes:
         space: number of shapes in the design space.
         stages: what each limit dropped.
-        candidates: number of shapes left after the limits that need no training.
+        survivors: the shapes left after the limits that need no training.
         trainings: every training the search used, in the order of asking, failed ones included.
         complying: shapes that meet all limits.
         best: the best of them by the goal; None without a goal, or if there is none.
@@ -182,7 +182,7 @@ class Answer:
 
     space: int
     stages: tuple[Stage, ...]
-    candidates: int
+    survivors: frozenset[Shape]
     trainings: tuple[Training, ...]
     complying: tuple[Candidate, ...]
     best: Candidate | None
@@ -194,6 +194,16 @@ class Answer:
     failing: tuple[Failing, ...] = ()
     accidents: tuple[Accident, ...] = ()
     repeated: int = 0
+
+    @property
+    def candidates(self) -> int:
+        """The number of shapes left after the limits that need no training."""
+        return len(self.survivors)
+
+    @property
+    def beyond(self) -> int:
+        """The number of shapes that were trained although these limits drop them: for another question to the study."""
+        return sum(training.shape not in self.survivors for training in self.trainings)
 
     @property
     def verified(self) -> bool:

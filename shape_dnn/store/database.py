@@ -48,7 +48,7 @@ class Database:
     def __init__(self, directory: Path | None, create: bool = True) -> None:
         self.directory = directory or Path()
         self._lease: Lease | None = None
-        self._is_copy = False
+        self._copy: Path | None = None
         if directory is None:
             self.path = Path()
             self._connect(":memory:")
@@ -65,14 +65,15 @@ class Database:
             if is_on_network(directory) or (directory / LEASE).exists():
                 self._lease = Lease(directory)
                 weakref.finalize(self, self._lease.release)
-            if not create and (self._lease is not None or not self._is_writable):
-                copy = self._copied()
-                self._connect(f"{copy.as_uri()}?vfs=unix-none", copy)
+            if not create and (self._lease is not None or not self.is_writable):
+                self._copy = self._copied()
+                self._connect(self.location, self._copy)
             else:
                 self._open(create=create)
 
     @property
-    def _is_writable(self) -> bool:
+    def is_writable(self) -> bool:
+        """Whether this process may write to the study."""
         return os.access(self.directory, os.W_OK) and os.access(self.path, os.W_OK)
 
     def _open(self, *, create: bool) -> None:
@@ -110,8 +111,9 @@ class Database:
 
     @property
     def location(self) -> str:
-        """Where SQLite finds the file, and how it opens it."""
-        return self.path.absolute().as_uri() + ("" if self._lease is None else "?vfs=unix-none")
+        """Where SQLite finds the file, or the copy that is read, and how it opens it."""
+        without_locks = self._lease is not None or self._copy is not None
+        return (self._copy or self.path.absolute()).as_uri() + ("?vfs=unix-none" if without_locks else "")
 
     def _connect(self, name: str, path: Path | None = None) -> None:
         # Only the thread that opened it uses it, but any may be the one that throws it away.
@@ -129,7 +131,6 @@ class Database:
         except OSError as error:
             message = f"cannot copy {str(self.path)!r} into {tempfile.gettempdir()!r} to read it: {error.strerror}"
             raise UsageError(message, setting="study") from None
-        self._is_copy = True
         return copy
 
     @cached_property
@@ -175,9 +176,9 @@ class Database:
         with self._or_nothing(), self.naming_errors():
             if lease.is_taken_over and self.path.is_file():
                 snapshot.renew(self.path)
-            if self._is_copy:
+            if self._copy is not None:
                 self.connection.close()
-                self._is_copy = False
+                self._copy = None
                 self._connect(self.location)
         return True
 
@@ -216,7 +217,7 @@ class Database:
         Raises:
             StudyError: it cannot be written, or another process has taken it over.
         """
-        if self._is_copy:
+        if self._copy is not None:
             raise StudyError(f"study {str(self.directory)!r} was opened for reading, and so is not written to")
         if self._lease is not None:
             self._lease.check()

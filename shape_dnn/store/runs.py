@@ -102,11 +102,27 @@ class Runs:
         Raises:
             StudyError: another process works on it; names it.
         """
-        if self._database.lock():
-            return
+        if not self._database.lock():
+            raise self._in_use()
+
+    def lock_if_writable(self) -> None:
+        """Do the same where a study can be written; of one that may only be read, see that nobody works on it now.
+
+        What is read of that is a copy, and the files of its trainings are never changed, so whoever begins later does
+        no harm.
+
+        Raises:
+            StudyError: another process works on it; names it.
+        """
+        if self._database.is_writable:
+            self.lock()
+        elif self._database.is_locked():
+            raise self._in_use()
+
+    def _in_use(self) -> StudyError:
         rows = self._database.read("SELECT host, pid FROM run WHERE state = 'running' ORDER BY id DESC LIMIT 1")
         who = self._database.holder or (f"process {rows[0][1]} on {rows[0][0]}" if rows else "another process")
-        raise StudyError(f"study {str(self._database.directory)!r} is in use by {who}; {REMEDY}")
+        return StudyError(f"study {str(self._database.directory)!r} is in use by {who}; {REMEDY}")
 
     def begin(self, command: str, settings: Mapping[str, object], problem: Mapping[str, object]) -> int:
         """Record that a command starts working on the study, and keep others away until it ends.

@@ -216,6 +216,12 @@ class Classification(Problem):
             raise DatasetError(f"{len(train)} training images are too few to hold some of them out for validation")
         return train, test
 
+    def tidy(self) -> None:
+        """Remove former surveys of the images, if they were read."""
+        surveyed = self.__dict__.get("_surveyed")
+        if surveyed is not None:
+            images.remove_superseded(surveyed)
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of their labels; empty where they have none."""

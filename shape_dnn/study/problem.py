@@ -171,6 +171,10 @@ class Problem(ABC):
         """Return how one of the shapes is trained, given how all of them are."""
         return trainer
 
+    def tidy(self) -> None:
+        """Remove what former searches left for trainings and none needs any more, while nobody else uses the study."""
+        return
+
     @property
     def precision(self) -> Precision | str:
         """In which trainings compute; ``auto`` until that is decided, and empty where the trainer has it for itself."""

@@ -44,6 +44,7 @@ class Table:
         ignored: names of the columns that hold text.
         noise: standard deviation of the qualities of one shape's trainings, if the file tells it.
         quality: by which trainings are judged; the name of its column.
+        comments: lines that start with ``#``, which may tell how it was recorded.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Table:
     ignored: tuple[str, ...] = ()
     noise: float | None = None
     quality: Quality = ACCURACY
+    comments: tuple[str, ...] = ()
 
     @property
     def shapes(self) -> list[Shape]:
@@ -85,7 +87,8 @@ class Table:
                 raise UsageError(message, setting="replay")
             repetitions[seed] = row
         rows = {shape: [rows[seed] for seed in sorted(rows)] for shape, rows in found.items()}
-        return cls(path, columns, rows, ignored, _noise(lines.comments), quality)
+        comments = tuple(line for _, line in lines.comments)
+        return cls(path, columns, rows, ignored, _noise(lines.comments), quality, comments)
 
 
 def read_curves(path: Path, quality: Quality = ACCURACY) -> dict[tuple[Shape, int], tuple[float, ...]]:

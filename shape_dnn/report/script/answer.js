@@ -38,9 +38,10 @@ function countInWords({ complying }) {
 
 function showAnswer(answer) {
   const { best } = answer;
-  const { trained } = overview.cost;
+  const { trained, twice } = overview.cost;
   const lines = [element("p", { class: "headline" }, ...headline(answer)), element("p", { class: "lede" }, ...lede(answer))];
-  const effort = `${trained} of ${rows.length} networks ${trained === 1 ? "was" : "were"} trained. ${countInWords(answer)}`;
+  const effort = `${trained} of ${rows.length} networks ${trained === 1 ? "was" : "were"} trained` +
+    `${twice ? `, ${twice} of them twice` : ""}. ${countInWords(answer)}`;
   const small = element("p", { class: "small" });
   if (best) small.append(element("span", { id: "best" }, `depth ${best.depth}, width ${best.fraction}`), " · ");
   small.append(effort);
