@@ -221,8 +221,6 @@ depth,width,accuracy,size
         (["--transfer", "1/2"], "--transfer: a recorded table has no weights to start from"),
         (["--terminator", "asha"], "--terminator: a recorded table trains nothing"),
         (["--dataset", "mnist"], "--dataset: mnist is not what 't.csv' was recorded with, which is digits"),
-        (["--data-dir", "images"], "--data-dir: a replay uses it only to compute what the table lacks, which takes"),
-        (["--device", "cuda"], "--device: cuda is not what 't.csv' was recorded with, which is cpu"),
         (["--batch-size", "1"], "--batch-size: 1 is not what 't.csv' was recorded with, which is 8"),
         (["--fit-depths", "3"], "--fit-depths: a replay looks metrics up as they were recorded"),
         (["--remeasure"], "--remeasure: a replay looks metrics up"),
@@ -257,7 +255,7 @@ def test_a_replay_takes_what_its_table_was_recorded_with_and_what_changes_no_ans
     flags = ["--epochs", "3", "--lr", "0.20", "--device", "cpu", "--dataset", "digits", "--batch-size", "8"]
     flags += ["-o", "recipe.milestones=0.3,0.6", "-o", "dataset.limit=400"]
     assert shape_dnn("--replay", "t.csv", "--goal", "size", *flags).out == plain
-    incidental = ["--study", "other", "--workers", "2", "--executor", "local", "--device", "auto"]
+    incidental = ["--study", "other", "--workers", "2", "--executor", "local", "--device", "cuda", "--data-dir", "x"]
     assert shape_dnn("--replay", "t.csv", "--goal", "size", *incidental).out == plain
     assert not Path("other").exists()
 

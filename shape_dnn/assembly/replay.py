@@ -16,8 +16,6 @@ from shape_dnn.shape import Shape
 from shape_dnn.study.table_origin import is_same, told
 from shape_dnn.study.tables import Replay, Table
 
-AUTO = "auto"
-"""What stands for a device that the user does not choose."""
 _SPACE = "contradicts --replay: the shapes of the table are the design space"
 _TRAINED = "a replay looks trainings up as they were recorded"
 _MEASURED = "a replay looks metrics up as they were recorded"
@@ -32,15 +30,14 @@ UNUSED: Mapping[str, str] = {
     "transfer": "a recorded table has no weights to start from",
     "terminator": "a recorded table trains nothing that could be stopped",
     "retry_failed": _TRAINED,
-    "device": _MEASURED,
     "batch_size": _MEASURED,
     "fit_depths": _MEASURED,
     "remeasure": _MEASURED,
     "deploy": _SHIPS,
     "target": _SHIPS,
 }
-"""Settings that a replay cannot use, and why. Those of :data:`shape_dnn.settings.INCIDENTAL` are none of them: they say
-where trainings run and what is kept of them, and change no answer."""
+"""Settings that a replay cannot use, and why. Those that say where something is (device, data, study) or how it runs are
+none of them: they change no answer, and may be set once for all commands."""
 DESCRIBING = ("arch", "dataset")
 """Settings that say what a table was recorded with, for what is computed from that."""
 UNUSED_OPTIONS: Mapping[str, str] = {
@@ -77,14 +74,12 @@ def _check_settings(selection: Selection, table: Table) -> None:
         value = getattr(settings, name)
         # Ranges are never taken as told: a table may have been put together from several recordings.
         recorded = None if UNUSED.get(name) == _SPACE else told(table.comments, name)
-        if name not in settings.given or value in (None, (), AUTO):
+        if name not in settings.given or value in (None, ()):
             continue
         if recorded is None and value != SETTINGS[name].default and name in UNUSED:
             raise UsageError(f"{UNUSED[name]}; leave it out", setting=name)
         if recorded is not None and not is_same(value, recorded):
             raise UsageError(_otherwise(table, str(value), recorded), setting=name)
-    if settings.data_dir is not None and not settings.given.issuperset(DESCRIBING):
-        raise UsageError(f"{COMPUTED}; leave it out", setting="data_dir")
     for metric in selection.meters_by_metric:
         if metric in table.columns:
             raise UsageError(f"{table.path.name!r} has a column {metric!r}, which counts; leave it out", "meter")
