@@ -36,8 +36,8 @@ UNUSED: Mapping[str, str] = {
     "deploy": _SHIPS,
     "target": _SHIPS,
 }
-"""Settings that a replay cannot use, and why. Those that say where something is (device, data, study) or how it runs are
-none of them: they change no answer, and may be set once for all commands."""
+"""Settings that a replay cannot use, and why. Those that say where something is (device, data, study) or how it runs
+are none of them: they change no answer, and may be set once for all commands."""
 DESCRIBING = ("arch", "dataset")
 """Settings that say what a table was recorded with, for what is computed from that."""
 UNUSED_OPTIONS: Mapping[str, str] = {
