@@ -36,6 +36,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "default": {},
     "default, 16 together": {"together": 16, "train": 160},
     "default, 100 together": {"together": 100, "train": 1000},
+    "default, 1000 together": {"together": 1000, "train": 3000},
 }
 """Searches by name."""
 USUAL = ("paper", "paper, half as many", "default", "default, 16 together")

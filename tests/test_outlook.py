@@ -19,6 +19,7 @@ from shape_dnn.builtin.samplers.active import Active
 from shape_dnn.builtin.samplers.d_optimal import CheapDOptimal, DOptimal, corners
 from shape_dnn.events import ignore
 from shape_dnn.kinds import Strategy
+from shape_dnn.search import rounding
 from shape_dnn.search.algorithm import apply_quality_limits, predict
 from shape_dnn.search.contest import between
 from shape_dnn.search.design import d_optimal
@@ -28,6 +29,7 @@ from shape_dnn.search.modes import search
 from shape_dnn.search.planning import plan
 from shape_dnn.search.posterior import AnswerPosterior
 from shape_dnn.search.query import Answer, Modelling, Query
+from shape_dnn.search.together import improving_most
 
 SHAPES = [Shape(depth, Fraction(width, 4)) for width in range(1, 13) for depth in range(10, 58, 6)]
 
@@ -236,6 +238,20 @@ def test_scores_between_levels_are_interpolated_and_there_is_none_beside_none() 
     scores[4] = np.inf
     at_hand = (qualities < levels[3]) | (qualities > levels[5])
     assert (np.isfinite(between(levels, scores, qualities)) == at_hand).all()
+
+
+@pytest.mark.parametrize(("shapes", "number"), [(1, 1), (10, 10), (200, 50), (300, 400)])
+def test_shapes_are_chosen_together_each_for_what_it_adds_to_the_others(shapes: int, number: int) -> None:
+    generator = np.random.default_rng(shapes)
+    gains = np.maximum(generator.standard_normal((64, shapes)) * generator.uniform(0, 2, shapes) - 1, 0)
+    prices = generator.uniform(0.2, 3, shapes)
+    reached, wanted = np.zeros(64), list[int]()
+    for _ in range(min(shapes, number)):
+        worth = np.maximum(gains - reached[:, None], 0).mean(0) / prices
+        worth[wanted] = -np.inf
+        wanted.append(rounding.first_largest(worth))
+        reached = np.maximum(reached, gains[:, wanted[-1]])
+    assert improving_most(gains, prices, number).tolist() == wanted
 
 
 def test_failed_trainings_are_passed_over() -> None:

@@ -25,6 +25,7 @@ from shape_dnn.search.contest import Column, Contest, complies
 from shape_dnn.search.facts import Facts, in_order
 from shape_dnn.search.failures import Count, as_they_are
 from shape_dnn.search.query import Modelling, Query
+from shape_dnn.search.together import improving_most
 from shape_dnn.shape import Shape, by_width_then_depth
 
 DRAWS = 512
@@ -174,15 +175,7 @@ class AnswerPosterior:
 
     def _improving_most(self, contest: Contest, number: int) -> NDArray[np.int64]:
         """Return the positions, among the open shapes, of those that improve most on the best and on each other."""
-        chosen: list[int] = []
-        gains = contest.gains + 1e-9 * contest.better
-        reached = np.zeros(len(gains))
-        for _ in range(min(number, len(self._open))):
-            worth = np.maximum(gains - reached[:, None], 0.0).mean(0) / self._prices
-            worth[chosen] = -1.0
-            chosen.append(rounding.first_largest(worth))
-            reached = np.maximum(reached, gains[:, chosen[-1]])
-        return np.array(chosen, np.int64)
+        return improving_most(contest.gains + 1e-9 * contest.better, self._prices, number)
 
     @cached_property
     def _contest(self) -> Contest:
