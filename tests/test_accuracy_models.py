@@ -7,6 +7,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from shape_dnn import AccuracyModel, Shape
+from shape_dnn.builtin.accuracy_models import log_error
 from shape_dnn.builtin.accuracy_models.equation2 import features
 from shape_dnn.builtin.accuracy_models.log_error import LogError
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
@@ -79,6 +80,23 @@ def test_the_model_of_the_error_does_not_believe_an_accident() -> None:
         model.fit(trained, accuracies)
         errors.append(np.mean([abs(p.mean - accuracy(s)) for p, s in zip(model.predict(SPACE), SPACE, strict=True)]))
     assert errors[1] < errors[0] + 0.3, "of 15 points"
+
+
+def test_with_many_trainings_the_model_of_the_error_predicts_as_by_its_whole_grid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With accidents among them, which a part of the trainings may not show."""
+    generator = np.random.default_rng(0)
+    space = [Shape(depth, Fraction(width, 8)) for depth in range(10, 106, 6) for width in range(1, 33)]
+    trained = [space[i] for i in generator.permutation(len(space))[:120]]
+    values = [accuracy(shape) + generator.normal(0, 0.2) - 8 * (i % 40 == 0) for i, shape in enumerate(trained)]
+    model, whole = LogError(), LogError()
+    whole.fit(trained, values)
+    monkeypatch.setattr(log_error, "MANY", 60)
+    model.fit(trained, values)
+    for found, expected in zip(model.predict(space), whole.predict(space), strict=True):
+        assert found.mean == pytest.approx(expected.mean, abs=0.02)
+        assert found.std == pytest.approx(expected.std, rel=0.1)
 
 
 def test_the_model_of_the_error_knows_that_thin_networks_vary_more() -> None:

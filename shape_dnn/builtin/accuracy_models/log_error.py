@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shape_dnn.builtin.accuracy_models.trend import ALONE, Trend, with_prior
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.quality import Quality
 from shape_dnn.records import Prediction
+from shape_dnn.search import rounding
 from shape_dnn.search.kernel import Floats, distances, logarithms, matern
 from shape_dnn.search.scale import Scale
 from shape_dnn.shape import Shape
 
 FLOOR = 0.05
 """Least error in percent: what is below cannot be told from no error at all."""
-LEVEL, SLOPES = 3.0, 1.0
-"""Prior standard deviations of the plane: at the middle of the trained shapes, and of its slopes over the spread."""
-AMPLITUDES = (0.03, 0.1, 0.3, 0.9)
-"""Standard deviations of what the plane cannot follow."""
 LENGTHS = (1.0, 2.0, 4.0)
 """Distances, in spreads of the trained shapes, over which that is alike."""
 NOISES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
@@ -39,11 +36,6 @@ NOISE_SPREAD_WITHOUT_RANGE = 2.0
 0.3 %, and trainings of small networks on small data vary by 9 to 69 % of their error."""
 ACCIDENTS, ACCIDENT = 0.03, 1.0
 """Part of the trainings that come out otherwise than the shape is, and the standard deviation of by how much (log)."""
-SCALE = 0.3
-"""Prior standard deviation of the factor, about 1, by which log errors run as they do in a prior."""
-SLOPES_BESIDE, AMPLITUDES_BESIDE = 0.25, (0.03, 0.1, 0.3, 0.6)
-"""Of slopes, and of what those cannot follow, beside a prior: in standard deviations of its log errors. There are as
-many amplitudes as without one, so that either is as likely before anything was trained."""
 FLATTEST = 0.1
 """Least such standard deviation that is assumed."""
 MOST_OF_A_PRIOR = 200
@@ -52,51 +44,20 @@ INITIAL, INITIAL_WITH_PRIOR = 3, 2
 """Trainings to begin with, and where there is a prior. With four or five there are more in the end, as often right."""
 LEAST_FOR_ACCIDENTS = 4
 """Trainings from which one of them can be told to be an accident."""
+MANY = 200
+"""Trainings beyond which points of the grid are left out."""
+MOST_POSSIBLE, MOST_POINTS = 24, 8
+"""How many stay by so many trainings taken at random, and how many by all of them."""
+JITTER = 1e-8
+"""Variance that keeps matrices invertible."""
+GRID = ("_trend", "_amplitude", "_length", "_noise", "_growth", "_variances")
+"""Attributes with a row for each point of the grid."""
 FEATURES = 256
 """Waves of which a draw of the process consists (Rahimi and Recht 2007)."""
 LEAST_FREEDOM = 2.4
 """Degrees of freedom of a prediction by very few trainings: it has a standard deviation only above two."""
 NEGLIGIBLE = 1e-4
 """Weight below which a point of the grid has no part in a prediction."""
-
-
-@dataclass(frozen=True)
-class Trend:
-    """What is expected of the trend before anything was trained: a level, and coefficients that vary independently.
-
-    Attributes:
-        means: of the coefficients of log depth, of log width and, where that is known, of log error elsewhere.
-        spreads: their standard deviations.
-        amplitudes: standard deviations that the process beside it may have.
-    """
-
-    means: tuple[float, ...]
-    spreads: tuple[float, ...]
-    amplitudes: tuple[float, ...]
-
-    def covariance(self, one: Floats, other: Floats) -> Floats:
-        """Return the covariance of the trend at some shapes with that at others, given by their features."""
-        return np.asarray(LEVEL**2 + np.square(self.spreads) * one @ other.T)
-
-    def variance(self, features: Floats) -> Floats:
-        """Return the variance of the trend at each shape."""
-        return np.asarray(LEVEL**2 + features**2 @ np.square(self.spreads))
-
-    def draw(self, normal: Floats, features: Floats) -> Floats:
-        """Make a trend of each row of standard normal numbers, one for the level and one for each coefficient."""
-        coefficients = normal * [LEVEL, *self.spreads] + [0.0, *self.means]
-        return np.asarray(coefficients @ np.column_stack([np.ones(len(features)), features]).T)
-
-
-ALONE = (Trend((0.0, 0.0), (SLOPES, SLOPES), AMPLITUDES),)
-"""A plane of which nothing is known."""
-
-
-def _with_prior(spread: float) -> tuple[Trend, Trend]:
-    """Return the same plane, and a trend as that of a prior whose log errors have this standard deviation."""
-    plane = Trend((0.0, 0.0, 0.0), (SLOPES, SLOPES, 0.0), AMPLITUDES)
-    slopes, amplitudes = SLOPES_BESIDE * spread, tuple(part * spread for part in AMPLITUDES_BESIDE)
-    return plane, Trend((0.0, 0.0, 1.0), (slopes, slopes, SCALE), amplitudes)
 
 
 @lru_cache(maxsize=1)
@@ -139,7 +100,7 @@ class LogError(AccuracyModel):
         Of more than 200 shapes so many are taken at random: the others tell little more, and take the more time.
         """
         self._elsewhere, spread = _fit_elsewhere(tuple(shapes), tuple(accuracies), self.quality)
-        self._trends = _with_prior(max(spread, FLATTEST))
+        self._trends = with_prior(max(spread, FLATTEST))
         self._trend, self._weights = np.arange(2), np.full((2, 1), 0.5)
 
     @property
@@ -188,7 +149,35 @@ class LogError(AccuracyModel):
         points = self._noise[:, None] * (percents / self._typical) ** self._growth[:, None]
         points_of_stds = stds[order] / self._scale.slopes(errors)
         self._variances = (points**2 + points_of_stds**2) / percents**2
-        self._weights = self._weigh()
+        if len(shapes) > MANY:
+            self._leave_out_hopeless()
+        likelihoods = self._likelihoods()
+        weights = np.exp(likelihoods - likelihoods.max())
+        self._weights = weights / weights.sum()
+
+    def _leave_out_hopeless(self) -> None:
+        """Keep the likeliest points of the grid, of those that a part of the trainings leaves possible.
+
+        With thousands of trainings the matrices of one point take a hundred megabytes, and its fit seconds.
+        """
+        features, target, variances = self._features, self._target, self._variances
+        some = np.sort(np.random.default_rng(0).permutation(len(target))[:MANY])
+        self._features, self._target, self._variances = features[some], target[some], variances[:, some]
+        likelihoods = np.logaddexp.reduce(self._likelihoods(), 1)
+        self._features, self._target, self._variances = features, target, variances
+        self._keep(rounding.largest_first(likelihoods)[:MOST_POSSIBLE])
+        grid = {name: getattr(self, name) for name in GRID}
+        likelihoods = np.empty(len(self._trend))
+        for point in range(len(likelihoods)):  # one at a time, since a matrix of each would be too much
+            self._keep([point])
+            likelihoods[point] = np.logaddexp.reduce(self._likelihoods(), 1)[0]
+            self.__dict__ |= grid
+        self._keep(rounding.largest_first(likelihoods)[:MOST_POINTS])
+
+    def _keep(self, points: Sequence[int] | NDArray[np.int64]) -> None:
+        """Leave out all other points of the grid."""
+        for name in GRID:
+            setattr(self, name, getattr(self, name)[points])
 
     def _features_of(self, shapes: Sequence[Shape]) -> Floats:
         """Return log depth and log width in spreads, and of a prior log error less its mean, of each shape."""
@@ -197,17 +186,18 @@ class LogError(AccuracyModel):
             return places
         return np.column_stack([places, self._elsewhere.log_errors(shapes) - self._level_elsewhere])
 
-    def _weigh(self) -> Floats:
-        """Return the weight of every point of the grid with no accident, and with each training as one."""
+    def _likelihoods(self) -> Floats:
+        """Return how likely each point of the grid is with no accident, and with each training as one, as logarithms.
+
+        Precisions, and the solutions of the residuals, are kept for predictions.
+        """
         number = len(self._target)
-        covariances = self._covariances(self._features) + (self._variances + 1e-8)[:, :, None] * np.eye(number)
+        covariances, diagonal = self._covariances(self._features), np.arange(number)
+        covariances[:, diagonal, diagonal] += self._variances + JITTER
         self._precisions, (_, volumes) = np.linalg.inv(covariances), np.linalg.slogdet(covariances)
-        residuals = [self._target - self._features @ trend.means for trend in self._trends]
-        by_trend = np.split(self._precisions, len(residuals))
-        solved = [precisions @ residual for precisions, residual in zip(by_trend, residuals, strict=True)]
-        fits = [own @ residual for own, residual in zip(solved, residuals, strict=True)]
-        self._solved = np.concatenate(solved)
-        evidence = -0.5 * (np.concatenate(fits) + volumes)
+        residuals = np.array([self._target - self._features @ trend.means for trend in self._trends])[self._trend]
+        self._solved = np.einsum("pij,pj->pi", self._precisions, residuals)
+        evidence = -0.5 * ((self._solved * residuals).sum(1) + volumes)
         spread = NOISE_SPREAD if self._scale.has_range else NOISE_SPREAD_WITHOUT_RANGE
         evidence -= 0.5 * (np.log(self._noise / NOISE_PRIOR) / spread) ** 2
         # What the other trainings say of each one: by how much it differs, and with which variance.
@@ -217,9 +207,7 @@ class LogError(AccuracyModel):
         odds = 0.5 * (surprise**2 * (1 / variance - 1 / wider) + np.log(variance / wider))
         possible = number >= LEAST_FOR_ACCIDENTS
         odds += np.log(ACCIDENTS / (1 - ACCIDENTS)) if possible else -np.inf
-        joint = evidence[:, None] + np.column_stack([np.zeros(len(odds)), odds])
-        weights = np.exp(joint - joint.max())
-        return np.asarray(weights / weights.sum())
+        return np.asarray(evidence[:, None] + np.column_stack([np.zeros(len(odds)), odds]))
 
     def _covariances(self, features: Floats) -> Floats:
         """Return the covariances of some shapes with the trained ones at every point of the grid."""
@@ -334,7 +322,10 @@ class LogError(AccuracyModel):
         which = accidents[unlucky] - 1
         variances[unlucky, which] += ACCIDENT**2
         surprise = self._target - priors - np.sqrt(variances) * scatter
-        bends = np.einsum("ri,rij->rj", surprise, self._precisions[points])
+        bends = np.empty_like(surprise)
+        for point in np.unique(points):
+            rows = points == point
+            bends[rows] = surprise[rows] @ self._precisions[point]
         relief = np.array([self._relief(point) for point in points[unlucky]]).reshape(-1, priors.shape[1])
         scale = np.take_along_axis(relief, which[:, None], 1) * np.take_along_axis(bends[unlucky], which[:, None], 1)
         bends[unlucky] -= scale * self._precisions[points[unlucky], which]
