@@ -230,7 +230,9 @@ def _live(numbers: Collection[str]) -> list[str]:
 
 
 def cancel(numbers: Iterable[str]) -> None:
-    """Cancel jobs; those that have ended need it no more.
+    """Cancel jobs of ours; those that have ended need it no more.
+
+    A study that was copied from another cluster may know numbers that are those of other jobs here.
 
     Raises:
         UnavailableError: Slurm does not answer.
@@ -239,7 +241,7 @@ def cancel(numbers: Iterable[str]) -> None:
     if not chosen:
         return
     try:
-        run("scancel", "--quiet", *chosen)
+        run("scancel", f"--name={NAME}", *chosen)
     except UnavailableError as error:
-        if "invalid job id" not in str(error).lower():  # it has forgotten one of them, and cancelled the others
+        if "invalid job id" not in str(error).lower():  # one of them has ended, and the others were cancelled
             raise

@@ -292,6 +292,19 @@ def test_a_cancelled_job_says_nothing_about_its_task(executor: Slurm, cluster: C
     assert outcome.error.machine in {"first", "second", "third"}
 
 
+def test_no_job_is_cancelled_that_only_has_the_number_of_one_of_ours(cluster: Cluster) -> None:
+    """As where a study was copied to another cluster, and a search goes on there."""
+    submit = ("sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 300")
+    theirs, ours = cluster.command(*submit, "--job-name=mine"), cluster.command(*submit, "--job-name=shape-dnn")
+    wait_until(lambda: {theirs, ours} <= set(cluster.running()))
+    slurm.cancel([theirs, ours, "99999"])
+    wait_until(lambda: ours not in cluster.running())
+    assert set(slurm.states([theirs, ours])) == {ours}
+    slurm.end([theirs])
+    assert theirs in cluster.running()
+    cluster.command("scancel", theirs)
+
+
 @pytest.mark.parametrize("how", ["ends", "is cancelled"])
 def test_what_a_task_starts_ends_with_its_job(executor: Slurm, cluster: Cluster, how: str) -> None:
     started = 0
