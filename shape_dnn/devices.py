@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -129,14 +128,7 @@ def free_memory(device: str) -> int:
         return int(torch.cuda.mem_get_info(device)[0])
     import psutil
 
-    free = int(psutil.virtual_memory().available)
-    try:
-        limit = int((CONTAINER / "memory.max").read_text())
-        used = int((CONTAINER / "memory.current").read_text())
-        cached = re.search(r"^inactive_file (\d+)$", (CONTAINER / "memory.stat").read_text(), re.MULTILINE)
-    except (OSError, ValueError):  # no container, or one without a limit
-        return free
-    return max(0, min(free, limit - used + (int(cached[1]) if cached else 0)))
+    return min([int(psutil.virtual_memory().available), *(free for _, free in cgroups.memory())])
 
 
 def total_memory(device: str) -> int:
@@ -147,15 +139,7 @@ def total_memory(device: str) -> int:
         return int(torch.cuda.get_device_properties(device).total_memory)
     import psutil
 
-    there = int(psutil.virtual_memory().total)
-    try:
-        return min(there, int((CONTAINER / "memory.max").read_text()))
-    except (OSError, ValueError):  # no container, or one without a limit
-        return there
-
-
-CONTAINER = Path("/sys/fs/cgroup")
-"""Where a container finds its limit, what it uses of it, and what of that the system would give back."""
+    return min([int(psutil.virtual_memory().total), *(limit for limit, _ in cgroups.memory())])
 
 
 def fingerprint(device: str) -> dict[str, str]:

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from shape_dnn import devices
@@ -29,7 +31,7 @@ class Tree:
         (self._process / "cgroup").write_text(own)
         there = str(self.place).replace(" ", r"\040")
         lines = [f"{30 + i} 23 0:28 {mount.format(there)}\n" for i, mount in enumerate(mounts)]
-        (self._process / "mountinfo").write_text("22 27 0:21 / /proc rw,relatime - proc proc rw\n" + "".join(lines))
+        (self._process / "mountinfo").write_text("22 27 0:21 / /odd\x0b\u2028name rw - tmpfs odd rw\n" + "".join(lines))
 
     def write(self, path: str, content: str) -> None:
         """Write a file of a group."""
@@ -112,6 +114,46 @@ def test_a_system_without_groups_grants_all_that_there_is(tree: Tree) -> None:
     assert devices.cores() == 8
     tree.tell(V2.format("/"), UNIFIED)
     assert devices.cores() == 8
+
+
+MEMORY = "/ {}/memory rw - cgroup cgroup rw,memory"
+TOTAL, AVAILABLE = 10**9, 8 * 10**8
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of 1 GB, of which 0.8 GB are free."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=TOTAL, available=AVAILABLE))
+
+
+def memory() -> tuple[int, int]:
+    return devices.total_memory("cpu"), devices.free_memory("cpu")
+
+
+@pytest.mark.usefixtures("machine")
+def test_memory_is_that_of_the_tightest_group_and_what_it_keeps_of_files_counts_as_free(tree: Tree) -> None:
+    tree.tell(V2.format("/system.slice/job_7"), UNIFIED)
+    assert memory() == (TOTAL, AVAILABLE)
+    for group, limit in (("system.slice/job_7", "max"), ("system.slice", "500000000")):
+        tree.write(f"{group}/memory.max", limit)
+        tree.write(f"{group}/memory.current", "300000000")
+        tree.write(f"{group}/memory.stat", "anon 100000000\nfile 200000000\nactive_file 1\ninactive_file 150000000")
+    assert memory() == (500_000_000, 350_000_000)
+    tree.write("system.slice/job_7/memory.max", "200000000")
+    assert memory() == (200_000_000, 50_000_000)
+    tree.write("system.slice/job_7/memory.max", "100000000")
+    assert memory() == (100_000_000, 0)
+
+
+@pytest.mark.usefixtures("machine")
+def test_memory_of_a_group_of_the_first_version_counts_with_that_of_the_groups_in_it(tree: Tree) -> None:
+    tree.tell(V1.format("/slurm/job_7"), CPU, MEMORY)
+    tree.write("memory/memory.limit_in_bytes", "9223372036854771712")  # as where there is no limit
+    tree.write("memory/memory.usage_in_bytes", "0")
+    tree.write("memory/slurm/job_7/memory.limit_in_bytes", "400000000")
+    tree.write("memory/slurm/job_7/memory.usage_in_bytes", "300000000")
+    tree.write("memory/slurm/job_7/memory.stat", "cache 1\ninactive_file 2\ntotal_cache 3\ntotal_inactive_file 4000")
+    assert memory() == (400_000_000, 100_004_000)
 
 
 @pytest.fixture

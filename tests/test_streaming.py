@@ -131,16 +131,6 @@ def test_datasets_are_streamed_where_pixels_would_take_more_than_a_quarter_of_th
         assert {type(part) for part in Folder("photos", stream="no").load()} == {LabelledImages}
 
 
-def test_the_memory_of_a_container_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    whole = psutil.virtual_memory().total
-    monkeypatch.setattr(devices, "CONTAINER", tmp_path)
-    assert devices.total_memory("cpu") == whole
-    (tmp_path / "memory.max").write_text("12345\n")
-    assert devices.total_memory("cpu") == 12345
-    (tmp_path / "memory.max").write_text("max\n")
-    assert devices.total_memory("cpu") == whole
-
-
 class Interrupted(Exception):
     """The process ends here."""
 

@@ -115,6 +115,19 @@ def test_a_merge_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     assert studies.merge(Path("source"), Path("into")) == (1, 1, 0)
 
 
+def test_a_study_stays_where_nobody_can_tell_whether_something_of_it_still_runs() -> None:
+    study("mine", {ONE: 91.0}, {ONE: 1.0}).close()
+    Path("mine/executor/nobody").mkdir(parents=True)
+    with pytest.raises(
+        StudyError,
+        match=r"may still run, and cannot be ended: no executor is called 'nobody'.*delete 'mine/executor/nobody' yourself",
+    ):
+        studies.delete(Path("mine"))
+    assert Path("mine", FILE_NAME).exists()
+    Path("mine/executor/nobody").rename("mine/executor/local")  # which leaves nothing
+    assert studies.delete(Path("mine")) == []
+
+
 def test_only_what_belongs_to_a_study_is_deleted(shape_dnn: Callable[..., Any]) -> None:
     store = study("mine", {ONE: 91.0}, {ONE: 1.0})
     store.files.artifact(store.context("training", {"seed": 0}), ONE).mkdir(parents=True)

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from shape_dnn.errors import ShapeDnnError, StudyError, UsageError
+from shape_dnn.errors import ShapeDnnError, StudyError, UsageError, blame
+from shape_dnn.kinds import Executor
+from shape_dnn.plugins.registry import Registry
 from shape_dnn.store import journal, merging, schema
 from shape_dnn.store.database import FILE_NAME, no_study
 from shape_dnn.store.facts import Store
@@ -66,9 +68,11 @@ def merge(source: Path, into: Path) -> Merged:
 def delete(directory: Path) -> list[Path]:
     """Delete a study and nothing else; return what else lies in its directory, which then stays.
 
+    What its executors have left running is ended before.
+
     Raises:
         UsageError: there is no study in the directory.
-        StudyError: it is in use, or something of it cannot be deleted.
+        StudyError: it is in use, something of it still runs and cannot be ended, or something cannot be deleted.
     """
     if not (directory / FILE_NAME).is_file():
         raise UsageError(no_study(directory))
@@ -76,6 +80,7 @@ def delete(directory: Path) -> list[Path]:
         raise UsageError(f"{str(directory / FILE_NAME)!r} is not a study file; delete it yourself if you mean to")
     with closing(Store(directory, create=False)) as store:
         store.runs.lock()
+        _end_work(directory / "executor")
         try:
             for pattern in CONTENT:
                 for path in directory.glob(pattern):
@@ -89,3 +94,21 @@ def delete(directory: Path) -> list[Path]:
         except OSError as error:
             raise StudyError(f"{error.filename!r} cannot be deleted: {error.strerror}") from error
     return others
+
+
+def _end_work(left: Path) -> None:
+    """Have each executor end what goes on without a search, of which it keeps what it must know in a directory.
+
+    Raises:
+        StudyError: one cannot, or is not installed here.
+    """
+    for place in sorted(path for path in left.glob("*") if path.is_dir()):
+        try:
+            executor: Executor = Registry().load("executor", place.name).instance
+            executor.directory = place.resolve()
+            with blame(executor):
+                executor.abandon()
+        except ShapeDnnError as error:
+            why = error.message if isinstance(error, UsageError) else str(error)
+            remedy = f"if nothing does, delete {str(place)!r} yourself before"
+            raise StudyError(f"something of this study may still run, and cannot be ended: {why}; {remedy}") from error

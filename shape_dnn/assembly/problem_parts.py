@@ -100,7 +100,7 @@ class ProblemParts:
     def executor(self) -> Loaded[Executor]:
         """Where trainings run."""
         executor: Loaded[Executor] = self.selection.load("executor", self.settings.executor)
-        executor.instance.directory = Path(self.settings.study).resolve() / "executor"
+        executor.instance.directory = Path(self.settings.study).resolve() / "executor" / executor.choice.name
         return executor
 
     @cached_property

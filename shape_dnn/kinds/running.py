@@ -32,7 +32,7 @@ class Executor(ABC):
     to it that it has so many; how many run at once has to suit."""
     directory: Path | None = None
     """Where it may keep what outlives a search, as to take work over that went on without it; below that of the study,
-    made by whoever needs it. Set before anything is asked of it."""
+    by the name of the executor, and made by whoever needs it. Set before anything is asked of it."""
 
     def device(self, wanted: str) -> str:
         """Return where networks run, as torch writes it there.
@@ -71,6 +71,15 @@ class Executor(ABC):
 
     def close(self) -> None:  # noqa: B027 - there may be nothing to release
         """Release whatever was started; called once, also after an error."""
+
+    def abandon(self) -> None:  # noqa: B027 - most leave nothing that goes on
+        """End what goes on without a search, and wait until it has: the study will be deleted.
+
+        Asked where there is a :attr:`directory`, and of an executor that nothing else is asked of.
+
+        Raises:
+            UnavailableError: it cannot be ended; then the study stays.
+        """
 
 
 class Terminator(ABC):

@@ -24,6 +24,23 @@ def processors() -> int | None:
     return min(granted, default=None)
 
 
+def memory() -> list[tuple[int, int]]:
+    """Return the bytes that each group of this process may have, and those that are free of them.
+
+    What the system keeps of files counts as free, as far as it would give that back.
+    """
+    found = []
+    for group in _groups("memory"):
+        newer = _words(group / "memory.max", group / "memory.current")
+        match newer or _words(group / "memory.limit_in_bytes", group / "memory.usage_in_bytes"):
+            case [limit, used] if limit.isdigit():  # otherwise it is max
+                told = _words(group / "memory.stat")
+                kept = dict(zip(told[::2], told[1::2], strict=False))
+                cached = kept.get("total_inactive_file", kept.get("inactive_file", "0"))  # version 1 has both
+                found.append((int(limit), max(0, int(limit) - int(used) + int(cached))))
+    return found
+
+
 def _groups(controller: str) -> Iterator[Path]:
     """Yield the directory of each group by which a controller may limit this process: its own, and those around it.
 
@@ -49,9 +66,10 @@ def _groups(controller: str) -> Iterator[Path]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:  # a system without groups
         return []
+    return [line for line in text.split("\n") if line]  # a name may hold what else is taken for the end of a line
 
 
 def _words(*paths: Path) -> list[str]:

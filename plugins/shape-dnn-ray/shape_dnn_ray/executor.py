@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +15,7 @@ from shape_dnn.errors import MachineLostError, ProcessDiedError, UnavailableErro
 from shape_dnn.kinds import Executor
 from shape_dnn.system import durable
 from shape_dnn.work import Needs, Outcome, Task
-from shape_dnn_ray import amd, file_transfer, node
+from shape_dnn_ray import amd, file_transfer, joining, node
 from shape_dnn_ray.file_transfer import Parcel
 from shape_dnn_ray.mailbox import Mailbox, Message, Started
 
@@ -40,8 +38,6 @@ POLL = 1.0
 """Seconds between two looks at the clock."""
 PENDING = 1000
 """Tasks given to Ray at a time: enough for its autoscaler to see the need, few enough to be taken back."""
-CONNECT_SECONDS = 5.0
-"""How long the cluster may take to answer."""
 ON_PROCESSOR = ray.remote(max_calls=100)(node.run)
 """Runs a task in a process that goes on, and is replaced by a new one after so many."""
 ON_GPU = ray.remote(max_calls=1)(node.run)
@@ -115,43 +111,11 @@ class RayCluster(Executor):
         if self._mailbox is not None:
             return
         if not ray.is_initialized():
-            self._reach()
-            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its coming default, said to be wanted
-            try:
-                ray.init(
-                    address=self.address or None,
-                    include_dashboard=None if self.address else False,
-                    configure_logging=True,
-                    logging_level=logging.ERROR,
-                    log_to_driver=False,
-                )
-            except (ConnectionError, exceptions.RayError, RuntimeError, ValueError) as error:
-                raise self._absent(error) from None
+            joining.join(self.address)
             self._owns_connection = True
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self._mailbox = (
             ray.remote(Mailbox).options(num_cpus=0, max_concurrency=10_000, scheduling_strategy=here).remote()
-        )
-
-    def _reach(self) -> None:
-        """See that somebody answers at the address, for which Ray itself would wait ten minutes.
-
-        Raises:
-            UnavailableError: nobody does.
-        """
-        host, _, port = self.address.rpartition(":")
-        if not host or not port.isdigit():
-            return  # one of Ray's own words, such as auto
-        try:
-            socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-        except (OSError, OverflowError) as error:
-            raise self._absent(error) from None
-
-    def _absent(self, error: Exception) -> UnavailableError:
-        named = f"at {self.address!r}" if self.address else "here"
-        return UnavailableError(
-            f"no Ray cluster {named}: {describe(error)[:300]}; start one with ray start --head, and name its address "
-            "with -o executor.address=HOST:PORT"
         )
 
     # Tasks

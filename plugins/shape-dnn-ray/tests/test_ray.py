@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,7 @@ from shape_dnn_ray.executor import RayCluster  # noqa: I001 - which is what keep
 import ray
 from ray.cluster_utils import Cluster
 
-from shape_dnn import Shape, tune
+from shape_dnn import Shape, devices, tune
 from shape_dnn.errors import MachineLostError, MeterError, UnavailableError, UsageError
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Epoch
@@ -352,6 +353,29 @@ def test_a_cluster_that_is_not_there_is_said_to_be_so_at_once(monkeypatch: pytes
     monkeypatch.setattr(ray, "init", init)
     with pytest.raises(UnavailableError, match=r"no Ray cluster here: ConnectionError: no token"):
         RayCluster().device("cpu")
+
+
+COUNT = """
+import os
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+from shape_dnn_ray.executor import RayCluster
+executor = RayCluster()
+executor.device("cpu")
+import ray
+print(ray.cluster_resources()["CPU"])
+executor.close()
+"""
+
+
+@pytest.mark.skipif(devices.cores() == 1, reason="nobody counts more than one processor here")
+def test_a_cluster_of_one_s_own_has_no_more_processors_than_the_search_may_use(cluster: Cluster) -> None:
+    """One that is there has those that it has."""
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as directory:  # sockets have short names
+        for address, processors in (({}, "1.0"), ({"RAY_ADDRESS": cluster.address}, "2.0")):
+            surroundings = {**os.environ, "RAY_TMPDIR": directory, **address}
+            command = [sys.executable, "-c", COUNT]
+            ran = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=False)  # noqa: S603
+            assert ran.stdout == f"{processors}\n", ran.stderr[-600:]
 
 
 def test_the_plugins_for_ray_and_zeus_share_an_environment() -> None:

@@ -6,13 +6,18 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from shape_dnn.errors import UnavailableError, UsageError
 
+NAME = "shape-dnn"
+"""Of all jobs, by which they are told from others that have their numbers on another cluster."""
 SECONDS = 60.0
 """How long Slurm may take to answer."""
+ENDING_SECONDS, NAP = 180.0, 1.0
+"""How long jobs that were cancelled may take to end, and between two questions whether they have."""
 LIVE = frozenset(
     {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "REQUEUED", "REQUEUE_FED",
      "REQUEUE_HOLD", "RESIZING", "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT", "RESV_DEL_HOLD"}
@@ -180,7 +185,7 @@ def states(numbers: Collection[str]) -> dict[str, State]:
         UnavailableError: Slurm does not answer.
     """
     flags = ("--states=all", "--array", "--noheader", "--format=%i|%T|%r|%N")
-    found = _read(run("squeue", f"--user={os.getuid()}", *flags).splitlines(), numbers)
+    found = _read(run("squeue", f"--user={os.getuid()}", f"--name={NAME}", *flags).splitlines(), numbers)
     missing = [number for number in numbers if number not in found]
     if missing:
         found |= _account(missing)
@@ -190,8 +195,9 @@ def states(numbers: Collection[str]) -> dict[str, State]:
 def _account(numbers: Collection[str]) -> dict[str, State]:
     """Ask the accounting, which knows also what ended long ago, but is not everywhere."""
     flags = ("--allocations", "--noheader", "--parsable2", "--format=JobID,State,Reason,NodeList")
+    chosen = (f"--name={NAME}", f"--jobs={','.join(sorted(numbers))}")
     try:
-        return _read(run("sacct", *flags, f"--jobs={','.join(sorted(numbers))}").splitlines(), numbers)
+        return _read(run("sacct", *flags, *chosen).splitlines(), numbers)
     except UnavailableError:
         return {}
 
@@ -205,8 +211,28 @@ def _read(lines: Iterable[str], numbers: Collection[str]) -> dict[str, State]:
     return found
 
 
+def end(numbers: Collection[str]) -> None:
+    """Cancel jobs, and wait until they have ended, for which Slurm gives them half a minute.
+
+    Raises:
+        UnavailableError: Slurm does not answer, or they do not end.
+    """
+    cancel(_live(numbers))
+    patience = time.monotonic() + ENDING_SECONDS
+    while live := _live(numbers):
+        if time.monotonic() > patience:
+            raise UnavailableError(f"Slurm was told to cancel {', '.join(live[:5])}, and they still run")
+        time.sleep(NAP)
+
+
+def _live(numbers: Collection[str]) -> list[str]:
+    return sorted(number for number, state in states(numbers).items() if state.is_live)
+
+
 def cancel(numbers: Iterable[str]) -> None:
-    """Cancel jobs; those that have ended need it no more.
+    """Cancel jobs of ours; those that have ended need it no more.
+
+    A study that was copied from another cluster may know numbers that are those of other jobs here.
 
     Raises:
         UnavailableError: Slurm does not answer.
@@ -215,7 +241,7 @@ def cancel(numbers: Iterable[str]) -> None:
     if not chosen:
         return
     try:
-        run("scancel", "--quiet", *chosen)
+        run("scancel", f"--name={NAME}", *chosen)
     except UnavailableError as error:
-        if "invalid job id" not in str(error).lower():  # it has forgotten one of them, and cancelled the others
+        if "invalid job id" not in str(error).lower():  # one of them has ended, and the others were cancelled
             raise

@@ -125,7 +125,7 @@ class Slurm(Executor):
         if self._heartbeat is not None:
             return self._heartbeat
         cluster.require()
-        home = (self.directory or Path("shape-dnn-study/executor")).resolve() / "slurm"
+        home = self._place_of_jobs
         if strange := PATTERN.intersection(str(home)):
             where = f"{str(home.parent.parent)!r} has {min(strange)!r} in its path, which means something to sbatch"
             raise UsageError(f"{where}; choose another", setting="study")
@@ -145,6 +145,10 @@ class Slurm(Executor):
             shutil.rmtree(folder.path, ignore_errors=True)
         self._home, self._heartbeat = home, Heartbeat(home)
         return self._heartbeat
+
+    @property
+    def _place_of_jobs(self) -> Path:
+        return (self.directory or Path("shape-dnn-study/executor/slurm")).resolve()
 
     def _take_over(self, task: Task) -> bool:
         """Take over the job that an earlier driver had submitted for the same work, if there is one."""
@@ -270,15 +274,26 @@ class Slurm(Executor):
             try:
                 cluster.cancel([*(job.record.number for job in self._jobs), *self._dismissed()])
             except UnavailableError as error:
-                warnings.warn(f"jobs may still run; scancel --name {submitting.NAME} ends them: {error}", stacklevel=2)
+                warnings.warn(f"jobs may still run; scancel --name {cluster.NAME} ends them: {error}", stacklevel=2)
             for job in self._jobs:
                 self._tidy(job)
         self._left.clear()
         for name in NEEDED_NO_MORE:
             for path in (self._home / "logs").glob(name):
                 path.unlink(missing_ok=True)
+        if not any(self._home.glob("*/task.pkl")):
+            with contextlib.suppress(OSError):  # logs of jobs that failed stay
+                (self._home / "logs").rmdir()
+                shutil.rmtree(self._home)
         self._jobs.clear()
         self._home = self._heartbeat = None
+
+    def abandon(self) -> None:
+        """Cancel the jobs that searches of this study have left, and wait until they have ended."""
+        folders = [Folder(path.parent) for path in self._place_of_jobs.glob("*/task.pkl")]
+        records = [folder.record() for folder in folders if not folder.outcome.exists()]
+        if numbers := {record.number for record in records if record is not None}:
+            cluster.end(numbers)
 
     def _dismissed(self) -> Iterator[str]:
         """Tell jobs that nobody took over to stop, as after an interrupt; yield the numbers of those that wait."""

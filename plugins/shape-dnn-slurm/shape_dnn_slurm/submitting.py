@@ -17,11 +17,9 @@ import submitit
 from shape_dnn.errors import UnavailableError, UsageError
 from shape_dnn.work import Needs
 from shape_dnn_slurm import cluster
-from shape_dnn_slurm.cluster import Partition
+from shape_dnn_slurm.cluster import NAME, Partition
 from shape_dnn_slurm.job import Work
 
-NAME = "shape-dnn"
-"""Of all jobs."""
 USUAL_MINUTES = 240
 STARTING_MINUTES = 10
 """What a job takes at most before its training begins: to import torch from a shared file system, and the like."""

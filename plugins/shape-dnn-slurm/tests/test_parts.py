@@ -17,7 +17,12 @@ import pytest
 from nfs_client import remembering_absence
 
 from shape_dnn.display.tally import Losses
-from shape_dnn.errors import MachineLostError, MemoryShortageError, ProcessDiedError, UsageError
+from shape_dnn.errors import (
+    MachineLostError,
+    MemoryShortageError,
+    ProcessDiedError,
+    UsageError,
+)
 from shape_dnn.events import TrainingLost
 from shape_dnn.shape import Shape
 from shape_dnn.testing.executors import Count, Square
@@ -307,7 +312,7 @@ def test_a_study_whose_path_sbatch_would_read_is_refused(
 ) -> None:
     monkeypatch.setattr(cluster, "require", lambda: None)
     executor = Slurm()
-    executor.directory = tmp_path / name / "executor"
+    executor.directory = tmp_path / name / "executor" / "slurm"
     with pytest.raises(UsageError, match=r"has '.+' in its path, which means something to sbatch; choose another"):
         next(executor.run([Count()], None, lambda *_: True))
 

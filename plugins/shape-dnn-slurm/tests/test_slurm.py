@@ -27,6 +27,7 @@ from slurm_fixture import Cluster
 from slurm_tasks import Daemon, Greedy, Missing, Steps
 
 from shape_dnn import tune
+from shape_dnn.api import studies
 from shape_dnn.errors import (
     MachineLostError,
     MemoryShortageError,
@@ -34,6 +35,7 @@ from shape_dnn.errors import (
     UnavailableError,
     UsageError,
 )
+from shape_dnn.store.facts import Store
 from shape_dnn.testing import ExecutorContract
 from shape_dnn.work import Needs, Outcome, Task
 from shape_dnn_slurm import cluster as slurm
@@ -123,7 +125,7 @@ def test_more_than_an_array_may_have_are_several_arrays(executor: Slurm, cluster
 
 @pytest.mark.parametrize("name", ["two words", 'it\'s "quoted" $HOME #1', "étude-研究", "a,b;c&d(e)"])
 def test_a_study_may_have_any_name_that_sbatch_does_not_read(tmp_path: Path, executor: Slurm, name: str) -> None:
-    executor.directory = tmp_path / name / "executor"
+    executor.directory = tmp_path / name / "executor" / "slurm"
     outcomes = list(executor.run([Steps(steps=1, output=tmp_path / name / f"out-{i}") for i in range(2)], None, go_on))
     assert [outcome.error for outcome in outcomes] == [None, None]
     assert (tmp_path / name / "out-1").read_text() == "written there"
@@ -290,6 +292,19 @@ def test_a_cancelled_job_says_nothing_about_its_task(executor: Slurm, cluster: C
     assert outcome.error.machine in {"first", "second", "third"}
 
 
+def test_no_job_is_cancelled_that_only_has_the_number_of_one_of_ours(cluster: Cluster) -> None:
+    """As where a study was copied to another cluster, and a search goes on there."""
+    submit = ("sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 300")
+    theirs, ours = cluster.command(*submit, "--job-name=mine"), cluster.command(*submit, "--job-name=shape-dnn")
+    wait_until(lambda: {theirs, ours} <= set(cluster.running()))
+    slurm.cancel([theirs, ours, "99999"])
+    wait_until(lambda: ours not in cluster.running())
+    assert set(slurm.states([theirs, ours])) == {ours}
+    slurm.end([theirs])
+    assert theirs in cluster.running()
+    cluster.command("scancel", theirs)
+
+
 @pytest.mark.parametrize("how", ["ends", "is cancelled"])
 def test_what_a_task_starts_ends_with_its_job(executor: Slurm, cluster: Cluster, how: str) -> None:
     started = 0
@@ -403,6 +418,26 @@ def test_jobs_that_no_search_takes_over_end_with_the_next_one(cluster: Cluster) 
     wait_until(lambda: not cluster.jobs("--states=PENDING,RUNNING"))
     assert all(Path(f"home-{i}/saved").exists() for i in range(6))
     assert not any(Path(f"home-{i}").exists() for i in (6, 7)), "they did not begin"
+
+
+def test_a_deleted_study_leaves_no_jobs_and_those_of_another_go_on(cluster: Cluster) -> None:
+    for name, number in (("other", 1), ("mine", 7)):
+        Store(Path(name)).close()
+        with slurm_executor(detach=True) as executor:
+            executor.directory = Path(name, "executor", "slurm")
+            tasks = [Steps(steps=1000, seconds=0.3, home=Path(name, "checkpoints", str(i))) for i in range(number)]
+            assert list(executor.run(tasks, None, lambda *_, executor=executor: executor.stop() or True)) == []  # type: ignore[misc]
+    wait_until(lambda: len(cluster.running()) == 6)
+    (other,) = Path("other/executor/slurm").glob("*/job.json")
+    kept = json.loads(other.read_text())["number"]
+    studies.delete(Path("mine"))
+    assert [number for number, *_ in cluster.jobs("--states=PENDING,RUNNING,COMPLETING")] == [kept]
+    assert not Path("mine").exists(), "nor does one that ends leave anything"
+    studies.delete(Path("other"))
+    assert not cluster.jobs("--states=PENDING,RUNNING,COMPLETING")
+    time.sleep(2)
+    assert not Path("mine").exists()
+    assert not Path("other").exists()
 
 
 # Whole searches
