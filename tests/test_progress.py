@@ -31,7 +31,7 @@ from shape_dnn.events import (
     TrainingsPlanned,
     TrainingsPrepared,
 )
-from shape_dnn.records import Epoch, Measurement, Training
+from shape_dnn.records import Epoch, Measurement, Stop, Training
 
 SHAPES = [Shape(depth, width) for depth in (40, 28, 16, 10) for width in (Fraction(2), Fraction(1), Fraction(1, 2))]
 EPOCHS = 10
@@ -164,6 +164,16 @@ def test_a_notebook_shows_the_latest_lines_and_what_runs_in_one_output(monkeypat
     assert "(40, 2)" in text
     assert "epoch  5/10" in text
     assert "interrupt again to stop at once" in text
+
+
+def test_a_training_that_was_stopped_early_is_not_said_to_have_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress() as progress:
+        progress(TrainingFinished(Training(SHAPES[0], None, "stopped by asha after epoch 2", stop=Stop("asha")), 1, 2))
+        progress(TrainingFinished(Training(SHAPES[1], None, "its loss became nan"), 2, 2))
+    assert capsys.readouterr().err.splitlines() == [
+        "trained   1/2 (40, 2)      stopped by asha after epoch 2",
+        "trained   2/2 (40, 1)      failed: its loss became nan",
+    ]
 
 
 def test_what_a_plugin_says_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
