@@ -92,6 +92,18 @@ def test_the_time_left_of_measuring_is_right_within_a_factor_of_two() -> None:
             assert 0.5 < estimate / (40 - done) < 2
 
 
+def test_the_time_left_of_a_second_metric_is_right_where_not_every_measurement_is_told() -> None:
+    """As in a journal, which has a hundred measurements of a metric."""
+    clock = Clock()
+    left = TimeLeft(clock)
+    for metric, pace in (("latency", 1.0), ("energy", 3.0)):
+        for done in range(10, 1001, 10):
+            clock.now += 10 * pace
+            left(Measured(metric, "", SHAPES[0], Measurement(1.0), done, 1000))
+            if 20 <= done < 1000:
+                assert left.seconds == pytest.approx(pace * (1000 - done))
+
+
 def test_a_terminal_shows_what_runs_and_is_left_as_it_was() -> None:
     command = [sys.executable, "-m", "shape_dnn", "--depth", "10:11:6", "--width", "1/2:1:1/2", "--epochs", "3",
                "--device", "cpu", "-o", "dataset.limit=300"]  # fmt: skip
