@@ -71,6 +71,18 @@ def test_nothing_is_extrapolated_from_too_little() -> None:
     assert end.mean == pytest.approx(90.0, abs=0.5)
 
 
+def test_what_is_extrapolated_is_what_trainings_come_to_and_not_the_best_of_their_epochs() -> None:
+    """A trainer of one's own may return what it reached last, though that was worse than what it had before."""
+
+    def overfitted(final: float) -> tuple[Epoch, ...]:
+        return (*curve(final)[:-1], Epoch(EPOCHS, 1.0, final - 10))
+
+    others = [Training(s, v - 10, curve=overfitted(v)) for s, v in zip(SHAPES, (82.0, 85.0, 88.0, 91.0), strict=False)]
+    end = extrapolate(overfitted(86.5)[:8], EPOCHS, others)
+    assert end is not None
+    assert end.mean == pytest.approx(76.5, abs=1.0)
+
+
 @pytest.mark.parametrize(("final", "stopped"), [(60.0, True), (94.0, False)])
 def test_median_stops_what_is_worse_than_half_were(final: float, stopped: bool) -> None:
     others = finished([85.0, 87.0, 90.0])
