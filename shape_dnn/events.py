@@ -139,7 +139,7 @@ class Chosen(Event):
 
 @dataclass(frozen=True)
 class TrainingsPlanned(Event):
-    """A batch of shapes was selected; ``known`` of them were trained before, ``failed`` of these without result."""
+    """A batch of shapes was selected; ``known`` of them were trained before, and ``failed`` of these failed."""
 
     shapes: tuple[Shape, ...]
     known: int

@@ -167,7 +167,7 @@ def test_a_search_whose_every_training_fails_says_why(shape_dnn: Callable[..., A
     assert f"no training succeeded; the first failed because {why}" in ran.error
     ran = shape_dnn(*FLAGS[4:], *space, "--max-size", "1B")
     assert ran.status == 3
-    assert "size <= 1e-06 MB dropped the last one shape; the closest is (16, 1/2)" in ran.error, "not the trainings"
+    assert "size <= 1e-06 MB dropped the last shape; the closest is (16, 1/2)" in ran.error, "not the trainings"
 
 
 INTERRUPTING = """

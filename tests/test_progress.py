@@ -31,7 +31,7 @@ from shape_dnn.events import (
     TrainingsPlanned,
     TrainingsPrepared,
 )
-from shape_dnn.records import Epoch, Measurement, Training
+from shape_dnn.records import Epoch, Measurement, Stop, Training
 
 SHAPES = [Shape(depth, width) for depth in (40, 28, 16, 10) for width in (Fraction(2), Fraction(1), Fraction(1, 2))]
 EPOCHS = 10
@@ -90,6 +90,18 @@ def test_the_time_left_of_measuring_is_right_within_a_factor_of_two() -> None:
             estimate = left.seconds
             assert estimate is not None
             assert 0.5 < estimate / (40 - done) < 2
+
+
+def test_the_time_left_of_a_second_metric_is_right_where_not_every_measurement_is_told() -> None:
+    """As in a journal, which has a hundred measurements of a metric."""
+    clock = Clock()
+    left = TimeLeft(clock)
+    for metric, pace in (("latency", 1.0), ("energy", 3.0)):
+        for done in range(10, 1001, 10):
+            clock.now += 10 * pace
+            left(Measured(metric, "", SHAPES[0], Measurement(1.0), done, 1000))
+            if 20 <= done < 1000:
+                assert left.seconds == pytest.approx(pace * (1000 - done))
 
 
 def test_a_terminal_shows_what_runs_and_is_left_as_it_was() -> None:
@@ -164,6 +176,16 @@ def test_a_notebook_shows_the_latest_lines_and_what_runs_in_one_output(monkeypat
     assert "(40, 2)" in text
     assert "epoch  5/10" in text
     assert "interrupt again to stop at once" in text
+
+
+def test_a_training_that_was_stopped_early_is_not_said_to_have_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress() as progress:
+        progress(TrainingFinished(Training(SHAPES[0], None, "stopped by asha after epoch 2", stop=Stop("asha")), 1, 2))
+        progress(TrainingFinished(Training(SHAPES[1], None, "its loss became nan"), 2, 2))
+    assert capsys.readouterr().err.splitlines() == [
+        "trained   1/2 (40, 2)      stopped by asha after epoch 2",
+        "trained   2/2 (40, 1)      failed: its loss became nan",
+    ]
 
 
 def test_what_a_plugin_says_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from shape_dnn.builtin import goals
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.accuracy_models.power_law import PowerLaw
 from shape_dnn.builtin.terminators import LearningCurve, Median, Never, SuccessiveHalving
-from shape_dnn.events import ignore
+from shape_dnn.events import Event, TrainingsPlanned, ignore
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Stop
 from shape_dnn.search.fitting import predict
@@ -69,6 +69,18 @@ def test_nothing_is_extrapolated_from_too_little() -> None:
     end = extrapolate(curve(90.0, 3), EPOCHS, finished([90.0] * 5))
     assert end is not None
     assert end.mean == pytest.approx(90.0, abs=0.5)
+
+
+def test_what_is_extrapolated_is_what_trainings_come_to_and_not_the_best_of_their_epochs() -> None:
+    """A trainer of one's own may return what it reached last, though that was worse than what it had before."""
+
+    def overfitted(final: float) -> tuple[Epoch, ...]:
+        return (*curve(final)[:-1], Epoch(EPOCHS, 1.0, final - 10))
+
+    others = [Training(s, v - 10, curve=overfitted(v)) for s, v in zip(SHAPES, (82.0, 85.0, 88.0, 91.0), strict=False)]
+    end = extrapolate(overfitted(86.5)[:8], EPOCHS, others)
+    assert end is not None
+    assert end.mean == pytest.approx(76.5, abs=1.0)
 
 
 @pytest.mark.parametrize(("final", "stopped"), [(60.0, True), (94.0, False)])
@@ -149,7 +161,11 @@ def test_what_was_stopped_for_one_question_is_trained_for_another() -> None:
     assert stopped
     assert all("stopped by curve for 'accuracy >= 99.9 %, no goal' after epoch" in t.reason for t in stopped)
     assert len([t for t in hard.answer.trainings if t.quality is not None]) >= 3
-    assert tune(**settings, min_accuracy=99.9).new_trainings == 0
+    told: list[Event] = []
+    assert tune(**settings, min_accuracy=99.9, notify=told.append).new_trainings == 0
+    planned = [event for event in told if isinstance(event, TrainingsPlanned)]
+    assert sum(event.known for event in planned) == len(hard.answer.trainings)
+    assert not any(event.failed for event in planned), "what was stopped has not failed"
     easy = tune(**settings, min_accuracy=1)
     assert easy.new_trainings == len(stopped)
     assert not any(t.stopped for t in easy.answer.trainings)

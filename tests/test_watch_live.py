@@ -63,6 +63,13 @@ def test_between_two_batches_nothing_is_left_of_what_is_planned() -> None:
     assert content["left"] == 0
 
 
+def test_a_training_that_was_stopped_early_is_not_listed_among_those_that_failed() -> None:
+    stopped = finished(60, [10, "1"], 1, 2, "stopped by asha after epoch 2")
+    stopped["training"]["stopped"] = True
+    content = told(started(), planned(1, [10, "1"], [16, "1"]), stopped, finished(70, [16, "1"], 2, 2, "bad"))
+    assert content["failures"] == ["(16, 1): bad"]
+
+
 def test_what_no_search_has_written_is_left_out() -> None:
     one = [10, "1"]
     odd = [line("Judged", 1e12, trained=1, doubt=0.5, best=one, tolerance=0.1), line("Judged", -1e12, trained=2,

@@ -187,7 +187,11 @@ class Lexicographic(Goal):
 
 
 def _part(score: float) -> float:
-    """Map scores to numbers between 0 and 1 in the same order, telling apart what differs by a part in 10^9."""
+    """Map scores to numbers between 0 and 1 in the same order.
+
+    Beside the most steps that there may be, what differs by a part in 10^7 is told apart. Each further goal has the
+    digits that are left: beside thousands of steps by each of two goals, a third tells what differs by a percent.
+    """
     return 0.5 + math.copysign(math.log1p(abs(score) / SMALLEST) / 2000, score)
 
 

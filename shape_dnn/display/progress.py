@@ -169,7 +169,7 @@ class Progress:
         quality = self._quality
         match event:
             case TrainingFinished(training, done, total, where):
-                value = f"failed: {training.reason}"
+                value = training.reason if training.stopped else f"failed: {training.reason}"
                 if training.quality is not None:
                     value = f"{quality.phrase(training.quality):>8}"
                 seconds = "" if training.seconds is None else f"{training.seconds:6.1f} s"

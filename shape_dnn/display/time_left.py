@@ -58,7 +58,8 @@ class TimeLeft:
                 | DatasetRead(done=done, total=total)
                 | Converted(done=done, total=total)
             ):
-                if not isinstance(self._work, Measuring) or done == 1:
+                # Another metric begins anew, and of many measurements not every one is told.
+                if not (isinstance(self._work, Measuring) and self._work.goes_on(done, total)):
                     self._work = Measuring(self._latest, total)
                 self._work.report(now, done)
             case TrainingsPlanned(shapes, known):
@@ -109,6 +110,10 @@ class Measuring:
     began: float
     total: int
     _bursts: list[tuple[float, float, int]] = field(default_factory=list)
+
+    def goes_on(self, done: int, total: int) -> bool:
+        """Tell whether the ``done``-th of so many measurements can be one of these."""
+        return total == self.total and (not self._bursts or done > self._bursts[-1][-1])
 
     def report(self, now: float, done: int) -> None:
         """Take note of the ``done``-th measurement."""

@@ -32,8 +32,8 @@ def extrapolate(
     """Predict the quality that a training would reach.
 
     The trainings of a search share one recipe, so their curves have one form, whatever the schedule of the learning
-    rate. Bayesian linear regression of the logarithm of the last error on that of the error so far, over the finished
-    trainings; what counts is the best over the epochs.
+    rate. Bayesian linear regression of the logarithm of the error that a training came to on that of its least error so
+    far, over the finished trainings. Where none of them fell below the best of its epochs, this one does not either.
 
     Args:
         curve: the epochs so far.
@@ -45,17 +45,19 @@ def extrapolate(
         Mean and standard deviation; None with fewer than three finished trainings.
     """
     number = len(curve)
-    whole = [t for t in finished if t.quality is not None and len(t.curve) >= min(epochs, number + 1)]
-    if not number or len(whole) < LEAST:
+    known = [t for t in finished if t.quality is not None and len(t.curve) >= min(epochs, number + 1)]
+    if not number or len(known) < LEAST:
         return None
-    scale = Scale.of(quality, [best_so_far(training.curve, quality) for training in whole], FLOOR)
+    curves, ends = [t.curve for t in known], [t.quality for t in known if t.quality is not None]
+    scale = Scale.of(quality, ends, FLOOR)
 
-    def log_error(epochs: Sequence[Epoch]) -> float:
-        return math.log(scale.errors([best_so_far(epochs, quality)])[0])
+    def log_error(value: float) -> float:
+        return math.log(scale.errors([value])[0])
 
-    so_far = [log_error(training.curve[:number]) for training in whole]
-    last = [log_error(training.curve) for training in whole]
-    centre = math.fsum(so_far) / len(whole)
+    best = best_so_far(curve, quality)
+    so_far = [log_error(best_so_far(each[:number], quality)) for each in curves]
+    last = list(map(log_error, ends))
+    centre = math.fsum(so_far) / len(so_far)
     x = [value - centre for value in so_far]
     level = math.fsum(last) / len(last)
     squares = math.fsum(value * value for value in x)
@@ -64,13 +66,14 @@ def extrapolate(
     slope = (precision * SLOPE + math.fsum(a * b for a, b in zip(x, last, strict=True))) / (precision + squares)
     residuals = [b - level - slope * a for a, b in zip(x, last, strict=True)]
     misfit = math.fsum(r * r for r in residuals) + precision * (slope - SLOPE) ** 2
-    freedom = len(whole) - 1 + NOISE_PRIOR_WEIGHT
+    freedom = len(last) - 1 + NOISE_PRIOR_WEIGHT
     noise = (misfit + NOISE_PRIOR_WEIGHT * NOISE_PRIOR**2) / freedom
-    distance = log_error(curve) - centre
+    distance = log_error(best) - centre
     mean = level + slope * distance
-    std = math.sqrt(noise * (1 + 1 / len(whole) + distance**2 / (precision + squares)))
-    # The error is log-normal; it does not grow, since the best so far counts.
+    std = math.sqrt(noise * (1 + 1 / len(last) + distance**2 / (precision + squares)))
+    # The error is log-normal.
     least, error, most = (np.array([math.exp(mean + sign * std)]) for sign in (-1, 0, 1))
-    best, end = best_so_far(curve, quality), float(scale.values(error)[0])
+    end = float(scale.values(error)[0])
     deviation = float(((most - least) / 2 * scale.slopes(error))[0])
-    return Prediction(best if quality.is_better(best, end) else end, deviation)
+    fell = any(quality.is_better(best_so_far(each, quality), value) for each, value in zip(curves, ends, strict=True))
+    return Prediction(best if not fell and quality.is_better(best, end) else end, deviation)

@@ -161,11 +161,8 @@ class Measurer:
         if isinstance(error, NetworkError):
             raise PluginError(f"measuring {metric}: {error} (--debug shows where)") from error
         if isinstance(error, ShapeDnnError):
-            raise MeterError(
-                f"measuring {metric} by {self._facts.meters[metric].choice.name} failed: {error}"
-            ) from error
+            raise MeterError(f"measuring {metric} by {meter.choice.name} failed: {error}") from error
         if error is not None:
-            meter = self._facts.meters[metric]
             who = f"{meter.choice.name} of {meter.source}"
             raise MeterError(f"measuring {metric} by {who} failed: {describe(error)}") from error
         return ""

@@ -90,7 +90,7 @@ class Trainings:
         self.asked.update(shapes)
         missing = [shape for shape in shapes if not self.facts.is_made(known.get(shape))]
         made = set(shapes).difference(missing)
-        failed = [shape for shape in shapes if shape in made and known[shape].quality is None]
+        failed = [s for s in shapes if s in made and known[s].quality is None and not known[s].stopped]
         self._conduct.notify(TrainingsPlanned(tuple(shapes), len(shapes) - len(missing), len(failed)))
         if missing:
             with self._runner.stopping_well():

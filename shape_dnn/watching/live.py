@@ -157,7 +157,7 @@ class Live:
                 self._done = done
                 if done == total:
                     self._clear()
-                if training.quality is None:
+                if training.quality is None and not training.stopped:
                     self._failures[training.shape] = training.reason
             case Judged():
                 self._doubts.append(event)
