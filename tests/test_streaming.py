@@ -512,6 +512,17 @@ def test_shards_hold_what_was_put_into_them() -> None:
     assert np.array_equal(train.images[14], expected)
 
 
+@pytest.mark.parametrize("test_shard", ["Test-000000.tar", "VAL.TAR", "Validation/train-7.Tar", "tests/1.tar"])
+def test_names_of_shards_may_have_large_letters(test_shard: str) -> None:
+    write_shards(Path("shards"), shards=2)
+    Path("shards/train-000001.tar").rename("shards/TRAIN-000001.TAR")
+    write_shards(Path("other"), number=9, shards=1)
+    Path("shards", test_shard).parent.mkdir(exist_ok=True)
+    Path("other/train-000000.tar").rename(Path("shards", test_shard))
+    train, test = WebDataset("shards", size=20, stream="no").load()
+    assert (len(train), len(test)) == (30, 9)
+
+
 def test_shards_are_searched_on() -> None:
     write_shards(Path("shards"), number=120)
     option = {"dataset.size": 12, "dataset.stream": "yes"}
