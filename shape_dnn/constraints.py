@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from shape_dnn.errors import UsageError
 from shape_dnn.shape import exact
+from shape_dnn.system.text import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -117,6 +118,11 @@ class Constraint:
     def bound(self) -> str:
         """The limit as a comparison, such as ``<= 2``."""
         return f"{'<=' if self.upper else '>='} {self.limit:.12g}"
+
+    @property
+    def in_words(self) -> str:
+        """The same for people, such as ``multiply-adds <= 2,000,000``."""
+        return f"{self.metric} {grouped(self.bound)} {self.unit}".rstrip()
 
     def __str__(self) -> str:
         return f"{self.metric} {self.bound} {self.unit}".rstrip()

@@ -83,10 +83,10 @@ class Quality:
     def number(self, value: float, digits: int = 4) -> str:
         """Write a value alone, with so many digits; for a percentage two of them stand before the point."""
         if self.unit == "%":
-            return f"{value:.{digits - 2}f}"
+            return f"{value:,.{digits - 2}f}"
         if abs(value) >= 10 ** (digits - 1):  # no digit before the point is left out
-            return f"{value:.0f}" if abs(value) < MOST_WRITTEN_OUT else f"{value:.{digits}g}"
-        return f"{value:#.{digits}g}".rstrip(".")
+            return f"{value:,.0f}" if abs(value) < MOST_WRITTEN_OUT else f"{value:.{digits}g}"
+        return f"{value:#,.{digits}g}".rstrip(".")
 
     def with_unit(self, value: float, digits: int = 4) -> str:
         """Write a value with its unit, if it has one."""

@@ -82,7 +82,7 @@ def test_of_a_thousand_trainings_at_once_a_few_and_the_numbers_are_drawn() -> No
     happened += [TrainingLost(shape, f"node {i % 3}") for i, shape in enumerate(SHAPES[200:212])]
     text = drawn(happened)
     assert len(text) <= 10
-    assert "42/1000" in text[0]
+    assert "42/1,000" in text[0]
     assert text[1].strip() == (
         "946 run, 40 finished, 1 failed, 1 stopped early, 12 lost with 3 machines and made again"
     )
@@ -135,11 +135,11 @@ def test_a_thousand_trainings_are_told_of_in_a_line_now_and_then(
         for i, shape in enumerate(SHAPES, start=1):
             progress(finished(shape, i, 1000, 50 + i / 100))
     told = said(capsys)
-    assert told[0] == "training 1000 shapes"
+    assert told[0] == "training 1,000 shapes"
     together = [line for line in told if line.startswith("trained")]
     assert 120 / lines.LINE_SECONDS - 2 <= len(together) <= 120 / lines.LINE_SECONDS + 1
-    assert together[3].startswith("trained 0/1000: 1000 run")
-    assert together[-1] == f"trained 1000/1000: 1000 finished; best accuracy so far: 60.00 % of {SHAPES[-1]}"
+    assert together[3].startswith("trained 0/1,000: 1,000 run")
+    assert together[-1] == f"trained 1,000/1,000: 1,000 finished; best accuracy so far: 60.00 % of {SHAPES[-1]}"
     assert len(told) - len(together) <= 2 + MANY, "before it shows that there are many"
 
 
@@ -152,7 +152,7 @@ def test_of_many_failures_the_first_are_told_and_the_others_counted(capsys: pyte
     told = said(capsys)
     assert sum("its loss is not a number" in line for line in told) == lines.FAILURES
     assert sum("counted only" in line for line in told) == 1
-    assert told[-1].startswith("trained 1000/1000: 500 finished, 500 failed")
+    assert told[-1].startswith("trained 1,000/1,000: 500 finished, 500 failed")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_hundreds_of_lost_trainings_are_a_number_among_others(capsys: pytest.Cap
             progress(finished(shape, i, 1000))
     told = [line for line in said(capsys) if "lost" in line]
     assert told == [
-        "trained 1000/1000: 1000 finished, 500 lost with 100 machines and made again; "
+        "trained 1,000/1,000: 1,000 finished, 500 lost with 100 machines and made again; "
         f"best accuracy so far: 60.00 % of {SHAPES[0]}"
     ]
 
@@ -278,7 +278,7 @@ def test_what_is_sent_of_a_thousand_trainings_is_a_few_curves_and_the_numbers(tm
         content = live.content(is_alive=True)
     assert [each["shape"] for each in content["running"]] == [str(shape) for shape in SHAPES[:CURVES]]
     assert content["waiting"] == 12
-    assert re.search(r"200 of 1000 done; 788 run, 200 failed, 12 lost with 2 machines", content["doing"])
+    assert re.search(r"200 of 1,000 done; 788 run, 200 failed, 12 lost with 2 machines", content["doing"])
     assert len(content["failures"]) == FAILED + 1
     assert content["failures"][0] == "150 before these"
     assert len(json.dumps(content)) < 20_000

@@ -209,7 +209,7 @@ def test_how_far_a_dataset_is_read_is_a_line_now_and_then_and_nothing_for_a_smal
                 clock.now += 0.05 if total == 900 else 1
                 progress(DatasetRead("folder", total * part // 16, total))
     lines = capsys.readouterr().err.splitlines()
-    assert lines == [f"read {done} of 60000 images of folder" for done in (18750, 37500, 56250)]
+    assert lines == [f"read {done:,} of 60,000 images of folder" for done in (18750, 37500, 56250)]
 
 
 def test_a_terminal_draws_how_far_a_dataset_is_read() -> None:
@@ -222,7 +222,7 @@ def test_a_terminal_draws_how_far_a_dataset_is_read() -> None:
     console.print(scene.draw(100, 40))
     drawn = console.file.getvalue()
     assert "reading folder" in drawn
-    assert "8000/16000" in drawn
+    assert "8,000/16,000" in drawn
     assert "about 15 s left of this reading" in drawn
     scene.take(DatasetRead("folder", 16_000, 16_000))
     assert not scene.active

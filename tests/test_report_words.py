@@ -6,12 +6,16 @@ import json
 import random
 import shutil
 import subprocess
+from collections.abc import Callable
 from importlib import resources
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import shape_dnn
 from shape_dnn.quality import ACCURACY, Quality
+from shape_dnn.system.text import grouped
 
 NODE = shutil.which("node")
 PROGRAM = """
@@ -34,3 +38,42 @@ def test_a_quality_is_written_on_the_page_as_in_the_terminal(quality: Quality) -
     given = json.dumps({"quality": quality.record, "values": values})
     out = subprocess.run([str(NODE), "-e", program], input=given, capture_output=True, text=True, check=True).stdout
     assert json.loads(out) == [[quality.number(value), quality.spread(value)] for value in values]
+
+
+def test_large_numbers_are_grouped_for_people_alone(shape_dnn: Callable[..., Any]) -> None:
+    rows = [f"{10 + i // 50},{1 + i % 50},{50 + i / 100},{1234567 + 1000 * i}" for i in range(1200)]
+    Path("t.csv").write_text("\n".join(["depth,width,accuracy,params", *rows]))
+    flags = [
+        "--replay",
+        "t.csv",
+        "--max",
+        "params=2000000",
+        "--goal",
+        "params",
+        "--sampler",
+        "interval",
+        "--train",
+        "3",
+    ]
+    shown = shape_dnn(*flags, "--model", "ridge", "--report", "r.html")
+    assert shown.status == 0, shown.err
+    assert "space: 1,200 shapes" in shown.out
+    assert "params <= 2,000,000: 1,200 -> 766 shapes, 434 dropped" in shown.out
+    assert "params <= 2,000,000: 1,200 -> 766 shapes" in shown.err
+    assert "1,235,000" in shown.out
+    page = Path("r.html").read_text()
+    assert "of 1,200 shapes were trained" in page
+    assert "params at most 2,000,000" in page
+    answer = shape_dnn(*flags, "--model", "ridge", "--format", "json").json
+    assert answer["stages"][0]["limit"] == "<= 2000000"
+    assert min(row["params"] for row in answer["shapes"]) == 1234567
+    assert ",1234567" in shape_dnn(*flags, "--model", "ridge", "--format", "csv").out
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("<= 2000000", "<= 2,000,000"), (">= 1234.56789", ">= 1,234.56789"), ("<= 0.00012345", "<= 0.00012345"),
+     ("<= 999", "<= 999"), ("<= 1e+15", "<= 1e+15"), (">= -12345", ">= -12,345")],
+)  # fmt: skip
+def test_digits_before_the_point_are_grouped(text: str, expected: str) -> None:
+    assert grouped(text) == expected

@@ -7,15 +7,19 @@ import io
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import psutil
 import pytest
 import torch
+from hypothesis import strategies as st
 from test_augmentation import EVERYTHING
 from test_datasets import write_folder
 from test_training import SHAPE, TINY, go_on, task, trainer
@@ -35,6 +39,7 @@ from shape_dnn.builtin.datasets.folder import Folder
 from shape_dnn.builtin.datasets.webdataset import WebDataset
 from shape_dnn.builtin.executors.room import Place, Room
 from shape_dnn.data import encoded, images
+from shape_dnn.data.names import Names
 from shape_dnn.data.splits import Part
 from shape_dnn.events import DatasetRead, Event
 from shape_dnn.records import Epoch
@@ -306,6 +311,55 @@ def test_of_several_surveys_of_the_same_images_the_one_that_is_intact_counts() -
     assert len({path.name for path in Path("surveys").iterdir()}) == 9
 
 
+@hypothesis.given(names=st.lists(st.text(st.characters(exclude_characters="\0"))))
+def test_names_of_files_are_what_they_were(names: list[str]) -> None:
+    found = Names(names)
+    assert list(found) == names
+    assert [found[place] for place in range(-len(names), len(names))] == 2 * names
+    assert list(found[1::2]) == names[1::2]
+    with pytest.raises(IndexError):
+        found[len(names)]
+
+
+def test_names_that_are_no_text_are_kept() -> None:
+    name = os.fsdecode(b"\xe9.png")
+    assert list(Names([name])) == [name]
+
+
+READER = """
+import os, sys
+import psutil
+from shape_dnn.data.names import Names
+
+names = eval(sys.argv[1])(f"folder {i // 1000}/photograph number {i}.jpeg" for i in range(200_000))
+if os.fork() == 0:
+    own = psutil.Process()
+    before = own.memory_full_info().uss
+    longest = max(len(names[i]) for i in range(len(names)))
+    print(own.memory_full_info().uss - before, flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are not forked elsewhere")
+def test_a_reader_takes_no_memory_of_its_own_for_names() -> None:
+    taken = {
+        kind: int(subprocess.run([sys.executable, "-c", READER, kind], check=True, capture_output=True).stdout)
+        for kind in ("list", "Names")
+    }
+    assert taken["list"] > 10 * 2**20, "or it says nothing"
+    assert taken["Names"] < taken["list"] / 10
+
+
+def test_images_of_a_training_have_their_names_in_shared_memory() -> None:
+    _, surveyed = kept_and_streamed()
+    train, test = images.load(surveyed)
+    for part in (train, test):
+        assert isinstance(part, EncodedImages)
+        assert isinstance(part.names, Names)
+
+
 def surveys() -> set[str]:
     return {path.parent.name for path in Path("shape-dnn-study/images").glob("*/index.json")}
 
@@ -446,6 +500,17 @@ def test_shards_hold_what_was_put_into_them() -> None:
         assert taken is not None
         expected = np.asarray(Image.open(taken).resize((20, 20), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
     assert np.array_equal(train.images[14], expected)
+
+
+@pytest.mark.parametrize("test_shard", ["Test-000000.tar", "VAL.TAR", "Validation/train-7.Tar", "tests/1.tar"])
+def test_names_of_shards_may_have_large_letters(test_shard: str) -> None:
+    write_shards(Path("shards"), shards=2)
+    Path("shards/train-000001.tar").rename("shards/TRAIN-000001.TAR")
+    write_shards(Path("other"), number=9, shards=1)
+    Path("shards", test_shard).parent.mkdir(exist_ok=True)
+    Path("other/train-000000.tar").rename(Path("shards", test_shard))
+    train, test = WebDataset("shards", size=20, stream="no").load()
+    assert (len(train), len(test)) == (30, 9)
 
 
 def test_shards_are_searched_on() -> None:

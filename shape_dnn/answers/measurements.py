@@ -51,7 +51,7 @@ class Measurements(dict[Shape, dict[str, Measurement]]):
             [str(shape.depth), str(shape.width), *(map(_cell, measurements.values()))]
             for shape, measurements in self.items()
         ]
-        return Summary(f"{len(self)} shapes", ["depth", "width", *self.metrics], cells)
+        return Summary(f"{len(self):,} shapes", ["depth", "width", *self.metrics], cells)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""

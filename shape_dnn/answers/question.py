@@ -235,7 +235,7 @@ class StudyQuestion:
             if unknown == len(shapes):
                 raise MeterError(f"the study knows the {metric} of no shape; measure it with shape-dnn measure or tune")
             if unknown:
-                count = f"{unknown} of {len(shapes)} shapes"
+                count = f"{unknown:,} of {len(shapes):,} shapes"
                 warnings.warn(f"the study does not know the {metric} of {count}; these are left out", stacklevel=3)
 
 

@@ -146,7 +146,7 @@ class Result:
 
     def __repr__(self) -> str:
         best = f", best {self.best}" if self.best else ""
-        return f"<Result: {len(self.shapes)} of {self.answer.space} shapes comply{best}, verified {self.verified}>"
+        return f"<Result: {len(self.shapes):,} of {self.answer.space:,} shapes comply{best}, verified {self.verified}>"
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
@@ -282,7 +282,7 @@ class Result:
             raise NothingCompliesError(f"no training succeeded; the first failed because {failures[0].reason}")
         closest = _closest(answer.closest, self.quality)
         if emptied is not None:
-            count = f"{emptied.before} shapes" if emptied.before != 1 else "shape"
+            count = f"{emptied.before:,} shapes" if emptied.before != 1 else "shape"
             closest = closest or _nearest(emptied)
             raise NothingCompliesError(f"nothing complies: {emptied.constraint} dropped the last {count}{closest}")
         limits = " and ".join(map(str, self._limits_on_quality)) or "the constraints"

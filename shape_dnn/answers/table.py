@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from shape_dnn.answers.reliability import missed_in_100
+from shape_dnn.quality import MOST_WRITTEN_OUT
 from shape_dnn.shape import Shape
 
 if TYPE_CHECKING:
@@ -99,7 +100,10 @@ class Records(list[Record]):
 
 def number(value: float | None, digits: int = 4) -> str:
     """Write a number with a sensible precision; a value nobody knows is a dash."""
-    return "-" if value is None else f"{value:.{digits}g}"
+    if value is None:
+        return "-"
+    text = f"{value:.{digits}g}"
+    return f"{float(text):,.10g}" if 1000 <= abs(float(text)) < MOST_WRITTEN_OUT else text
 
 
 def summarize(result: Result) -> Summary:
@@ -127,14 +131,9 @@ def summarize(result: Result) -> Summary:
             ]
         )
     return Summary(
-        f"{len(rows)} of {answer.space} shapes comply{_how_surely(result)}",
+        f"{len(rows):,} of {answer.space:,} shapes comply{_how_surely(result)}",
         [
-            "depth",
-            "width",
-            *headers,
-            quality.heading("predicted"),
-            "+/-",
-            quality.heading("trained"),
+            *("depth", "width", *headers, quality.heading("predicted"), "+/-", quality.heading("trained")),
             *([] if result.as_trained is None else [quality.heading(AS_TRAINED)]),
             *(["complies"] if limited else []),
             *(["score"] if scored else []),
@@ -172,7 +171,7 @@ def recipe_lines(recipe: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
 def prior_in_words(prior: Mapping[str, object]) -> str:
     """Say what the accuracy model knew from elsewhere, given the record of it in a result."""
     weight = "" if prior["weight"] is None else f", weight {prior['weight']:.2f}"
-    return f"{prior['trainings']} shapes of {prior['path']}{weight}"
+    return f"{prior['trainings']:,} shapes of {prior['path']}{weight}"
 
 
 def notation(value: object) -> str:
@@ -214,17 +213,18 @@ def _how_surely(result: Result) -> str:
     if not result.shows_probability or "likely" not in sure:
         return ""
     counts = {"trained": sure.count("yes"), "surely": sure.count("surely"), "likely": sure.count("likely")}
-    return ": " + ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return ": " + ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 
 def _stages(result: Result) -> Iterator[str]:
     answer = result.answer
     ships = "" if result.deployment is None else deployment_in_words(result.deployment)
-    yield f"space: {answer.space} shapes" + (f" of {result.arch}" if result.arch else "") + (ships and f", {ships}")
+    yield f"space: {answer.space:,} shapes" + (f" of {result.arch}" if result.arch else "") + (ships and f", {ships}")
     if result.weights is not None:
         yield f"trainings start from weights: {', '.join(f'{shape} {name}' for shape, name in result.weights.items())}"
     for stage in answer.stages:
-        yield f"{stage.constraint}: {stage.before} -> {stage.after} shapes, {stage.before - stage.after} dropped"
+        before, after = stage.before, stage.after
+        yield f"{stage.constraint.in_words}: {before:,} -> {after:,} shapes, {before - after:,} dropped"
 
 
 def _best(result: Result) -> Iterator[str]:
@@ -254,11 +254,11 @@ def _notes(result: Result) -> Iterator[str]:
         wrong = _probability(certificate.doubt)
         yield f"the least certain shape is on the other side of the limit with a probability of {wrong}; {equal}"
     if noise is not None:
-        yield f"noise: {quality.difference(noise.points)}, by {noise.trainings} trainings of {noise.shapes} shapes"
+        yield f"noise: {quality.difference(noise.points)}, by {noise.trainings:,} trainings of {noise.shapes:,} shapes"
     if result.prior is not None:
         yield f"prior: {prior_in_words(result.prior)}"
     if transferred is not None:
-        count = f"{len(transferred.shapes)} shapes were" if len(transferred.shapes) != 1 else "one shape was"
+        count = f"{len(transferred.shapes):,} shapes were" if len(transferred.shapes) != 1 else "one shape was"
         bias = "none could be compared with one from scratch"
         if transferred.bias is not None:
             difference = quality.difference(transferred.bias, "+")
@@ -267,7 +267,7 @@ def _notes(result: Result) -> Iterator[str]:
     yield from (accident.tell(quality) for accident in answer.accidents)
     if answer.failing:
         worst = min(answer.failing, key=lambda failing: quality.sign * failing.quality)
-        count = f"{len(answer.failing)} shapes do" if len(answer.failing) != 1 else "one shape does"
+        count = f"{len(answer.failing):,} shapes do" if len(answer.failing) != 1 else "one shape does"
         remedy = "" if result.recipe is None else ": try a lower --lr or a longer warm-up (-o recipe.warmup)"
         yield f"{count} not train with this recipe ({worst.tell(quality)}){remedy}"
 
@@ -277,7 +277,7 @@ def _predictions(result: Result) -> Iterator[str]:
     candidates, advice = result.answer.complying, result.advice
     predicted = sum(candidate.quality is None and candidate.prediction is not None for candidate in candidates)
     if predicted and not result.answer.trainings:
-        yield f"the {result.quality.name} of {predicted} of {len(candidates)} is only predicted"
+        yield f"the {result.quality.name} of {predicted:,} of {len(candidates):,} is only predicted"
     if advice is not None:
         what = "training" if advice.metric == result.quality.name else f"measuring the {advice.metric} of"
         chance = _probability(advice.probability)
@@ -305,8 +305,8 @@ def _cost(result: Result) -> Iterator[str]:
             f": {answer.candidates / in_all:.2g} times fewer trainings than all" if in_all < answer.candidates else ""
         )
         now = result.new_trainings
-        new = f"{now} of them now" if now <= trained else f"{now} trainings now"
-        again = f" and {repeated} of these again" if repeated else ""
+        new = f"{now:,} of them now" if now <= trained else f"{now:,} trainings now"
+        again = f" and {repeated:,} of these again" if repeated else ""
         yield f"trained {_trained(answer)}{again}, {new}{fewer}"
     if result.report is not None:
         yield f"report: {result.report}"
@@ -316,10 +316,10 @@ def _cost(result: Result) -> Iterator[str]:
 
 def _trained(answer: Answer) -> str:
     """Count the shapes that were trained, those apart that are no candidates of this question."""
-    among = f"{len(answer.trainings) - answer.beyond} of {answer.candidates} candidates"
+    among = f"{len(answer.trainings) - answer.beyond:,} of {answer.candidates:,} candidates"
     if not answer.beyond:
         return among
-    others = f"{answer.beyond} shapes" if answer.beyond != 1 else "one shape"
+    others = f"{answer.beyond:,} shapes" if answer.beyond != 1 else "one shape"
     return f"{among} and {others} beyond the limits"
 
 
@@ -328,19 +328,19 @@ def _plan(result: Result) -> Iterator[str]:
     answer, seeds = result.answer, result.seeds
     planned, most = len(answer.trainings), int(result.cost["most"] or 0)
     known = planned * seeds - result.new_trainings
-    others = f" ({known} of them are trained already)" if known else ""
+    others = f" ({known:,} of them are trained already)" if known else ""
     if seeds > 1:
-        others = f" {seeds} times" + (f" ({known} of these trainings were made before)" if known else "")
+        others = f" {seeds} times" + (f" ({known:,} of these trainings were made before)" if known else "")
     fewer = f"{answer.candidates / most:.2g} times fewer trainings than all" if most else ""
     if planned and planned == most:
-        yield f"would train {planned} of {answer.candidates} candidates{others}, {fewer}:"
+        yield f"would train {planned:,} of {answer.candidates:,} candidates{others}, {fewer}:"
     elif planned:
-        yield f"would train {planned} of {answer.candidates} candidates first{others}:"
+        yield f"would train {planned:,} of {answer.candidates:,} candidates first{others}:"
     elif answer.candidates:
         yield "would train nothing first: what is known suffices"
     if planned:
         yield " ".join(str(training.shape) for training in answer.trainings)
     if planned < most:
-        yield f"what is trained then depends on the results: at most {most} in all before verification, {fewer}"
+        yield f"what is trained then depends on the results: at most {most:,} in all before verification, {fewer}"
     if answer.unknown:
         yield f"it also depends on {' and '.join(answer.unknown)}, which is not measured yet of every shape"

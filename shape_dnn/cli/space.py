@@ -44,7 +44,7 @@ def command(config: str | None, output: str, **flags: Any) -> None:
         write("depth,width,size\n" + "".join(f"{s.depth},{w!r},{m!r}\n" for s, w, m in _floats(shapes)))
     else:
         rows = ([str(shape.depth), str(shape.width), number(size)] for shape, size in shapes)
-        print_table(rows, ["depth", "width", "size [MB]"], title=f"{len(shapes)} shapes")
+        print_table(rows, ["depth", "width", "size [MB]"], title=f"{len(shapes):,} shapes")
     if not shapes:
         raise NothingCompliesError(
             "nothing complies: no shape is within the limits on size; without them shape-dnn space lists all sizes"

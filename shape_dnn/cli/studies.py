@@ -41,8 +41,9 @@ def list_(directory: str, output: str) -> None:
     for row in rows:
         row["updated"] = None if row["updated"] is None else _when(row["updated"])
     if output == "table":
-        cells = [["-" if row[column] is None else str(row[column]) for column in COLUMNS] for row in rows]
-        print_table(cells, COLUMNS, title=f"{len(rows)} studies")
+        print_table(
+            [[_cell(row[column]) for column in COLUMNS] for row in rows], COLUMNS, title=f"{len(rows):,} studies"
+        )
     elif output == "json":
         print_json(rows)
     else:
@@ -62,8 +63,8 @@ def merge(source: str, into: str) -> None:
     except UsageError as error:
         raise UsageError(error.message) from None
     click.echo(
-        f"added {merged.measurements} measurements and {merged.trainings} trainings to {into!r}; "
-        f"{merged.known} facts were not needed, since it has a value"
+        f"added {merged.measurements:,} measurements and {merged.trainings:,} trainings to {into!r}; "
+        f"{merged.known:,} facts were not needed, since it has a value"
     )
 
 
@@ -81,13 +82,18 @@ def delete(directory: str, yes: bool) -> None:
         row = next(row for row in studies.find(path) if row["path"] == str(path))  # there may be others below it
         if not sys.stdin.isatty():
             raise UsageError(f"--yes is needed to delete {directory!r} where nobody can be asked")
-        known = f"{row['measured']} measurements and {row['trained']} trainings"
+        known = f"{_cell(row['measured'])} measurements and {_cell(row['trained'])} trainings"
         if not click.confirm(f"Delete {directory!r} with {known} for good?", err=True):
             click.echo("nothing was deleted")
             return
     others = studies.delete(path)
     kept = f"; {', '.join(repr(other.name) for other in others)} in it stayed" if others else ""
     click.echo(f"deleted the study {directory!r}{kept}")
+
+
+def _cell(value: object) -> str:
+    """Write a number or a text; what is not known is a dash."""
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _when(seconds: float) -> str:

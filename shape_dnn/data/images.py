@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shape_dnn.data import encoded
+from shape_dnn.data.names import Names
 from shape_dnn.errors import DatasetError
 from shape_dnn.kinds import EncodedImages, Images, InputShape, LabelledImages
 from shape_dnn.system import durable
@@ -219,7 +220,7 @@ def _load_encoded(directory: Path) -> tuple[EncodedImages, EncodedImages]:
     train, test = (
         EncodedImages(
             Path(names[name][0]),
-            names[name][1],
+            Names(names[name][1]),
             np.load(directory / f"{name}-places.npy"),
             _load_labels(directory, name),
             input_shape(directory),

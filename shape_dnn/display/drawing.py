@@ -38,7 +38,7 @@ from shape_dnn.events import (
 )
 from shape_dnn.quality import ACCURACY
 from shape_dnn.system import interrupts
-from shape_dnn.system.text import visible
+from shape_dnn.system.text import grouped, visible
 
 FRAMES = 2
 """Drawings a second. More would take time from what is measured meanwhile."""
@@ -85,7 +85,7 @@ class Scene:
                 self._quality, self._best = quality, Best(quality)
             case StageFinished(metric, limit, unit, before, after):
                 self._begin("", "", 0)
-                self._stages.append(f"{metric} {limit} {unit}".rstrip() + f": {before} -> {after}")
+                self._stages.append(f"{metric} {grouped(limit)} {unit}".rstrip() + f": {before:,} -> {after:,}")
             case DatasetRead(dataset, done, total):
                 self._begin(f"reading {dataset}", "reading", total)
                 self._done = done
@@ -130,7 +130,7 @@ class Scene:
     @property
     def summary(self) -> str:
         """What became so far of the trainings that were planned together, in a line."""
-        told = [f"{self._done}/{self._total}: {self._tally}", str(self._best), self._phrase_of_time_left()]
+        told = [f"{self._done:,}/{self._total:,}: {self._tally}", str(self._best), self._phrase_of_time_left()]
         return "; ".join(text for text in told if text)
 
     def draw(self, width: int, height: int) -> RenderableType:
@@ -152,7 +152,7 @@ class Scene:
         if width >= ROOM_FOR_BARS:
             done = self._done + self._tally.parts_of_running
             cells.append(ProgressBar(self._total, min(self._total, done), width=20))
-        cells.append(Text(f"{self._done}/{self._total}"))
+        cells.append(Text(f"{self._done:,}/{self._total:,}"))
         left = self._phrase_of_time_left()
         return _grid([[*cells, Text(left)] if left else cells])
 

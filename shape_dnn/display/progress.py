@@ -32,6 +32,7 @@ from shape_dnn.events import (
 )
 from shape_dnn.quality import ACCURACY
 from shape_dnn.records import Measurement
+from shape_dnn.system.text import grouped
 
 if TYPE_CHECKING:
     from typing import Self
@@ -99,7 +100,7 @@ class Progress:
     def _known(self, metric: str, shapes: int) -> Iterator[str]:
         others = shapes - self._measured.pop(metric, 0)
         if self._verbose and others > 0 and metric != self._quality.name:
-            count = f"{others} shapes" if others != 1 else "one shape"
+            count = f"{others:,} shapes" if others != 1 else "one shape"
             yield f"{metric} of {count} was not measured now: it is known from before, computed or predicted"
 
     def _lines(self, event: Event) -> Iterator[str]:
@@ -107,27 +108,27 @@ class Progress:
             case DatasetRead(dataset, done, total) if not self._display.draws:
                 if time.monotonic() - self._told >= LINE_SECONDS:
                     self._told = time.monotonic()
-                    yield f"read {done} of {total} images of {dataset}"
+                    yield f"read {done:,} of {total:,} images of {dataset}"
             case StageFinished(metric, limit, unit, before, after):
                 yield from self._known(metric, before)
-                yield f"{metric} {limit} {unit}".rstrip() + f": {before} -> {after} shapes"
+                yield f"{metric} {grouped(limit)} {unit}".rstrip() + f": {before:,} -> {after:,} shapes"
             case Remarked(_, text) if text not in self._remarks:
                 self._remarks.add(text)
                 yield text
             case Measured(metric, unit, shape, measurement, done, total):
                 self._measured[metric] += 1
-                yield f"{metric} {done:>3}/{total} {shape!s:<12} {_value(measurement, unit)}"
+                yield f"{metric} {done:>3,}/{total:,} {shape!s:<12} {_value(measurement, unit)}"
             case MeasuringFinished(metric, statuses):
-                doubts = [f"{number} {status}" for status, number in sorted(statuses.items()) if status != "ok"]
+                doubts = [f"{number:,} {status}" for status, number in sorted(statuses.items()) if status != "ok"]
                 others = ["the others ok" if doubts else "all ok"] if "ok" in statuses else []
                 if doubts or self._verbose:
-                    yield f"{metric} of {sum(statuses.values())} shapes: {', '.join([*doubts, *others])}"
+                    yield f"{metric} of {sum(statuses.values()):,} shapes: {', '.join([*doubts, *others])}"
             case Fitted(metric, measured, predicted):
-                yield f"{metric} of {measured} shapes is measured, of {predicted} predicted by lines in depth"
+                yield f"{metric} of {measured:,} shapes is measured, of {predicted:,} predicted by lines in depth"
             case TrainingsPlanned(shapes, known, failed):
-                text = f"training {len(shapes) - known} shapes" if len(shapes) - known != 1 else "training one shape"
-                text += f"; {known} known from before" if known else ""
-                text += f", of which {failed} failed (--retry-failed trains them again)" if failed else ""
+                text = f"training {len(shapes) - known:,} shapes" if len(shapes) - known != 1 else "training one shape"
+                text += f"; {known:,} known from before" if known else ""
+                text += f", of which {failed:,} failed (--retry-failed trains them again)" if failed else ""
                 yield text
             case TrainingsPrepared():
                 yield from self._prepared(event)
@@ -173,7 +174,7 @@ class Progress:
                 if training.quality is not None:
                     value = f"{quality.phrase(training.quality):>8}"
                 seconds = "" if training.seconds is None else f"{training.seconds:6.1f} s"
-                yield f"trained {done:>3}/{total} {training.shape!s:<12} {value} {seconds}".rstrip()
+                yield f"trained {done:>3,}/{total:,} {training.shape!s:<12} {value} {seconds}".rstrip()
                 yield from where.splitlines() if self._debug else ()
             case TrainedAgain(shape, first, again):
                 where = "below" if quality.better == "higher" else "above"
@@ -181,7 +182,7 @@ class Progress:
                 yield f"{before}; trained again with another seed it has {quality.phrase(again)}"
             case Converted(shape, shipped, before, too_much, done, total):
                 was = f"({quality.phrase(before)} before)"
-                yield f"shipped {done:>3}/{total} {shape!s:<12} {quality.phrase(shipped):>8} {was}"
+                yield f"shipped {done:>3,}/{total:,} {shape!s:<12} {quality.phrase(shipped):>8} {was}"
                 if too_much:
                     lost = quality.difference(abs(before - shipped))
                     yield f"note: the conversion of {shape} loses {lost}, more than deploy.max_drop allows"

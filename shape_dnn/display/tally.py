@@ -35,13 +35,13 @@ class Losses:
         """Say with how many machines, as far as that is known."""
         if "" in self.machines:
             return "its machine" if self.trainings == 1 else "their machines"
-        return "one machine" if len(self.machines) == 1 else f"{len(self.machines)} machines"
+        return "one machine" if len(self.machines) == 1 else f"{len(self.machines):,} machines"
 
     def __str__(self) -> str:
         """Say it in a sentence."""
         if self.trainings == 1:
             return f"one training was lost with {self.place} and is made again"
-        return f"{self.trainings} trainings were lost with {self.place} and are made again"
+        return f"{self.trainings:,} trainings were lost with {self.place} and are made again"
 
 
 @dataclass
@@ -90,11 +90,11 @@ class Tally:
     def __str__(self) -> str:
         """Say how many there are of each kind, as far as there are any."""
         numbers = [
-            (len(self.running), f"{len(self.running)} run"),
-            (self.done - self.failed - self.stopped, f"{self.done - self.failed - self.stopped} finished"),
-            (self.failed, f"{self.failed} failed"),
-            (self.stopped, f"{self.stopped} stopped early"),
-            (self.lost.trainings, f"{self.lost.trainings} lost with {self.lost.place} and made again"),
+            (len(self.running), f"{len(self.running):,} run"),
+            (self.done - self.failed - self.stopped, f"{self.done - self.failed - self.stopped:,} finished"),
+            (self.failed, f"{self.failed:,} failed"),
+            (self.stopped, f"{self.stopped:,} stopped early"),
+            (self.lost.trainings, f"{self.lost.trainings:,} lost with {self.lost.place} and made again"),
         ]
         return ", ".join(text for number, text in numbers if number)
 

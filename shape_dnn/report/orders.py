@@ -37,9 +37,9 @@ class Order:
 
     def __str__(self) -> str:
         """Say it in words."""
-        what = f"In {self.changed} of {self.pairs} pairs of shapes the order changes beyond the intervals"
+        what = f"In {self.changed:,} of {self.pairs:,} pairs of shapes the order changes beyond the intervals"
         ranks = "" if self.correlation is None else f"; the rank correlation is {self.correlation:.2f}"
-        some = f" The {len(self.drawn)} pairs that change most are drawn." if len(self.drawn) < self.changed else ""
+        some = f" The {len(self.drawn):,} pairs that change most are drawn." if len(self.drawn) < self.changed else ""
         return f"{what}{ranks}.{some}"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import shape_dnn
-from shape_dnn.answers.table import AS_TRAINED, deployment_in_words
+from shape_dnn.answers.table import AS_TRAINED, deployment_in_words, number
 from shape_dnn.constraints import LATENCY
 from shape_dnn.errors import UsageError
 from shape_dnn.report import charts, sections
@@ -84,7 +84,7 @@ def content(overview: Overview) -> dict[str, Any]:
                  quality.heading("test"), f"{quality.name} is", "reason"],
         rows=[row["cells"] for row in first],
         scores=[_number(score, "–") for score in _scores(known)],
-        more=len(known["shapes"]) - len(first),
+        more=f"{hidden:,}" if (hidden := len(known["shapes"]) - len(first)) else "",
     )  # fmt: skip
     header = (
         environment()
@@ -201,8 +201,8 @@ def _hash(text: str) -> str:
 
 def _summary(content: dict[str, Any]) -> str:
     states = [row["state"] for row in content["shapes"]]
-    counted = ", ".join(f"{states.count(state)} {state}" for state in charts.STATES if state in states)
-    return f"{content['subject']}: {len(states)} shapes. Their {content['quality']['name']}: {counted}."
+    counted = ", ".join(f"{states.count(state):,} {state}" for state in charts.STATES if state in states)
+    return f"{content['subject']}: {len(states):,} shapes. Their {content['quality']['name']}: {counted}."
 
 
 def _ships(deployment: Mapping[str, Any] | None) -> str:
@@ -226,9 +226,9 @@ def _conversion_headings(overview: Overview) -> list[str]:
 
 
 def _cost(cost: dict[str, Any]) -> str:
-    twice = f", {cost['twice']} of them twice" if cost["twice"] else ""
+    twice = f", {cost['twice']:,} of them twice" if cost["twice"] else ""
     part = f"{100 * cost['trained'] / cost['shapes']:.3g} %"
-    share = f"{cost['trained']} of {cost['shapes']} shapes were trained ({part}){twice}"
+    share = f"{cost['trained']:,} of {cost['shapes']:,} shapes were trained ({part}){twice}"
     if not cost["exhaustive_seconds"] or not cost["seconds"]:  # nothing was timed, or all in no time
         return f"{share}."
     spent, everything = cost["seconds"], cost["exhaustive_seconds"]
@@ -270,4 +270,4 @@ def _measured(value: float | None, status: str) -> str:
 
 
 def _number(value: float | None, unknown: str) -> str:
-    return unknown if value is None else f"{value:.4g}"
+    return unknown if value is None else number(value)

@@ -12,6 +12,7 @@ from shape_dnn.quality import Quality
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape
 from shape_dnn.store import journal
+from shape_dnn.system.text import grouped
 
 if TYPE_CHECKING:
     from shape_dnn.answers.question import StudyQuestion
@@ -116,7 +117,7 @@ def tell(
 
 
 def _limit(stage: events.StageFinished) -> str:
-    bound = stage.limit.replace("<=", "at most").replace(">=", "at least")
+    bound = grouped(stage.limit).replace("<=", "at most").replace(">=", "at least")
     return f"{stage.metric} {bound} {stage.unit}".rstrip()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def visible(text: str) -> str:
     """Write characters that would steer the terminal, or cannot be seen, by their escape sequence."""
@@ -16,3 +18,8 @@ def encodable(text: str) -> str:
 def one_line(text: str) -> str:
     """Make one visible line of a message."""
     return visible(" ".join(text.split()))
+
+
+def grouped(text: str) -> str:
+    """Put a comma after every three digits before the point of the numbers in a text, such as ``<= 2000000``."""
+    return re.sub(r"(?<![\d.])\d{4,}", lambda digits: f"{int(digits[0]):,}", text)

@@ -31,6 +31,7 @@ from shape_dnn.report.story import confidence_of
 from shape_dnn.shape import Shape
 from shape_dnn.store import journal
 from shape_dnn.store.journal import Entry
+from shape_dnn.system.text import grouped
 
 IN_PASSING = (DatasetRead, Measured, EpochFinished)
 """Events after which a report is as it was."""
@@ -185,7 +186,8 @@ class Live:
             "left": None if seconds is None else round(seconds),
             "quality": {"name": quality.name, "unit": quality.unit},
             "stages": [
-                f"{s.metric} {s.limit} {s.unit}".rstrip() + f": {s.before - s.after} of {s.before} shapes dropped"
+                f"{s.metric} {grouped(s.limit)} {s.unit}".rstrip()
+                + f": {s.before - s.after:,} of {s.before:,} shapes dropped"
                 for s in self._stages
             ],
             "running": [self._training(curve) for curve in self._shown] if is_running else [],
@@ -222,7 +224,7 @@ class Live:
     def _phrase(self) -> str:
         if not self._doing or self._done >= self._total:
             return "deciding what to do next"
-        phrase = f"{self._doing}: {self._done} of {self._total} done"
+        phrase = f"{self._doing}: {self._done:,} of {self._total:,} done"
         if len(self._running) <= CURVES:
             return "; ".join([phrase, str(self._tally.lost)] if self._tally.lost.trainings else [phrase])
         shown = f"shown are the {CURVES} that have run longest"
@@ -237,7 +239,7 @@ class Live:
         """Return what failed and why, the latest of many."""
         told = [f"{shape}: {reason}" for shape, reason in list(self._failures.items())[-FAILED:]]
         others = len(self._failures) - len(told)
-        return [f"{others} before these", *told] if others else told
+        return [f"{others:,} before these", *told] if others else told
 
     def _training(self, curve: list[EpochFinished]) -> dict[str, Any]:
         last = curve[-1]

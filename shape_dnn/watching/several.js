@@ -12,7 +12,9 @@ function made(name, attributes, ...children) {
   return element;
 }
 
-const number = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(4))));
+// A comma after every three digits before the point.
+const grouped = (value) => String(value).replace(/^-?\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
+const number = (value) => (value === null || value === undefined ? "–" : grouped(Number(value.toPrecision(4))));
 
 function metrics() {
   const found = new Map();
@@ -28,7 +30,7 @@ function showTable() {
   const focused = document.activeElement?.dataset?.study;
   $("several-rows").replaceChildren(...studies.map((study) => {
     const link = made("a", { href: `study/${study.id}/`, "data-study": study.id }, study.name);
-    const cells = [study.state === "none" ? "no journal" : study.state, study.answer, `${study.trained} of ${study.shapes}`,
+    const cells = [study.state === "none" ? "no journal" : study.state, study.answer, `${grouped(study.trained)} of ${grouped(study.shapes)}`,
                    number(study.doubt), ...[...found.keys()].map((name) => number(study.best[name]))];
     return made("tr", {}, made("th", { scope: "row" }, link), ...cells.map((text) => made("td", {}, text)));
   }));
@@ -91,8 +93,8 @@ async function showChart() {
 const ask = fetching("content.json", async (content) => {
   studies = content;
   const running = studies.filter(({ state }) => state === "running").length;
-  const text = `${studies.length === 1 ? "One study" : `${studies.length} studies`}; ` +
-    (running ? `${running} of them being searched now.` : "no search runs.");
+  const text = `${studies.length === 1 ? "One study" : `${grouped(studies.length)} studies`}; ` +
+    (running ? `${grouped(running)} of them being searched now.` : "no search runs.");
   if ($("several-text").textContent !== text) $("several-text").textContent = text;
   showTable();
   choose();

@@ -29,7 +29,8 @@ class WebDataset(ImageFiles):
 
     Files of an archive that differ in their suffix alone belong together: an image, and a file ``.cls`` with the number
     of its class, from 0. Anything else is passed over. Shards whose names begin with ``test`` or ``val``, or that lie
-    in a folder of this name, are for the test; where there are none, a part of the images is held out.
+    in a folder of this name, are for the test; where there are none, a part of the images is held out. Letters may be
+    large or small.
     """
 
     name = "webdataset"
@@ -51,7 +52,7 @@ class WebDataset(ImageFiles):
 
     @cached_property
     def _found(self) -> tuple[EncodedImages, EncodedImages | None]:
-        found = (path.relative_to(self.root) for path in self.root.rglob("*.tar"))
+        found = (path.relative_to(self.root) for path in self.root.rglob("*.[tT][aA][rR]"))
         shards = sorted(self.root / path for path in found if not any(part.startswith(".") for part in path.parts))
         if not shards:
             raise DatasetError(f"dataset {self.name!r}: no shard in {str(self.root)!r}; expected {CONTENT}")
@@ -88,7 +89,7 @@ class WebDataset(ImageFiles):
 
 
 def _is_of_test(shard: Path) -> bool:
-    return any(re.match(r"(test|val)", part) is not None for part in shard.parts)
+    return any(re.match(r"(test|val)", part, re.IGNORECASE) is not None for part in shard.parts)
 
 
 def _samples(shard: Path) -> Iterator[tuple[int, int, int]]:

@@ -9,9 +9,9 @@ function headline({ complying, best }) {
             overview.layers ? is : has, ...shapeInWords(best), "."];
   }
   if (!complying.length) return ["No network ", ...(limited ? limitsInWords() : ["has a value"]), "."];
-  if (!limited && complying.length === rows.length) return [strong(`All ${rows.length} networks`), " are possible: no limit is set."];
-  if (!limited) return [strong(`${complying.length} of ${rows.length} networks`), " are possible: the others came to no result when they were trained."];
-  return [strong(`${complying.length} of ${rows.length} networks`), " ", ...limitsInWords(true), "."];
+  if (!limited && complying.length === rows.length) return [strong(`All ${grouped(rows.length)} networks`), " are possible: no limit is set."];
+  if (!limited) return [strong(`${grouped(complying.length)} of ${grouped(rows.length)} networks`), " are possible: the others came to no result when they were trained."];
+  return [strong(`${grouped(complying.length)} of ${grouped(rows.length)} networks`), " ", ...limitsInWords(true), "."];
 }
 
 function lede({ complying, best }) {
@@ -22,7 +22,7 @@ function lede({ complying, best }) {
   }
   if (question.goal) return ["No shape that complies has a value for the goal."];
   const front = rows.filter((row) => row.on_front).length;
-  const both = names.length > 1 && front ? [`${front} of them ${front === 1 ? "is" : "are"} the best trade-offs of ${question.front.join(" and ")}. `] : [];
+  const both = names.length > 1 && front ? [`${grouped(front)} of them ${front === 1 ? "is" : "are"} the best trade-offs of ${question.front.join(" and ")}. `] : [];
   return [...both, "Choose a goal to have one network called the best."];
 }
 
@@ -30,18 +30,18 @@ function countInWords({ complying }) {
   const predicted = complying.filter((row) => row.quality === null && row.mean !== null);
   const likely = predicted.filter((row) => !isSure(row)).length;
   const unknown = complying.filter((row) => row.expected === null).length;
-  const sure = predicted.length ? `; the ${quality.name} of ${predicted.length} of them is only predicted` +
-    (likely ? `, and ${likely} comply likely, but not surely` : "") : "";
-  const rest = unknown ? `; the ${quality.name} of ${unknown} of them is not known` : "";
-  return `${complying.length ? "" : "Nothing complies: "}${complying.length} of ${rows.length} shapes comply${sure}${rest}.`;
+  const sure = predicted.length ? `; the ${quality.name} of ${grouped(predicted.length)} of them is only predicted` +
+    (likely ? `, and ${grouped(likely)} comply likely, but not surely` : "") : "";
+  const rest = unknown ? `; the ${quality.name} of ${grouped(unknown)} of them is not known` : "";
+  return `${complying.length ? "" : "Nothing complies: "}${grouped(complying.length)} of ${grouped(rows.length)} shapes comply${sure}${rest}.`;
 }
 
 function showAnswer(answer) {
   const { best } = answer;
   const { trained, twice } = overview.cost;
   const lines = [element("p", { class: "headline" }, ...headline(answer)), element("p", { class: "lede" }, ...lede(answer))];
-  const effort = `${trained} of ${rows.length} networks ${trained === 1 ? "was" : "were"} trained` +
-    `${twice ? `, ${twice} of them twice` : ""}. ${countInWords(answer)}`;
+  const effort = `${grouped(trained)} of ${grouped(rows.length)} networks ${trained === 1 ? "was" : "were"} trained` +
+    `${twice ? `, ${grouped(twice)} of them twice` : ""}. ${countInWords(answer)}`;
   const small = element("p", { class: "small" });
   if (best) small.append(element("span", { id: "best" }, `depth ${best.depth}, width ${best.fraction}`), " · ");
   small.append(effort);
@@ -62,7 +62,7 @@ function showFront() {
   $("front-command").textContent = isThere ? [...commandLine(), `--pareto ${question.front.join(",")}`].join(" ") : "";
   $("front-command").parentElement.hidden = !isThere;
   const front = rows.filter((row) => row.on_front);
-  const more = front.length > 40 ? ` and ${front.length - 40} more` : "";
+  const more = front.length > 40 ? ` and ${grouped(front.length - 40)} more` : "";
   $("front-shapes").textContent = !isThere ? "" : front.length ?
     `On the front: ${front.slice(0, 40).map((row) => row.name).join("; ")}${more}` : "No shape is on the front.";
 }

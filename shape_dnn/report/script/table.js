@@ -37,7 +37,7 @@ function drawTable() {
     return made;
   }));
   $("pages").hidden = last === 0;
-  $("page-place").textContent = `${first + 1} to ${first + shown.length} of ${rows.length}`;
+  $("page-place").textContent = `${grouped(first + 1)} to ${grouped(first + shown.length)} of ${grouped(rows.length)}`;
   $("page-back").disabled = table.page === 0;
   $("page-on").disabled = table.page === last;
 }

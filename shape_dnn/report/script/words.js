@@ -1,7 +1,9 @@
 // Numbers and sentences.
 
 const $ = (id) => document.getElementById(id);
-const number = (value, digits = 4) => (value === null ? "–" : String(Number(value.toPrecision(digits))));
+// A comma after every three digits before the point.
+const grouped = (value) => String(value).replace(/^-?\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
+const number = (value, digits = 4) => (value === null ? "–" : grouped(Number(value.toPrecision(digits))));
 
 // What `write` makes of a value that it gives so many decimals, rounded as Python does it: of two numbers that are
 // equally near, the one with the even digit.
@@ -15,10 +17,10 @@ function rounded(value, decimals, write) {
 // A value of the quality as `Quality.number` in quality.py writes it, with its unit, and what differs by little.
 function alone(value, digits = 4) {
   const decimals = quality.unit === "%" ? digits - 2 : 0, size = Math.abs(value);
-  if (quality.unit === "%" || (size >= 10 ** (digits - 1) && size < 1e7)) return rounded(value, decimals, (v) => v.toFixed(decimals));
+  if (quality.unit === "%" || (size >= 10 ** (digits - 1) && size < 1e7)) return rounded(value, decimals, (v) => grouped(v.toFixed(decimals)));
   const most = digits - 1, power = Number(value.toExponential(100).split("e")[1]);
   const [text, sized] = rounded(value, most - power, (v) => [v.toPrecision(digits), v.toExponential(most)]);
-  if (size < 1e7 && (size === 0 || Math.abs(Number(sized)) >= 1e-4)) return text;
+  if (size < 1e7 && (size === 0 || Math.abs(Number(sized)) >= 1e-4)) return grouped(text);
   const [number, exponent] = (size < 1e7 ? sized : sized.replace(/\.?0*e/, "e")).split("e");
   return `${number}e${exponent[0]}${exponent.slice(1).padStart(2, "0")}`;
 }
@@ -60,7 +62,7 @@ function does(name, text, bound = "", many = false) {
 
 function limitInWords(limit, many = false) {
   const bound = limit.upper ? "at most " : "at least ";
-  const text = `${limit.value} ${limit.unit}`.trim();
+  const text = `${grouped(limit.value)} ${limit.unit}`.trim();
   if (limit.metric !== quality.name || !isShare()) return does(limit.metric, text, bound, many);
   return [`${many ? "are" : "is"} right on ${bound}`, strong(text), ` of ${overview.cases}`];
 }
