@@ -35,6 +35,9 @@ def study(name: str, accuracies: dict[Shape, float | None], latencies: dict[Shap
             store.add_test(trained, shape, accuracy - 1)
             store.files.weights(trained, shape).parent.mkdir(exist_ok=True)
             store.files.weights(trained, shape).write_text(f"{name}: {shape}")
+            store.files.artifact(trained, shape).mkdir(parents=True, exist_ok=True)
+            (store.files.artifact(trained, shape) / "model.onnx").write_text(f"{name}: {shape}")
+    store.runs.begin_search(run, "question", set())
     store.runs.end(run, {"training": trained, "latency": measured}, "done")
     return store
 
@@ -65,6 +68,8 @@ def test_a_study_gains_what_another_one_knows_and_keeps_what_it_has() -> None:
         f"into: {ONE}",
         f"source: {TWO}",
     ]
+    shipped = [(store.files.artifact(trained, shape) / "model.onnx").read_text() for shape in (ONE, TWO)]
+    assert shipped == [f"into: {ONE}", f"source: {TWO}"]
     run = store.runs.last()
     assert run is not None
     assert run.settings == {"study": "into"}, "questions still refer to its own search"
@@ -87,6 +92,8 @@ def test_a_new_study_becomes_like_the_one_that_is_merged_into_it() -> None:
     assert other is not None
     assert one.settings == other.settings
     assert new.trainings(one.contexts[TRAININGS]) == source.trainings(other.contexts[TRAININGS])
+    assert new.runs.was_searched("question", one)
+    assert not list(Path("new").rglob("*.partial"))
 
 
 def test_a_study_in_use_is_neither_merged_nor_deleted() -> None:
@@ -130,7 +137,6 @@ def test_a_study_stays_where_nobody_can_tell_whether_something_of_it_still_runs(
 
 def test_only_what_belongs_to_a_study_is_deleted(shape_dnn: Callable[..., Any]) -> None:
     store = study("mine", {ONE: 91.0}, {ONE: 1.0})
-    store.files.artifact(store.context("training", {"seed": 0}), ONE).mkdir(parents=True)
     store.close()
     Path("mine/notes.txt").write_text("mine too")
     Path("elsewhere").mkdir()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
+from pathlib import Path
 from sqlite3 import Connection
 from typing import NamedTuple
 
@@ -35,7 +37,7 @@ def merge(store: Store, other: Store) -> Merged:
             trainings = _take(connection, "training", "quality", "quality, reason, seconds, recorded")
             for theirs, ours in trainings.items():
                 _take_parts(store, other, theirs, ours)
-            takes_runs = _take_runs(connection)
+            takes_runs = _take_runs(connection, trainings)
             ((all_of_them,),) = connection.execute(
                 "SELECT (SELECT count(*) FROM theirs.measurement) + (SELECT count(*) FROM theirs.training)"
             )
@@ -70,7 +72,7 @@ def _take(connection: Connection, table: str, value: str, columns: str) -> dict[
 
 
 def _take_parts(store: Store, other: Store, theirs: int, ours: int) -> None:
-    """Copy what belongs to a training: its curve, its quality on the test set and its weights."""
+    """Copy what belongs to a training: its curve, its quality on the test set, its weights, and what ships of it."""
     execute, both = store.database.connection.execute, (ours, theirs)
     execute("INSERT INTO main.epoch SELECT ?, number, loss, quality, more FROM theirs.epoch WHERE training = ?", both)
     execute("INSERT INTO main.test SELECT ?, quality, recorded FROM theirs.test WHERE training = ?", both)
@@ -78,19 +80,36 @@ def _take_parts(store: Store, other: Store, theirs: int, ours: int) -> None:
     (context, depth, width) = execute(
         "SELECT context, depth, width FROM main.training WHERE id = ?", (ours,)
     ).fetchone()
-    path = store.files.weights(context, decoding.shape(depth, width))
-    source = other.directory / path.relative_to(store.directory)
-    if source.is_file():
-        with durable.naming_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".merged.partial")
+    shape = decoding.shape(depth, width)
+    for path in (store.files.weights(context, shape), store.files.artifact(context, shape)):
+        _take_files(other.directory / path.relative_to(store.directory), path)
+
+
+def _take_files(source: Path, path: Path) -> None:
+    """Copy a file, or a directory of files, if there is one; whole or not at all."""
+    if not source.exists():
+        return
+    with durable.naming_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.merged.partial")
+        if source.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)
+            shutil.copytree(source, partial)
+        else:
             shutil.copyfile(source, partial)
-            durable.sync(partial)
-            durable.rename(partial, path)
+        for each in partial.rglob("*") if partial.is_dir() else [partial]:
+            if each.is_file():
+                durable.sync(each)
+        durable.rename(partial, path)
 
 
-def _take_runs(connection: Connection) -> bool:
+def _take_runs(connection: Connection, trainings: Mapping[int, int]) -> bool:
     """Copy the runs of the attached study if there are none here, so that it can be asked like that one.
+
+    Args:
+        connection: to both studies.
+        trainings: numbers of the trainings that were taken over, there and here.
 
     Returns:
         Whether there were none.
@@ -101,9 +120,17 @@ def _take_runs(connection: Connection) -> bool:
     query = "SELECT theirs.id, mine.id FROM theirs.context AS theirs JOIN main.context AS mine USING (digest)"
     numbers = dict(execute(query).fetchall())
     columns = "command, settings, problem, host, pid, started, ended, state"
-    for contexts, *values in execute(f"SELECT contexts, {columns} FROM theirs.run ORDER BY id").fetchall():  # noqa: S608
+    runs = execute(
+        f"SELECT question, began, contexts, {columns} FROM theirs.run"  # noqa: S608 - constants
+        " LEFT JOIN theirs.search ON search.run = run.id ORDER BY id"
+    )
+    for question, began, contexts, *values in runs.fetchall():
         found = decoding.contexts(contexts).items()
         here = {str(family): numbers[number] for family, number in found if number in numbers}
         marks = ", ".join("?" * (len(values) + 1))
-        execute(f"INSERT INTO main.run (contexts, {columns}) VALUES ({marks})", (decoding.canonical(here), *values))  # noqa: S608
+        insert = f"INSERT INTO main.run (contexts, {columns}) VALUES ({marks})"  # noqa: S608 - constants
+        run = execute(insert, (decoding.canonical(here), *values)).lastrowid
+        if question is not None:
+            there = max((ours for theirs, ours in trainings.items() if theirs <= began), default=0)
+            execute("INSERT INTO main.search (run, question, began) VALUES (?, ?, ?)", (run, question, there))
     return True
