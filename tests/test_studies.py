@@ -136,8 +136,7 @@ def test_a_study_stays_where_nobody_can_tell_whether_something_of_it_still_runs(
 
 
 def test_only_what_belongs_to_a_study_is_deleted(shape_dnn: Callable[..., Any]) -> None:
-    store = study("mine", {ONE: 91.0}, {ONE: 1.0})
-    store.close()
+    study("mine", {ONE: 91.0}, {ONE: 1.0}).close()
     Path("mine/notes.txt").write_text("mine too")
     Path("elsewhere").mkdir()
     Path("elsewhere/images.npy").write_text("shared")
