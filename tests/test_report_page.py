@@ -181,7 +181,7 @@ def test_a_large_space_has_a_table_in_pages_and_charts_of_some(browser: Any) -> 
     pages.write(Overview.of_replay(parts, as_they_are(parts.replay.train(parts.shapes[::200]))), Path("r.html"))
     text = Path("r.html").read_text(encoding="utf-8")
     assert text.count('<td class="verdict">') == pages.MOST_ROWS
-    assert "1900 more shapes need JavaScript" in text
+    assert "1,900 more shapes need JavaScript" in text
     with shown(browser, Path("r.html").absolute()) as page:
         page.locator("#shapes").scroll_into_view_if_needed()
         page.locator("#rows tr.best").wait_for()
@@ -189,7 +189,7 @@ def test_a_large_space_has_a_table_in_pages_and_charts_of_some(browser: Any) -> 
         assert len(first) == 50
         assert first[0][0] == "★"
         page.click("#page-on")
-        assert page.text_content("#page-place") == "51 to 100 of 2400"
+        assert page.text_content("#page-place") == "51 to 100 of 2,400"
         assert cells(page)[0] != first[0]
         assert page.locator("#front svg .mark-symbol path").count() < 2000
 

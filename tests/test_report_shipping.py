@@ -111,7 +111,7 @@ def test_two_latencies_are_compared_and_which_ones_can_be_chosen(page: Any, data
     text = page.text_content("#order-text")
     assert text == data["orders"]["2 0"]["text"]
     assert re.fullmatch(
-        r"In [1-9]\d* of 1128 pairs of shapes the order changes .*; the rank correlation is 0\.\d\d\..*", text
+        r"In [1-9]\d* of 1,128 pairs of shapes the order changes .*; the rank correlation is 0\.\d\d\..*", text
     )
     page.locator("#order").scroll_into_view_if_needed()
     drawn = page.locator("#order svg").text_content()
@@ -148,7 +148,7 @@ def test_pairs_that_change_are_those_of_the_facts(data: Any) -> None:
             if one[f"{x}_high"] < other[f"{x}_low"] and one[f"{y}_low"] > other[f"{y}_high"]
         ]
         found = data["orders"][f"{first} {second}"]
-        assert found["text"].startswith(f"In {len(changed)} of 1128 pairs ")
+        assert found["text"].startswith(f"In {len(changed)} of 1,128 pairs ")
         assert set(found["moved"]) == set().union(*changed)
         assert len(found["pairs"]) == min(len(changed), MOST_DRAWN)
         assert all(set(pair) in changed for pair in found["pairs"])
