@@ -291,6 +291,13 @@ def test_simulate_compares_every_combination(table: Path) -> None:
     assert exact.mean_error < 0.01, "the table obeys Equation 2, and 15 trainings determine its ten coefficients"
 
 
+def test_simulate_takes_sampler_and_model_as_a_search_does(table: Path) -> None:
+    rows = simulate(table, sampler="random", model="ridge", seeds=1)
+    assert [(row.sampler, row.model) for row in rows] == [("random", "ridge")]
+    with pytest.raises(UsageError, match="seed: combinations are compared by seeds from 0; say by seeds= how many"):
+        simulate(table, seed=3)
+
+
 def test_simulate_has_no_error_where_everything_is_trained(table: Path) -> None:
     (row,) = simulate(table, strategies=["exhaustive"], samplers=["wider"], models=["ridge"], seeds=1)
     assert (row.trained, row.percent, row.mean_error) == (45, 100, None)

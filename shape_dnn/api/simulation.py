@@ -79,8 +79,8 @@ def simulate(
     Args:
         table: CSV file (:mod:`shape_dnn.study.tables`), or the name of a table of a plugin.
         strategies: names; by default the one of the settings.
-        samplers: names; by default every one that is installed.
-        models: names; by default every one that is installed, or with a prior every one that takes it.
+        samplers: names; by default the one of the settings if they name one, and else every one that is installed.
+        models: names; the same, or with a prior every one that takes it.
         seeds: number of searches for each combination, with seeds from 0.
         **settings: limits, goal, prior and others as for :func:`shape_dnn.tune`.
 
@@ -89,14 +89,17 @@ def simulate(
         PluginError: a plugin cannot be used.
     """
     base = Settings.create({**settings, "replay": table})
+    if "seed" in base.given:
+        raise UsageError("combinations are compared by seeds from 0; say by seeds= how many", setting="seed")
     registry = Registry([Path(name) for name in base.plugin])
+    own = {name: [getattr(base, name)] for name in ("sampler", "model") if name in base.given}
     compared = {
         "strategy": list(strategies) or [base.strategy],
-        "sampler": list(samplers) or registry.names("sampler"),
-        "model": list(models) or registry.names("accuracy_model"),
+        "sampler": list(samplers) or own.get("sampler") or registry.names("sampler"),
+        "model": list(models) or own.get("model") or registry.names("accuracy_model"),
     }
     _check_options(base, registry, compared)
-    if not models:
+    if not models and "model" not in own:
         compared["model"] = _that_take_the_prior(base, registry, compared["model"])
     recorded = Assembly(base, registry).table
     assert recorded is not None  # noqa: S101 - the settings name one

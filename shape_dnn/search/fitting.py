@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,9 +29,13 @@ DIGITS = 9
 processor. Of a quality without one, digits of the number itself."""
 
 
-@cache
-def _linear_algebra() -> ThreadpoolController:
-    """Return the libraries that compute with matrices; looking for them takes longer than most fits."""
+@lru_cache(maxsize=1)
+def _linear_algebra(modules: int) -> ThreadpoolController:  # noqa: ARG001 - which may have brought another one
+    """Return the libraries that compute with matrices; looking for them takes longer than most fits.
+
+    Args:
+        modules: how many are imported.
+    """
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas")
@@ -43,7 +48,7 @@ def one_thread() -> Iterator[None]:
     Those of a model are small, so that several threads gain little, and where other work keeps the processors busy each
     waits for the others all the time.
     """
-    with _linear_algebra().limit(limits=1):
+    with _linear_algebra(len(sys.modules)).limit(limits=1):
         yield
 
 
