@@ -92,6 +92,15 @@ def test_the_time_left_of_measuring_is_right_within_a_factor_of_two() -> None:
             assert 0.5 < estimate / (40 - done) < 2
 
 
+def test_a_dataset_that_has_read_nothing_yet_has_no_time_left() -> None:
+    now = 0.0
+    left = TimeLeft(lambda: now)
+    for now, done, seconds in ((3.0, 0, None), (8.0, 50, 5.0)):
+        left(DatasetRead("slow", done, 100))
+        now += 1.0
+        assert left.seconds == (None if seconds is None else pytest.approx(seconds - 1.0)), done
+
+
 def test_a_terminal_shows_what_runs_and_is_left_as_it_was() -> None:
     command = [sys.executable, "-m", "shape_dnn", "--depth", "10:11:6", "--width", "1/2:1:1/2", "--epochs", "3",
                "--device", "cpu", "-o", "dataset.limit=300"]  # fmt: skip
