@@ -42,10 +42,10 @@ CURVE_POINTS = 50
 """Points of a learning curve that are shown."""
 NOT_MEASURED = Measurement(None, status="not measured")
 FLAGS: Mapping[tuple[str, bool], str] = {
-    ("size", True): "--max-size ",
-    ("latency", True): "--max-latency ",
-    ("energy", True): "--max-energy ",
-    ("accuracy", False): "--min-accuracy ",
+    ("size", True): "--max-size",
+    ("latency", True): "--max-latency",
+    ("energy", True): "--max-energy",
+    ("accuracy", False): "--min-accuracy",
 }
 
 
@@ -330,7 +330,7 @@ def _bounded(quality: Quality) -> dict[str, Any]:
 
 
 def _limit(limit: Constraint) -> dict[str, Any]:
-    flag = FLAGS.get((limit.metric, limit.upper), f"--{'max' if limit.upper else 'min'} {limit.metric}=")
+    flag = FLAGS.get((limit.metric, limit.upper), "--max" if limit.upper else "--min")
     value = limit.limit if math.isfinite(limit.limit) else None
     return {"metric": limit.metric, "upper": limit.upper, "unit": limit.unit, "flag": flag, "value": value}
 

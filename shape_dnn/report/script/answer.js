@@ -58,7 +58,7 @@ function showAnswer(answer) {
 
 function showFront() {
   const isThere = question.front.length > 0;
-  $("front-command").textContent = isThere ? [...commandLine(), `--pareto ${question.front.join(",")}`].join(" ") : "";
+  $("front-command").textContent = isThere ? [...commandLine(), "--pareto", word(question.front.join(","))].join(" ") : "";
   $("front-command").parentElement.hidden = !isThere;
   const front = rows.filter((row) => row.on_front);
   const more = front.length > 40 ? ` and ${front.length - 40} more` : "";
