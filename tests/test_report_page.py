@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,11 @@ def test_newer_data_leave_question_focus_and_place_as_they_are(browser: Any, tmp
         page.wait_for_function("document.querySelector('h1').textContent.includes('few')")
 
 
+def overview_of(study: Path, **settings: Any) -> Overview:
+    with StudyQuestion.open(study, settings, as_searched=True) as known:
+        return Overview.of_study(known)
+
+
 def of_table(text: str, every: int = 1, **settings: Any) -> dict[str, Any]:
     """Return what is shown of a table of which some shapes were trained."""
     Path("table.csv").write_text(text)
@@ -215,6 +221,56 @@ def test_whatever_a_column_is_called_the_shown_command_can_be_called(browser: An
         assert words == ["shape-dnn", "--replay", "table.csv", "--max", f"{name}=4", "--goal", "accuracy"]
         assert name in shlex.split(page.text_content("#front-command"))[-1]
         assert page.text_content("#best") == "depth 4, width 1"
+
+
+PLUGIN = """
+from shape_dnn import hookimpl
+from shape_dnn.kinds import Goal, Option, Plugin
+
+class Mine(Goal):
+    metrics = ("size", "accuracy")
+
+    def __init__(self, weight=1.0):
+        self.weight = weight
+
+    def score(self, values):
+        return values["size"] * self.weight - values["accuracy"]
+
+@hookimpl
+def shape_dnn_goals():
+    yield Plugin("mine", "Mine.", Mine, {"weight": Option(1.0, "Of the size.")})
+"""
+
+
+@in_a_browser
+def test_the_shown_command_has_the_plugins_and_options_of_the_search(
+    browser: Any, shape_dnn: Callable[..., Any]
+) -> None:
+    Path("my goal.py").write_text(PLUGIN)
+    record_study(Path("study"), **{**GRID, "goal": "mine"}, plugin=["my goal.py"], option=["goal.weight=10"])
+    pages.write(overview_of(Path("study"), plugin=["my goal.py"], model="ridge"), Path("r.html"))
+    with shown(browser, Path("r.html").absolute()) as page:
+        words, best = shlex.split(page.text_content("#command")), page.text_content("#best")
+        assert shlex.split(page.text_content("#export"))[:5] == [
+            "shape-dnn",
+            "export",
+            "study",
+            "--plugin",
+            "my goal.py",
+        ]
+    assert words[:3] == ["shape-dnn", "ask", "study"]
+    assert {"--plugin", "my goal.py", "--model", "ridge", "goal.weight=10"} <= set(words)
+    answer = shape_dnn(*words[1:], "--format", "json").json["best"]
+    assert best == f"depth {answer['depth']}, width {Fraction(answer['width'])}"
+
+
+def test_the_command_of_a_replay_searches_as_it_did() -> None:
+    rows = [f"{d},{w}/4,{60 + d + w},{d * w}" for d in range(1, 7) for w in range(1, 5)]
+    settings = {"sampler": "random", "seed": "5", "min_accuracy": "65", "workers": "2"}
+    content = of_table("\n".join(["depth,width,accuracy,latency", *rows]), 3, goal="latency", **settings)
+    words = shlex.split(content["data"]["overview"]["command"])
+    assert words[:3] == ["shape-dnn", "--replay", "table.csv"]
+    assert sorted(zip(words[3::2], words[4::2], strict=True)) == [("--sampler", "random"), ("--seed", "5")]
 
 
 @in_a_browser
