@@ -347,6 +347,18 @@ def test_an_answer_is_that_of_its_own_width_and_any_directory_can_be_watched() -
     assert watched.in_short()["best"] == row["best"] | {"size": wanted["m0"], "accuracy": wanted["quality"]}
 
 
+def test_values_have_the_name_of_their_quality_where_there_is_no_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = f"import shape_dnn\nQUALITY = shape_dnn.Quality('cost', 'EUR', 'lower')\n{TRAINER}"
+    monkeypatch.setitem(globals(), "TRAINER", code)
+    (searched("all/one", goal="cost", max=["cost=100"]) / "journal.jsonl").unlink()
+    (watched,) = Directory(Path("all")).studies().values()
+    watched.content()
+    row = watched.in_short()
+    assert row["metrics"][-1] == {"name": "cost", "unit": "EUR"}
+    assert row["best"]["cost"] == min(point["cost"] for point in row["points"])
+    assert row["better"] == "lower"
+
+
 def test_at_the_usual_port_browsers_leave_it_out() -> None:
     searched()
     with served() as server:
