@@ -113,8 +113,9 @@ def training_of(known: StudyQuestion, shape: Shape) -> Found:
     weights = files.weights(facts.context_of_network(found[0]), shape)
     if not weights.is_file():
         message = f"the weights of {shape} are gone: there is no {str(weights)!r}"
-        unless = " unless its trainer did not run.save() any" if known.parts.is_own else ""
-        raise ExportError(f"{message}; a copy of a study needs its folder 'weights', too{unless}")
+        if known.parts.is_own:
+            message = f"there are no weights of {shape}: its trainer did not run.save() any, or {str(weights)!r} is gone"
+        raise ExportError(f"{message}; a copy of a study needs its folder 'weights', too")
     ships = facts.context_of_network(found[0]) != context
     return Found(known, context, training, weights, Artifact(files.artifact(context, shape)) if ships else None)
 
