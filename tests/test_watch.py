@@ -321,8 +321,8 @@ def test_several_studies_stand_beside_each_other_and_new_ones_appear(width: int)
         best = ask("all/deep/two", goal="size", min_accuracy="70%").best
         assert f"depth {best.depth}, width {best.width}" in rows["deep/two"]
         assert "finished" in rows["one"]
-        page.select_option("#several-x", "accuracy")
-        page.select_option("#several-y", "size")
+        page.select_option("#several-x", "accuracy [%]")
+        page.select_option("#several-y", "size [MB]")
         page.locator("#several-chart svg").wait_for()
         violations = Axe().run(page).response["violations"]
         assert [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in violations] == []
@@ -330,6 +330,26 @@ def test_several_studies_stand_beside_each_other_and_new_ones_appear(width: int)
         page.get_by_role("link", name="deep/two").click()
         page.locator("#live[data-state=finished]").wait_for()
         assert page.text_content("h1") == "two"
+
+
+@in_a_browser
+def test_what_studies_have_in_other_units_is_not_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = TRAINER
+    for unit in ("nats", "bits"):
+        quality = f"import shape_dnn\nQUALITY = shape_dnn.Quality('loss', {unit!r}, 'lower')\n"
+        monkeypatch.setitem(globals(), "TRAINER", quality + code)
+        searched(f"all/{unit}", goal="loss")
+    with served("all") as server, opened(server.address) as page:
+        page.locator("#several-chart[data-points]").wait_for()
+        heads = page.locator("#several-head th").all_text_contents()
+        assert sorted(heads[-2:]) == ["loss [bits]", "loss [nats]"]
+        for row in page.locator("#several-rows tr").all():
+            cells = row.locator("th, td").all_text_contents()
+            values = dict(zip(heads, cells, strict=True))
+            assert values.pop(f"loss [{values['study']}]") != "–"
+            assert [values[head] for head in values if head.startswith("loss")] == ["–"]
+        page.select_option("#several-x", "loss [bits]")
+        page.locator("#several-chart svg").get_by_text("loss [bits]").first.wait_for()
 
 
 def test_an_answer_is_that_of_its_own_width_and_any_directory_can_be_watched() -> None:
