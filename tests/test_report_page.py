@@ -189,7 +189,7 @@ def of_table(text: str, every: int = 1, **settings: Any) -> dict[str, Any]:
 @in_a_browser
 def test_a_quality_in_percent_may_be_of_any_size(browser: Any) -> None:
     rows = [f"{d},1,{value}" for d, value in enumerate((2.5, 3e12, 40, 2.25), 1)]
-    shown_ = of_table("\n".join(["# quality: mape % lower 0:", "depth,width,mape", *rows]), goal="mape")
+    shown_ = of_table("\n".join(["# quality: error % lower 0:", "depth,width,error", *rows]), goal="error")
     pages.save(pages.render_content(shown_), Path("r.html"))
     with shown(browser, Path("r.html").absolute()) as page:
         assert page.text_content("#best") == "depth 4, width 1"
