@@ -106,8 +106,8 @@ class MachineLostError(ProcessDiedError):
 
 
 def describe(error: BaseException) -> str:
-    """Say what was raised in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    """Say what was raised in one line, which any file can hold: names of files may have bytes that are no UTF-8."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).encode(errors="backslashreplace").decode()
 
 
 def label(plugin: object) -> str:

@@ -6,7 +6,8 @@ Standard library only: questions to a study are answered in less time than valid
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -294,6 +295,18 @@ QUESTION = tuple(
     if declared.group in (Group.LIMITS, Group.GOAL) or name in ("model", "prior", "confidence")
 )
 """The settings that a question about a study may change."""
+
+
+def flag_of(setting: str) -> str:
+    """Return the flag of a setting."""
+    return "-o" if setting == "option" else f"--{setting.replace('_', '-')}"
+
+
+def as_flags(values: Mapping[str, object]) -> Iterator[str]:
+    """Write settings as flags of a command, with their values as a shell takes them; a flag for each of several."""
+    for name, value in values.items():
+        for each in value if isinstance(value, list | tuple) else [value]:
+            yield flag_of(name) if each is True else f"{flag_of(name)} {shlex.quote(str(each))}"
 
 
 def unknown_setting(name: str) -> str:

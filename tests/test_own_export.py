@@ -280,9 +280,16 @@ def test_what_cannot_be_traced_leaves_its_weights() -> None:
 
 def test_a_trainer_that_saved_nothing_has_nothing_to_export(shape_dnn: Callable[..., Any]) -> None:
     small(save="pass")
-    with pytest.raises(ExportError, match=r"the weights of \(1, 1\) are gone.*unless its trainer did not run.save\(\)"):
+    with pytest.raises(ExportError, match=r"no weights of \(1, 1\): its trainer did not run.save\(\) any"):
         export("s", trainer="own.py")
     assert '"export":""' in (Path("s") / "report.html").read_text()
+
+
+def test_what_is_no_number_of_the_network_is_none_of_its_files_either() -> None:
+    """As scores behind a mask are."""
+    small(LINEAR + "    def forward(self, x):\n        return torch.sqrt(super().forward(x) * 0 - 1)\n")
+    agreement = card_of(export("s", "out", trainer="own.py"))["agreement"]["largest_difference"]
+    assert agreement == {"pt2": 0.0, "onnx": 0.0}
 
 
 def test_inputs_that_the_network_does_not_take_are_told_with_file_and_function() -> None:

@@ -104,6 +104,19 @@ def test_the_time_left_of_a_second_metric_is_right_where_not_every_measurement_i
                 assert left.seconds == pytest.approx(pace * (1000 - done))
 
 
+def test_a_dataset_that_has_read_nothing_yet_has_no_time_left() -> None:
+    now = 0.0
+    left = TimeLeft(lambda: now)
+    now = 3.0
+    left(DatasetRead("slow", 0, 100))
+    now = 4.0
+    assert left.seconds is None
+    now = 8.0
+    left(DatasetRead("slow", 50, 100))
+    now = 9.0
+    assert left.seconds == pytest.approx(4.0)
+
+
 def test_a_terminal_shows_what_runs_and_is_left_as_it_was() -> None:
     command = [sys.executable, "-m", "shape_dnn", "--depth", "10:11:6", "--width", "1/2:1:1/2", "--epochs", "3",
                "--device", "cpu", "-o", "dataset.limit=300"]  # fmt: skip

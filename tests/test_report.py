@@ -15,7 +15,7 @@ from report_pages import chromium, drawn, in_a_browser, move_sliders, question_o
 
 from shape_dnn import NothingCompliesError, UsageError, ask, tune, write_report
 from shape_dnn.assembly.assembly import Assembly
-from shape_dnn.report import figures
+from shape_dnn.report import charts, figures
 from shape_dnn.report.overview import Overview
 from shape_dnn.search.failures import as_they_are
 from shape_dnn.settings import Settings
@@ -225,6 +225,21 @@ def test_figures_of_the_paper_are_written_in_three_formats(study: Path, tmp_path
     for name in names:
         assert (tmp_path / "figures" / name).read_bytes().startswith(starts[name.rpartition(".")[2]])
     assert "1/4" in (tmp_path / "figures" / "latency-by-depth.svg").read_text()
+
+
+@pytest.mark.parametrize("others", [(), ("budget",), ("disturbed", "throttled")])
+def test_an_undisturbed_measurement_looks_the_same_whatever_else_there_is(others: tuple[str, ...]) -> None:
+    import vl_convert
+
+    statuses = ("ok", *others)
+    rows = [{"depth": d, "m0": d, "m0_low": d, "m0_high": d, "m0_status": status} for d, status in enumerate(statuses)]
+    spec = {"$schema": charts.SCHEMA, **charts.measured("m0", "latency [ms]", statuses), "datasets": {"shapes": rows}}
+    svg = vl_convert.vegalite_to_svg(json.dumps({**spec, "width": 200}))
+    points = re.findall(r'<path aria-label="[^"]*status: (\w+)" role="graphics-symbol"[^>]*stroke="([^"]*)"', svg)
+    drawn_as = dict(points)
+    assert drawn_as.keys() == set(statuses)
+    assert drawn_as.pop("ok") == charts.ACCENT
+    assert charts.ACCENT not in drawn_as.values()
 
 
 def test_a_figure_without_data_is_said_to_be_missing(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +172,105 @@ def test_newer_data_leave_question_focus_and_place_as_they_are(browser: Any, tmp
         assert "many" in page.text_content("h1"), "while a pointer is pressed, nothing moves under it"
         page.mouse.up()
         page.wait_for_function("document.querySelector('h1').textContent.includes('few')")
+
+
+def overview_of(study: Path, **settings: Any) -> Overview:
+    with StudyQuestion.open(study, settings, as_searched=True) as known:
+        return Overview.of_study(known)
+
+
+def of_table(text: str, every: int = 1, **settings: Any) -> dict[str, Any]:
+    """Return what is shown of a table of which some shapes were trained."""
+    Path("table.csv").write_text(text)
+    parts = Assembly(Settings.create({"replay": "table.csv", **settings}))
+    return pages.content(Overview.of_replay(parts, as_they_are(parts.replay.train(parts.shapes[::every]))))
+
+
+@in_a_browser
+def test_a_quality_in_percent_may_be_of_any_size(browser: Any) -> None:
+    rows = [f"{d},1,{value}" for d, value in enumerate((2.5, 3e12, 40, 2.25), 1)]
+    shown_ = of_table("\n".join(["# quality: error % lower 0:", "depth,width,error", *rows]), goal="error")
+    pages.save(pages.render_content(shown_), Path("r.html"))
+    with shown(browser, Path("r.html").absolute()) as page:
+        assert page.text_content("#best") == "depth 4, width 1"
+        assert int(page.get_attribute("input[type=range]", "max")) <= 200
+
+
+@in_a_browser
+def test_a_level_of_confidence_that_newer_data_do_not_have_gives_way_to_theirs(browser: Any) -> None:
+    rows = [f"{d},{w}/4,{60 + d + w},{d * w}" for d in range(1, 7) for w in range(1, 5)]
+    text = "\n".join(["depth,width,accuracy,latency", *rows])
+    former, newer = (of_table(text, 3, min_accuracy="65", confidence=level) for level in (0.85, 0.93))
+    pages.save(pages.render_content(former), Path("r.html"))
+    with shown(browser, Path("r.html").absolute()) as page:
+        page.get_by_label("latency at most, in ms", exact=True).fill("12")
+        assert "--confidence 0.85" in page.text_content("#command")
+        page.evaluate("(content) => window.shapeDnn.update(content)", newer)
+        assert "--max-latency 12" in page.text_content("#command"), "what was asked stays"
+        assert "--confidence 0.93" in drawn(page).text_content("#command")
+
+
+@in_a_browser
+def test_whatever_a_column_is_called_the_shown_command_can_be_called(browser: Any) -> None:
+    name = "Müller's cost, <b>$(ls)</b>"
+    rows = [f"{d},1,{60 + d},{d}" for d in range(1, 7)]
+    shown_ = of_table("\n".join([f'depth,width,accuracy,"{name}"', *rows]), max=[f"{name}=4"], goal="accuracy")
+    pages.save(pages.render_content(shown_), Path("r.html"))
+    with shown(browser, Path("r.html").absolute()) as page:
+        words = shlex.split(page.text_content("#command"))
+        assert words == ["shape-dnn", "--replay", "table.csv", "--max", f"{name}=4", "--goal", "accuracy"]
+        assert name in shlex.split(page.text_content("#front-command"))[-1]
+        assert page.text_content("#best") == "depth 4, width 1"
+
+
+PLUGIN = """
+from shape_dnn import hookimpl
+from shape_dnn.kinds import Goal, Option, Plugin
+
+class Mine(Goal):
+    metrics = ("size", "accuracy")
+
+    def __init__(self, weight=1.0):
+        self.weight = weight
+
+    def score(self, values):
+        return values["size"] * self.weight - values["accuracy"]
+
+@hookimpl
+def shape_dnn_goals():
+    yield Plugin("mine", "Mine.", Mine, {"weight": Option(1.0, "Of the size.")})
+"""
+
+
+@in_a_browser
+def test_the_shown_command_has_the_plugins_and_options_of_the_search(
+    browser: Any, shape_dnn: Callable[..., Any]
+) -> None:
+    Path("my goal.py").write_text(PLUGIN)
+    record_study(Path("study"), **{**GRID, "goal": "mine"}, plugin=["my goal.py"], option=["goal.weight=10"])
+    pages.write(overview_of(Path("study"), plugin=["my goal.py"], model="ridge"), Path("r.html"))
+    with shown(browser, Path("r.html").absolute()) as page:
+        words, best = shlex.split(page.text_content("#command")), page.text_content("#best")
+        assert shlex.split(page.text_content("#export"))[:5] == [
+            "shape-dnn",
+            "export",
+            "study",
+            "--plugin",
+            "my goal.py",
+        ]
+    assert words[:3] == ["shape-dnn", "ask", "study"]
+    assert {"--plugin", "my goal.py", "--model", "ridge", "goal.weight=10"} <= set(words)
+    answer = shape_dnn(*words[1:], "--format", "json").json["best"]
+    assert best == f"depth {answer['depth']}, width {Fraction(answer['width'])}"
+
+
+def test_the_command_of_a_replay_searches_as_it_did() -> None:
+    rows = [f"{d},{w}/4,{60 + d + w},{d * w}" for d in range(1, 7) for w in range(1, 5)]
+    settings = {"sampler": "random", "seed": "5", "min_accuracy": "65", "workers": "2"}
+    content = of_table("\n".join(["depth,width,accuracy,latency", *rows]), 3, goal="latency", **settings)
+    words = shlex.split(content["data"]["overview"]["command"])
+    assert words[:3] == ["shape-dnn", "--replay", "table.csv"]
+    assert sorted(zip(words[3::2], words[4::2], strict=True)) == [("--sampler", "random"), ("--seed", "5")]
 
 
 @in_a_browser

@@ -321,8 +321,8 @@ def test_several_studies_stand_beside_each_other_and_new_ones_appear(width: int)
         best = ask("all/deep/two", goal="size", min_accuracy="70%").best
         assert f"depth {best.depth}, width {best.width}" in rows["deep/two"]
         assert "finished" in rows["one"]
-        page.select_option("#several-x", "accuracy")
-        page.select_option("#several-y", "size")
+        page.select_option("#several-x", "accuracy [%]")
+        page.select_option("#several-y", "size [MB]")
         page.locator("#several-chart svg").wait_for()
         violations = Axe().run(page).response["violations"]
         assert [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in violations] == []
@@ -330,6 +330,26 @@ def test_several_studies_stand_beside_each_other_and_new_ones_appear(width: int)
         page.get_by_role("link", name="deep/two").click()
         page.locator("#live[data-state=finished]").wait_for()
         assert page.text_content("h1") == "two"
+
+
+@in_a_browser
+def test_what_studies_have_in_other_units_is_not_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = TRAINER
+    for unit in ("nats", "bits"):
+        quality = f"import shape_dnn\nQUALITY = shape_dnn.Quality('loss', {unit!r}, 'lower')\n"
+        monkeypatch.setitem(globals(), "TRAINER", quality + code)
+        searched(f"all/{unit}", goal="loss")
+    with served("all") as server, opened(server.address) as page:
+        page.locator("#several-chart[data-points]").wait_for()
+        heads = page.locator("#several-head th").all_text_contents()
+        assert sorted(heads[-2:]) == ["loss [bits]", "loss [nats]"]
+        for row in page.locator("#several-rows tr").all():
+            cells = row.locator("th, td").all_text_contents()
+            values = dict(zip(heads, cells, strict=True))
+            assert values.pop(f"loss [{values['study']}]") != "–"
+            assert [values[head] for head in values if head.startswith("loss")] == ["–"]
+        page.select_option("#several-x", "loss [bits]")
+        page.locator("#several-chart svg").get_by_text("loss [bits]").first.wait_for()
 
 
 def test_an_answer_is_that_of_its_own_width_and_any_directory_can_be_watched() -> None:
@@ -345,6 +365,18 @@ def test_an_answer_is_that_of_its_own_width_and_any_directory_can_be_watched() -
     watched._content[1]["answer"] = "depth 10, width 12 (predicted)"
     (wanted,) = (shape for shape in shapes if (shape["depth"], shape["fraction"]) == (10, "12"))
     assert watched.in_short()["best"] == row["best"] | {"size": wanted["m0"], "accuracy": wanted["quality"]}
+
+
+def test_values_have_the_name_of_their_quality_where_there_is_no_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = f"import shape_dnn\nQUALITY = shape_dnn.Quality('cost', 'EUR', 'lower')\n{TRAINER}"
+    monkeypatch.setitem(globals(), "TRAINER", code)
+    (searched("all/one", goal="cost", max=["cost=100"]) / "journal.jsonl").unlink()
+    (watched,) = Directory(Path("all")).studies().values()
+    watched.content()
+    row = watched.in_short()
+    assert row["metrics"][-1] == {"name": "cost", "unit": "EUR"}
+    assert row["best"]["cost"] == min(point["cost"] for point in row["points"])
+    assert row["better"] == "lower"
 
 
 def test_at_the_usual_port_browsers_leave_it_out() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.records import Training
 from shape_dnn.search.algorithm import apply_limits
 from shape_dnn.search.query import Query
-from shape_dnn.settings import SETTINGS, Settings
+from shape_dnn.settings import SETTINGS, Settings, as_flags
 from shape_dnn.shape import Shape
 from shape_dnn.store.facts import Store
 from shape_dnn.store.families import TRAININGS
@@ -229,10 +228,7 @@ def _flags(parts: Assembly) -> Iterator[str]:
     chosen = ("arch", "dataset") if parts.own is None else ("trainer",)
     named = {**{name: getattr(settings, name) for name in chosen}, **ranges}
     others = {name: value for name, value in settings.changed().items() if name in TELLING}
-    for name, value in {**named, **others, "device": parts.device, "seeds": settings.seeds}.items():
-        flag = "-o" if name == "option" else f"--{name.replace('_', '-')}"
-        for each in value if isinstance(value, list) else [value]:
-            yield f"{flag} {shlex.quote(str(each))}"
+    return as_flags({**named, **others, "device": parts.device, "seeds": settings.seeds})
 
 
 def _hardware(parts: Assembly) -> str:

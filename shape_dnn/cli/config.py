@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from shape_dnn.cli.help import Option, flag_of
+from shape_dnn.cli.help import Option
 from shape_dnn.errors import ShapeDnnError, UsageError
-from shape_dnn.settings import SETTINGS, Settings, unknown_setting
+from shape_dnn.settings import SETTINGS, Settings, flag_of, unknown_setting
 
 PREFIX = "SHAPE_DNN_"
 NOT_SETTINGS = ("SHAPE_DNN_PLUGINS", "SHAPE_DNN_CONFIG", "SHAPE_DNN_FORMAT", "SHAPE_DNN_QUIET", "SHAPE_DNN_VERBOSE")

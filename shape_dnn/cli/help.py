@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shape_dnn.declaring import Group
-from shape_dnn.settings import FIRST, SETTINGS
+from shape_dnn.settings import FIRST, SETTINGS, flag_of
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -100,11 +100,6 @@ def write_examples(formatter: click.HelpFormatter, examples: Mapping[str, str]) 
             for purpose, line in examples.items():
                 formatter.write_text(purpose)
                 formatter.write(f"{'':{formatter.current_indent + formatter.indent_increment}}{line}\n")
-
-
-def flag_of(setting: str) -> str:
-    """Return the flag of a setting."""
-    return "-o" if setting == "option" else f"--{setting.replace('_', '-')}"
 
 
 def write_first(formatter: click.HelpFormatter) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from shape_dnn.constraints import KNOWN_METRICS
 from shape_dnn.declaring import ValueKind, whole
 from shape_dnn.settings import SETTINGS
 from shape_dnn.system.spelling import closest
@@ -27,6 +28,8 @@ class Value(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic
             self.fail(f"{value!r} is not accepted: it should be {error}", param, ctx)
 
 
+METRICS = (*KNOWN_METRICS, "memory", "file-size", "accuracy")
+"""What may be meant by such options as ``--max-memory``, which there are not for all."""
 AT_LEAST_0, AT_LEAST_1 = Value(whole(0)), Value(whole(1))
 
 
@@ -50,12 +53,12 @@ def explain(error: click.ClickException) -> str:
 
 def _unknown(option: str, context: click.Context | None, command: str) -> str:
     """Say what may be meant by an option that a command does not have."""
-    side, _, metric = option.removeprefix("--").partition("-")
-    if side in ("max", "min") and option.startswith("--") and metric in ("size", "latency", "energy", "accuracy"):
-        own = "" if context is None or f"--{side}" in _flags(context) else "limits are for tune: "
-        return f"there is no such option here; {own}write --{side} {metric}=VALUE"
     if context is not None and option.removeprefix("--").replace("-", "_") in SETTINGS:
         return f"'{command}' has no such option, but 'shape-dnn tune' has"
+    side, _, metric = option.removeprefix("--").partition("-")
+    if side in ("max", "min") and option.startswith("--") and metric in METRICS:
+        own = "" if context is None or f"--{side}" in _flags(context) else "limits are for tune: "
+        return f"there is no such option here; {own}write --{side} {metric}=VALUE"
     close = closest(option, _flags(context)) if context is not None else ""
     return "there is no such option" + (f"; did you mean {close}?" if close else "")
 

@@ -1,4 +1,4 @@
-"""Whether a runtime computes what a network does, in float32."""
+"""Whether a runtime, or a file, computes what a network does, in float32."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOLERANCE = 1e-3
 def check(
     runtime: str, names: Sequence[str], expected: Sequence[torch.Tensor], computed: Sequence[np.ndarray[Any, Any]]
 ) -> None:
-    """See that outputs are the same but for rounding; where one is infinite or not a number, the other must be.
+    """See that outputs are the same but for rounding.
 
     Args:
         runtime: its name, for the message.
@@ -32,12 +32,22 @@ def check(
     import torch
 
     for name, value, array in zip(names, expected, computed, strict=True):
-        right, found = value.double(), torch.from_numpy(array).double()
-        differing = (right != found) & ~(right.isnan() & found.isnan())
-        difference, largest = _largest((found - right)[differing]), _largest(right[right.isfinite()])
-        if not difference <= TOLERANCE * max(1.0, largest):
+        difference = difference_of(value, torch.from_numpy(array))
+        if not is_rounding(difference, value):
             message = f"{runtime} computes another {name} than the network, by {difference:.2g}"
             raise DeploymentError(f"{message}, which is more than rounding")
+
+
+def difference_of(expected: torch.Tensor, computed: torch.Tensor) -> float:
+    """Return the largest difference of an element; what is infinite or no number in both does not differ."""
+    right, found = expected.double(), computed.double()
+    differing = (right != found) & ~(right.isnan() & found.isnan())
+    return _largest((found - right)[differing])
+
+
+def is_rounding(difference: float, expected: torch.Tensor) -> bool:
+    """Tell whether rounding explains how much a tensor differs from what is expected."""
+    return difference <= TOLERANCE * max(1.0, _largest(expected[expected.isfinite()].double()))
 
 
 def _largest(values: torch.Tensor) -> float:

@@ -130,6 +130,8 @@ class Measuring:
         if not whole:
             return None
         first, *_, (end, done) = [(self.began, 0), *whole] if len(whole) == 1 else whole
+        if done == first[1]:  # a dataset may begin by telling that it has read none
+            return None
         pace = (end - first[0]) / (done - first[1])
         return max(0.0, pace * (self.total - done) - (now - end))
 

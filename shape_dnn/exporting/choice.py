@@ -112,9 +112,11 @@ def training_of(known: StudyQuestion, shape: Shape) -> Found:
     files = known.store.files
     weights = files.weights(facts.context_of_network(found[0]), shape)
     if not weights.is_file():
-        message = f"the weights of {shape} are gone: there is no {str(weights)!r}"
-        unless = " unless its trainer did not run.save() any" if known.parts.is_own else ""
-        raise ExportError(f"{message}; a copy of a study needs its folder 'weights', too{unless}")
+        place = repr(str(weights))
+        message = f"the weights of {shape} are gone: there is no {place}"
+        if known.parts.is_own:
+            message = f"there are no weights of {shape}: its trainer did not run.save() any, or {place} is gone"
+        raise ExportError(f"{message}; a copy of a study needs its folder 'weights', too")
     ships = facts.context_of_network(found[0]) != context
     return Found(known, context, training, weights, Artifact(files.artifact(context, shape)) if ships else None)
 

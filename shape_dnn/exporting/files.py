@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shape_dnn.deploying.agreement import difference_of, is_rounding
 from shape_dnn.errors import ExportError, UsageError, describe
 from shape_dnn.exporting import ARTIFACT, CARD, FORMATS, RUNTIME, artifact
 from shape_dnn.exporting.signature import BATCH, SIZES, Signature
@@ -25,8 +26,6 @@ from shape_dnn.system import durable, environment
 
 environment.forbid_telemetry()
 
-TOLERANCE = 1e-3
-"""How much an output may differ, as a part of the largest of all, or in itself if that is below 1."""
 MOST_IN_ONE_FILE = 1_500_000_000
 """Bytes of weights up to which ONNX keeps them in the file of the program; its format ends at 2 GiB."""
 
@@ -185,7 +184,7 @@ def _compare(name: str, trained: Trained, computed: Program, batch: Any) -> floa
             pairs = list(zip(slots, expected, inputs.tensors(computed(batch)), strict=True))
             differences = [_difference(value, other) for _, value, other in pairs]
         for (slot, value, _), difference in zip(pairs, differences, strict=True):
-            if not difference <= TOLERANCE * max(1.0, _largest(value)):
+            if not is_rounding(difference, value):
                 message = f"the {slot.name} of what was written as {name} differ by {difference:.2g} from the network's"
                 raise ExportError(f"{message}, which is more than rounding; --formats leaves formats out")
             largest = max(largest, difference)
@@ -193,15 +192,7 @@ def _compare(name: str, trained: Trained, computed: Program, batch: Any) -> floa
 
 
 def _difference(expected: Tensor, computed: Tensor) -> float:
-    """Return the largest difference of an element; what is infinite in both does not differ."""
+    """Return the largest difference of an element of tensors of one shape."""
     if expected.shape != computed.shape:
         raise ValueError(f"an output of shape {tuple(computed.shape)} should be {tuple(expected.shape)}")
-    expected, computed = expected.to(torch.float64), computed.to(torch.float64)
-    differing = expected != computed
-    return float((computed - expected)[differing].abs().max()) if differing.any() else 0.0
-
-
-def _largest(values: Tensor) -> float:
-    finite = values.to(torch.float64)
-    finite = finite[finite.isfinite()]
-    return float(finite.abs().max()) if len(finite) else 0.0
+    return difference_of(expected, computed)

@@ -7,7 +7,7 @@ any colour vision can tell apart; what a colour says is also said by form, opaci
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from shape_dnn.quality import Quality
@@ -164,16 +164,15 @@ def fit(rows: Rows, quality: Quality, states: Sequence[ShapeState]) -> Spec:
     }
 
 
-def measured(column: str, title: str) -> Spec:
-    """Show a measured metric of every shape with its interval, and whether it was undisturbed."""
-    status = {
-        "field": f"{column}_status", "type": "nominal", "title": "status",
-        "scale": {"range": [ACCENT, "#D55E00", "#E69F00", "#CC79A7", "#767676"]},
-    }  # fmt: skip
+def measured(column: str, title: str, statuses: Collection[str]) -> Spec:
+    """Show a measured metric of every shape with its interval, and by its status whether it was undisturbed."""
+    domain = sorted(statuses, key=lambda status: (status != "ok", status))  # ok comes first, and has the first colour
+    field = {"field": f"{column}_status", "type": "nominal", "title": "status"}
+    color = {**field, "scale": {"domain": domain, "range": [ACCENT, "#D55E00", "#E69F00", "#CC79A7", "#767676"]}}
     return {
         "data": {"name": "shapes"},
         "transform": [{"filter": f"isValid(datum['{column}'])"}],
-        "encoding": {"x": {"field": "depth", "type": "quantitative", "scale": {"zero": False}}, "color": status},
+        "encoding": {"x": {"field": "depth", "type": "quantitative", "scale": {"zero": False}}, "color": color},
         "layer": [
             {
                 "transform": [{"filter": f"isValid(datum['{column}_low']) && isValid(datum['{column}_high'])"}],
@@ -184,7 +183,7 @@ def measured(column: str, title: str) -> Spec:
                 "mark": {"type": "point", "size": 40, "tooltip": {"content": "data"}},
                 "encoding": {
                     "y": quantity(column, title),
-                    "shape": {"field": f"{column}_status", "type": "nominal", "title": "status"},
+                    "shape": {**field, "scale": {"domain": domain}},
                 },
             },
         ],

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shape_dnn.answers.question import MODEL
 from shape_dnn.answers.table import notation, prior_in_words
 from shape_dnn.assembly.own_trainer import is_file
+from shape_dnn.settings import INCIDENTAL, QUESTION, as_flags
 from shape_dnn.store.decoding import canonical
 from shape_dnn.store.families import TRAININGS
 from shape_dnn.system.text import encodable
@@ -18,6 +20,9 @@ from shape_dnn.system.text import encodable
 if TYPE_CHECKING:
     from shape_dnn.answers.question import StudyQuestion
     from shape_dnn.assembly.assembly import Assembly
+
+ASKED = frozenset(QUESTION) - {*MODEL} | {"replay"}
+"""Settings that a page writes itself behind a command, by what its reader asks."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,25 @@ def export_command(known: StudyQuestion) -> str:
         context = facts.context_of_network(TRAININGS) if TRAININGS in facts.contexts else None
         if context is None or not any(store.files.weights_of(context).glob("*.safetensors")):
             return ""
-    trainer = f" --trainer {shlex.quote(settings.trainer)}" if is_file(settings.trainer) else ""
-    return f"shape-dnn export {shlex.quote(encodable(str(store.directory)))}{trainer}"
+    named = {"trainer": [settings.trainer] if is_file(settings.trainer) else [], "plugin": settings.plugin}
+    return " ".join(["shape-dnn export", shlex.quote(encodable(str(store.directory))), *as_flags(named)])
+
+
+def ask_command(known: StudyQuestion) -> str:
+    """Return what to call for an answer to another question to a study; it has the model of this one."""
+    settings, former = known.parts.settings, known.run.settings
+    others = {name: value for name in MODEL if (value := getattr(settings, name)) != former.get(name)}
+    with known.store.decoding():
+        options = [each for each in settings.option if each.startswith("model.") and each not in former["option"]]
+    flags = as_flags({"plugin": settings.plugin, **others, "option": options})
+    return " ".join(["shape-dnn ask", shlex.quote(encodable(str(known.store.directory))), *flags])
+
+
+def replay_command(parts: Assembly) -> str:
+    """Return what to call for a search like this one on the same table, with another question."""
+    changed = {name: value for name, value in parts.settings.changed().items() if name not in INCIDENTAL | ASKED}
+    changed["option"] = [text for text in parts.settings.option if not text.startswith("goal.")]
+    return " ".join(["shape-dnn", *as_flags({"replay": parts.settings.replay, **changed})])
 
 
 def _plugins(parts: Assembly) -> list[Origin]:

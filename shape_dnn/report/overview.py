@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +28,7 @@ from shape_dnn.search.algorithm import predict
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.failures import Counted
 from shape_dnn.search.query import Answer, Candidate
+from shape_dnn.settings import as_flags
 from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.system.text import encodable
 
@@ -42,10 +42,10 @@ CURVE_POINTS = 50
 """Points of a learning curve that are shown."""
 NOT_MEASURED = Measurement(None, status="not measured")
 FLAGS: Mapping[tuple[str, bool], str] = {
-    ("size", True): "--max-size ",
-    ("latency", True): "--max-latency ",
-    ("energy", True): "--max-energy ",
-    ("accuracy", False): "--min-accuracy ",
+    ("size", True): "--max-size",
+    ("latency", True): "--max-latency",
+    ("energy", True): "--max-energy",
+    ("accuracy", False): "--min-accuracy",
 }
 
 
@@ -92,7 +92,7 @@ class Overview:
     @classmethod
     def of_study(cls, known: StudyQuestion) -> Overview:
         """Put together what a study knows."""
-        shapes, study = known.parts.shapes, shlex.quote(encodable(str(known.store.directory)))
+        shapes = known.parts.shapes
         counted = known.count(known.facts.verify(shapes))
         trainings = {training.shape: training for training in counted.trainings}
         return cls(
@@ -102,7 +102,7 @@ class Overview:
             trainings,
             known.candidates,
             _tested(known.facts, trainings, counted.accidental),
-            f"shape-dnn ask {study}",
+            history.ask_command(known),
             history.of_study(known),
             history.export_command(known),
             known.was_searched,
@@ -134,7 +134,7 @@ class Overview:
             by_shape,
             candidates,
             {},
-            f"shape-dnn --replay {shlex.quote(str(parts.settings.replay))}",
+            history.replay_command(parts),
             history.of_replay(parts),
             remarks=_remarks(counted, parts.quality),
             repeated=counted.repeated,
@@ -270,12 +270,13 @@ class Overview:
         name = self.quality.name
         named[name] = Most(name) if self.quality.better == "higher" else Least(name)
         own = self.parts.settings.goal
+        options = [text for text in self.parts.settings.option if text.startswith("goal.")]
         if own is not None and self.parts.goal is not None:
             named[own] = self.parts.goal
         return [
             {
                 "name": name,
-                "flag": f"--goal {shlex.quote(name)}",
+                "flag": " ".join(as_flags({"goal": name, "option": options if name == own else []})),
                 "metrics": sorted(goal.metrics),
                 "scores": self._scores(goal),
             }
@@ -331,7 +332,7 @@ def _bounded(quality: Quality) -> dict[str, Any]:
 
 
 def _limit(limit: Constraint) -> dict[str, Any]:
-    flag = FLAGS.get((limit.metric, limit.upper), f"--{'max' if limit.upper else 'min'} {limit.metric}=")
+    flag = FLAGS.get((limit.metric, limit.upper), "--max" if limit.upper else "--min")
     value = limit.limit if math.isfinite(limit.limit) else None
     return {"metric": limit.metric, "upper": limit.upper, "unit": limit.unit, "flag": flag, "value": value}
 

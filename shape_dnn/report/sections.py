@@ -58,7 +58,12 @@ def sections(overview: Overview, content: Mapping[str, Any]) -> list[Section]:
         about = f"Predicted {name} with 95 % intervals {grid}, and that of the trained shapes."
         fits.append(Chart("fit", f"{name} by depth and width", about, charts.fit(rows, quality, states_in(rows))))
     intervals = [
-        Chart(f"measured-{c}", columns[c].name, f"{columns[c].name} by depth with intervals.", charts.measured(c, t))
+        Chart(
+            f"measured-{c}",
+            columns[c].name,
+            f"{columns[c].name} by depth with intervals.",
+            charts.measured(c, t, {row[f"{c}_status"] for row in rows if row[c] is not None}),
+        )
         for c, t in titles.items()
         if any(row[f"{c}_low"] is not None for row in rows)
     ]

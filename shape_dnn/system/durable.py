@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,17 +28,26 @@ def rename(path: Path, to: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, replacing one of that name; another process sees the one or the other."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-    os.close(descriptor)
-    partial = Path(name)
+    """Write a text file, replacing one of that name; another process sees the one or the other.
+
+    A link stays, and what it leads to is replaced. A pipe or a device, such as ``/dev/null``, is written to.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    partial = _unused(path)
     try:
         write(partial, text.encode())
-        partial.chmod(0o666 & ~_umask())
         rename(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _unused(path: Path) -> Path:
+    """Return a name beside a path, for what is on its way there. Unlike those of tempfile, it is for others to read."""
+    return path.with_name(f".partial-{secrets.token_hex(8)}")
 
 
 def permit_as(path: Path, model: Path) -> None:
@@ -50,17 +59,12 @@ def permit_as(path: Path, model: Path) -> None:
     path.chmod(stat.S_IMODE(found.st_mode))
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 @contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
     """Yield a directory to fill that takes the name ``path`` at the end; if something goes wrong, nothing is left."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=".partial-"))
+    partial = _unused(path)
+    partial.mkdir()
     try:
         yield partial
         sync(partial)
@@ -74,8 +78,9 @@ def new_directory(path: Path) -> Iterator[Path]:
 def replaced_directory(path: Path) -> Iterator[Path]:
     """Yield a directory to fill that takes the place of ``path`` at the end; if something goes wrong, that stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=".partial-"))
+    scratch = _unused(path)
     new, former = scratch / "new", scratch / "former"
+    scratch.mkdir()
     try:
         new.mkdir()
         yield new

@@ -16,30 +16,36 @@ function made(name, attributes, ...children) {
 const grouped = (value) => String(value).replace(/^-?\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
 const number = (value) => (value === null || value === undefined ? "–" : grouped(Number(value.toPrecision(4))));
 
+// A metric is called by its name and unit: what is in other units is another one.
+const heading = ({ name, unit }) => (unit ? `${name} [${unit}]` : name);
+const nameIn = (study, title) => study.metrics.find((metric) => heading(metric) === title)?.name;
+
+// The headings of all metrics, and last those of what studies are judged by.
 function metrics() {
-  const found = new Map();
-  for (const study of studies) for (const { name, unit } of study.metrics.slice(0, -1)) found.set(name, unit);
-  for (const study of studies) found.set(study.metrics.at(-1).name, study.metrics.at(-1).unit); // by which it is judged
-  return found;
+  const judged = studies.map((study) => heading(study.metrics.at(-1)));
+  const others = studies.flatMap((study) => study.metrics.slice(0, -1).map(heading));
+  return [...new Set([...others.filter((title) => !judged.includes(title)), ...judged])];
 }
+
+const valueOf = (study, point, title) => point[nameIn(study, title)] ?? null;
 
 function showTable() {
   const found = metrics();
-  const heads = ["study", "state", "answer", "trained", "doubt", ...[...found].map(([name, unit]) => (unit ? `${name} [${unit}]` : name))];
+  const heads = ["study", "state", "answer", "trained", "doubt", ...found];
   $("several-head").replaceChildren(...heads.map((text) => made("th", { scope: "col" }, text)));
   const focused = document.activeElement?.dataset?.study;
   $("several-rows").replaceChildren(...studies.map((study) => {
     const link = made("a", { href: `study/${study.id}/`, "data-study": study.id }, study.name);
     const cells = [study.state === "none" ? "no journal" : study.state, study.answer, `${grouped(study.trained)} of ${grouped(study.shapes)}`,
-                   number(study.doubt), ...[...found.keys()].map((name) => number(study.best[name]))];
+                   number(study.doubt), ...found.map((title) => number(valueOf(study, study.best, title)))];
     return made("tr", {}, made("th", { scope: "row" }, link), ...cells.map((text) => made("td", {}, text)));
   }));
   if (focused) document.querySelector(`[data-study="${focused}"]`)?.focus({ preventScroll: true });
 }
 
 function choose() {
-  const names = [...metrics().keys()];
-  const told = names.filter((name) => studies.some((study) => study.points.some((point) => (point[name] ?? null) !== null)));
+  const names = metrics();
+  const told = names.filter((name) => studies.some((study) => study.points.some((point) => valueOf(study, point, name) !== null)));
   const usual = told.length ? told : names;
   for (const [axis, place] of [["x", 0], ["y", usual.length - 1]]) {
     const select = $(`several-${axis}`);
@@ -53,11 +59,11 @@ function choose() {
 
 // The points that no other of the study beats in both; the lower value is better, but for a quality that says otherwise.
 function front(study) {
-  const sign = (name) => (study.better === "higher" && name === study.metrics.at(-1).name ? -1 : 1);
-  const cost = (point) => [sign(chosen.x) * point[chosen.x], sign(chosen.y) * point[chosen.y]];
+  const sign = (title) => (study.better === "higher" && title === heading(study.metrics.at(-1)) ? -1 : 1);
+  const cost = (point) => [chosen.x, chosen.y].map((title) => sign(title) * valueOf(study, point, title));
   let least = Infinity;
   return study.points
-    .filter((point) => (point[chosen.x] ?? null) !== null && (point[chosen.y] ?? null) !== null)
+    .filter((point) => valueOf(study, point, chosen.x) !== null && valueOf(study, point, chosen.y) !== null)
     .sort((one, other) => cost(one)[0] - cost(other)[0] || cost(one)[1] - cost(other)[1])
     .filter((point) => cost(point)[1] < least && ((least = cost(point)[1]), true));
 }
@@ -66,10 +72,9 @@ async function showChart() {
   if (chosen.x === null) return;
   const best = new Map(studies.map((study) => [study, new Set(front(study))]));
   const points = studies.flatMap((study) => study.points.map((point) => ({
-    study: study.name, shape: point.shape, x: point[chosen.x] ?? null, y: point[chosen.y] ?? null, front: best.get(study).has(point),
+    study: study.name, shape: point.shape, x: valueOf(study, point, chosen.x), y: valueOf(study, point, chosen.y), front: best.get(study).has(point),
   }))).filter((point) => point.x !== null && point.y !== null);
-  const axis = (name) => ({ type: "quantitative", scale: { zero: false, nice: true },
-                            title: metrics().get(name) ? `${name} [${metrics().get(name)}]` : name });
+  const axis = (title) => ({ type: "quantitative", scale: { zero: false, nice: true }, title });
   const text = getComputedStyle(document.body).color;
   const color = { field: "study", type: "nominal", scale: { domain: studies.map(({ name }) => name), range: COLOURS } };
   const spec = {
@@ -84,7 +89,9 @@ async function showChart() {
     ],
   };
   view?.finalize();
-  const options = { mode: "vega-lite", ast: true, actions: false, renderer: "svg", defaultStyle: false, tooltip: { disableDefaultStyle: true } };
+  // Errors are told, but no warnings: two metrics that no study has both leave the chart empty.
+  const options = { mode: "vega-lite", ast: true, actions: false, renderer: "svg", defaultStyle: false, logLevel: 1,
+                    tooltip: { disableDefaultStyle: true } };
   ({ view } = await vegaEmbed($("several-chart"), spec, options));
   $("several-chart").querySelector("svg").setAttribute("aria-hidden", "true"); // the element around it is described
   $("several-chart").dataset.points = points.length;

@@ -147,7 +147,7 @@ class Watched:
         with self._lock:
             content, live, is_read = self._last(), self.live(), self._content is not None
         known = content["data"]["overview"] if content["data"] else {"shapes": [], "metrics": []}
-        quality = live["quality"]
+        quality = known.get("quality", live["quality"])  # the report knows it, also where there is no journal
         names = [(metric["name"], metric["unit"], f"m{i}") for i, metric in enumerate(known["metrics"])]
         names.append((quality["name"], quality["unit"], "quality"))
         trained = [row for row in known["shapes"] if row["quality"] is not None]
@@ -165,7 +165,7 @@ class Watched:
             "shapes": len(known["shapes"]),
             "doubt": self._live.doubt,
             "metrics": [{"name": name, "unit": unit} for name, unit, _ in names],
-            "better": known.get("quality", {}).get("better", "higher"),
+            "better": quality.get("better", "higher"),
             "best": {name: None if best is None else best[column] for name, _, column in names},
             "points": [
                 {"shape": row["name"], **{name: row[column] for name, _, column in names}} for row in trained

@@ -22,7 +22,7 @@ function lede({ complying, best }) {
   }
   if (question.goal) return ["No shape that complies has a value for the goal."];
   const front = rows.filter((row) => row.on_front).length;
-  const both = names.length > 1 && front ? [`${grouped(front)} of them ${front === 1 ? "is" : "are"} the best trade-offs of ${question.front.join(" and ")}. `] : [];
+  const both = names.length > 1 && front ? [`${grouped(front)} of them ${front === 1 ? "is the best trade-off" : "are the best trade-offs"} of ${question.front.join(" and ")}. `] : [];
   return [...both, "Choose a goal to have one network called the best."];
 }
 
@@ -59,7 +59,7 @@ function showAnswer(answer) {
 
 function showFront() {
   const isThere = question.front.length > 0;
-  $("front-command").textContent = isThere ? [...commandLine(), `--pareto ${question.front.join(",")}`].join(" ") : "";
+  $("front-command").textContent = isThere ? [...commandLine(), "--pareto", word(question.front.join(","))].join(" ") : "";
   $("front-command").parentElement.hidden = !isThere;
   const front = rows.filter((row) => row.on_front);
   const more = front.length > 40 ? ` and ${grouped(front.length - 40)} more` : "";

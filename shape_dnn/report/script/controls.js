@@ -12,7 +12,7 @@ function stops(limit) {
   if (!known.length) return [];
   if (limit.metric === quality.name) {
     const [low, high] = [known[0], known[known.length - 1]];
-    const step = quality.unit === "%" ? (high - low < 5 ? 0.05 : high - low < 20 ? 0.1 : 0.5) : stepOf(low, high);
+    const step = quality.unit === "%" && high - low <= 100 ? (high - low < 5 ? 0.05 : high - low < 20 ? 0.1 : 0.5) : stepOf(low, high);
     const first = Math.floor(low / step), last = Math.ceil(high / step);
     const possible = (value) => Math.min(Math.max(value, quality.minimum ?? value), quality.maximum ?? value);
     return Array.from({ length: last - first + 1 }, (_, i) => possible(Number(((first + i) * step).toPrecision(12))));

@@ -24,7 +24,9 @@ function take(data) {
     return { ...limit, value: question.asked && own ? own.value : limit.value };
   });
   if (!question.asked || !overview.goals.some((goal) => goal.name === question.goal)) question.goal = overview.goal;
-  if (!question.asked) question.confidence = overview.confidence;
+  if (!question.asked || !overview.levels.some(({ confidence }) => confidence === question.confidence)) {
+    question.confidence = overview.confidence;
+  }
   if (!question.front.length || !question.front.every((name) => names.includes(name))) question.front = usualFront();
   if (question.order.some((place) => !overview.timings[place]) || !question.order.length) question.order = overview.compared;
 }
@@ -118,9 +120,14 @@ function closest() {
   return found && others.every((limit) => limit.value === null || valueOf(found, limit.metric) !== null) ? found : null;
 }
 
+// What a shell takes for one word; a table may call its columns anything.
+const word = (text) => (/^[\p{L}\p{N}_@%+=:,./-]+$/u.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
 function commandLine() {
   const parts = [overview.command];
-  for (const limit of question.limits) if (limit.value !== null) parts.push(limit.flag + limit.value);
+  for (const { flag, metric, value } of question.limits.filter((limit) => limit.value !== null)) {
+    parts.push(flag, flag === "--max" || flag === "--min" ? word(`${metric}=${value}`) : value);
+  }
   if (question.limits.some((limit) => limit.metric === quality.name && limit.value !== null)) {
     parts.push(`--confidence ${question.confidence}`);
   }
