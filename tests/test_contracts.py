@@ -351,6 +351,16 @@ class TestForgetful(ArchitectureContract):
     def plugin(self):
         return Forgetful()
 
+class Vanishing(WideResNet):
+    def is_width(self, width):
+        return width > 0
+
+class TestVanishing(ArchitectureContract):
+    depths, widths = "10:17:6", "1/4:3/4:1/4"
+    @pytest.fixture
+    def plugin(self):
+        return Vanishing()
+
 class Idle(WideResNet):
     def pretrained(self):
         return {Shape(10, Fraction(1, 4)): Pretrained("none", Path("weights"))}
@@ -526,6 +536,8 @@ def test_contracts_find_plugins_that_break_the_rules(run_pytest: Callable[..., A
     }
     assert failed == {
         "TestForgetful::test_size_is_that_of_the_built_network",
+        "TestForgetful::test_has_a_network_of_every_width_that_it_accepts",
+        "TestVanishing::test_has_a_network_of_every_width_that_it_accepts",
         "TestIdle::test_starts_from_the_weights_that_it_has",
         "TestRepeating::test_chooses_some_of_the_shapes_within_the_budget",
         "TestRepeating::test_can_choose_everything",
@@ -574,7 +586,7 @@ def test_contracts_find_plugins_that_break_the_rules(run_pytest: Callable[..., A
         "TestNameless::test_answers_the_same_every_time",
     }  # fmt: skip
     assert "contracts of shape_dnn" in ran.out
-    assert " checks of 18 plugins ran" in ran.out
+    assert " checks of 19 plugins ran" in ran.out
 
 
 def test_a_plugin_that_is_drawn_at_random_when_it_is_made_is_found_out(
