@@ -836,6 +836,28 @@ def test_a_sampler_is_tried_with_what_a_search_tells_it() -> None:
         SamplerContract().test_chooses_also_when_told_what_is_asked(Misled(), failing=False)
 
 
+class Doubtful(Sampler):
+    """Relies on being told before every choice, as it is."""
+
+    posterior: Posterior
+
+    def consider(self, posterior: Posterior) -> None:
+        self.posterior = posterior
+
+    def choose(self, shapes: Any, observed: Any, budget: int) -> Any:
+        posterior, left = self.posterior, budget - len(observed)
+        del self.posterior
+        if not observed:
+            return shapes[:: max(1, len(shapes) // 4)][:budget]
+        return [] if posterior.settled and not posterior.exact else posterior.choose(min(posterior.together, left))
+
+
+class TestDoubtful(SamplerContract):
+    @pytest.fixture
+    def plugin(self) -> Doubtful:
+        return Doubtful()
+
+
 def test_a_check_that_fails_shows_what_it_compared() -> None:
     Path("test_late.py").write_text(
         "from shape_dnn import Goal\nfrom shape_dnn.testing import GoalContract\nimport pytest\n"
