@@ -64,6 +64,8 @@ class Metrics:
         selection = self._selection
         if not selection.registry.is_declared("meter", selection.meter_of(name)):
             message = f"there is no metric {name!r}; known are {', '.join(sorted(self.short - self._text))}"
+            if self._table is None:
+                message += f"; a meter called otherwise than its metric is chosen by --meter {base_of(name)}=NAME"
             raise UsageError(message, setting=setting)
         try:
             return Metric(name, selection.load_meter(name).instance.unit)

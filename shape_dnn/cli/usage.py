@@ -56,8 +56,10 @@ def _unknown(option: str, context: click.Context | None, command: str) -> str:
         return f"there is no such option here; {own}write --{side} {metric}=VALUE"
     if context is not None and option.removeprefix("--").replace("-", "_") in SETTINGS:
         return f"'{command}' has no such option, but 'shape-dnn tune' has"
-    close = closest(option, _flags(context)) if context is not None else ""
-    return "there is no such option" + (f"; did you mean {close}?" if close else "")
+    meant = [closest(option, _flags(context))] if context is not None else []
+    if context is not None and f"--{side}" in _flags(context) and metric:
+        meant.append(f"--{side} {metric}=VALUE")
+    return "there is no such option" + (f"; did you mean {' or '.join(filter(None, meant))}?" if any(meant) else "")
 
 
 def _flags(context: click.Context) -> list[str]:
