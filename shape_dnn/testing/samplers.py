@@ -23,7 +23,7 @@ class SamplerContract(Contract):
     kind = "sampler"
 
     def choose(
-        self, plugin: Sampler, shapes: Sequence[Shape], budget: int, failing: bool = False, asked_for: Goal | None = None
+        self, plugin: Sampler, shapes: Sequence[Shape], budget: int, failing: bool = False, goal: Goal | None = None
     ) -> list[tuple[Shape, ...]]:
         """Ask until the sampler is done, as the search does, which tells it first what is known; return its batches.
 
@@ -32,13 +32,13 @@ class SamplerContract(Contract):
             shapes: all candidates.
             budget: number of trainings.
             failing: whether every second shape fails to train.
-            asked_for: goal; without one the whole budget is to be spent.
+            goal: what is asked for; without one the whole budget is to be spent.
         """
         batches: list[tuple[Shape, ...]] = []
         observed: list[Training] = []
         asked: set[Shape] = set()
         while True:
-            checked.consider(plugin, self.known(shapes, observed, asked_for))
+            checked.consider(plugin, self.known(shapes, observed, goal))
             batch = checked.choose(plugin, shapes, observed, budget, asked)
             if not batch:
                 return batches
