@@ -271,7 +271,7 @@ def test_a_dry_run_says_what_would_be_trained_and_leaves_no_trace(shape_dnn: Run
         (["measure", "--metrics", ","], 2, "--metrics: name at least one metric"),
         (["--dataset", "mnist", "--data-dir", "/proc/x", "-o", "dataset.download=true"], 4, "could not be downloaded"),
         (["space", "--max-size", "0"], 3, "nothing complies"),
-        (["--max-sise", "2"], 2, r"--max-sise: there is no such option; did you mean --max-size or --max sise=VALUE\?; 'shape-dnn tune --help'"),
+        (["--max-sise", "2"], 2, r"--max-sise: there is no such option; did you mean --max-size or --max .*=VALUE\?; 'shape-dnn tune --help'"),
         (["--min-perplexity", "2"], 2, r"--min-perplexity: there is no such option; did you mean .*--min perplexity=VALUE\?"),
         (["space", "--goal", "size"], 2, "--goal: 'shape-dnn space' has no such option, but 'shape-dnn tune' has"),
         (["--min-size", "2"], 2, "--min-size: there is no such option here; write --min size=VALUE"),
