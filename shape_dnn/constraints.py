@@ -39,7 +39,7 @@ class Metric:
             UsageError: not a number, not one of the units, or not a possible value.
         """
         units = {"": Fraction(1), self.unit: Fraction(1), **SCALES.get(self.unit, {})}
-        match = re.fullmatch(r"\s*([-+]?[0-9./]+(?:[eE][-+]?[0-9]{1,2})?)\s*([^\d\s]*)\s*", text)
+        match = re.fullmatch(r"\s*([-+]?[0-9./]+(?:[eE][-+]?[0-9]{1,2})?)\s*(.*?)\s*", text)
         if match is None or match[2] not in units:
             raise self._refusal(text, units)
         try:

@@ -46,6 +46,8 @@ class Quality:
             raise ValueError(f"unit is {self.unit!r}; accepted is a short text")
         if self.better not in ("higher", "lower"):
             raise ValueError(f"better is {self.better!r}; accepted are 'higher' and 'lower'")
+        if not all(isinstance(b, int | float) and not isinstance(b, bool) for b in (self.minimum, self.maximum)):
+            raise ValueError(f"minimum is {self.minimum!r}, maximum {self.maximum!r}; accepted are numbers")
         if not self.minimum < self.maximum:  # also where one is no number
             raise ValueError(f"minimum is {self.minimum!r}, and maximum {self.maximum!r} is not above it")
 

@@ -25,6 +25,9 @@ from shape_dnn.quality import ACCURACY
         (SIZE, "1/4", 0.25),
         (Metric("memory", "MB"), "1GB", 1000.0),
         (Metric("heat", "K"), "300K", 300.0),
+        (Metric("macs", "million MACs"), "5 million MACs", 5.0),
+        (Metric("emission", "gCO2"), "5gCO2", 5.0),
+        (Metric("area", "m^2"), "1e2 m^2", 100.0),
     ],
 )
 def test_units_are_exact(metric: Metric, text: str, value: float) -> None:
@@ -43,6 +46,7 @@ def test_units_are_exact(metric: Metric, text: str, value: float) -> None:
         (SIZE, "1/0"),
         (SIZE, "1e999"),
         (SIZE, "2 MB 3"),
+        (SIZE, "2 2MB"),
         (ACCURACY.metric, "101"),
         (LATENCY, "4J"),
     ],

@@ -338,7 +338,7 @@ from fractions import Fraction
 from pathlib import Path
 import pytest
 from shape_dnn import AccuracyModel, Dataset, Executor, Goal, Observer, Outcome, Prediction, Sampler, Strategy, Terminator
-from shape_dnn import Pretrained, Shape, TableFile, Trainer
+from shape_dnn import Formula, Pretrained, Shape, TableFile, Trainer
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.testing import *
 
@@ -350,6 +350,16 @@ class TestForgetful(ArchitectureContract):
     @pytest.fixture
     def plugin(self):
         return Forgetful()
+
+class Vanishing(WideResNet):
+    def is_width(self, width):
+        return width > 0
+
+class TestVanishing(ArchitectureContract):
+    depths, widths = "10:17:6", "1/4:3/4:1/4"
+    @pytest.fixture
+    def plugin(self):
+        return Vanishing()
 
 class Idle(WideResNet):
     def pretrained(self):
@@ -410,6 +420,28 @@ class TestGreedy(GoalContract):
     @pytest.fixture
     def plugin(self):
         return Greedy()
+
+class Grudging(Goal):
+    metrics = ("size",)
+    most = 0
+    def score(self, values):
+        self.most = max(self.most, values["size"])
+        return values["size"] / self.most
+
+class TestGrudging(GoalContract):
+    @pytest.fixture
+    def plugin(self):
+        return Grudging()
+
+class Relative(Formula):
+    metric, unit, cost = "relative", "", 0.0
+    def compute(self, workload, shapes):
+        return [shape.depth / max(other.depth for other in shapes) for shape in shapes]
+
+class TestRelative(MeterContract):
+    @pytest.fixture
+    def plugin(self):
+        return Relative()
 
 class Picky(Observer):
     def notify(self, event):
@@ -504,6 +536,8 @@ def test_contracts_find_plugins_that_break_the_rules(run_pytest: Callable[..., A
     }
     assert failed == {
         "TestForgetful::test_size_is_that_of_the_built_network",
+        "TestForgetful::test_has_a_network_of_every_width_that_it_accepts",
+        "TestVanishing::test_has_a_network_of_every_width_that_it_accepts",
         "TestIdle::test_starts_from_the_weights_that_it_has",
         "TestRepeating::test_chooses_some_of_the_shapes_within_the_budget",
         "TestRepeating::test_can_choose_everything",
@@ -514,7 +548,10 @@ def test_contracts_find_plugins_that_break_the_rules(run_pytest: Callable[..., A
         "TestGenerous::test_trains_at_least_one_shape_and_at_most_all",
         "TestMean::test_knows_more_than_the_mean",
         "TestGreedy::test_scores_by_its_metrics_alone",
+        "TestGreedy::test_scores_each_shape_by_itself",
         "TestGreedy::test_tells_shapes_apart",
+        "TestGrudging::test_scores_each_shape_by_itself",
+        "TestRelative::test_computes_each_shape_by_itself",
         "TestPicky::test_bears_every_event",
         "TestEnvious::test_answers_after_every_epoch",
         "TestEnvious::test_answers_the_same_every_time",
@@ -549,7 +586,34 @@ def test_contracts_find_plugins_that_break_the_rules(run_pytest: Callable[..., A
         "TestNameless::test_answers_the_same_every_time",
     }  # fmt: skip
     assert "contracts of shape_dnn" in ran.out
-    assert " checks of 16 plugins ran" in ran.out
+    assert " checks of 19 plugins ran" in ran.out
+
+
+def test_a_plugin_that_is_drawn_at_random_when_it_is_made_is_found_out(
+    install: Callable[..., Path], run_pytest: Callable[..., Any]
+) -> None:
+    source = """
+import random
+from shape_dnn import Plugin, Sampler, hookimpl
+
+class Drawn(Sampler):
+    def __init__(self):
+        self.key = random.random()
+    def choose(self, shapes, observed, budget):
+        return () if observed else random.Random(self.key).sample(list(shapes), budget)
+
+@hookimpl
+def shape_dnn_samplers():
+    yield Plugin("drawn", "in an order of its own", Drawn)
+"""
+    install("drawn", "1.0", {"drawn": "drawn"}, {"drawn": source})
+    Path("test_drawn.py").write_text(
+        "from shape_dnn.testing import SamplerContract\nclass TestDrawn(SamplerContract):\n    name = 'drawn'\n"
+    )
+    ran = run_pytest("test_drawn.py")
+    failed = [line for line in ran.out.splitlines() if line.startswith("FAILED")]
+    assert len(failed) == 1, ran.out
+    assert "TestDrawn::test_chooses_the_same_every_time" in failed[0]
 
 
 class Known(AccuracyModel):
@@ -770,6 +834,28 @@ def test_a_sampler_is_tried_with_what_a_search_tells_it() -> None:
 
     with pytest.raises(PluginError, match="twice"):
         SamplerContract().test_chooses_also_when_told_what_is_asked(Misled(), failing=False)
+
+
+class Doubtful(Sampler):
+    """Relies on being told before every choice, as it is."""
+
+    posterior: Posterior
+
+    def consider(self, posterior: Posterior) -> None:
+        self.posterior = posterior
+
+    def choose(self, shapes: Any, observed: Any, budget: int) -> Any:
+        posterior, left = self.posterior, budget - len(observed)
+        del self.posterior
+        if not observed:
+            return shapes[:: max(1, len(shapes) // 4)][:budget]
+        return [] if posterior.settled and not posterior.exact else posterior.choose(min(posterior.together, left))
+
+
+class TestDoubtful(SamplerContract):
+    @pytest.fixture
+    def plugin(self) -> Doubtful:
+        return Doubtful()
 
 
 def test_a_check_that_fails_shows_what_it_compared() -> None:

@@ -172,6 +172,7 @@ def test_the_second_goal_may_be_of_any_size(size: float) -> None:
         ("accuracy:1e-320,size", "is too small for values of"),
         ("depth", "no goal is called 'depth'"),
         ("seed+size", "there is no metric 'seed'"),
+        ("file-size*2 + latency", "; in an expression file-size is written file_size"),
         ("width*size", "there is no metric 'width'"),
     ],
 )

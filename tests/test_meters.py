@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from shape_dnn import Measurement, PluginError, Shape, Workload, measure, tune
+from shape_dnn import Measurement, PluginError, Shape, UsageError, Workload, measure, tune
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.meters.memory import Memory
@@ -236,6 +236,16 @@ def test_a_meter_of_a_known_metric_in_another_unit_is_refused() -> None:
     complaint = "meter 'stopwatch' of stopwatch.py has the unit 's', .* latency are in ms; declare unit = 'ms'"
     with pytest.raises(PluginError, match=complaint):
         _ = Assembly(settings).query
+
+
+def test_a_meter_called_otherwise_than_its_metric_is_chosen_by_the_metric() -> None:
+    Path("stopwatch.py").write_text(SECONDS.replace('"latency", "s"', '"laps", "rounds at most"'))
+    limited = {"plugin": "stopwatch.py", "depth": "10:17:6", "width": "1/4:3/4:1/4"}
+    with pytest.raises(UsageError, match="stopwatch' measures laps, not stopwatch; to use it write --meter laps=stopw"):
+        tune(**limited, max={"stopwatch": 12}, dry_run=True)
+    with pytest.raises(UsageError, match="no metric 'laps'; .* is chosen by --meter laps=NAME"):
+        tune(**limited, max={"laps": 12}, dry_run=True)
+    assert tune(**limited, max={"laps": "12 rounds at most"}, meter={"laps": "stopwatch"}, dry_run=True)
 
 
 def test_the_contract_of_meters_finds_another_unit() -> None:

@@ -186,6 +186,7 @@ REFUSED = {
     f"{TRAIN}def build(shape, lr=2.0): pass": "has different defaults of 'lr' in its functions: 0.5 and 2.0",
     f"{TRAIN}QUALITY = 'loss'": "has a QUALITY that is 'loss', not a shape_dnn.Quality",
     f"{TRAIN}QUALITY = Quality('latency')": "cannot be imported: ValueError: name is 'latency', which means something",
+    f"{TRAIN}QUALITY = Quality('loss', minimum=None)": "cannot be imported: ValueError: minimum is None, maximum inf; acc",
     f"{TRAIN}RESOURCES = 'many'": "has a RESOURCES that is 'many', not a shape_dnn.Resources",
     f"{TRAIN}RESOURCES = Resources(cores=0)": "cannot be imported: ValueError: cores is 0; accepted are whole numbers",
     f"{TRAIN}EXAMPLE = 'x'": "has an EXAMPLE with no tensor; accepted is a batch of inputs, or example(batch_size)",

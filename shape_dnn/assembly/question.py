@@ -64,6 +64,8 @@ class Metrics:
         selection = self._selection
         if not selection.registry.is_declared("meter", selection.meter_of(name)):
             message = f"there is no metric {name!r}; known are {', '.join(sorted(self.short - self._text))}"
+            if self._table is None:
+                message += f"; a meter called otherwise than its metric is chosen by --meter {base_of(name)}=NAME"
             raise UsageError(message, setting=setting)
         try:
             return Metric(name, selection.load_meter(name).instance.unit)
@@ -143,10 +145,20 @@ def goal(settings: Settings, selection: Selection, metrics: Metrics) -> Goal | N
             raise UsageError(message, setting="goal")
         return None if is_expression(name, selection, metrics) else _goal_plugin(name, selection, metrics)
 
-    found = goal_expressions.parse(text, by_name, metrics.names)
-    for metric in found.metrics:
-        metrics.named("goal", metric)
+    try:
+        found = goal_expressions.parse(text, by_name, metrics.names)
+        for metric in found.metrics:
+            metrics.named("goal", metric)
+    except UsageError as error:
+        raise UsageError(error.message + _about_hyphens(text, metrics), error.setting) from None
     return found
+
+
+def _about_hyphens(text: str, metrics: Metrics) -> str:
+    """Say how names with hyphens are written in an expression, where these are signs of subtraction."""
+    hyphened = [name for name in sorted(metrics.short) if "-" in name]
+    there = [name for name in hyphened if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)]
+    return "".join(f"; in an expression {name} is written {name.replace('-', '_')}" for name in there)
 
 
 def _is_quality(name: str, metrics: Metrics) -> bool:

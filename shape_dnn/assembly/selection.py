@@ -104,7 +104,8 @@ class Selection:
         meter: Loaded[Meter] = self.load_one_of_several("meter", name)
         measured = checked.metric(meter.instance)
         if measured != metric:
-            raise UsageError(f"meter {name!r} measures {measured}, not {metric}", setting="meter")
+            remedy = f"; to use it write --meter {measured}={name}, and {measured} for {name}" if name == metric else ""
+            raise UsageError(f"meter {name!r} measures {measured}, not {metric}{remedy}", setting="meter")
         checked.check_unit(meter.instance)
         return meter
 

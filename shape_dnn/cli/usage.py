@@ -59,8 +59,10 @@ def _unknown(option: str, context: click.Context | None, command: str) -> str:
     if side in ("max", "min") and option.startswith("--") and metric in METRICS:
         own = "" if context is None or f"--{side}" in _flags(context) else "limits are for tune: "
         return f"there is no such option here; {own}write --{side} {metric}=VALUE"
-    close = closest(option, _flags(context)) if context is not None else ""
-    return "there is no such option" + (f"; did you mean {close}?" if close else "")
+    meant = [closest(option, _flags(context))] if context is not None else []
+    if context is not None and f"--{side}" in _flags(context) and metric:
+        meant.append(f"--{side} {metric}=VALUE")
+    return "there is no such option" + (f"; did you mean {' or '.join(filter(None, meant))}?" if any(meant) else "")
 
 
 def _flags(context: click.Context) -> list[str]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import torch
 
 
+ODD_WIDTHS = tuple(map(Fraction, ("1/1000", "1/100", "1/33", "1/24", "1/16", "1/3", "13/7")))
+
+
 class ArchitectureContract(Contract):
     """What every architecture must keep to.
 
@@ -76,18 +79,31 @@ class ArchitectureContract(Contract):
 
     def test_size_is_that_of_the_built_network(self, plugin: Architecture) -> None:
         """``count_values`` equals the parameters and floating-point buffers, for every shape and every input."""
-        import torch
-
         questions = {
             *itertools.product(self.space(plugin).shapes(), self.inputs[:1], (self.classes,)),
             *itertools.product(self.corners(plugin), self.inputs, (self.classes, 2)),
         }
-        for shape, images, classes in sorted(questions):
-            with torch.device("meta"):
-                network = plugin.build(shape, images, classes)
-            stored = sum(value.numel() for value in network.state_dict().values() if value.is_floating_point())
-            counted = plugin.count_values(shape, images, classes)
-            assert counted == stored, f"{shape} for images {images}: counted {counted}, built {stored}"
+        for question in sorted(questions):
+            self.check_size(plugin, *question)
+
+    def test_has_a_network_of_every_width_that_it_accepts(self, plugin: Architecture) -> None:
+        """Also of thin and odd ones, which users may ask for; none has a layer without channels."""
+        depth = min(self.space(plugin).shapes()).depth
+        for width in filter(plugin.is_width, ODD_WIDTHS):
+            self.check_size(plugin, Shape(depth, width), self.inputs[0], self.classes)
+
+    @staticmethod
+    def check_size(plugin: Architecture, shape: Shape, images: InputShape, classes: int) -> None:
+        """See that a network can be built, without memory, and stores as many values as are counted."""
+        import torch
+
+        with torch.device("meta"):
+            network = plugin.build(shape, images, classes)
+        for name, parameter in network.named_parameters():
+            assert parameter.numel(), f"{shape}: {name} is empty; is_width() should refuse such a width"
+        stored = sum(value.numel() for value in network.state_dict().values() if value.is_floating_point())
+        counted = plugin.count_values(shape, images, classes)
+        assert counted == stored, f"{shape} for images {images}: counted {counted}, built {stored}"
 
     def test_size_is_computed_without_building(self, plugin: Architecture, monkeypatch: pytest.MonkeyPatch) -> None:
         """Sizes are asked for by the million."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -59,8 +60,10 @@ class Contract:
 
     @pytest.fixture
     def twin(self, plugin: Any) -> Any:
-        """Another one like it."""
-        return copy.deepcopy(plugin)
+        """Another one like it: made anew, as in another process, or where a fixture makes the plugin a copy."""
+        if inspect.getattr_static(self, "plugin") is not vars(Contract)["plugin"]:
+            return copy.deepcopy(plugin)
+        return Registry().load(self.kind, self.name, self.options).instance
 
     @pytest.fixture(autouse=True)
     def _counted(self, request: pytest.FixtureRequest) -> None:

@@ -43,9 +43,7 @@ class DatasetContract(Contract):
 
     @pytest.mark.parametrize("device_type", ["cpu", "cuda"])
     def test_has_recipes(self, plugin: Dataset, device_type: str) -> None:
-        """A short one for every type of device, and that of the literature; batches are no larger than the data."""
-        train, _ = plugin.load()
+        """A short one for every type of device, and that of the literature, which suit its images."""
         for recipe in (plugin.short_recipe(device_type), plugin.paper_recipe()):
             assert isinstance(recipe, Recipe)
             assert not recipe.randaugment or plugin.input_shape[0] in (1, 3), "RandAugment takes 1 or 3 channels"
-        assert len(train) > 1

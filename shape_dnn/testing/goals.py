@@ -34,6 +34,12 @@ class GoalContract(Contract):
             assert checked.score(plugin, values) == score
             assert values == before
 
+    def test_scores_each_shape_by_itself(self, plugin: Goal, twin: Goal) -> None:
+        """A score does not depend on which shapes were scored before."""
+        shapes = [self.values(plugin, seed) for seed in range(50)]
+        scores = [checked.score(plugin, values) for values in shapes]
+        assert [checked.score(twin, values) for values in reversed(shapes)][::-1] == scores
+
     def test_tells_shapes_apart(self, plugin: Goal) -> None:
         """Shapes of different values do not all have one score."""
         assert len({checked.score(plugin, self.values(plugin, seed)) for seed in range(50)}) > 1

@@ -6,6 +6,8 @@ import pickle
 from fractions import Fraction
 from typing import ClassVar
 
+import pytest
+
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.kinds import Formula, Instrument, Meter, Workload
 from shape_dnn.measuring.latency import LatencyMeter
@@ -57,6 +59,16 @@ class MeterContract(Contract):
         """Values are finite numbers from 0 in their interval, and all of it can be sent to another process and kept."""
         for shape, measurement in self.measure(plugin, self.shapes).items():
             assert measurement.value is not None, f"{shape}: {measurement.status}"
+
+    def test_computes_each_shape_by_itself(self, plugin: Meter) -> None:
+        """What a formula gives for a shape does not depend on the others that it is asked about, nor on their order."""
+        if isinstance(plugin, Formula):
+            workload = self.workload()
+            together = checked.compute(plugin, workload, self.shapes)
+            backwards = checked.compute(plugin, workload, self.shapes[::-1])[::-1]
+            alone = [value for shape in self.shapes for value in checked.compute(plugin, workload, (shape,))]
+            assert backwards == pytest.approx(together)
+            assert alone == pytest.approx(together)
 
     def test_measures_nothing_when_asked_for_nothing(self, plugin: Meter) -> None:
         """An empty list of shapes is no error."""

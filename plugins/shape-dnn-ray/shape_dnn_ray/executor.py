@@ -42,6 +42,8 @@ ON_PROCESSOR = ray.remote(max_calls=100)(node.run)
 """Runs a task in a process that goes on, and is replaced by a new one after so many."""
 ON_GPU = ray.remote(max_calls=1)(node.run)
 """Runs a task in a process that ends with it. It would see no other GPU, and keep memory and failures of this one."""
+LEAST_PART = 0.001
+"""Of a GPU, also where a training needs less."""
 LOSS_SECONDS = 10.0
 """How long Ray may take to notice that a node is gone, after it noticed that a task is."""
 
@@ -182,7 +184,8 @@ class RayCluster(Executor):
             return self._bench_resources(needs)
         cores, on_gpu = max(self.threads, needs.cores) + needs.loaders, needs.device != "cpu"
         # A process beside others leaves them what they need; of one that is not known, nobody knows what that is.
-        gpus = (needs.whole_gpus or min(1.0, round(needs.share, 3)) or 1.0) if on_gpu else 0
+        part = min(1.0, max(LEAST_PART, round(needs.share, 3))) if needs.share else 1.0
+        gpus = (needs.whole_gpus or part) if on_gpu else 0
         there = [node["Resources"] for node in (_alive() if nodes is None else nodes)]
         able = [each for each in there if each.get("CPU", 0) >= cores and each.get("GPU", 0) >= gpus]
         if not able:

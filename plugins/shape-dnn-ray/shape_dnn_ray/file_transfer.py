@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
+import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,8 +112,10 @@ def _room() -> Path:
     Raises:
         PermissionError: somebody else has.
     """
-    room = Path(tempfile.gettempdir()) / f"shape-dnn-{getpass.getuser()}"
+    # By number: in a container a user may have no name, and environment variables may hold that of another one.
+    room = Path(tempfile.gettempdir()) / f"shape-dnn-{os.getuid()}"
     room.mkdir(mode=0o700, exist_ok=True)
-    if room.owner() != getpass.getuser() or room.is_symlink():
-        raise PermissionError(f"{room} belongs to {room.owner()}")
+    about = room.lstat()
+    if about.st_uid != os.getuid() or stat.S_ISLNK(about.st_mode):
+        raise PermissionError(f"{room} belongs to the user of number {about.st_uid}, or is a link; remove it")
     return room

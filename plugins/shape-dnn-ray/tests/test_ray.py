@@ -188,6 +188,20 @@ def test_a_directory_that_a_task_writes_comes_back_whole(tmp_path: Path) -> None
     assert not (tmp_path / "none").exists()
 
 
+def test_files_lie_where_their_owner_is_known_by_number(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a container, where environment variables may name somebody else."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    directory = file_transfer.output()
+    assert directory.parent.parent == tmp_path
+    assert directory.parent.stat().st_mode & 0o777 == 0o700
+    directory.rmdir()
+    room = directory.parent.rename(tmp_path / "elsewhere")
+    directory.parent.symlink_to(room)
+    with pytest.raises(PermissionError, match="is a link"):
+        file_transfer.output()
+
+
 def test_a_parcel_is_fetched_once_and_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     room = tmp_path / "room"
     room.mkdir()
@@ -332,7 +346,7 @@ def test_what_no_node_has_is_not_waited_for(executor: RayCluster, needs: Needs, 
 
 @pytest.mark.usefixtures("with_gpus")
 def test_a_gpu_is_shared_by_expected_memory(executor: RayCluster) -> None:
-    shares = {0.0: 1.0, 0.126: 0.126, 0.9999: 1.0, 3.0: 1.0}
+    shares = {0.0: 1.0, 0.0004: 0.001, 0.126: 0.126, 0.9999: 1.0, 3.0: 1.0}
     for share, part in shares.items():
         assert executor._resources(Needs("cuda:0", 1, share)) == {"num_cpus": 1, "num_gpus": part}  # noqa: SLF001
 
