@@ -44,7 +44,7 @@ from shape_dnn.builtin.datasets.digits import Digits
 from shape_dnn.data import images
 from shape_dnn.data.splits import Part
 from shape_dnn.kinds import Posterior
-from shape_dnn.plugins import checked
+from shape_dnn.plugins import checked, checked_meters
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.table_of_kinds import KINDS
 from shape_dnn.testing import (
@@ -703,7 +703,7 @@ def test_a_meter_may_hand_over_numbers_of_numpy_which_become_plain_ones() -> Non
             getattr(contract, check)(timer)
         found = contract.measure(timer, contract.shapes)
         assert {type(v) for m in found.values() for v in (m.value, m.low, m.high)} == {float}
-    values = checked.compute(Thirds(), contract.workload(), contract.shapes)
+    values = checked_meters.compute(Thirds(), contract.workload(), contract.shapes)
     assert {type(value) for value in values} == {float}
     for wrong in (True, np.True_, "1"):
         odd = Thirds()

@@ -16,7 +16,7 @@ from shape_dnn.builtin.meters.memory import Memory
 from shape_dnn.events import Event, Measured
 from shape_dnn.measuring import peak_memory
 from shape_dnn.measuring.forward_pass import Numerics
-from shape_dnn.plugins import checked
+from shape_dnn.plugins import checked_meters
 from shape_dnn.settings import Settings
 from shape_dnn.testing import MeterContract
 
@@ -202,7 +202,7 @@ def test_a_limit_on_memory_needs_no_more_than_its_meter() -> None:
     ids=str,
 )
 def test_what_a_meter_returns_is_checked(measurement: object, fault: str) -> None:
-    found = checked.fault_of(measurement)
+    found = checked_meters.fault_of(measurement)
     assert (found == "") == (fault == "")
     assert fault in found
 
@@ -214,7 +214,7 @@ def test_what_a_meter_says_its_values_depend_on_is_checked(answer: object) -> No
             return answer  # type: ignore[return-value]
 
     with pytest.raises(PluginError, match="identity of .* returned"):
-        checked.identity(Odd(), Workload(WideResNet(), (1, 8, 8), 10, 1, "cpu"))
+        checked_meters.identity(Odd(), Workload(WideResNet(), (1, 8, 8), 10, 1, "cpu"))
 
 
 SECONDS = """

@@ -17,7 +17,7 @@ from shape_dnn.deploying.session import Session
 from shape_dnn.errors import ShapeDnnError, blame, describe
 from shape_dnn.kinds import Deployment, Formula, Instrument, Shipping, Target, Workload
 from shape_dnn.measuring import disturbance
-from shape_dnn.plugins import checked
+from shape_dnn.plugins import checked_meters
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
@@ -145,11 +145,11 @@ def _try(registry: Registry, name: str, device: str) -> Ability:
     try:
         meter = registry.load("meter", name, {}).instance
         metric = meter.metric
-        checked.check_unit(meter)
+        checked_meters.check_unit(meter)
         architecture = registry.load("architecture", "wrn", {}).instance
         workload = Workload(architecture, (3, 32, 32), 10, 1, device)
         if isinstance(meter, Instrument):
-            checked.identity(meter, workload)
+            checked_meters.identity(meter, workload)
         elif isinstance(meter, Formula):
             with blame(meter):
                 meter.compute(workload, [Shape(10, Fraction(1))])

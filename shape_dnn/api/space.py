@@ -10,7 +10,7 @@ from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.assembly.own_trainer import NO_IMAGES
 from shape_dnn.errors import UsageError, blame
 from shape_dnn.kinds import Conditions, Instrument, Workload
-from shape_dnn.plugins import checked
+from shape_dnn.plugins import checked_meters
 from shape_dnn.shape import Shape
 
 
@@ -39,7 +39,7 @@ def _sizes(parts: Assembly, shapes: Sequence[Shape]) -> list[float]:
     if parts.own is None:
         dataset = parts.dataset.instance
         workload = Workload(parts.architecture.instance, dataset.input_shape, dataset.classes, 1, "cpu", parts.shipping)
-        return cast("list[float]", checked.compute(meter, workload, shapes))
+        return cast("list[float]", checked_meters.compute(meter, workload, shapes))
     workload = Conditions(NO_IMAGES, 0, 1, "cpu").of(parts.architecture.instance, parts.shipping)
     counted = cast("Instrument", meter).measure(workload, shapes)
     with blame(meter):

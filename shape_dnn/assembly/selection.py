@@ -8,7 +8,7 @@ from typing import Any
 from shape_dnn.constraints import base_of
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import Formula, Meter, Option
-from shape_dnn.plugins import checked, options
+from shape_dnn.plugins import checked_meters, options
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.plugins.table_of_kinds import KINDS
@@ -102,11 +102,11 @@ class Selection:
         metric = base_of(metric)
         name = self.meter_of(metric)
         meter: Loaded[Meter] = self.load_one_of_several("meter", name)
-        measured = checked.metric(meter.instance)
+        measured = checked_meters.metric(meter.instance)
         if measured != metric:
             remedy = f"; to use it write --meter {measured}={name}, and {measured} for {name}" if name == metric else ""
             raise UsageError(f"meter {name!r} measures {measured}, not {metric}{remedy}", setting="meter")
-        checked.check_unit(meter.instance)
+        checked_meters.check_unit(meter.instance)
         return meter
 
     def meter_of(self, metric: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from shape_dnn.errors import MeterError
 from shape_dnn.kinds import Conditions, Instrument, Shipping, Workload
-from shape_dnn.plugins import checked
+from shape_dnn.plugins import checked_meters
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sending import Sendable
 from shape_dnn.plugins.sources import Choice
@@ -105,7 +105,7 @@ class IdentityTask(BenchTask):
             MeterError: there is nothing to measure with.
         """
         with showing_life(report):
-            return checked.identity(*self.bench.set_up())
+            return checked_meters.identity(*self.bench.set_up())
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class MeasuringTask(BenchTask):
         """
         with showing_life(report):
             meter, workload = self.bench.set_up()
-            if self.expected is not None and checked.identity(meter, workload) != self.expected:
+            if self.expected is not None and checked_meters.identity(meter, workload) != self.expected:
                 raise MeterError("the device is of another kind than the one that was measured before; start again")
             measured = 0
             for shape, measurement in meter.measure(workload, self.shapes):

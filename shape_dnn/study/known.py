@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Formula, Meter, Terminator, Workload
 from shape_dnn.measuring import depth_line
-from shape_dnn.plugins import checked
+from shape_dnn.plugins import checked_meters
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.records import Measurement, Stop, Training
 from shape_dnn.shape import Shape
@@ -57,7 +57,7 @@ class KnownFacts:
         """Return the metric of each shape, None where nobody measured it."""
         meter = self.meters.get(metric)
         if meter is not None and isinstance(meter.instance, Formula):
-            return checked.compute(meter.instance, self.workload, shapes)
+            return checked_meters.compute(meter.instance, self.workload, shapes)
         known = self.measurements(metric)
         return [known[shape].value if shape in known else None for shape in shapes]
 

@@ -15,7 +15,7 @@ from shape_dnn.kinds import Executor, Instrument
 from shape_dnn.measuring import depth_line
 from shape_dnn.measuring.depth_line import PREDICTED
 from shape_dnn.measuring.task import IdentityTask, MeasuringTask
-from shape_dnn.plugins import checked
+from shape_dnn.plugins import checked_meters
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
@@ -59,7 +59,7 @@ class Measurer:
             family = Family(metric)
             self._facts.contexts[family] = self._facts.store.context(family.kind, identity)
             if self._elsewhere[metric] is None:
-                for text in checked.remarks(meter.instance, self._problem.workload_of(metric)):
+                for text in checked_meters.remarks(meter.instance, self._problem.workload_of(metric)):
                     self._conduct.notify(Remarked(metric, text))
 
     def measure(self, metric: str, shapes: Sequence[Shape]) -> None:
@@ -122,7 +122,7 @@ class Measurer:
         def record(_task: Task, report: object) -> bool:
             nonlocal done
             shape, found = cast("tuple[Shape, object]", report)
-            measurement = checked.measurement(meter.instance, shape, found, shapes, pending)
+            measurement = checked_meters.measurement(meter.instance, shape, found, shapes, pending)
             self._facts.store.add_measurement(self._facts.contexts[Family(metric)], shape, measurement, origin)
             known[shape] = measurement
             pending.discard(shape)

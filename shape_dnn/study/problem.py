@@ -16,7 +16,7 @@ from shape_dnn.errors import blame
 from shape_dnn.events import Event
 from shape_dnn.kinds import Architecture, Conditions, Deployment, Instrument, Meter, Shipping, Target, Workload
 from shape_dnn.measuring.task import Bench, Freight
-from shape_dnn.plugins import checked
+from shape_dnn.plugins import checked_meters
 from shape_dnn.plugins.sending import FromPlugin, Sendable
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.quality import Quality
@@ -251,7 +251,7 @@ class Problem(ABC):
         if not instrument.depends_on_device:
             del conditions["device"]
         return {
-            **(checked.identity(instrument, workload, patience) if elsewhere is None else elsewhere),
+            **(checked_meters.identity(instrument, workload, patience) if elsewhere is None else elsewhere),
             **({"deployment": self.deployment_identity} if workload.ships and instrument.measures_artifacts else {}),
             "meter": {**meter.identity, "version": meter.source.version},
             "architecture": self.architecture.identity,

@@ -21,7 +21,7 @@ from typing import cast
 from shape_dnn.constraints import Constraint
 from shape_dnn.errors import MeterError, UsageError
 from shape_dnn.kinds import Formula, Meter, Workload
-from shape_dnn.plugins import checked
+from shape_dnn.plugins import checked_meters
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.quality import ACCURACY, Better, Quality
 from shape_dnn.records import Training
@@ -158,7 +158,7 @@ class Replay:
             return values
         meter = self._meters.get(metric)
         if meter is not None and isinstance(meter.instance, Formula) and self._workload is not None:
-            return checked.compute(meter.instance, self._workload, shapes)
+            return checked_meters.compute(meter.instance, self._workload, shapes)
         computable = meter is not None and isinstance(meter.instance, Formula)
         hint = "; give --arch and --dataset to have it computed" if computable else ""
         raise MeterError(f"{self._table.path} has no column {metric!r}, and a replay measures nothing{hint}")

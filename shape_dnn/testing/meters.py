@@ -12,7 +12,7 @@ from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.kinds import Formula, Instrument, Meter, Workload
 from shape_dnn.measuring.latency import LatencyMeter
 from shape_dnn.measuring.rounds import LEAST_VISITS
-from shape_dnn.plugins import checked
+from shape_dnn.plugins import checked_meters
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
 from shape_dnn.testing.contract import Contract
@@ -40,20 +40,20 @@ class MeterContract(Contract):
         """Ask the meter, and see that it answers once for each shape."""
         workload = self.workload(batch_size)
         if isinstance(plugin, Formula):
-            values = checked.compute(plugin, workload, shapes)
+            values = checked_meters.compute(plugin, workload, shapes)
             return {shape: Measurement(value) for shape, value in zip(shapes, values, strict=True)}
         assert isinstance(plugin, Instrument), "a meter derives from Formula or Instrument"
         found: dict[Shape, Measurement] = {}
         for handed_over in plugin.measure(workload, shapes):
             shape, measurement = pickle.loads(pickle.dumps(handed_over))  # noqa: S301 - made in this line
-            found[shape] = checked.measurement(plugin, shape, measurement, shapes, set(shapes) - set(found))
+            found[shape] = checked_meters.measurement(plugin, shape, measurement, shapes, set(shapes) - set(found))
         assert set(found) == set(shapes), "every shape is measured"
         return found
 
     def test_says_what_it_measures(self, plugin: Meter) -> None:
         """A metric that can be written in a flag, a unit (that of limits on it), and a place in the order."""
-        checked.metric(plugin)
-        checked.check_unit(plugin)
+        checked_meters.metric(plugin)
+        checked_meters.check_unit(plugin)
 
     def test_measures_every_shape_once(self, plugin: Meter) -> None:
         """Values are finite numbers from 0 in their interval, and all of it can be sent to another process and kept."""
@@ -64,9 +64,9 @@ class MeterContract(Contract):
         """What a formula gives for a shape does not depend on the others that it is asked about, nor on their order."""
         if isinstance(plugin, Formula):
             workload = self.workload()
-            together = checked.compute(plugin, workload, self.shapes)
-            backwards = checked.compute(plugin, workload, self.shapes[::-1])[::-1]
-            alone = [value for shape in self.shapes for value in checked.compute(plugin, workload, (shape,))]
+            together = checked_meters.compute(plugin, workload, self.shapes)
+            backwards = checked_meters.compute(plugin, workload, self.shapes[::-1])[::-1]
+            alone = [value for shape in self.shapes for value in checked_meters.compute(plugin, workload, (shape,))]
             assert backwards == pytest.approx(together)
             assert alone == pytest.approx(together)
 
@@ -77,7 +77,7 @@ class MeterContract(Contract):
     def test_says_what_its_values_depend_on(self, plugin: Meter) -> None:
         """The identity is the same every time, since facts are found again by it."""
         if isinstance(plugin, Instrument):
-            first, second = (checked.identity(plugin, self.workload()) for _ in range(2))
+            first, second = (checked_meters.identity(plugin, self.workload()) for _ in range(2))
             assert first == second
 
     def test_reports_a_batch_that_does_not_fit_instead_of_failing(self, plugin: Meter) -> None:
