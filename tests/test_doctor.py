@@ -129,6 +129,7 @@ def test_a_target_says_whether_what_ships_runs_there(
     assert (found["state"], found["reason"]) == ("available", "")
     assert found["fingerprint"]["versions"] == {"our_runtime": "2.10"}
     assert "temperature_c" in found["condition"]
+    assert ",,board,available," in shape_dnn(*asked[:-1], f"target.python={wrapper}", "--format", "csv").out
     ran = shape_dnn(*asked[:-1], f"target.python={wrapper}")
     assert "our_runtime" in ran.out
 

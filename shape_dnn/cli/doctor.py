@@ -56,7 +56,9 @@ def command(files: tuple[str, ...], output: str, **flags: Any) -> None:
     if output == "json":
         print_json(found)
     elif output == "csv":
-        print_csv(found["meters"], columns)
+        blank = dict.fromkeys(columns, "")
+        targets = [{**blank, **row, "device": row["target"]} for row in found["targets"]]
+        print_csv([*found["meters"], *targets], columns)
     else:
         out = console()
         for name, value in diagnosis.system.items():
