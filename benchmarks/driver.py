@@ -31,6 +31,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "paper": {**PAPER, "train": 3000},
     "paper, nodes stay": {**PAPER, "train": 3000, "option": ["executor.stay=0"]},
     "paper, median": {**PAPER, "train": 3000, "terminator": "median"},
+    "paper, median, a third": {**PAPER, "train": 1000, "terminator": "median"},
     "paper, few": {**PAPER, "train": 400},
     "paper, half as many": {**PAPER, "train": 1500},
     "default": {},

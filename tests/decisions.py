@@ -30,7 +30,7 @@ def decisions(path: str, places: range) -> list[object]:
             question["model"] = OTHERS[place // 3 % len(OTHERS)]
             question["sampler"] = ("d-optimal", "active", "cheap-d-optimal", "interval")[place // 3 % 4]
         try:
-            result = tune(replay=path, arch="wrn", dataset="digits", **question)
+            result = tune(replay=path, **question)
         except ShapeDnnError as error:
             found.append(str(error))
             continue

@@ -54,7 +54,7 @@ def test_a_report_has_a_limit_and_a_goal_in_the_direction_of_the_quality(overvie
     content = overview.to_dict()
     assert content["quality"] == {**PERPLEXITY.record, "minimum": 1, "maximum": None}
     limits = [(limit["flag"], limit["value"]) for limit in content["limits"]]
-    assert limits == [("--max-size ", None), ("--max-latency ", None), ("--max perplexity=", 35.0)]
+    assert limits == [("--max-size", None), ("--max-latency", None), ("--max", 35.0)]
     scores = next(goal["scores"] for goal in content["goals"] if goal["name"] == "perplexity")
     assert scores == [candidate.expected for candidate in sorted(overview.candidates, key=by_row(overview))]
 

@@ -123,8 +123,8 @@ def _take_runs(connection: Connection, trainings: Mapping[int, int]) -> bool:
     runs = execute(
         f"SELECT question, began, contexts, {columns} FROM theirs.run"  # noqa: S608 - constants
         " LEFT JOIN theirs.search ON search.run = run.id ORDER BY id"
-    )
-    for question, began, contexts, *values in runs.fetchall():
+    ).fetchall()
+    for question, began, contexts, *values in runs:
         found = decoding.contexts(contexts).items()
         here = {str(family): numbers[number] for family, number in found if number in numbers}
         marks = ", ".join("?" * (len(values) + 1))
