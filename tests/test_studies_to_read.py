@@ -112,9 +112,16 @@ def test_a_study_that_cannot_be_written_is_merged_into_another(study: Path, read
     assert "'study/lock' cannot be locked" in refused.stderr
 
 
-def test_a_study_of_a_former_format_is_merged_where_it_cannot_be_written(study: Path, read_only: Command) -> None:
+@pytest.fixture
+def former(study: Path) -> Path:
+    """The study as it was in a former format."""
     with closing(sqlite3.connect(study / "study.sqlite")) as connection:
         connection.executescript(FORMER)
+    return study
+
+
+@pytest.mark.usefixtures("former")
+def test_a_study_of_a_former_format_is_merged_where_it_cannot_be_written(read_only: Command) -> None:
     merged = read_only(sys.executable, "-m", "shape_dnn", "studies", "merge", "study", "mine")
     assert merged.returncode == 0, merged.stderr
     assert Store(Path("mine"), create=False).summary()["trained"] == 2
@@ -130,12 +137,10 @@ def test_a_study_in_use_that_cannot_be_written_is_not_merged(study: Path, read_o
     assert "study 'study' is in use by" in refused.stderr
 
 
-def test_a_study_of_a_former_format_is_read_where_it_cannot_be_written(study: Path, read_only: Command) -> None:
-    with closing(sqlite3.connect(study / "study.sqlite")) as connection:
-        connection.executescript(FORMER)
+def test_a_study_of_a_former_format_is_read_where_it_cannot_be_written(former: Path, read_only: Command) -> None:
     asked = read_only(sys.executable, "-m", "shape_dnn", "studies", ".", "--format", "json")
     assert json.loads(asked.stdout)[0]["trained"] == 2
-    assert not list(study.glob("*format*"))
+    assert not list(former.glob("*format*"))
 
 
 def test_whoever_reads_makes_no_file(tmp_path: Path) -> None:

@@ -87,21 +87,21 @@ def _take_parts(store: Store, other: Store, theirs: int, ours: int) -> None:
 
 def _take_files(source: Path, path: Path) -> None:
     """Copy a file, or a directory of files, if there is one; whole or not at all."""
-    if not source.exists():
-        return
     with durable.naming_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.merged.partial")
         if source.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-            shutil.rmtree(path, ignore_errors=True)
-            shutil.copytree(source, partial)
-        else:
-            shutil.copyfile(source, partial)
-        for each in partial.rglob("*") if partial.is_dir() else [partial]:
-            if each.is_file():
-                durable.sync(each)
-        durable.rename(partial, path)
+            with durable.replaced_directory(path) as partial:
+                shutil.copytree(source, partial, dirs_exist_ok=True, copy_function=_copy)
+        elif source.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"{path.name}.merged.partial")
+            _copy(source, partial)
+            durable.rename(partial, path)
+
+
+def _copy(source: str | Path, target: str | Path) -> None:
+    """Copy a file, and wait until it is on the disk."""
+    shutil.copyfile(source, target)
+    durable.sync(Path(target))
 
 
 def _take_runs(connection: Connection, trainings: Mapping[int, int]) -> bool:
