@@ -513,6 +513,28 @@ def test_names_of_shards_may_have_large_letters(test_shard: str) -> None:
     assert (len(train), len(test)) == (30, 9)
 
 
+@pytest.mark.parametrize("name", ["train-000003.tar.gz", "more/TRAIN-2.TGZ", "test.tar.zst", "a.tar.bz2"])
+def test_no_shard_is_passed_over_because_it_was_compressed(name: str) -> None:
+    write_shards(Path("shards"))
+    Path("shards", name).parent.mkdir(exist_ok=True)
+    Path("shards", name).write_bytes(b"hm")
+    message = rf"a shard must not be compressed, as is 'shards/{name}'; unpack it by gunzip"
+    with pytest.raises(DatasetError, match=message):
+        WebDataset("shards").load()
+    Path("shards/z.tgz").write_bytes(b"hm")
+    with pytest.raises(DatasetError, match="and 1 more; unpack"):
+        WebDataset("shards").load()
+
+
+def test_files_beside_shards_are_passed_over() -> None:
+    """Also a compressed shard whose unpacked one is there."""
+    write_shards(Path("shards"))
+    for name in ("train-000000.tar.gz", "train-000001.tgz", "train-000000.tar.idx", ".hidden.tar.gz", "a.txt"):
+        Path("shards", name).write_bytes(b"hm")
+    train, test = WebDataset("shards", size=20, stream="no").load()
+    assert len(train) + len(test) == 30
+
+
 def test_shards_are_searched_on() -> None:
     write_shards(Path("shards"), number=120)
     option = {"dataset.size": 12, "dataset.stream": "yes"}
