@@ -714,7 +714,7 @@ def test_a_meter_may_hand_over_numbers_of_numpy_which_become_plain_ones() -> Non
 
 
 def test_a_word_that_no_search_takes_for_a_metric_is_found_out() -> None:
-    for name in ("depth", "training", "Up", ""):
+    for name in ("depth", "training", "score", "estimated", "probability", "Up", ""):
         timer = Timer()
         timer.metric = name
         with pytest.raises(PluginError, match=f"has a metric called '{name}', a word that is taken"):
