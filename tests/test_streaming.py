@@ -44,6 +44,7 @@ from shape_dnn.data.splits import Part
 from shape_dnn.events import DatasetRead, Event
 from shape_dnn.records import Epoch
 from shape_dnn.settings import Settings
+from shape_dnn.system import cgroups
 from shape_dnn.training import loop, streamed
 from shape_dnn.training.batches import Batches
 from shape_dnn.training.classifier import ClassifierTrainer, split
@@ -444,6 +445,21 @@ def test_each_gpu_has_its_part_of_the_cores_to_decode_by(
     monkeypatch.setattr(devices, "gpus", lambda: gpus)
     assert streamed.readers("cuda:0") == processes
     assert streamed.readers("cpu") == 1
+
+
+def test_a_task_decodes_by_the_cores_that_it_was_granted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task of a cluster sees one GPU of its node, and all cores."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64), raising=False)
+    monkeypatch.setattr(cgroups, "processors", lambda: None)
+    monkeypatch.setattr(devices, "gpus", lambda: 1)
+    found = []
+    try:
+        for granted in (None, 16, 1, 128):
+            devices.grant(granted)
+            found.append(streamed.readers("cuda:0"))
+    finally:
+        devices.grant(None)
+    assert found == [63, 15, 1, 63]
 
 
 def test_readers_take_cores_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
