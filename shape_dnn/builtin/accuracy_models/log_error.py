@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shape_dnn.builtin.accuracy_models.grid import Evidence, Grid
 from shape_dnn.builtin.accuracy_models.trend import ALONE, Trend, with_prior
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.quality import Quality
@@ -50,8 +52,6 @@ MOST_POSSIBLE, MOST_POINTS = 24, 8
 """How many stay by so many trainings taken at random, and how many by all of them."""
 JITTER = 1e-8
 """Variance that keeps matrices invertible."""
-GRID = ("_trend", "_amplitude", "_length", "_noise", "_growth", "_variances")
-"""Attributes with a row for each point of the grid."""
 FEATURES = 256
 """Waves of which a draw of the process consists (Rahimi and Recht 2007)."""
 LEAST_FREEDOM = 2.4
@@ -93,6 +93,7 @@ class LogError(AccuracyModel):
     def __init__(self) -> None:
         self._elsewhere: LogError | None = None
         self._trends: tuple[Trend, ...] = ALONE
+        self._weight_of_prior = 0.5
 
     def learn_from(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
         """Expect errors to run as they do elsewhere, as far as trainings bear that out.
@@ -101,12 +102,12 @@ class LogError(AccuracyModel):
         """
         self._elsewhere, spread = _fit_elsewhere(tuple(shapes), tuple(accuracies), self.quality)
         self._trends = with_prior(max(spread, FLATTEST))
-        self._trend, self._weights = np.arange(2), np.full((2, 1), 0.5)
+        self._weight_of_prior = 0.5
 
     @property
     def prior_weight(self) -> float | None:
         """The weight of all points of the grid with the prior, a half before any fit."""
-        return None if self._elsewhere is None else float(self._weights[self._trend == 1].sum())
+        return None if self._elsewhere is None else self._weight_of_prior
 
     @property
     def initial(self) -> int:
@@ -144,40 +145,33 @@ class LogError(AccuracyModel):
             for amplitude in trend.amplitudes
             for rest in others
         ]
-        self._trend = np.array([place for place, *_ in grid])
-        self._amplitude, self._length, self._noise, self._growth = np.array([rest for _, *rest in grid]).T
-        points = self._noise[:, None] * (percents / self._typical) ** self._growth[:, None]
-        points_of_stds = stds[order] / self._scale.slopes(errors)
-        self._variances = (points**2 + points_of_stds**2) / percents**2
+        trend = np.array([place for place, *_ in grid])
+        amplitude, length, noise, growth = np.array([rest for _, *rest in grid]).T
+        of_noise = noise[:, None] * (percents / self._typical) ** growth[:, None]
+        of_stds = stds[order] / self._scale.slopes(errors)
+        variances = (of_noise**2 + of_stds**2) / percents**2
+        self._grid = Grid(trend, amplitude, length, noise, growth, variances)
         if len(shapes) > MANY:
-            self._leave_out_hopeless()
-        likelihoods = self._likelihoods()
-        weights = np.exp(likelihoods - likelihoods.max())
+            self._grid = self._possible(self._grid)
+        found = self._evidence(self._grid, self._features, self._target)
+        self._precisions, self._solved = found.precisions, found.solved
+        weights = np.exp(found.likelihoods - found.likelihoods.max())
         self._weights = weights / weights.sum()
+        self._weight_of_prior = float(self._weights[self._grid.trend == 1].sum())
 
-    def _leave_out_hopeless(self) -> None:
-        """Keep the likeliest points of the grid, of those that a part of the trainings leaves possible.
+    def _possible(self, grid: Grid) -> Grid:
+        """Return the likeliest points of a grid, of those that a part of the trainings leaves possible.
 
         With thousands of trainings the matrices of one point take a hundred megabytes, and its fit seconds.
         """
-        features, target, variances = self._features, self._target, self._variances
-        some = np.sort(np.random.default_rng(0).permutation(len(target))[:MANY])
-        self._features, self._target, self._variances = features[some], target[some], variances[:, some]
-        likelihoods = np.logaddexp.reduce(self._likelihoods(), 1)
-        self._features, self._target, self._variances = features, target, variances
-        self._keep(rounding.largest_first(likelihoods)[:MOST_POSSIBLE])
-        grid = {name: getattr(self, name) for name in GRID}
-        likelihoods = np.empty(len(self._trend))
-        for point in range(len(likelihoods)):  # one at a time, since a matrix of each would be too much
-            self._keep([point])
-            likelihoods[point] = np.logaddexp.reduce(self._likelihoods(), 1)[0]
-            self.__dict__ |= grid
-        self._keep(rounding.largest_first(likelihoods)[:MOST_POINTS])
-
-    def _keep(self, points: Sequence[int] | NDArray[np.int64]) -> None:
-        """Leave out all other points of the grid."""
-        for name in GRID:
-            setattr(self, name, getattr(self, name)[points])
+        some = np.sort(np.random.default_rng(0).permutation(len(self._target))[:MANY])
+        of_some = replace(grid, variances=grid.variances[:, some])
+        found = self._evidence(of_some, self._features[some], self._target[some]).of_points
+        left = grid.only(rounding.largest_first(found)[:MOST_POSSIBLE])
+        # One at a time, since a matrix of each would be too much.
+        points = [left.only([point]) for point in range(len(left.trend))]
+        found = np.array([self._evidence(point, self._features, self._target).of_points[0] for point in points])
+        return left.only(rounding.largest_first(found)[:MOST_POINTS])
 
     def _features_of(self, shapes: Sequence[Shape]) -> Floats:
         """Return log depth and log width in spreads, and of a prior log error less its mean, of each shape."""
@@ -186,46 +180,41 @@ class LogError(AccuracyModel):
             return places
         return np.column_stack([places, self._elsewhere.log_errors(shapes) - self._level_elsewhere])
 
-    def _likelihoods(self) -> Floats:
-        """Return how likely each point of the grid is with no accident, and with each training as one, as logarithms.
+    def _evidence(self, grid: Grid, features: Floats, target: Floats) -> Evidence:
+        """Return what trainings say at every point of a grid.
 
-        Precisions, and the solutions of the residuals, are kept for predictions.
+        Args:
+            grid: with the variances of these trainings.
+            features: of their shapes.
+            target: their log errors.
         """
-        number = len(self._target)
-        covariances, diagonal = self._covariances(self._features), np.arange(number)
-        covariances[:, diagonal, diagonal] += self._variances + JITTER
-        self._precisions, (_, volumes) = np.linalg.inv(covariances), np.linalg.slogdet(covariances)
-        residuals = np.array([self._target - self._features @ trend.means for trend in self._trends])[self._trend]
-        self._solved = np.einsum("pij,pj->pi", self._precisions, residuals)
-        evidence = -0.5 * ((self._solved * residuals).sum(1) + volumes)
+        number = len(target)
+        trends, processes = self._parts(features, features)
+        covariances = np.asarray(
+            [trends[place] + amplitude**2 * processes[length] for place, amplitude, length in grid.priors]
+        )
+        diagonal = np.arange(number)
+        covariances[:, diagonal, diagonal] += grid.variances + JITTER
+        precisions, (_, volumes) = np.linalg.inv(covariances), np.linalg.slogdet(covariances)
+        residuals = np.array([target - features @ trend.means for trend in self._trends])[grid.trend]
+        solved = np.einsum("pij,pj->pi", precisions, residuals)
+        evidence = -0.5 * ((solved * residuals).sum(1) + volumes)
         spread = NOISE_SPREAD if self._scale.has_range else NOISE_SPREAD_WITHOUT_RANGE
-        evidence -= 0.5 * (np.log(self._noise / NOISE_PRIOR) / spread) ** 2
+        evidence -= 0.5 * (np.log(grid.noise / NOISE_PRIOR) / spread) ** 2
         # What the other trainings say of each one: by how much it differs, and with which variance.
-        variance = 1.0 / np.diagonal(self._precisions, axis1=1, axis2=2)
-        surprise = self._solved * variance
+        variance = 1.0 / np.diagonal(precisions, axis1=1, axis2=2)
+        surprise = solved * variance
         wider = variance + ACCIDENT**2
         odds = 0.5 * (surprise**2 * (1 / variance - 1 / wider) + np.log(variance / wider))
         possible = number >= LEAST_FOR_ACCIDENTS
         odds += np.log(ACCIDENTS / (1 - ACCIDENTS)) if possible else -np.inf
-        return np.asarray(evidence[:, None] + np.column_stack([np.zeros(len(odds)), odds]))
+        return Evidence(evidence[:, None] + np.column_stack([np.zeros(len(odds)), odds]), precisions, solved)
 
-    def _covariances(self, features: Floats) -> Floats:
-        """Return the covariances of some shapes with the trained ones at every point of the grid."""
-        trends, processes = self._parts(features)
-        return np.asarray(
-            [trends[trend] + amplitude**2 * processes[length] for trend, amplitude, length in self._priors]
-        )
-
-    def _parts(self, features: Floats) -> tuple[list[Floats], dict[float, Floats]]:
-        """Return the covariances with the trained ones by trend, and the correlations of the process by its length."""
-        apart = distances(features[:, :2], self._features[:, :2])
-        trends = [trend.covariance(features, self._features) for trend in self._trends]
+    def _parts(self, features: Floats, trained: Floats) -> tuple[list[Floats], dict[float, Floats]]:
+        """Return the covariances with trained shapes by trend, and the correlations of the process by its length."""
+        apart = distances(features[:, :2], trained[:, :2])
+        trends = [trend.covariance(features, trained) for trend in self._trends]
         return trends, {length: matern(apart / length) for length in LENGTHS}
-
-    @property
-    def _priors(self) -> list[tuple[int, float, float]]:
-        """Trend, amplitude and length of every point of the grid."""
-        return list(zip(self._trend.tolist(), self._amplitude.tolist(), self._length.tolist(), strict=True))
 
     def _relief(self, point: int) -> Floats:
         """Return by how much the precision of each training shrinks if it is an accident."""
@@ -257,9 +246,9 @@ class LogError(AccuracyModel):
     def _moments(self, shapes: Sequence[Shape]) -> tuple[Floats, Floats, Floats]:
         """Return mean and variance of the log error of each shape, and the variance of a training in percent."""
         features = self._features_of(shapes)
-        trends, processes = self._parts(features)
+        trends, processes = self._parts(features, self._features)
         total, means, squares, noises = 0.0, np.zeros(len(features)), np.zeros(len(features)), np.zeros(len(features))
-        for point, (trend, amplitude, length) in enumerate(self._priors):
+        for point, (trend, amplitude, length) in enumerate(self._grid.priors):
             weights = self._weights[point]
             if weights.sum() < NEGLIGIBLE:
                 continue
@@ -271,7 +260,7 @@ class LogError(AccuracyModel):
             mean = np.column_stack([mean, mean[:, None] - reach * (relief * self._solved[point])])
             variance = np.column_stack([variance, variance[:, None] + reach**2 * relief])
             percents = np.exp(np.clip(self._level + mean, 0.0, self._worst))
-            noise = self._noise[point] * (percents / self._typical) ** self._growth[point]
+            noise = self._grid.noise[point] * (percents / self._typical) ** self._grid.growth[point]
             total += weights.sum()
             means += mean @ weights
             squares += (mean**2 + np.maximum(variance, 0.0)) @ weights
@@ -282,14 +271,14 @@ class LogError(AccuracyModel):
     @property
     def noise(self) -> float:
         """The noise of a training of the typical error that is expected by the grid."""
-        return float(self._weights.sum(1) @ self._noise * self._scale.slopes(np.asarray(self._typical)))
+        return float(self._weights.sum(1) @ self._grid.noise * self._scale.slopes(np.asarray(self._typical)))
 
     def draw(self, shapes: Sequence[Shape], number: int, seed: int) -> Floats:
         """Draw points of the grid, and for each a surface: one of the prior, bent to what was seen (Matheron's rule).
 
         A surface of the prior is a sum of waves, so that the time grows with the number of shapes and no faster.
         """
-        rng = np.random.default_rng(seed)
+        rng, grid = np.random.default_rng(seed), self._grid
         chosen = rng.choice(self._weights.size, number, p=self._weights.ravel())
         points, accidents = np.divmod(chosen, self._weights.shape[1])
         features = self._features_of(shapes)
@@ -301,15 +290,15 @@ class LogError(AccuracyModel):
         scatter = rng.standard_normal((number, trained))
         drawn = np.empty((number, len(both)))
         for place, trend in enumerate(self._trends):
-            rows = self._trend[points] == place
+            rows = grid.trend[points] == place
             drawn[rows] = trend.draw(tilt[rows], both)
-        trends, processes = self._parts(features)
+        trends, processes = self._parts(features, self._features)
         for length, correlation in processes.items():
-            rows = np.flatnonzero(self._length[points] == length)
+            rows = np.flatnonzero(grid.length[points] == length)
             basis = np.cos(both[:, :2] @ (directions / length).T + phases)
-            drawn[rows] += self._amplitude[points[rows], None] * (waves[rows] @ basis.T)
-            for place, amplitude in sorted({(place, amplitude) for place, amplitude, _ in self._priors}):
-                of_these = (self._trend[points[rows]] == place) & (self._amplitude[points[rows]] == amplitude)
+            drawn[rows] += grid.amplitude[points[rows], None] * (waves[rows] @ basis.T)
+            for place, amplitude in sorted({(place, amplitude) for place, amplitude, _ in grid.priors}):
+                of_these = (grid.trend[points[rows]] == place) & (grid.amplitude[points[rows]] == amplitude)
                 some = rows[of_these]
                 bend = self._bend(drawn[some, asked:], points[some], accidents[some], scatter[some])
                 drawn[some, :asked] += bend @ (trends[place] + amplitude**2 * correlation).T
@@ -317,7 +306,7 @@ class LogError(AccuracyModel):
 
     def _bend(self, priors: Floats, points: NDArray[np.int64], accidents: NDArray[np.int64], scatter: Floats) -> Floats:
         """Return the weights of the covariances that bend surfaces of the prior to what was seen, a row for each."""
-        variances = self._variances[points]
+        variances = self._grid.variances[points]
         unlucky = np.flatnonzero(accidents)
         which = accidents[unlucky] - 1
         variances[unlucky, which] += ACCIDENT**2
