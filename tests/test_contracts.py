@@ -65,7 +65,8 @@ from shape_dnn.testing import (
 )
 from shape_dnn.testing.spaces import accuracy
 from shape_dnn.training.classifier import ClassifierTrainer
-from shape_dnn.training.functions import FunctionTrainer, read
+from shape_dnn.training.functions import FunctionTrainer
+from shape_dnn.training.reading import read
 
 
 class TestWideResNet(ArchitectureContract):

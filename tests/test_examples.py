@@ -15,7 +15,8 @@ import pytest
 
 from shape_dnn import Shape
 from shape_dnn.testing import TrainerContract
-from shape_dnn.training.functions import FunctionTrainer, read
+from shape_dnn.training.functions import FunctionTrainer
+from shape_dnn.training.reading import read
 
 FOLDER = Path(__file__).parents[1] / "docs" / "examples"
 FILES = sorted(FOLDER.glob("*.py"))

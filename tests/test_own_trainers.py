@@ -15,7 +15,8 @@ from own import BUILD, EXAMPLE, SINE, TRAIN, write
 
 from shape_dnn import PluginError, Shape, TrainingError, UsageError
 from shape_dnn.records import Epoch, Training
-from shape_dnn.training.functions import Functions, digest, read
+from shape_dnn.training.functions import Functions
+from shape_dnn.training.reading import digest, read
 from shape_dnn.training.sources import OwnTrainer
 from shape_dnn.training.task import EvaluationTask, TrainingTask
 

@@ -32,7 +32,8 @@ from shape_dnn.store.families import Family
 from shape_dnn.study.measurer import ask_elsewhere
 from shape_dnn.study.seeds import mean_over_seeds
 from shape_dnn.study.study import Memo
-from shape_dnn.training.functions import Functions, keep
+from shape_dnn.training.functions import Functions
+from shape_dnn.training.reading import keep
 
 Notify = Callable[[Event], None]
 

@@ -19,7 +19,7 @@ from shape_dnn.quality import Quality
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
 from shape_dnn.study.own_training import OwnTraining
-from shape_dnn.training import functions
+from shape_dnn.training import functions, reading
 from shape_dnn.training.networks import BuiltByTrainer
 from shape_dnn.training.sources import OwnTrainer, TrainerSource
 
@@ -33,7 +33,7 @@ OF_NETWORKS = frozenset({"size", "file-size", "latency", "energy", "memory"})
 """Metrics of networks; the meter of another one may get by without."""
 OPTIONS = ("epochs", "lr")
 """Settings that are options of those trainers that have one of this name."""
-SUFFIXES = frozenset({".py", functions.PICKLED})
+SUFFIXES = frozenset({".py", reading.PICKLED})
 """How the names of files end that hold a trainer."""
 
 
@@ -128,14 +128,14 @@ def find_trainer(selection: Selection) -> Own | None:
         loaded = selection.load("trainer", name, {**given, **also})
         return Own(loaded, FromPlugin[Trainer](loaded.choice, selection.registry.files))
     path, function = split_name(name)
-    found = functions.read(path, function)
+    found = reading.read(path, function)
     values = _values(found, {**given, **_declared(also, found.options, path.name)})
     loaded = Loaded(Choice("trainer", name_of(name), values), _origin(path), found.trainer(values))
-    return Own(selection.note(loaded), OwnTrainer(path.resolve(), functions.digest(path), function, values))
+    return Own(selection.note(loaded), OwnTrainer(path.resolve(), reading.digest(path), function, values))
 
 
 def _origin(path: Path) -> Source:
-    version = path.stem.rpartition("-")[2] if path.suffix == functions.PICKLED else functions.digest(path)
+    version = path.stem.rpartition("-")[2] if path.suffix == reading.PICKLED else reading.digest(path)
     return Source(str(path), version, is_file=True)
 
 
@@ -185,7 +185,7 @@ def name_of(setting: str) -> str:
     if not is_file(setting):
         return setting
     path, function = split_name(setting)
-    if path.suffix == functions.PICKLED:
+    if path.suffix == reading.PICKLED:
         return path.stem.rpartition("-")[0]
     return path.stem if function == "train" else f"{path.stem}:{function}"
 

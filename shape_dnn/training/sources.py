@@ -44,7 +44,7 @@ class OwnTrainer:
             UsageError: the file is gone, or cannot be used.
             PluginError: it has changed, so that its trainings would be others.
         """
-        from shape_dnn.training.functions import digest, read
+        from shape_dnn.training.reading import digest, read
 
         functions = read(self.path, self.function)
         if digest(self.path) != self.version:
