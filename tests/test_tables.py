@@ -118,7 +118,7 @@ def test_nothing_is_asked_of_a_column_that_holds_text(shape_dnn: Callable[..., A
 
 
 def test_a_metric_that_there_is_not_is_told_from_text(shape_dnn: Callable[..., Any]) -> None:
-    known = "known are accuracy, energy, file-size, heat, latency, memory, size"
+    known = "known are accuracy, energy, file-size, graph-latency, heat, latency, memory, size"
     assert known in shape_dnn("--replay", write(TEXT), "--max", "weight=1").error
 
 
