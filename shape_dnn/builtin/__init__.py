@@ -235,7 +235,10 @@ def shape_dnn_executors() -> Iterable[Plugin]:
         "local",
         "worker processes on this machine",
         "shape_dnn.builtin.executors.local:Local",
-        {"threads": Option(help="threads of each training on a processor, at least", minimum=1)},
+        {
+            "threads": Option(help="threads of each training on a processor, at least", minimum=1),
+            "mps": Option(help="whether trainings share a GPU by NVIDIA's multi-process service, started for them"),
+        },
     )
 
 
