@@ -257,10 +257,11 @@ def page_of(content: str | Callable[[], str]) -> str:
 
 
 def essence(page: str) -> str:
-    """Return a page without the library of charts, the digests of its parts, versions, dates and their times."""
+    """Return a page without the library of charts, digests of its parts, versions, dates and their times, and zones."""
     library = max(re.findall(r"<script\b[^>]*>.*?</script>", page, re.DOTALL), key=len)
     ours = page.replace(library, "")
     ours = re.sub(r"<meta http-equiv[^>]*>", "", ours)
+    ours = re.sub(r"(?<=\b\d\d:\d\d)[+-]\d\d:\d\d\b", "", ours)
     return re.sub(r"\b\d+\.\d+\.\d+[\w.+-]*|\b\d{4}-\d\d-\d\d(?: \d\d:\d\d)?\b", "…", ours)
 
 

@@ -53,13 +53,26 @@ def available() -> list[str]:
 
 
 def cores() -> int:
-    """Count the processors that this process may keep busy, within what its container or job is granted.
+    """Count the processors that this process may keep busy, within what its container, job or task is granted.
 
     Not every system tells those that it may use apart from those there are.
     """
     usable = getattr(os, "sched_getaffinity", None)
     there = len(usable(0)) if usable else os.cpu_count() or 1
-    return min(there, cgroups.processors() or there)
+    return min(there, cgroups.processors() or there, _granted or there)
+
+
+_granted: int | None = None
+
+
+def grant(cores: int | None) -> None:
+    """Have this process keep no more processors busy, where its cluster counts them and nothing else holds it back.
+
+    Args:
+        cores: that its task has; None for as many as there are.
+    """
+    global _granted  # noqa: PLW0603 - it is of the process
+    _granted = cores
 
 
 def gpus() -> int:

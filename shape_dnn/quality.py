@@ -40,7 +40,7 @@ class Quality:
         """Check every part, wherever it comes from."""
         if not (isinstance(self.name, str) and re.fullmatch(r"[^\W\d][\w-]*", self.name)):
             raise ValueError(f"name is {self.name!r}; accepted are letters, digits, hyphens and underscores")
-        if self.name in RESERVED:
+        if self.name in RESERVED_QUALITIES:
             raise ValueError(f"name is {self.name!r}, which means something else in results; choose another word")
         if not (isinstance(self.unit, str) and self.unit.isprintable()):
             raise ValueError(f"unit is {self.unit!r}; accepted is a short text")
@@ -142,26 +142,14 @@ class Quality:
         )
 
 
-RESERVED = frozenset(
-    {
-        *("depth", "width", "shape", "seed", "size", "file-size", "latency", "energy", "memory", "training", "std"),
-        *(
-            "predicted_std",
-            "score",
-            "estimated",
-            "probability",
-            "smaller",
-            "again",
-            "reason",
-            "number",
-            "curve",
-            "seconds",
-            "stop",
-        ),
-        *("repetitions", "time", "event", "done", "total", "traceback"),
-    }
+_OF_RESULTS = frozenset({"depth", "width", "seed", "training", "predicted_std", "score", "estimated", "probability"})
+RESERVED_METRICS = _OF_RESULTS | {"accuracy", "predicted_accuracy", "test_accuracy"}
+"""Words that no metric can be called, since they stand for something else beside metrics in results."""
+RESERVED_QUALITIES = _OF_RESULTS.union(
+    ("shape", "size", "file-size", "latency", "energy", "memory", "std", "smaller", "again", "reason", "number"),
+    ("curve", "seconds", "stop", "repetitions", "time", "event", "done", "total", "traceback"),
 )
-"""Words that stand for something else in results, or in what observers write."""
+"""Words that no quality can be called, since they stand for something else in results, or in what observers write."""
 
 MOST_WRITTEN_OUT = 1e7
 """From here on a value is written with an exponent."""

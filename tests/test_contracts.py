@@ -35,6 +35,7 @@ from shape_dnn import (
     Shape,
     Strategy,
     Terminator,
+    TrainingError,
     Workload,
     testing,
 )
@@ -43,7 +44,7 @@ from shape_dnn.builtin.datasets.cifar import Cifar10, Cifar100
 from shape_dnn.builtin.datasets.digits import Digits
 from shape_dnn.data import images
 from shape_dnn.data.splits import Part
-from shape_dnn.kinds import Posterior
+from shape_dnn.kinds import Posterior, Run
 from shape_dnn.plugins import checked, checked_meters
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.table_of_kinds import KINDS
@@ -713,7 +714,7 @@ def test_a_meter_may_hand_over_numbers_of_numpy_which_become_plain_ones() -> Non
 
 
 def test_a_word_that_no_search_takes_for_a_metric_is_found_out() -> None:
-    for name in ("depth", "training", "Up", ""):
+    for name in ("depth", "training", "score", "estimated", "probability", "Up", ""):
         timer = Timer()
         timer.metric = name
         with pytest.raises(PluginError, match=f"has a metric called '{name}', a word that is taken"):
@@ -809,6 +810,71 @@ def test_a_goal_may_find_a_shape_infinitely_bad() -> None:
             return math.inf if values["size"] > 1 else values["size"]
 
     GoalContract().test_scores_by_its_metrics_alone(Never())
+
+
+SHIPS = """
+def train(shape, run):
+    network = build(shape)
+    run.save(network)
+    return error(network)
+
+def error(predict):
+    x = torch.linspace(-1, 1, 10).unsqueeze(1)
+    return (predict(x) - torch.sin(5 * x)).square().mean().item()
+
+def calibration(batch_size, run):
+    return torch.randn(16, 1).split(batch_size)
+
+def judge(predict, run):
+    return error(predict)
+
+def judge_test(predict, run):
+    return error(predict) / 2
+"""
+
+
+def test_a_trainer_that_judges_what_ships_keeps_to_its_contract(tmp_path: Path) -> None:
+    plugin = read(write(BUILD, EXAMPLE, SHIPS)).trainer({})
+    contract = TrainerContract()
+    contract.test_ships_what_was_trained(plugin, tmp_path / "ships")
+    contract.test_calibrates_by_inputs_like_the_example(plugin, tmp_path / "calibrates")
+    contract.test_judges_what_ships(plugin, tmp_path / "judges")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "check", "said"),
+    [
+        ("randn(16, 1)", "zeros(16, 2)", "calibrates_by_inputs_like_the_example", r"float32 \(1, 2\).*float32 \(1, 1\)"),
+        ("randn(16, 1)", "randn(2, 1)", "calibrates_by_inputs_like_the_example", r"\(2, 1\).* is .*\(3, 1\)"),
+        ("randn(16, 1)", "full((16, 1), torch.nan)", "calibrates_by_inputs_like_the_example", "no finite number"),
+        ("torch.randn(16, 1).split(batch_size)", "[]", "calibrates_by_inputs_like_the_example", "gives nothing"),
+        ("    return error(predict)\n", "    error(predict)\n", "judges_what_ships", r"judge\(\) returned None"),
+        ("return error(predict)\n", "return 2 * error(predict)\n", "judges_what_ships", "where nothing was lost"),
+        ("return error(predict) / 2", "return 0.5", "judges_what_ships", r"judge_test\(\) never called predict\(\)"),
+        ("    return error(predict)\n", "    return predict(torch.ones(4, 2))\n", "judges_what_ships", "what ships takes"),
+        ("    return error(predict)\n", "    return -error(predict)\n", "judges_what_ships", "accepted are numbers from 0"),
+        ("    run.save(network)\n", "", "judges_what_ships", r"train\(\) saves no weights by run.save\(\)"),
+    ],
+    ids=["shape", "part of a batch", "no number", "empty", "None", "other data", "no predict", "inputs", "sign", "weights"],
+)  # fmt: skip
+def test_a_trainer_that_judges_or_calibrates_wrongly_is_found_out(
+    right: str, wrong: str, check: str, said: str, tmp_path: Path
+) -> None:
+    assert right in SHIPS
+    plugin = read(write(BUILD, EXAMPLE, SHIPS.replace(right, wrong))).trainer({})
+    with pytest.raises((AssertionError, TrainingError), match=said) as raised:
+        getattr(TrainerContract(), f"test_{check}")(plugin, tmp_path)
+    assert "\n" not in str(raised.value).partition("\nassert ")[0]
+
+
+def test_a_trainer_that_ships_other_weights_than_it_saved_is_found_out(tmp_path: Path) -> None:
+    class Forgetful(FunctionTrainer):
+        def ship(self, shape: Shape, run: Run) -> torch.nn.Module:
+            return self.build(shape)
+
+    plugin = Forgetful(read(write(BUILD, EXAMPLE, SHIPS)), {})
+    with pytest.raises(AssertionError, match="another network each time"):
+        TrainerContract().test_ships_what_was_trained(plugin, tmp_path)
 
 
 def test_executors_report_in_the_thread_that_waits_for_outcomes() -> None:

@@ -255,6 +255,17 @@ def write_folder(root: Path, classes: int = 3, number: int = 10) -> None:
             Image.fromarray(pixels).save(root / f"class {label}" / f"{i}.{'png' if i % 2 else 'jpg'}")
 
 
+def write_classes(*names: str) -> None:
+    write_folder(Path("photos"), classes=len(names))
+    for label, name in enumerate(names):
+        Path(f"photos/class {label}").rename(Path("photos", name))
+
+
+def test_a_class_may_be_called_train() -> None:
+    write_classes("Train", "bus", "Value")
+    assert Folder("photos", size=4).class_names == ("Train", "Value", "bus")
+
+
 def decoded_plainly(path: Path, size: int) -> Any:
     with Image.open(path) as opened:
         return np.asarray(opened.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
@@ -271,9 +282,10 @@ def test_a_folder_of_images_of_any_size() -> None:
     assert np.array_equal(train.images, again.images)
 
 
-def test_a_folder_with_its_own_test_images_in_grey() -> None:
-    write_folder(Path("photos/train"))
-    write_folder(Path("photos/val"), number=4)
+@pytest.mark.parametrize(("of_training", "of_test"), [("train", "val"), ("Train", "Test"), ("TRAIN", "Val")])
+def test_a_folder_with_its_own_test_images_in_grey(of_training: str, of_test: str) -> None:
+    write_folder(Path("photos", of_training))
+    write_folder(Path("photos", of_test), number=4)
     train, test = Folder("photos", channels=1).load()
     assert (train.images.shape, test.images.shape) == ((30, 1, 32, 32), (12, 1, 32, 32))
 
@@ -290,6 +302,8 @@ def test_a_folder_with_its_own_test_images_in_grey() -> None:
             r"1\.png cannot be read as an image",
         ),
         (lambda: (write_folder(Path("photos/train")), write_folder(Path("photos/test"), classes=4)), "has the class 'class 3'"),
+        (lambda: write_classes("Train", "Test", "bus"), "'photos/Train' has no sub-folder for each class; if 'Train' is a class"),
+        (lambda: write_classes("train", "Train", "bus"), "'photos' has 'Train' and 'train'; rename one of them"),
     ],
 )  # fmt: skip
 def test_faults_in_folders_are_named(prepare: Callable[[], object], complaint: str) -> None:

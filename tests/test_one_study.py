@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import own
 import pytest
 from test_main_job import HERE
 
 from shape_dnn import Shape, ask, export, tune
+from shape_dnn.answers.question import StudyQuestion
 from shape_dnn.answers.table import summarize
 from shape_dnn.events import Event, TrainingFinished
 from shape_dnn.report import write_report
@@ -104,9 +106,12 @@ def test_another_question_after_an_interrupt_begins_with_everything() -> None:
     store.context("training", {})
     settings = {"goal": "size", "workers": 1}
 
+    def resolved(settings: Mapping[str, Any]) -> dict[str, Any]:
+        return {**settings, "depth": settings.get("depth") or "1:4:1"}
+
     def begin(**changes: object) -> int:
         run = store.runs.begin("tune", {**settings, **changes}, {})
-        began = store.runs.begin_search(run, "question", {"workers"})
+        began = store.runs.begin_search(run, "question", {"workers"}, resolved)
         store.database.connection.execute(
             "INSERT INTO training (context, depth, width, attempt, reason, provenance, recorded)"
             " VALUES (1, ?, '1', 1, '', ?, 0)", (10 + run, store._provenance({})),
@@ -116,10 +121,11 @@ def test_another_question_after_an_interrupt_begins_with_everything() -> None:
 
     assert begin() == 0
     assert begin(workers=2) == 0, "the same search goes on"
-    assert begin(goal="accuracy") == 2, "this is another one"
-    assert begin() == 3, "another was between"
-    assert begin(state="done") == 4
-    assert begin(state="done") == 5, "the one before came to its end"
+    assert begin(depth="1:4:1") == 0, "this range is meant where none is given"
+    assert begin(goal="accuracy") == 3, "this is another one"
+    assert begin() == 4, "another was between"
+    assert begin(state="done") == 5
+    assert begin(state="done") == 6, "the one before came to its end"
     run = store.runs.last()
     assert run is not None
     assert store.runs.was_searched("question", run)
@@ -235,6 +241,26 @@ def check():
     (state,) = sqlite3.connect("shape-dnn-study/study.sqlite").execute("SELECT state FROM run").fetchone()
     assert state == "running", state
 """
+
+
+SPELT = [{"depth": "1:4:1"}, {"width": "1.0:3:1"}, {"depth": "1:7/2:1", "width": "1:3:1"}]
+"""The usual ranges of :data:`own.HEAD`, in other words."""
+
+
+@pytest.mark.parametrize("ranges", SPELT)
+def test_a_range_that_is_the_usual_one_makes_no_other_space(ranges: dict[str, str]) -> None:
+    question = {"goal": "loss", "max_size": "1MB"}
+    search = {"trainer": str(own.write(own.BUILD, own.TRAIN)), "device": "cpu"}
+
+    def was_searched() -> bool:
+        with StudyQuestion.open("shape-dnn-study", question) as known:
+            return known.was_searched
+
+    tune(**search, **question)
+    tune(**search, **ranges, goal="size")
+    assert was_searched()
+    tune(**search, **{**ranges, "width": "1:2:1"}, goal="size")
+    assert not was_searched(), "this is another space"
 
 
 def test_a_report_of_a_study_says_whether_its_question_was_searched() -> None:

@@ -52,7 +52,7 @@ def test_a_digit_that_rounds_otherwise_is_no_change_and_another_answer_is() -> N
 def test_versions_dates_and_the_library_of_charts_are_no_part_of_a_page() -> None:
     page = "<script>{library}</script><p>shape-dnn {version}, {day}: {accuracy} %</p><script>go()</script>"
     old = page.format(library="x" * 99, version="0.1.0", day="2026-11-26 09:05", accuracy=98.3)
-    new = page.format(library="y" * 98, version="0.2.0.dev1", day="2027-01-02 14:02", accuracy=98.3)
+    new = page.format(library="y" * 98, version="0.2.0.dev1", day="2027-01-02 14:02+01:00", accuracy=98.3)
     assert differences(essence(old), essence(new)) == []
     assert differences(essence(old), essence(new.replace("98.3", "91"))) == ["98.3 became 91"]
     assert differences(essence(old), essence(new.replace("go()", "stay()")))

@@ -134,6 +134,22 @@ def test_trainings_of_ones_own_are_recorded_in_their_unit_however_often_they_rep
     bench("mine.csv", questions=1, noise=0.1, workers=1)
 
 
+def test_trainings_without_networks_are_recorded_without_sizes(shape_dnn: Callable[..., Any]) -> None:
+    Path("own.py").write_text(OWN.replace("def build", "def build_nothing"))
+    ran = shape_dnn("record", "mine.csv", "--trainer", "own.py", "--seeds", "1")
+    assert ran.status == 0, ran.err
+    written = Path("mine.csv").read_text()
+    assert "\ndepth,width,seed,loss,seconds\n" in written
+    assert "# loss, seconds of a training; " in written
+    replayed = shape_dnn("--replay", "mine.csv", "--goal", "loss")
+    assert "best: depth 3, width " in replayed.out
+    for metric in ("size", "latency"):
+        ran = shape_dnn("record", "sized.csv", "--trainer", "own.py", "--metrics", metric, "--study", "another")
+        assert ran.err.splitlines() == [
+            f"shape-dnn: error: --trainer: own.py has no build(shape), without which no {metric} is known"
+        ]
+
+
 class Interrupt:
     """Does as if somebody pressed Ctrl-C at the end of a training."""
 

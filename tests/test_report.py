@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,15 @@ def test_a_search_writes_its_report_and_says_where() -> None:
     assert ["epochs", "1", "of --epochs"] in rows
     for part in (["batch_size", "32"], ["lr", "0.2"], ["schedule", "one-cycle"]):
         assert [*part, "of dataset &#39;digits&#39;"] in rows
+
+
+@pytest.mark.usefixtures("in_india")
+def test_a_report_says_when_it_was_written_and_by_which_zone(study: Path, tmp_path: Path) -> None:
+    (path,) = write_report(study, output=tmp_path / "report.html")
+    (written,) = re.findall(r"<h3>Written</h3>\s*<div><p>(.*?)</p>", path.read_text(encoding="utf-8"), re.DOTALL)
+    moment = datetime.fromisoformat(written)
+    assert moment.utcoffset() == timedelta(hours=5, minutes=30)
+    assert abs(datetime.now(UTC) - moment) < timedelta(hours=1)
 
 
 def test_a_report_that_cannot_be_written_stops_a_search_before_it_begins() -> None:

@@ -44,6 +44,7 @@ from shape_dnn.data.splits import Part
 from shape_dnn.events import DatasetRead, Event
 from shape_dnn.records import Epoch
 from shape_dnn.settings import Settings
+from shape_dnn.system import cgroups
 from shape_dnn.training import loop, streamed
 from shape_dnn.training.batches import Batches
 from shape_dnn.training.classifier import ClassifierTrainer, split
@@ -446,6 +447,21 @@ def test_each_gpu_has_its_part_of_the_cores_to_decode_by(
     assert streamed.readers("cpu") == 1
 
 
+def test_a_task_decodes_by_the_cores_that_it_was_granted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task of a cluster sees one GPU of its node, and all cores."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64), raising=False)
+    monkeypatch.setattr(cgroups, "processors", lambda: None)
+    monkeypatch.setattr(devices, "gpus", lambda: 1)
+    found = []
+    try:
+        for granted in (None, 16, 1, 128):
+            devices.grant(granted)
+            found.append(streamed.readers("cuda:0"))
+    finally:
+        devices.grant(None)
+    assert found == [63, 15, 1, 63]
+
+
 def test_readers_take_cores_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     kept, surveyed = kept_and_streamed()
     monkeypatch.setattr(devices, "cores", lambda: 8)
@@ -511,6 +527,28 @@ def test_names_of_shards_may_have_large_letters(test_shard: str) -> None:
     Path("other/train-000000.tar").rename(Path("shards", test_shard))
     train, test = WebDataset("shards", size=20, stream="no").load()
     assert (len(train), len(test)) == (30, 9)
+
+
+@pytest.mark.parametrize("name", ["train-000003.tar.gz", "more/TRAIN-2.TGZ", "test.tar.zst", "a.tar.bz2"])
+def test_no_shard_is_passed_over_because_it_was_compressed(name: str) -> None:
+    write_shards(Path("shards"))
+    Path("shards", name).parent.mkdir(exist_ok=True)
+    Path("shards", name).write_bytes(b"hm")
+    message = rf"a shard must not be compressed, as is 'shards/{name}'; unpack it by gunzip"
+    with pytest.raises(DatasetError, match=message):
+        WebDataset("shards").load()
+    Path("shards/z.tgz").write_bytes(b"hm")
+    with pytest.raises(DatasetError, match="and 1 more; unpack"):
+        WebDataset("shards").load()
+
+
+def test_files_beside_shards_are_passed_over() -> None:
+    """Also a compressed shard whose unpacked one is there."""
+    write_shards(Path("shards"))
+    for name in ("train-000000.tar.gz", "train-000001.tgz", "train-000000.tar.idx", ".hidden.tar.gz", "a.txt"):
+        Path("shards", name).write_bytes(b"hm")
+    train, test = WebDataset("shards", size=20, stream="no").load()
+    assert len(train) + len(test) == 30
 
 
 def test_shards_are_searched_on() -> None:

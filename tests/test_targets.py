@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 from sshd_fixture import Sshd, free_port, make_key
 
-from shape_dnn.deploying import connection, runner, session
+from shape_dnn.deploying import connection, copying, runner, session
 from shape_dnn.deploying.artifacts import Artifact
 from shape_dnn.deploying.connection import quoted
 from shape_dnn.deploying.runner.cache import Cache
@@ -440,6 +440,41 @@ def test_a_runner_that_is_killed_loses_nothing(fake: Fake, artifact: Callable[[s
     with Session(fake, Target()) as running:
         visits_all(running, [artifact("2"), artifact("3")], kill_runner, 2)
     assert len(set(killed)) > 1
+
+
+def test_a_runner_that_stops_reading_is_started_anew(
+    fake: Fake, artifact: Callable[[str], Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a pipe holds is on its way to it then."""
+    big = np.ones((1, 1 << 20), np.float32)
+    with Session(fake, Target()) as running:
+        model = running.load(artifact("3"))
+        stopped = lock(here())["pid"]
+        monkeypatch.setattr(session, "SLOW_SECONDS", 10.0)
+        os.kill(stopped, signal.SIGSTOP)
+        assert np.array_equal(model.run([big])[0], big * 3)
+        assert lock(here())["pid"] != stopped
+
+
+def test_a_connection_that_stalls_while_files_are_sent_is_made_anew(
+    fake: Fake, artifact: Callable[[str], Artifact], there: Target, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.SSH_OPTIONS, "ServerAliveInterval", 0)  # ssh itself does not notice
+    monkeypatch.setattr(copying, "SECONDS", 10.0)
+    with Session(fake, there) as running:
+        works(running, artifact("3"))
+        big = artifact("4")
+        (big.directory / "files" / "weights" / "more").write_bytes(bytes(32 << 20))
+        sending = copying._parts
+
+        def stall(path: Path) -> Iterator[bytes]:
+            if path.name == "more":
+                monkeypatch.setattr(copying, "_parts", sending)
+                sshd.stall()
+            yield from sending(path)
+
+        monkeypatch.setattr(copying, "_parts", stall)
+        works(running, big, 4)
 
 
 def test_an_artifact_that_ends_the_runner_each_time_is_named(

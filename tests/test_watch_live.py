@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,16 @@ def test_between_two_batches_nothing_is_left_of_what_is_planned() -> None:
     assert content["state"] == "running"
     assert content["doing"] == "deciding what to do next"
     assert content["left"] == 0
+
+
+@pytest.mark.usefixtures("in_india")
+@pytest.mark.parametrize(
+    ("ago", "wanted"), [(1000, "Searching since {:%H:%M}+05:30."), (1e5, "Searching since {:%Y-%m-%d %H:%M}+05:30.")]
+)
+def test_since_when_a_search_runs_is_told_with_the_zone(ago: float, wanted: str) -> None:
+    began = time.time() - ago
+    there = datetime.fromtimestamp(began, timezone(timedelta(hours=5, minutes=30)))
+    assert told({**started(), "time": began})["text"] == wanted.format(there)
 
 
 def test_a_training_that_was_stopped_early_is_not_listed_among_those_that_failed() -> None:

@@ -213,7 +213,7 @@ class StudyQuestion:
     @cached_property
     def was_searched(self) -> bool:
         """Whether a search with this question came to its end, in this space and by these trainings."""
-        return self.store.runs.was_searched(self.parts.question_record, self.run)
+        return self.store.runs.was_searched(self.parts.question_record, self.run, self.parts.resolved)
 
     def result(self) -> Result:
         """Return the answer as users see it."""

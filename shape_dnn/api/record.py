@@ -69,7 +69,7 @@ def record(
     Args:
         path: the CSV file.
         seeds: trainings of each shape, with seeds from the setting ``seed`` on.
-        metrics: names of metrics to be measured, beside the size.
+        metrics: names of metrics to be measured, beside the size, which is known wherever there are networks.
         overwrite: whether files that are there are replaced.
         notify: called with every event.
         **settings: as for :func:`tune`; limits say which shapes are recorded, and there can be none on quality. What
@@ -86,7 +86,7 @@ def record(
     parts = Assembly(Settings.create({**settings, "seeds": seeds}))
     parts.check()
     _check(parts)
-    columns, place = _columns(metrics, parts.quality), Path(path)
+    columns, place = _columns(metrics, parts), Path(path)
     _check_place(place, overwrite)
     curves = place.with_name(f"{place.stem}-curves{place.suffix}")
     _check_place(curves, overwrite)
@@ -111,14 +111,15 @@ def _check(parts: Assembly) -> None:
             raise UsageError(message, setting="max" if limit.upper else "min")
 
 
-def _columns(metrics: Sequence[str], quality: Quality) -> list[str]:
-    """Return the metrics that are recorded, the size first."""
+def _columns(metrics: Sequence[str], parts: Assembly) -> list[str]:
+    """Return the metrics that are recorded, the size first, which a trainer without networks lacks."""
     for place, name in enumerate(metrics):
-        taken = name in TAKEN or name == quality.name
+        taken = name in TAKEN or name == parts.quality.name
         if taken or name in metrics[:place]:
             problem = "is no metric that is measured" if taken else "is named twice"
             raise UsageError(f"{name} {problem}", setting="metrics")
-    return ["size", *(name for name in metrics if name != "size")]
+    sized = ["size"] if parts.own is None or parts.own.builds else []
+    return list(dict.fromkeys((*sized, *metrics)))
 
 
 def _check_place(path: Path, overwrite: bool) -> None:
@@ -204,7 +205,7 @@ def _origin(
     else:
         yield f"quality: {quality_line(parts.quality)}"
         judged = parts.quality.name
-    yield f"{judged}, {', '.join(units)}, seconds of a training; {' '.join(_flags(parts))}"
+    yield f"{', '.join((judged, *units))}, seconds of a training; {' '.join(_flags(parts))}"
     with store.decoding():
         identity = store.identity(families[0])
         versions = dict.fromkeys(_versions(store.provenance(family, shape)) for family in families for shape in shapes)

@@ -152,7 +152,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
         for study in studies:
             study.prepare()
         with recorded(store, "tune", parts, studies) as run, recorder.of_run(run, _recorded_start(parts)):
-            began = store.runs.begin_search(run, parts.question_record, INCIDENTAL)
+            began = store.runs.begin_search(run, parts.question_record, INCIDENTAL, parts.resolved)
             for study in studies:
                 study.facts.began = began
             answer = search(shapes, query, modelling, mean_over_seeds(studies), recorder)

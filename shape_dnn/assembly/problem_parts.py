@@ -170,6 +170,19 @@ class ProblemParts:
                 raise UsageError(error.message, setting=name) from None
         return found[0], found[1]
 
+    def resolved(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings of a search in the same family of networks with the depths and widths that they mean.
+
+        One range may be written in several ways, and where it is the usual one, be left out.
+        """
+        found = dict(settings)
+        for name in ("depth", "width"):
+            text = settings.get(name)
+            if text is None and self.pretrained is None:
+                text = getattr(self.architecture.instance, f"default_{name}s")
+            found[name] = None if text is None else tuple(Range.parse(str(text)))
+        return found
+
     @cached_property
     def shapes(self) -> list[Shape]:
         """Every shape of the design space: those in its ranges, or in the table that is replayed, or with weights."""

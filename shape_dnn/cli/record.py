@@ -19,9 +19,7 @@ from shape_dnn.cli.output import CONFIG, DEBUG, QUIET, VERBOSE, is_debugging, is
 )
 @click.argument("file", metavar="FILE.csv")
 @click.option("--seeds", metavar="N", help="How often each shape is trained, with seeds from --seed on.  [default: 3]")
-@click.option(
-    "--metrics", metavar="NAME,NAME", default="size", show_default=True, help="Metrics to record, separated by commas."
-)
+@click.option("--metrics", metavar="NAME,NAME", default="", help="Metrics to record beside the size.")
 @click.option("--overwrite", is_flag=True, help="Replace the files if they exist.")
 @CONFIG
 @options(

@@ -9,6 +9,7 @@ import json
 import os
 import queue
 import re
+import selectors
 import shlex
 import shutil
 import socket
@@ -95,13 +96,14 @@ class Connection:
         self._process = _start(target, runner.COMMAND.format(size=len(program)))
         assert self._process.stdin is not None  # noqa: S101 - pipes were asked for
         self._input: IO[bytes] = self._process.stdin
+        os.set_blocking(self._input.fileno(), False)  # whoever does not read must not keep whoever writes
         self._noise: deque[bytes] = deque(maxlen=50)
         self._heard: queue.SimpleQueue[tuple[dict[str, Any], bytes] | None] = queue.SimpleQueue()
         self._listeners = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._keep_noise)]
         for listener in self._listeners:
             listener.start()
         try:
-            self._send([program])
+            self._send([program], START_SECONDS)
             greeting = self._next(START_SECONDS)
             self._check(greeting)
             self.pid = int(greeting["pid"])
@@ -123,7 +125,8 @@ class Connection:
 
         Args:
             do: what.
-            limit: seconds after which the runner counts as hanging, beside the time that the payload takes.
+            limit: seconds after which the runner counts as hanging: without reading on, or without an answer, beside
+                the time that the payload takes.
             payload: raw bytes that belong to it, in parts.
             size: of the payload.
             content: the rest of what is asked.
@@ -136,7 +139,7 @@ class Connection:
         self._number += 1
         self.is_waiting = True
         line = json.dumps({"id": self._number, "do": do, "bytes": size, **content}).encode("ascii") + b"\n"
-        self._send(itertools.chain([line], payload))
+        self._send(itertools.chain([line], payload), limit)
         found = self._next(limit + size / PAYLOAD_RATE)
         if found.get("id") != self._number:
             raise DiedError(f"{self._target.name}: the runner answered something else than what was asked")
@@ -161,14 +164,33 @@ class Connection:
             if pipe is not None and not listener.is_alive():
                 pipe.close()
 
-    def _send(self, parts: Iterable[bytes]) -> None:
-        try:
+    def _send(self, parts: Iterable[bytes], seconds: float) -> None:
+        """Write, past the buffer of the pipe's file, whose end would wait for a reader too.
+
+        Args:
+            parts: what to write.
+            seconds: without a byte taken after which the runner counts as hanging.
+        """
+        with contextlib.suppress(OSError):  # why it is gone is found out by whoever waits for the answer
             for part in parts:
-                self._input.write(part)
+                rest = memoryview(part)
+                while rest:
+                    alive()
+                    self._wait_for_room(seconds)
+                    rest = rest[os.write(self._input.fileno(), rest) :]
+
+    def _wait_for_room(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._input, selectors.EVENT_WRITE)
+            while not selector.select(timeout=1.0):
                 alive()
-            self._input.flush()
-        except OSError:
-            pass  # why it is gone is found out by whoever waits for the answer
+                if time.monotonic() >= until:
+                    raise self._hanging(f"read nothing for {seconds:.0f} s")
+
+    def _hanging(self, how: str) -> HangingError:
+        self._process.kill()
+        return HangingError(f"{self._target.name}: the runner {how}")
 
     def _next(self, seconds: float) -> dict[str, Any]:
         """Return what is heard next, with its payload."""
@@ -180,8 +202,7 @@ class Connection:
             except queue.Empty:
                 if time.monotonic() < until:
                     continue
-                self._process.kill()
-                raise HangingError(f"{self._target.name}: the runner did not answer within {seconds:.0f} s") from None
+                raise self._hanging(f"did not answer within {seconds:.0f} s") from None
             if heard is None:
                 self._heard.put(None)  # whoever asks again is told again
                 raise self._why_it_ended()

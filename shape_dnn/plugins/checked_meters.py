@@ -14,13 +14,9 @@ from typing import cast
 from shape_dnn.constraints import KNOWN_METRICS
 from shape_dnn.errors import MeterError, PluginError, blame, label
 from shape_dnn.kinds import Formula, Instrument, Meter, Workload
+from shape_dnn.quality import RESERVED_METRICS
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
-
-RESERVED = frozenset(
-    {"depth", "width", "seed", "accuracy", "predicted_accuracy", "predicted_std", "test_accuracy", "training"}
-)
-"""Words of results and studies that no metric can be called."""
 
 
 def metric(meter: Meter) -> str:
@@ -29,7 +25,7 @@ def metric(meter: Meter) -> str:
     if lacks:
         raise PluginError(f"{label(meter)} does not say its {' and '.join(lacks)}")
     name, unit, cost = meter.metric, meter.unit, meter.cost
-    if not isinstance(name, str) or name in RESERVED or not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+    if not isinstance(name, str) or name in RESERVED_METRICS or not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise PluginError(f"{label(meter)} has a metric called {name!r}, a word that is taken")
     if not isinstance(unit, str):
         raise PluginError(f"{label(meter)} has the unit {unit!r}, which is not a text")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shape_dnn.answers.question import MODEL
@@ -64,7 +64,7 @@ def of_study(known: StudyQuestion) -> list[Origin]:
         entries.append(Origin.of_json(f"Versions {number}", content))
     for family, number in sorted(known.run.contexts.items(), key=lambda entry: str(entry[0])):
         entries.append(Origin.of_json(f"What determines {family}", canonical(known.store.identity(number))))
-    entries.append(Origin("Written", time.strftime("%Y-%m-%d %H:%M")))
+    entries.append(Origin("Written", datetime.now().astimezone().isoformat(" ", "minutes")))
     return entries
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -27,6 +27,7 @@ class RunState(StrEnum):
     """There was no run yet."""
 
 
+Resolved = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 CLOCK_ERROR = 2.0
 """Seconds by which the time differs that the system and a program tell of the same moment, at most."""
 
@@ -141,7 +142,7 @@ class Runs:
             )
         return int(cursor.lastrowid or 0)
 
-    def begin_search(self, run: int, question: str, incidental: Collection[str]) -> int:
+    def begin_search(self, run: int, question: str, incidental: Collection[str], resolved: Resolved = dict) -> int:
         """Record what a run of tune asks; return the last training that there was when its search began.
 
         If the run before it was the same search, and was interrupted, that search goes on, and what it trained
@@ -151,6 +152,7 @@ class Runs:
             run: its number.
             question: what it asks, so that it is told from other questions.
             incidental: names of settings that change nothing of an answer.
+            resolved: makes settings alike that mean the same.
         """
         with self._database.transaction():
             (last,) = self._database.execute("SELECT coalesce(max(id), 0) FROM training").fetchone()
@@ -161,20 +163,27 @@ class Runs:
             ).fetchall()
             with self._database.decoding():
                 asked = [(decoding.mapping(settings), decoding.mapping(problem)) for settings, problem, _, _ in runs]
-            own, *former = [({k: v for k, v in s.items() if k not in incidental}, p) for s, p in asked]
+            own, *former = [({k: v for k, v in resolved(s).items() if k not in incidental}, p) for s, p in asked]
             goes_on = former == [own] and runs[1][2] == RunState.INTERRUPTED and runs[1][3] is not None
             began = int(runs[1][3]) if goes_on else int(last)
             insert = "INSERT INTO search (run, question, began) VALUES (?, ?, ?)"
             self._database.execute(insert, (run, question, began))
         return began
 
-    def was_searched(self, question: str, run: RecordedRun) -> bool:
-        """Tell whether a search with this question came to its end, in the space and by the trainings of a run."""
+    def was_searched(self, question: str, run: RecordedRun, resolved: Resolved = dict) -> bool:
+        """Tell whether a search with this question came to its end, in the space and by the trainings of a run.
+
+        Args:
+            question: what was asked.
+            run: whose space and trainings are meant.
+            resolved: makes settings alike that mean the same.
+        """
         query = "SELECT settings, contexts FROM search JOIN run ON run.id = search.run"
         rows = self._database.read(f"{query} WHERE question = ? AND state = 'done'", question)
         with self._database.decoding():
-            grounds = [_ground(decoding.mapping(asked), decoding.contexts(contexts)) for asked, contexts in rows]
-        return _ground(run.settings, run.contexts) in grounds
+            searched = [(decoding.mapping(asked), decoding.contexts(contexts)) for asked, contexts in rows]
+        alike = [asked for asked, contexts in searched if contexts.get(TRAININGS) == run.contexts.get(TRAININGS)]
+        return _space(resolved(run.settings)) in [_space(resolved(asked)) for asked in alike]
 
     def know(self, run: int, contexts: Mapping[Family, int]) -> None:
         """Record which facts a command uses so far, for questions while it goes on, or after it was killed."""
@@ -234,6 +243,5 @@ class Runs:
         return RunState.INTERRUPTED if gone else state
 
 
-def _ground(settings: Mapping[str, Any], contexts: Mapping[Family, int]) -> tuple[object, ...]:
-    """Return what two searches with one question must have in common to have one answer: the space, and trainings."""
-    return settings.get("depth"), settings.get("width"), contexts.get(TRAININGS)
+def _space(settings: Mapping[str, Any]) -> tuple[object, object]:
+    return settings.get("depth"), settings.get("width")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from shape_dnn.builtin.deployments.flat import Flat
+from shape_dnn.deploying.judging import Predict
 from shape_dnn.kinds import Resources, Trainer
 from shape_dnn.measuring import inputs
 from shape_dnn.quality import Quality
@@ -17,9 +21,14 @@ from shape_dnn.shape import Shape
 from shape_dnn.testing.contract import Contract
 from shape_dnn.training.functions import has
 from shape_dnn.training.networks import BuiltByTrainer
-from shape_dnn.training.task import EvaluationTask, TrainingTask
+from shape_dnn.training.task import EvaluationTask, TrainingTask, judging
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
 
 SEED = 1
+BATCH_SIZE = 3
 
 
 @dataclass(frozen=True)
@@ -36,17 +45,39 @@ class _Ready:
         return self.trainer
 
 
+class _AsTrained:
+    """What ships, run by torch in float32, so that nothing is lost.
+
+    Attributes:
+        calls: how often it was run.
+    """
+
+    def __init__(self, network: torch.nn.Module, example: Any) -> None:
+        self._flat = Flat(network.cpu().eval(), example).eval()
+        self.calls = 0
+
+    def run(self, arrays: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+        import torch
+
+        self.calls += 1
+        with torch.inference_mode():
+            return [output.numpy() for output in self._flat(*map(torch.from_numpy, arrays))]
+
+
 class TrainerContract(Contract):
     """What every trainer must keep to. Its trainings run here, on the processor: give it options that make them short.
 
     Attributes:
         shape: what is trained, the smallest of the default ranges unless it is given.
         larger: another shape, whose network is larger; the next of the default ranges in both dimensions.
+        tolerance: how far the quality of what ships may be from that of its training, where nothing is lost; a tenth
+            of it unless it is given, in its unit. Trainings that report before their last step may need more.
     """
 
     kind = "trainer"
     shape: ClassVar[Shape | None] = None
     larger: ClassVar[Shape | None] = None
+    tolerance: ClassVar[float | None] = None
 
     def shapes(self, plugin: Trainer) -> tuple[Shape, Shape]:
         """Return the two shapes."""
@@ -170,8 +201,82 @@ class TrainerContract(Contract):
         went_on = self.trained(twin, tmp_path / "stopped", attempt="second")
         assert (went_on.quality, went_on.curve) == (undisturbed.quality, undisturbed.curve)
 
+    def test_ships_what_was_trained(self, plugin: Trainer, tmp_path: Path) -> None:
+        """``ship`` makes a network of the saved weights, which computes the same whenever it is made."""
+        import torch
+
+        self.needs(plugin, "build", "example")
+        _, task = self.to_ship(plugin, tmp_path)
+        with judging(task, lambda _: True, "ship()") as (trainer, run):
+            example = trainer.example(BATCH_SIZE)
+            shipped = [trainer.ship(task.shape, run) for _ in range(2)]
+        for network in shipped:
+            assert isinstance(network, torch.nn.Module), f"ship() returned {network!r:.60}, not a torch.nn.Module"
+        arrays = [tensor.numpy() for tensor in inputs.tensors(example)]
+        first, again = (_AsTrained(network, example).run(arrays) for network in shipped)
+        same = all(one.tobytes() == other.tobytes() for one, other in zip(first, again, strict=True))
+        assert same, "ship() makes another network each time; it is to have the weights that run.load() returns"
+
+    def test_calibrates_by_inputs_like_the_example(self, plugin: Trainer, tmp_path: Path) -> None:
+        """``calibration`` gives whole batches of finite numbers, the same every time."""
+        self.needs(plugin, "build", "example", "calibration")
+        _, task = self.to_ship(plugin, tmp_path)
+        for batch_size in (1, BATCH_SIZE):
+            given: list[list[torch.Tensor]] = []
+            for _ in range(2):
+                with judging(task, lambda _: True, "calibration()") as (trainer, run):
+                    wanted = [_kind(tensor) for tensor in inputs.tensors(trainer.example(batch_size))]
+                    batches = list(itertools.islice(trainer.calibration(batch_size, run), 2))
+                given.append([tensor for batch in batches for tensor in inputs.tensors(batch)])
+                assert batches, "calibration() gives nothing"
+                for found in ([_kind(tensor) for tensor in inputs.tensors(batch)] for batch in batches):
+                    assert found == wanted, f"calibration({batch_size}, run) gives {found}, and the example is {wanted}"
+            assert all(tensor.isfinite().all() for tensor in given[0]), "calibration() gives what is no finite number"
+            same = all(one.equal(other) for one, other in zip(*given, strict=True))
+            assert same, "calibration() gives other inputs each time; what ships is to be the same for the same seed"
+
+    def test_judges_what_ships(self, plugin: Trainer, tmp_path: Path) -> None:
+        """``judge`` and ``judge_test`` go by ``predict``; ``judge`` comes to what the training did."""
+        self.needs(plugin, "build", "example", "judge")
+        training, task = self.to_ship(plugin, tmp_path)
+        assert training.quality is not None
+        for what in ("judge", "judge_test"):
+            if not has(plugin, what):
+                continue
+            first, again = (self.judged(task, what) for _ in range(2))
+            assert first is not None, f"{what}() returned None; a trainer that cannot tell has none"
+            assert first == again, f"{what}() comes to {first} and then to {again} for the same network"
+            tolerance = abs(training.quality) / 10 if self.tolerance is None else self.tolerance
+            is_near = what == "judge_test" or abs(first - training.quality) <= tolerance
+            assert is_near, f"judge() comes to {first} where nothing was lost, and the training to {training.quality}"
+
+    def to_ship(self, plugin: Trainer, directory: Path) -> tuple[Training, EvaluationTask]:
+        """Train, and return how with a task that has the weights; without these nothing can ship."""
+        training = self.trained(plugin, directory)
+        task = self.task(plugin, directory, "first")
+        if not task.weights.is_file():
+            own = next((name for name in ("calibration", "judge", "judge_test") if has(plugin, name)), None)
+            own = "ship" if type(plugin).ship is not Trainer.ship else own
+            assert own is None, f"it has {own}(), but train() saves no weights by run.save(), so nothing can ship"
+            pytest.skip("it saves no weights, so nothing can ship")
+        return training, EvaluationTask(task.trainer, task.shape, SEED, task.weights)
+
+    def judged(self, task: EvaluationTask, what: str) -> float | None:
+        """Return the quality of what ships, run by torch, as ``judge`` or ``judge_test`` tells it."""
+        with judging(task, lambda _: True, f"{what}()") as (trainer, run):
+            example = trainer.example(BATCH_SIZE)
+            model = _AsTrained(trainer.ship(task.shape, run), example)
+            found: object = getattr(trainer, what)(Predict(model, example, run.alive), run)
+            quality = None if found is None else run.checked(found)
+        assert model.calls, f"{what}() never called predict(), which is what it judges"
+        return quality
+
     def needs(self, plugin: Trainer, *methods: str) -> None:
         """Leave out a check of what a trainer need not have."""
         missing = next((method for method in methods if not has(plugin, method)), None)
         if missing is not None:
             pytest.skip(f"it has no {missing}()")
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -270,5 +271,6 @@ def _why(chosen: Chosen) -> str:
 
 
 def _clock(when: float) -> str:
-    day = "" if time.time() - when < 20 * 3600 else "%Y-%m-%d "
-    return time.strftime(f"{day}%H:%M", time.localtime(when))
+    """Write a time with the offset of this machine's zone, as whoever reads the page may be in another."""
+    day, _, hour = datetime.fromtimestamp(when).astimezone().isoformat(" ", "minutes").partition(" ")
+    return hour if time.time() - when < 20 * 3600 else f"{day} {hour}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from shape_dnn import devices
 from shape_dnn.builtin.executors.local import Local
 from shape_dnn.records import Training
 from shape_dnn.work import Task, sendable
@@ -46,7 +48,9 @@ def run(task: Task, number: int, threads: int, parcels: Mapping[Parcel, Any] | N
     import ray
 
     _limit_threads(threads)
-    node = ray.get_runtime_context().get_node_id()
+    context = ray.get_runtime_context()
+    node = context.get_node_id()
+    devices.grant(_cores(node, context.get_assigned_resources()))
 
     def report(content: object) -> bool:
         return bool(ray.get(mailbox.report.remote(number, node, content)))
@@ -101,6 +105,26 @@ def _bring(reference: tuple[Any]) -> Content:
 
     content: Content = ray.get(reference[0])
     return content
+
+
+def _cores(node: str, assigned: Mapping[str, float]) -> int:
+    """Return how many cores of its node a task may keep busy, which sees all of them whatever it has.
+
+    It has those that it asked for. Before anybody knows what a training takes, it is asked with the part of the cores
+    that belongs to its GPU.
+
+    Args:
+        node: number of the node.
+        assigned: resources that the task has there, by name.
+    """
+    part = 0.0
+    if assigned.get("GPU"):
+        import ray
+
+        nodes: list[dict[str, Any]] = ray.nodes()
+        there: dict[str, float] = next((each["Resources"] for each in nodes if each["NodeID"] == node), {})
+        part = there.get("CPU", 0.0) * min(1.0, assigned["GPU"] / there.get("GPU", math.inf))
+    return max(1, int(assigned.get("CPU", 0.0)), int(part))
 
 
 def _limit_threads(threads: int) -> None:

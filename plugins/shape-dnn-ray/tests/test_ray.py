@@ -35,7 +35,7 @@ from shape_dnn.records import Epoch
 from shape_dnn.system import environment
 from shape_dnn.testing import ExecutorContract
 from shape_dnn.work import Needs, Task
-from shape_dnn_ray import amd, file_transfer
+from shape_dnn_ray import amd, file_transfer, node
 from shape_dnn_ray.mailbox import Message
 
 SEARCH: dict[str, Any] = {
@@ -282,6 +282,20 @@ class Process(Task):
             raise RuntimeError("CUDA error")
 
 
+@dataclass(frozen=True)
+class Cores(Task):
+    """Tell how many cores it may keep busy."""
+
+    demand: Needs
+
+    @property
+    def needs(self) -> Needs:
+        return self.demand
+
+    def run(self, report: Callable[[object], bool]) -> int:
+        return devices.cores()
+
+
 @pytest.fixture
 def node_with_gpus(cluster: Cluster) -> Iterator[None]:
     """A node of which Ray is told that it has two."""
@@ -305,6 +319,33 @@ def test_a_process_that_had_a_gpu_has_no_other_task(executor: RayCluster) -> Non
     assert len(set(seen["cuda:0"])) == len(seen["cuda:0"]) == 8
     assert not set(seen["cuda:0"]) & set(seen["cpu"])
     assert len(set(seen["cpu"])) < len(seen["cpu"]) == 8, "others save the time that a process takes to start"
+
+
+@pytest.mark.usefixtures("node_with_gpus")
+@pytest.mark.skipif(os.cpu_count() == 1, reason="there are no cores that a task could take from others")
+def test_a_task_keeps_no_more_cores_busy_than_it_has(executor: RayCluster) -> None:
+    """Though it sees all of them."""
+    tasks = [Cores(Needs(device, cores=1)) for device in ("cpu", "cuda:0")]
+    assert [outcome.result for outcome in executor.run(tasks, 1, go_on)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("assigned", "cores"),
+    [
+        ({"CPU": 1.0, "GPU": 1.0}, 8),
+        ({"CPU": 1.0, "GPU": 2.0}, 16),
+        ({"CPU": 1.0, "GPU": 0.3}, 2),
+        ({"CPU": 8.0, "GPU": 0.3}, 8),
+        ({"CPU": 3.0}, 3),
+        ({}, 1),
+    ],
+)
+def test_with_a_gpu_a_task_has_its_part_of_the_cores_of_its_node(
+    assigned: dict[str, float], cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [{"NodeID": "a", "Resources": {"CPU": 2.0}}, {"NodeID": "b", "Resources": {"CPU": 32.0, "GPU": 4.0}}]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    assert node._cores("b", assigned) == cores  # noqa: SLF001
 
 
 @pytest.fixture

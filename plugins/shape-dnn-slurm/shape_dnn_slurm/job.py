@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from shape_dnn import devices
 from shape_dnn.errors import MachineLostError, ProcessDiedError, UnavailableError, describe
 from shape_dnn.system import durable
 from shape_dnn.work import Task, sendable
@@ -61,6 +62,7 @@ class Work:
             return  # the driver died between the two, so nobody knows of this job
         _adopt_orphans()
         os.environ["OMP_NUM_THREADS"] = str(self.threads)  # read by torch, which is not imported yet
+        devices.grant(asked_cores())
         line = Line(folder, goes_on=bool(record.work))
         notice = Notice(line, record.minutes)
         signal.signal(_notice_signal(), notice.take if record.requeues else signal.SIG_IGN)
@@ -75,6 +77,12 @@ def job_number() -> str:
     """Return the number of this job, as Slurm writes it."""
     array, element = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{element}" if array else os.environ["SLURM_JOB_ID"]
+
+
+def asked_cores() -> int | None:
+    """Return how many processors this job has asked for, to which not every cluster binds it; None for a whole node."""
+    asked = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return int(asked) if asked.isdigit() else None
 
 
 def node_name() -> str:

@@ -32,7 +32,7 @@ from shape_dnn_slurm.cluster import Partition, State
 from shape_dnn_slurm.driving import Job
 from shape_dnn_slurm.executor import Slurm
 from shape_dnn_slurm.folder import Answer, Folder, Heartbeat, Message, Messages, Record
-from shape_dnn_slurm.job import Line
+from shape_dnn_slurm.job import Line, asked_cores
 from shape_dnn_slurm.submitting import Terms
 
 RECORD = Record("7_0", "some work", 60, 2048, requeues=True)
@@ -217,6 +217,17 @@ def test_a_lost_job_names_its_node_as_slurm_tells_it_or_the_job_itself_did(
     error = died(lost, state).error
     assert isinstance(error, MachineLostError)
     assert (str(error), error.machine) == (said, machine)
+
+
+@pytest.mark.parametrize(("told", "cores"), [("8", 8), ("", None), (None, None)])
+def test_a_job_knows_how_many_cores_it_has_asked_for(
+    told: str | None, cores: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if told is None:
+        monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    else:
+        monkeypatch.setenv("SLURM_CPUS_PER_TASK", told)
+    assert asked_cores() == cores
 
 
 def test_losses_are_told_with_as_many_machines_as_were_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

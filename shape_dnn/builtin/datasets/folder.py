@@ -20,7 +20,7 @@ class Folder(ImageFiles):
     """Images of any size, resized, with the folder as class.
 
     Either ``DIR/CLASS/IMAGE``, of which a part is held out as the test set, or ``DIR/train/CLASS/IMAGE`` and
-    ``DIR/test/CLASS/IMAGE`` (``val`` is accepted for ``test``). Hidden files are passed over.
+    ``DIR/test/CLASS/IMAGE`` (``val`` is accepted for ``test``, and letters may be large). Hidden files are passed over.
     """
 
     name = "folder"
@@ -52,9 +52,27 @@ class Folder(ImageFiles):
 
     def _roots(self) -> tuple[Path, Path | None]:
         root = files.require_data_dir("folder", self.data_dir, "one sub-folder of images per class")
-        train = root / "train"
-        test = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
-        return (train, test) if train.is_dir() and test is not None else (root, None)
+        train, test, val = (self._called(name, root) for name in ("train", "test", "val"))
+        test = test or val
+        if train is None or test is None:
+            return root, None
+        for part in (train, test):
+            if not _folders(part):
+                remedy = f"if {part.name!r} is a class itself, rename it"
+                raise DatasetError(f"dataset 'folder': {str(part)!r} has no sub-folder for each class; {remedy}")
+        return train, test
+
+    def _called(self, name: str, root: Path) -> Path | None:
+        """Return the folder of this name, in whatever letters.
+
+        Raises:
+            DatasetError: there are two.
+        """
+        found = [root / folder for folder in _folders(root) if folder.lower() == name]
+        if len(found) > 1:
+            both = " and ".join(repr(path.name) for path in found)
+            raise DatasetError(f"dataset 'folder': {str(root)!r} has {both}; rename one of them")
+        return found[0] if found else None
 
     def find(self) -> tuple[EncodedImages, EncodedImages | None]:
         """List the files."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +17,8 @@ from shape_dnn.errors import DatasetError
 from shape_dnn.kinds import EncodedImages
 
 LABEL = ".cls"
+COMPRESSED = re.compile(r"(\.tar\.(gz|bz2|xz|lzma|zst|lz4|br|z)|\.t(gz|bz2?|b2|xz|zst|lz))$", re.IGNORECASE)
+"""How the names of archives end that were compressed."""
 BLOCK = 512
 """Bytes of zeros with which an archive ends at least."""
 LARGEST_LABEL = 20
@@ -52,8 +54,10 @@ class WebDataset(ImageFiles):
 
     @cached_property
     def _found(self) -> tuple[EncodedImages, EncodedImages | None]:
-        found = (path.relative_to(self.root) for path in self.root.rglob("*.[tT][aA][rR]"))
-        shards = sorted(self.root / path for path in found if not any(part.startswith(".") for part in path.parts))
+        found = (path.relative_to(self.root) for path in self.root.rglob("*.[tT]*"))
+        visible = [path for path in found if not any(part.startswith(".") for part in path.parts)]
+        shards = sorted(self.root / path for path in visible if path.suffix.lower() == ".tar")
+        self._refuse_compressed(visible, set(shards))
         if not shards:
             raise DatasetError(f"dataset {self.name!r}: no shard in {str(self.root)!r}; expected {CONTENT}")
         of_test = [shard for shard in shards if _is_of_test(shard.relative_to(self.root))]
@@ -73,6 +77,20 @@ class WebDataset(ImageFiles):
             message = f"shards of the test have the class {test.labels.max()}, and those of the training do not"
             raise DatasetError(f"dataset {self.name!r}: {message}")
         return train, test
+
+    def _refuse_compressed(self, paths: Iterable[Path], shards: Collection[Path]) -> None:
+        """See that no images are passed over because their archive was compressed; one unpacked beside it will do.
+
+        Raises:
+            DatasetError: some would be.
+        """
+        ends = {path: COMPRESSED.search(path.name) for path in paths}
+        plain = {path: path.with_name(f"{path.name[: end.start()]}.tar") for path, end in ends.items() if end}
+        left = sorted(path for path, unpacked in plain.items() if self.root / unpacked not in shards)
+        if left:
+            which = f"{str(self.root / left[0])!r}" + (f" and {len(left) - 1} more" if len(left) > 1 else "")
+            remedy = "unpack it by gunzip, unzstd or the like, or remove it"
+            raise DatasetError(f"dataset {self.name!r}: a shard must not be compressed, as is {which}; {remedy}")
 
     def _read(self, shards: list[Path]) -> EncodedImages:
         places: list[tuple[int, int, int]] = []
