@@ -19,10 +19,10 @@ from shape_dnn.errors import UsageError
 from shape_dnn.system.text import visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.text import Text
 
     from shape_dnn.answers.result import Result
+    from shape_dnn.display.console import Console
 
 CONFIG = click.option(
     "--config",
@@ -125,7 +125,7 @@ def plain(text: str) -> Text:
 
 def console() -> Console:
     """Return a console for standard output that does not fold tables when nobody looks at it."""
-    from rich.console import Console
+    from shape_dnn.display.console import Console
 
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=False)
 

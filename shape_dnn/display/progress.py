@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from shape_dnn.display.console import Console
 from shape_dnn.display.drawing import Notebook, Plain, Scene, Terminal
 from shape_dnn.display.tally import Losses
 from shape_dnn.events import (
