@@ -200,7 +200,6 @@ def _value(measurement: Measurement, unit: str) -> str:
     """Write a value with its interval, if it has one, or why there is none."""
     if measurement.value is None:
         return measurement.status
-    interval = ""
-    if measurement.low is not None and measurement.high is not None:
-        interval = f" ({measurement.low:.4g} to {measurement.high:.4g})"
-    return f"{measurement.value:.4g} {unit}{interval}"
+    low, high = measurement.low, measurement.high
+    is_exact = low is None or high is None or low == high
+    return f"{measurement.value:.4g} {unit}" + ("" if is_exact else f" ({low:.4g} to {high:.4g})")
