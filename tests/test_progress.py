@@ -257,8 +257,8 @@ def test_a_result_is_a_table_when_it_is_printed_in_a_notebook_and_as_a_data_fram
     table.write_text("depth,width,accuracy,latency\n10,1,90,1\n16,1,91,2\n22,1,92,3\n")
     result = tune(replay=str(table), max_latency="2.5ms", goal="accuracy")
     printed = shape_dnn("--replay", table, "--max-latency", "2.5ms", "--goal", "accuracy").out
-    assert [line.split() for line in str(result).splitlines() if line.strip("─ ")] == [
-        line.split() for line in printed.splitlines() if line.strip("─ ")
+    assert [line.split() for line in str(result).splitlines() if line.strip("─- ")] == [
+        line.split() for line in printed.splitlines() if line.strip("─- ")
     ]
     assert "1 shape " in shape_dnn("space", "--depth", "10:11:6", "--width", "1:2:1").out
     html = result._repr_html_()

@@ -36,7 +36,7 @@ class Summary:
         head, *body = (
             "   ".join(map(str.rjust, map(visible, cells), widths)).rstrip() for cells in (self.columns, *self.rows)
         )
-        lines = (*self.before, self.title, "", head, "─" * len(head), *body, "", *self.after)
+        lines = (*self.before, self.title, "", head, "-" * len(head), *body, "", *self.after)
         return "\n".join(map(visible, lines))
 
     @property
