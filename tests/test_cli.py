@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -407,6 +408,21 @@ def test_what_plugins_print_does_not_end_up_in_the_result(table: Path) -> None:
     assert len(json.loads(ran.stdout)["trained"]) == 3
     for text in ("at import", "in use", "from a child process"):
         assert text in ran.stderr
+
+
+@pytest.mark.parametrize("gone", ["stdout", "stderr"])
+def test_a_reader_that_has_seen_enough_is_no_error(table: Path, gone: str) -> None:
+    command = [sys.executable, "-m", "shape_dnn", "--replay", str(table), "--max-size", "2", "--goal", "size"]
+    reading, writing = os.pipe()
+    os.close(reading)  # as `head` does
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, gone: writing}
+    ran = subprocess.run(command, text=True, check=False, **streams)
+    os.close(writing)
+    assert ran.returncode == 0
+    if gone == "stdout":
+        assert "error" not in ran.stderr
+    else:
+        assert "best: depth" in ran.stdout, "the search goes on without a reader of its progress"
 
 
 BROKEN = {

@@ -148,6 +148,10 @@ class Result:
         best = f", best {self.best}" if self.best else ""
         return f"<Result: {len(self.shapes):,} of {self.answer.space:,} shapes comply{best}, verified {self.verified}>"
 
+    def __str__(self) -> str:
+        """Return the table of the command, with the lines around it."""
+        return summarize(self).text
+
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
         return summarize(self).html
