@@ -300,6 +300,14 @@ def test_a_shape_that_was_only_estimated_to_meet_a_limit_is_not_the_answer() -> 
     assert answer.best.shape.depth <= 20
 
 
+def test_where_no_shape_meets_a_limit_after_all_nothing_complies() -> None:
+    facts = Surface(latency_of_estimates=dict.fromkeys(SHAPES, 5.0))
+    answer = ask(facts, goals.Size(), Constraint("latency", True, 9.0, "ms"))
+    assert answer.best is answer.certificate is None
+    assert not answer.complying
+    assert answer.stages[0].after == 0
+
+
 def test_so_many_trainings_as_are_asked_for_are_made() -> None:
     facts = Surface()
     ask(facts, None, strategy=TrainingCount(number=17))
