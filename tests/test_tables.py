@@ -321,6 +321,16 @@ def test_a_search_goes_on_where_the_first_shapes_that_it_trains_lack_a_value() -
     assert result.best == Shape(22, Fraction(1, 4))
 
 
+def test_where_no_shape_has_the_metric_that_is_asked_for_that_is_said(shape_dnn: Callable[..., Any]) -> None:
+    rows = [f"{d},{w}/4,{90 + d / 10 + w},{'' if w < 3 else d * w},{d * w}" for w in range(1, 6) for d in (10, 16, 22)]
+    path = write("\n".join(["depth,width,accuracy,latency,size", *rows]))
+    ran = shape_dnn("--replay", path, "--goal", "latency", "--max-size", 25)
+    assert "no shape is called the best: none that complies has a value of the goal 'latency'" in ran.out
+    ran = shape_dnn("--replay", path, "--pareto", "latency,accuracy", "--max-size", 25)
+    assert ran.status == 3
+    assert "nothing complies: no shape has a value of all that is traded off" in ran.error
+
+
 def test_simulate_gives_an_option_to_the_plugins_that_have_it(table: Path) -> None:
     rows = simulate(table, samplers=["random", "interval"], models=["ridge"], seeds=1, option={"sampler.seed": 3})
     assert len(rows) == 2
