@@ -308,6 +308,16 @@ def test_where_no_shape_meets_a_limit_after_all_nothing_complies() -> None:
     assert answer.stages[0].after == 0
 
 
+def test_the_doubt_about_a_front_is_that_which_all_its_trainings_leave() -> None:
+    facts, limits = Surface(noise=0.3), [least(92.0)]
+    modelling = Modelling(strategies.standard(), Active(initial=4), LogLinear())
+    answer = search(SHAPES, Query(limits, None, {}, 0.95, ("size", "accuracy")), modelling, facts)
+    left = AnswerPosterior(SHAPES, in_order(answer.trainings), LogLinear(), limits)
+    assert answer.certificate is not None
+    assert len(answer.trainings) > 4
+    assert (answer.certificate.doubt, answer.certificate.tolerance) == (left.doubt, left.tolerance)
+
+
 def test_so_many_trainings_as_are_asked_for_are_made() -> None:
     facts = Surface()
     ask(facts, None, strategy=TrainingCount(number=17))
