@@ -289,6 +289,8 @@ class Result:
             count = f"{emptied.before:,} shapes" if emptied.before != 1 else "shape"
             closest = closest or _nearest(emptied)
             raise NothingCompliesError(f"nothing complies: {emptied.constraint} dropped the last {count}{closest}")
+        if self.is_front:
+            raise NothingCompliesError("nothing complies: no shape has a value of all that is traded off")
         limits = " and ".join(map(str, self._limits_on_quality)) or "the constraints"
         raise NothingCompliesError(
             f"nothing complies: every shape predicted to meet {limits} failed it when trained{closest}"

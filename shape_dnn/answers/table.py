@@ -274,7 +274,10 @@ def _cost(result: Result) -> Iterator[str]:
     if result.report is not None:
         yield f"report: {result.report}"
     if answer.best is None and answer.complying and answer.budget is None and not result.is_front:
-        yield f"without --goal (size, latency, energy, {result.quality.name}, …) no shape is called the best"
+        if result.goal is None:
+            yield f"without --goal (size, latency, energy, {result.quality.name}, …) no shape is called the best"
+        else:
+            yield f"no shape is called the best: none that complies has a value of the goal {result.goal!r}"
 
 
 def _trained(answer: Answer) -> str:
