@@ -14,7 +14,6 @@ import itertools
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
@@ -361,36 +360,66 @@ def data(device: str) -> None:
         row(shape, *(f"{rate:.0f} ({rate / rates[0]:.2f}x)" for rate in rates))
 
 
+def with_and_without_augmentation(own: Job) -> list[float]:
+    """Train on images that are shifted and mirrored, and on images as they are; return images a second."""
+    from shape_dnn.training.pixels import OnDevice
+
+    plain = own.with_recipe(crop=0, flip=False)
+    return [images_a_second(each, OnDevice, "bfloat16", as_graph=True) for each in (own, plain)]
+
+
+def augmentation(device: str) -> None:
+    """Images a second of a training on changed images, and on images as they are: what changing them costs at most."""
+    header("shape", "shifted and mirrored", "as they are")
+    for shape in (Shape(22, Fraction(1, 8)), *SHAPES[:2]):
+        rates = alone(with_and_without_augmentation, random_images(shape, device))
+        row(shape, *(f"{rate:.0f} ({rate / rates[0]:.2f}x)" for rate in rates))
+
+
+def in_layouts(own: Job) -> list[float]:
+    """Train with channels last, and with channels first in this process from then on; return images a second."""
+    import torch
+
+    from shape_dnn.training.pixels import OnDevice
+
+    rates = []
+    for layout in (torch.channels_last, torch.contiguous_format):
+        torch.channels_last = layout
+        rates.append(images_a_second(own, OnDevice, "bfloat16", as_graph=True))
+    return rates
+
+
+def layouts(device: str) -> None:
+    """Images a second of thin networks, by where the channels of an image lie."""
+    header("shape", "channels last", "channels first")
+    for shape in (Shape(22, Fraction(1, 16)), Shape(22, Fraction(1, 8)), Shape(22, Fraction(1, 4)), SHAPES[0]):
+        rates = alone(in_layouts, random_images(shape, device))
+        row(shape, *(f"{rate:.0f} ({rate / rates[0]:.2f}x)" for rate in rates))
+
+
 def packing(device: str) -> None:
     """Several trainings at once, each in a process of its own: images a second in all."""
+    pack(device, Local())
+
+
+def mps(device: str) -> None:
+    """The same where the processes share the GPU by NVIDIA's multi-process service."""
+    pack(device, Local(mps=True))
+
+
+def pack(device: str, executor: Local) -> None:
+    """Train several at once."""
     header("shape", *(f"{n} at once" for n in AT_ONCE))
     for shape in (Shape(22, Fraction(1, 8)), Shape(16, Fraction(2))):
         own = random_images(shape, device, epochs=1, precision="bfloat16")
-        several, cells, executor = [replace(own, seed=seed) for seed in range(8)], list[float](), Local()
+        several, cells = [replace(own, seed=seed) for seed in range(8)], list[float]()
         ours(executor, several, max(AT_ONCE))
         for workers in AT_ONCE:
             began = time.perf_counter()
             ours(executor, several, workers)
             cells.append(8 * len(own.parts[0]) / (time.perf_counter() - began))
         row(shape, *(f"{rate:.0f} ({rate / cells[0]:.2f}x)" for rate in cells))
-        executor.close()
-
-
-def mps(device: str) -> None:
-    """The same where the processes share the GPU by NVIDIA's multi-process service."""
-    if not shutil.which("nvidia-cuda-mps-control"):
-        print("\nThere is no nvidia-cuda-mps-control here.")
-        return
-    with tempfile.TemporaryDirectory() as name:
-        surroundings = {"CUDA_MPS_PIPE_DIRECTORY": f"{name}/pipe", "CUDA_MPS_LOG_DIRECTORY": f"{name}/log"}
-        for directory in surroundings.values():
-            Path(directory).mkdir()
-        os.environ |= surroundings
-        subprocess.run(["nvidia-cuda-mps-control", "-d"], check=True)
-        try:
-            packing(device)
-        finally:
-            subprocess.run(["nvidia-cuda-mps-control"], input="quit\n", text=True, check=False, timeout=30)
+    executor.close()
 
 
 def said(measurement: Measurement) -> str:
@@ -480,6 +509,8 @@ PARTS: dict[str, tuple[Callable[[str], None], float]] = {
     "search": (search, 150),
     "rates": (rates, 300),
     "data": (data, 120),
+    "augmentation": (augmentation, 90),
+    "layouts": (layouts, 120),
     "packing": (packing, 120),
     "mps": (mps, 120),
 }

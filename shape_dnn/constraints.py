@@ -68,7 +68,8 @@ def _scales(**powers_of_ten: int) -> dict[str, Fraction]:
 
 
 SCALES: Mapping[str, Mapping[str, Fraction]] = {
-    "MB": _scales(B=-6, kB=-3, KB=-3, GB=3),
+    "MB": _scales(B=-6, kB=-3, KB=-3, GB=3)
+    | {unit: Fraction(1024**power, 10**6) for power, unit in enumerate(("KiB", "MiB", "GiB"), start=1)},
     "ms": _scales(ns=-6, us=-3, s=3),
     "J": _scales(uJ=-6, mJ=-3, kJ=3),
 }

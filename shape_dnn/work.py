@@ -49,6 +49,11 @@ class Needs:
         """Number of GPUs that nothing else may use; none of them where the device is the processor."""
         return (self.gpus or 0) if self.device.startswith("cuda") else 0
 
+    @property
+    def shares_gpu(self) -> bool:
+        """Whether it has a part of a GPU, beside others."""
+        return self.device.startswith("cuda") and self.gpus is None and not self.exclusive
+
 
 NOTHING_KNOWN = Needs()
 """What a task of the processor needs of which nothing is known."""

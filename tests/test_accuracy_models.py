@@ -16,6 +16,8 @@ from shape_dnn.builtin.accuracy_models.power_law import PowerLaw
 from shape_dnn.builtin.accuracy_models.ridge import Ridge
 from shape_dnn.records import Prediction, Training
 from shape_dnn.search import fitting
+from shape_dnn.search.design import d_optimal
+from shape_dnn.search.guesses import guess
 
 SPACE = [Shape(depth, Fraction(width, 4)) for width in range(4, 24) for depth in range(10, 60, 6)]
 
@@ -198,6 +200,27 @@ def test_shapes_of_one_width_are_enough_for_a_fit() -> None:
     model = Ridge()
     model.fit(trained, [accuracy(s) for s in trained])
     assert all(abs(p.mean - accuracy(s)) < 1 for p, s in zip(model.predict(trained), trained, strict=True))
+
+
+@pytest.mark.parametrize("number", [3, 6, 7, 10, 12])
+@pytest.mark.parametrize("model", [LeastSquares(), Ridge(), LogLinear(), LogError()])
+def test_trainings_of_one_depth_say_no_nonsense_of_others(model: AccuracyModel, number: int) -> None:
+    """The logarithms of equal depths differ by nothing, but their standard deviation may come to 1e-16."""
+    for depth in (10, 22, 28):
+        trained = [Shape(depth, Fraction(width, 8)) for width in range(8, number + 8)]
+        others = [Shape(depth + more, shape.width) for shape in trained for more in (6, 20)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            model.fit(trained, [90 + 8 * float(shape.width) ** 0.5 for shape in trained])
+        assert all(50 < p.mean < 110 and (p.std is None or p.std < 50) for p in model.predict(others))
+
+
+def test_a_space_of_one_depth_is_designed_and_guessed_as_of_any_other() -> None:
+    rows = [[Shape(depth, Fraction(width, 8)) for width in range(1, 12)] for depth in (1, 10, 22, 28)]
+    designs = [[row.index(shape) for shape in d_optimal(row, 5)] for row in rows]
+    guesses = [guess({shape: float(shape.width) for shape in row[::3]}, row) for row in rows]
+    assert all(design == designs[0] for design in designs)
+    assert all(np.allclose(means, guesses[0][0]) and np.allclose(stds, guesses[0][1]) for means, stds in guesses)
 
 
 class Threads(AccuracyModel):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
 import pytest
 
-from shape_dnn import Shape
+from shape_dnn import Goal, Shape
 from shape_dnn.answers.advice import OUTCOMES, Advice, WhatIf, most_telling
 from shape_dnn.builtin import goals
 from shape_dnn.constraints import Constraint
@@ -129,6 +131,43 @@ def test_a_front_changes_where_the_front_of_all_the_others_says_so(metrics: tupl
             after = {candidate.shape for candidate in front(changed, query, Table())}
             is_other = (candidate.shape in after) != (candidate.shape in before)
             assert what_if.changes(place, "accuracy", accuracy) == is_other
+
+
+@pytest.mark.parametrize("verified", [False, True])
+@pytest.mark.parametrize("goal", [goals.Accuracy(), goals.Latency()])
+def test_the_best_shape_changes_where_an_answer_with_the_fact_says_so(goal: Goal, verified: bool) -> None:
+    rng = random.Random(0)
+    shapes = [Shape(depth, Fraction(1)) for depth in range(10, 16)]
+    for _ in range(100):
+        latencies = {shape: rng.uniform(1.0, 2.0) for shape in shapes}
+        candidates = [
+            Candidate(shape, quality, Prediction(quality or rng.gauss(90, 1), 1.0))
+            for shape in shapes
+            for quality in (rng.choice([None, rng.gauss(90, 1)]),)
+        ]
+
+        class Table(Known):
+            def estimate(self, metric, shapes, limit=None, latencies=latencies):  # type: ignore[no-untyped-def]
+                return [latencies[shape] for shape in shapes]
+
+            measure = estimate
+
+        limits = [Constraint("accuracy", False, 89.5), Constraint("latency", True, 1.8)]
+        query = Query(limits, goal, confidence=rng.choice([None, 0.8]))
+        what_if = WhatIf(query, candidates, Table(), verified)
+        before = recall(shapes, query, candidates, Table(), verified=verified).best
+        for place, candidate in enumerate(candidates):
+            for metric, value in (("accuracy", rng.gauss(90, 1)), ("latency", rng.uniform(1.0, 2.0))):
+                changed, slower = list(candidates), dict(latencies)
+                if metric == "accuracy":
+                    changed[place] = replace(candidate, quality=value)
+                else:
+                    slower[candidate.shape] = value
+                facts = Table()
+                facts.measure = facts.estimate = partial(facts.estimate, latencies=slower)  # type: ignore[method-assign]
+                after = recall(shapes, query, changed, facts, verified=verified).best
+                was, wins = (found is not None and found.shape == candidate.shape for found in (before, after))
+                assert what_if.changes(place, metric, value) == (was != wins)
 
 
 def test_what_would_change_a_front_is_looked_up_in_time_that_grows_with_the_space(

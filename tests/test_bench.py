@@ -6,13 +6,14 @@ import html
 import json
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from shape_dnn import bench
+from shape_dnn import Shape, bench
 from shape_dnn.benchmarking import methods, statistics
 from shape_dnn.benchmarking.asking import ask
 from shape_dnn.benchmarking.facts import Seen
@@ -20,7 +21,7 @@ from shape_dnn.benchmarking.judging import Decision, Run, judge
 from shape_dnn.benchmarking.method import Found, Method
 from shape_dnn.benchmarking.methods import parse
 from shape_dnn.benchmarking.problems import RecordedTable
-from shape_dnn.benchmarking.questions import draw
+from shape_dnn.benchmarking.questions import Question, Weighted, draw
 from shape_dnn.errors import UsageError
 from shape_dnn.kinds import TableFile
 from shape_dnn.plugins.registry import Registry
@@ -211,6 +212,16 @@ def test_one_that_knows_the_truth_is_right_and_others_are_wrong(small: Path) -> 
     assert any(outcome.violates for outcome in useless)
     assert sum(outcome.within for outcome in wasteful) < 5
     assert any(outcome.percent for outcome in wasteful)
+
+
+def test_regret_has_no_percent_where_the_best_shape_has_none_of_the_goal() -> None:
+    shapes = [Shape(depth, Fraction(1)) for depth in (10, 16)]
+    columns = {"latency": np.array([0.0, 2.0])}
+    table = RecordedTable("none", shapes, np.array([[90.0], [95.0]]), None, columns, np.ones(2), 0.1)
+    question = Question(np.arange(2), Weighted({"latency": 1.0}), 80.0, 0)
+    best, other = (judge(table, question, Run([place], [1.0], place)) for place in (0, 1))
+    assert (best.within, best.percent) == (True, None)
+    assert (other.within, other.percent) == (False, None)
 
 
 def test_sets_are_judged_by_recall_and_precision(small: Path) -> None:

@@ -123,6 +123,23 @@ def test_the_same_seed_gives_the_same_answer(bumpy: Path) -> None:
     assert run_all(bumpy, "freeze-thaw", 4)[2] == run_all(bumpy, "freeze-thaw", 4)[2]
 
 
+def test_errors_are_searched_as_the_accuracies_that_they_are(bumpy: Path) -> None:
+    rows, curves = (
+        [line.split(",") for line in path.read_text().splitlines()[skipped:]]
+        for path, skipped in ((bumpy, 2), (bumpy.with_name("bumpy-curves.csv"), 1))
+    )
+    for cells in (*rows, *curves):
+        cells[2] = str(100 - float(cells[2]))
+    errors = bumpy.with_name("errors.csv")
+    head = ["# noise: 0.1 points", "# quality: error % lower 0:100"]
+    errors.write_text("\n".join([*head, "depth,width,error,size,seconds", *map(",".join, rows)]))
+    errors.with_name("errors-curves.csv").write_text("\n".join(["depth,width,error", *map(",".join, curves)]))
+    of_accuracies, of_errors = (run_all(path, "freeze-thaw")[2] for path in (bumpy, errors))
+    assert [(run.trained, run.parts, run.answer) for run in of_errors] == [
+        (run.trained, run.parts, run.answer) for run in of_accuracies
+    ]
+
+
 def test_a_table_without_curves_is_refused_in_one_line(bumpy: Path, shape_dnn: Callable[..., Any]) -> None:
     bumpy.with_name("bumpy-curves.csv").unlink()
     ran = shape_dnn("bench", bumpy, "--method", "freeze-thaw", "--questions", 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -238,7 +239,7 @@ def test_a_dry_run_says_what_would_be_trained_and_leaves_no_trace(shape_dnn: Run
         (["--epochs", "2000000"], 2, r"--epochs: 2000000 is not accepted: .* whole numbers from 1 to 1e\+06"),
         (["-o", "meter.thread=1"], 2, "-o: meter.thread is not an option of any meter; accepted: .*meter.threads"),
         (["--max", "size"], 2, "--max: 'size' is not of the form METRIC=VALUE"),
-        (["--max", "weight=2"], 2, "--max: there is no metric 'weight'; known are accuracy, energy, file-size, latency, memory, size.*; a meter called otherwise than its metric is chosen by --meter weight=NAME"),
+        (["--max", "weight=2"], 2, "--max: there is no metric 'weight'; known are accuracy, energy, file-size, graph-latency, latency, memory, size.*; a meter called otherwise than its metric is chosen by --meter weight=NAME"),
         (["--max-size", "2", "--min", "size=3"], 2, "--min: .* contradict"),
         (["--max-size", "2", "--max", "size=3"], 2, "--max: .* twice"),
         (["--meter", "latency"], 2, "--meter: 'latency' is not of the form"),
@@ -407,6 +408,21 @@ def test_what_plugins_print_does_not_end_up_in_the_result(table: Path) -> None:
     assert len(json.loads(ran.stdout)["trained"]) == 3
     for text in ("at import", "in use", "from a child process"):
         assert text in ran.stderr
+
+
+@pytest.mark.parametrize("gone", ["stdout", "stderr"])
+def test_a_reader_that_has_seen_enough_is_no_error(table: Path, gone: str) -> None:
+    command = [sys.executable, "-m", "shape_dnn", "--replay", str(table), "--max-size", "2", "--goal", "size"]
+    reading, writing = os.pipe()
+    os.close(reading)  # as `head` does
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, gone: writing}
+    ran = subprocess.run(command, text=True, check=False, **streams)
+    os.close(writing)
+    assert ran.returncode == 0
+    if gone == "stdout":
+        assert "error" not in ran.stderr
+    else:
+        assert "best: depth" in ran.stdout, "the search goes on without a reader of its progress"
 
 
 BROKEN = {

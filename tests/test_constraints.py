@@ -1,6 +1,9 @@
+import warnings
+from pathlib import Path
+
 import pytest
 
-from shape_dnn import Constraint, UsageError
+from shape_dnn import Constraint, UsageError, tune
 from shape_dnn.constraints import ENERGY, LATENCY, SIZE, Metric, check_consistent
 from shape_dnn.quality import ACCURACY
 
@@ -14,6 +17,9 @@ from shape_dnn.quality import ACCURACY
         (SIZE, "18.672kB", 0.018672),
         (SIZE, "18672B", 0.018672),
         (SIZE, "1.5GB", 1500.0),
+        (SIZE, "256KiB", 0.262144),
+        (SIZE, "1.5MiB", 1.572864),
+        (Metric("memory", "MB"), "1GiB", 1073.741824),
         (LATENCY, "4ms", 4.0),
         (LATENCY, "250us", 0.25),
         (LATENCY, "0.5s", 500.0),
@@ -71,3 +77,16 @@ def test_contradicting_limits_are_refused() -> None:
     with pytest.raises(UsageError, match="twice"):
         check_consistent([at_most, Constraint("size", upper=True, limit=5.0)])
     check_consistent([at_most, Constraint("size", upper=False, limit=2.0)])
+
+
+@pytest.mark.parametrize(("limit", "is_doubtful"), [("0.97", True), ("0.97%", False), ("97", False), ("0", False)])
+def test_a_percentage_that_looks_like_a_fraction_is_pointed_out(limit: str, is_doubtful: bool, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("depth,width,accuracy\n10,1,96\n16,1,97\n")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = tune(replay=str(table), min_accuracy=limit, goal="accuracy")
+    assert [str(warning.message) for warning in told] == is_doubtful * [
+        "0.97 as a limit on accuracy is 0.97 %; write 97% if it is meant as a fraction, or 0.97% to have it as it is"
+    ]
+    assert len(found.shapes) == (1 if limit == "97" else 2)

@@ -15,7 +15,7 @@ from torch._subclasses import FakeTensorMode
 
 from shape_dnn import Workload
 from shape_dnn.builtin.architectures.wrn import WideResNet
-from shape_dnn.builtin.meters.latency import Latency
+from shape_dnn.builtin.meters.latency import GraphLatency, Latency
 from shape_dnn.errors import MemoryShortageError, NetworkError, ProcessDiedError
 from shape_dnn.measuring import cuda_graphs
 from shape_dnn.measuring.forward_pass import ForwardPass, Numerics
@@ -350,9 +350,11 @@ def test_a_network_that_waits_for_the_gpu_cannot_be_measured_as_a_graph(cuda: Cu
     assert cuda.mode == 0
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph"])
-def test_graphs_are_measured_beside_a_graph(cuda: Cuda, mode: str) -> None:
+@pytest.mark.parametrize(("meter", "launches"), [(Latency(), 0), (Latency(mode="graph"), 1), (GraphLatency(), 1)])
+def test_graphs_are_measured_beside_a_graph(cuda: Cuda, meter: Latency, launches: int) -> None:
     """Else the moments in which the processor is slow would be taken for those of the GPU."""
-    anchor = Latency(mode=mode).anchor(Workload(WideResNet(), (1, 8, 8), 10, 2, "cpu"))
-    anchor()
-    assert len(cuda.replayed) == (mode == "graph")
+    workload = Workload(WideResNet(), (1, 8, 8), 10, 2, "cpu")
+    meter.prepare(workload, Shape(10, Fraction(1, 4)))()
+    assert len(cuda.replayed) == launches
+    meter.anchor(workload)()
+    assert len(cuda.replayed) == 2 * launches

@@ -65,6 +65,7 @@ def test_each_meter_says_whether_it_works_here_and_one_that_does_not_harms_none(
     assert "has the unit 's'" in found["stopwatch"]["reason"]
     assert "nowhere" in found["absent"]["reason"]
     assert "shape-dnn-zeus" in found["energy"]["reason"]
+    assert "on CUDA devices, not on cpu" in found["graph-latency"]["reason"]
     assert {"python", "torch", "cpu"} <= set(ran.json["system"])
     assert ran.json["system"]["cores"] == str(devices.cores())
     assert set(ran.json["signs"].values()) <= {True, False}

@@ -24,7 +24,8 @@ from shape_dnn.builtin import goals
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.samplers.active import Active
 from shape_dnn.events import Event, SearchFinished, TrainedAgain, TrainingFinished
-from shape_dnn.search.failures import count, failing
+from shape_dnn.quality import ACCURACY, Quality
+from shape_dnn.search.failures import count
 from shape_dnn.search.modes import search
 from shape_dnn.search.query import Answer, Modelling, Query
 from shape_dnn.study.seeds import mean_over_seeds
@@ -33,6 +34,10 @@ from shape_dnn.study.tables import Replay, Table
 
 def at(depth: int, width: str | int, accuracy: float | None) -> Training:
     return Training(Shape(depth, Fraction(width)), accuracy, "" if accuracy is not None else "it failed")
+
+
+def failing(trainings: Sequence[Training], quality: Quality = ACCURACY) -> set[Shape]:
+    return {each.shape for each in count(trainings, quality=quality).failing}
 
 
 # The rule

@@ -351,6 +351,7 @@ def test_a_metric_that_a_goal_misspells_is_its_own_fault() -> None:
     with pytest.raises(PluginError, match=re.escape(complaint)):
         goal_of("thrift", metric="latancy")
     with pytest.raises(
-        PluginError, match="'xyz', and there is none; known are accuracy, energy, file-size, latency, memory, p"
+        PluginError,
+        match="'xyz', and there is none; known are accuracy, energy, file-size, graph-latency, latency, memory, p",
     ):
         goal_of("thrift", metric="xyz")

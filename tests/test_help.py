@@ -178,6 +178,10 @@ def test_every_figure_of_a_result_fits_a_narrow_terminal(shape_dnn: Run, monkeyp
     assert max(map(len, narrow.splitlines())) <= 60
     assert figures(wide)
     assert figures(narrow) == figures(wide)
+    monkeypatch.setattr(output, "console", lambda: Console(file=sys.stdout, width=30, highlight=False))
+    paragraphs = " ".join(shape_dnn(*arguments).out.split())
+    for depth, width, size, latency, *_ in figures(wide):
+        assert f"depth {depth}; width {width}; size [MB] {size}; latency [ms] {latency}; predicted" in paragraphs
 
 
 def figures(table: str) -> list[list[str]]:

@@ -17,7 +17,7 @@ from simulated_machine import KINDS, Machine, Network, estimates
 
 from shape_dnn import DeploymentError, Measurement, Shape, ShapeDnnError, TargetError, UsageError, Workload
 from shape_dnn.builtin.architectures.wrn import WideResNet
-from shape_dnn.builtin.meters.latency import Latency
+from shape_dnn.builtin.meters.latency import GraphLatency, Latency
 from shape_dnn.measuring import disturbance
 from shape_dnn.measuring.disturbance import ProcessorState
 from shape_dnn.measuring.groups import GROUP
@@ -44,6 +44,12 @@ class TestLatencyOnCuda(MeterContract):
         return Latency(mode=mode)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+class TestGraphLatencyOnCuda(MeterContract):
+    name, device = "graph-latency", "cuda:0"
+
+
 def test_a_latency_keeps_all_that_is_needed_to_judge_it() -> None:
     threads = torch.get_num_threads()
     for measurement in dict(Latency(seconds=0.1).measure(WORKLOAD, SHAPES)).values():
@@ -66,13 +72,15 @@ def test_who_measures_a_small_batch_eagerly_on_a_gpu_is_told_what_that_measures(
 
     (remark,) = said("eager", "cuda:0", 1)
     assert "mostly that of the processor" in remark
-    assert "-o meter.latency.mode=graph" in remark
+    assert "the metric graph-latency" in remark
+    assert not GraphLatency().remarks(replace(WORKLOAD, device="cuda:0", batch_size=1))
     assert said("graph", "cuda:0", 1) == said("eager", "cuda:0", 128) == said("eager", "cpu", 1) == []
 
 
-def test_a_cuda_graph_is_refused_elsewhere() -> None:
-    with pytest.raises(UsageError, match="the mode graph of a meter needs a CUDA device, not cpu"):
-        Latency(mode="graph").identity(WORKLOAD)
+@pytest.mark.parametrize("meter", [Latency(mode="graph"), GraphLatency()])
+def test_a_cuda_graph_is_refused_elsewhere(meter: Latency) -> None:
+    with pytest.raises(UsageError, match="CUDA graphs can be measured on CUDA devices, not on cpu"):
+        meter.identity(WORKLOAD)
 
 
 def test_a_network_that_does_not_fit_has_no_value_nor_have_larger_ones_and_the_others_are_measured() -> None:

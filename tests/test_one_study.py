@@ -145,6 +145,8 @@ def test_a_dry_run_tells_what_the_results_will_decide(shape_dnn: Callable[..., A
     assert "would train 15 of 45 candidates, 3 times fewer trainings than all:" in paper.out
     costly = shape_dnn(*flags[:-3], "--goal", "latency", "--dry-run")
     assert "it also depends on latency, which is not measured yet of every shape" in costly.out
+    limited = shape_dnn(*flags[:-3], "--goal", "size", "--max-latency", "1ms", "--max", "memory=1GB", "--dry-run")
+    assert "it also depends on latency and memory, which are not measured yet of every shape" in limited.out
 
 
 FAILING = """

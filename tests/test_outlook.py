@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from shape_dnn import Constraint, Goal, NothingCompliesError, Shape, Training, UsageError, tune
+from shape_dnn.assembly.goal_expressions import parse
 from shape_dnn.assembly.modelling import TrainingCount
 from shape_dnn.builtin import goals, strategies
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
@@ -19,15 +20,16 @@ from shape_dnn.builtin.samplers.active import Active
 from shape_dnn.builtin.samplers.d_optimal import CheapDOptimal, DOptimal, corners
 from shape_dnn.events import ignore
 from shape_dnn.kinds import Strategy
-from shape_dnn.search import rounding
+from shape_dnn.search import fitting, rounding
 from shape_dnn.search.algorithm import apply_quality_limits, predict
 from shape_dnn.search.contest import between
 from shape_dnn.search.design import d_optimal
 from shape_dnn.search.durations import assume, estimate
+from shape_dnn.search.facts import in_order
 from shape_dnn.search.guesses import guess
 from shape_dnn.search.modes import search
 from shape_dnn.search.planning import plan
-from shape_dnn.search.posterior import AnswerPosterior
+from shape_dnn.search.posterior import DRAWS, AnswerPosterior
 from shape_dnn.search.query import Answer, Modelling, Query
 from shape_dnn.search.together import improving_most
 
@@ -227,6 +229,25 @@ def test_to_find_nothing_the_most_promising_shape_was_trained() -> None:
     assert len(facts.trained) < 10
 
 
+@pytest.mark.parametrize("text", ["accuracy:0.5,size", "accuracy:2,size", "log(100.5-accuracy)+0.3*log(size)"])
+@pytest.mark.parametrize("number", [4, 6, 9])
+def test_the_doubt_is_that_of_every_draw_scored_in_earnest_whatever_the_goal(text: str, number: int) -> None:
+    goal = parse(text, {"accuracy": goals.Accuracy(), "size": goals.Size()}.get)
+    trainings = in_order(Surface(noise=0.3).train(SHAPES[:: len(SHAPES) // number][:number]))
+    posterior = AnswerPosterior(SHAPES, trainings, LogLinear(), (), goal, Surface().estimate, ["size"], noise=0.3)
+    draws = fitting.draw(LogLinear(), trainings, SHAPES, DRAWS)
+
+    def scores(shape: Shape, worse_by: float) -> np.ndarray:
+        qualities = np.minimum(draws[:, SHAPES.index(shape)] - worse_by, 100.0)
+        return np.array([goal.score({"accuracy": float(quality), "size": size(shape)}) for quality in qualities])
+
+    best = min(trainings, key=lambda t: goal.score({"accuracy": t.quality or 0.0, "size": size(t.shape)})).shape
+    assert posterior.best == best
+    others = set(SHAPES) - {training.shape for training in trainings}
+    better = [np.maximum(scores(s, 0.3), scores(s, -0.3)) < scores(best, 0.0) for s in others]
+    assert posterior.doubt == pytest.approx(np.any(better, axis=0).mean(), abs=0.08)
+
+
 def test_scores_between_levels_are_interpolated_and_there_is_none_beside_none() -> None:
     generator = np.random.default_rng(0)
     low = generator.uniform(0, 50, 7)
@@ -277,6 +298,24 @@ def test_a_shape_that_was_only_estimated_to_meet_a_limit_is_not_the_answer() -> 
     assert answer.best is not None
     assert answer.best.shape in facts.measured
     assert answer.best.shape.depth <= 20
+
+
+def test_where_no_shape_meets_a_limit_after_all_nothing_complies() -> None:
+    facts = Surface(latency_of_estimates=dict.fromkeys(SHAPES, 5.0))
+    answer = ask(facts, goals.Size(), Constraint("latency", True, 9.0, "ms"))
+    assert answer.best is answer.certificate is None
+    assert not answer.complying
+    assert answer.stages[0].after == 0
+
+
+def test_the_doubt_about_a_front_is_that_which_all_its_trainings_leave() -> None:
+    facts, limits = Surface(noise=0.3), [least(92.0)]
+    modelling = Modelling(strategies.standard(), Active(initial=4), LogLinear())
+    answer = search(SHAPES, Query(limits, None, {}, 0.95, ("size", "accuracy")), modelling, facts)
+    left = AnswerPosterior(SHAPES, in_order(answer.trainings), LogLinear(), limits)
+    assert answer.certificate is not None
+    assert len(answer.trainings) > 4
+    assert (answer.certificate.doubt, answer.certificate.tolerance) == (left.doubt, left.tolerance)
 
 
 def test_so_many_trainings_as_are_asked_for_are_made() -> None:

@@ -328,6 +328,11 @@ def test_functions_of_a_notebook_are_exported_by_the_file_that_the_study_keeps()
     (kept,) = Path("s/trainers").iterdir()
     out = export("s", trainer=kept, formats=["onnx"])
     assert load(out, trainer=kept)(torch.ones(5, 3)).shape == (5, 1)
+    where = r"trainer: <function .* is not the name of a trainer .*; functions .* lie in the study, in trainers/"
+    with pytest.raises(UsageError, match=where):
+        export("s", trainer=train)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=where):
+        load(out, trainer=train)  # type: ignore[call-overload]
 
 
 PLUGIN = """

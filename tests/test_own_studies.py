@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from own import BUILD, EXAMPLE, SINE, TRAIN, write
 
-from shape_dnn import Quality, UsageError, tune
+from shape_dnn import Quality, UsageError, measure, record, tune
 from shape_dnn.training.fingerprint import fingerprint
 
 FILE = ("--trainer", "my_training.py")
@@ -227,6 +227,25 @@ def test_functions_of_an_imported_module_are_found_there(monkeypatch: pytest.Mon
     found = tune(trainer=train, quality=LOSS, depth="1:4:1", width="1:2:1", goal="loss")
     assert found.new_trainings == 3
     assert tune(trainer=train, quality=LOSS, depth="1:4:1", width="1:2:1", goal="loss").new_trainings == 0
+
+
+def test_functions_are_measured_and_recorded_as_well() -> None:
+    import torch
+
+    def build(shape: Any) -> torch.nn.Module:
+        return torch.nn.Linear(9, shape.depth, bias=False)
+
+    def train(shape: Any, run: Any) -> float:
+        return 1 / shape.depth
+
+    given: dict[str, Any] = {"trainer": train, "build": build, "quality": LOSS, "depth": "1:3:1", "width": "1:2:1"}
+    assert [found["size"].value for found in measure(["size"], **given).values()] == [36e-6, 72e-6]
+    with pytest.raises(UsageError, match="function .*train has no example"):
+        measure(["latency"], **given)
+    assert len(record("table.csv", seeds=1, **given).path.read_text().splitlines()) > 2
+    assert tune(**given, goal="loss").new_trainings == 0, "these are the trainings that were recorded"
+    with pytest.raises(UsageError, match="build goes with a function, and trainer is None"):
+        measure(["size"], build=build)
 
 
 def test_what_cannot_travel_or_does_not_belong_is_refused() -> None:

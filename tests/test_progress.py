@@ -209,6 +209,15 @@ def test_what_a_plugin_says_is_no_markup(capsys: pytest.CaptureFixture[str]) -> 
     assert "\x1b" not in said
 
 
+def test_only_a_value_that_is_not_exact_has_an_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress() as progress:
+        progress(Measured("size", "MB", SHAPES[0], Measurement(1.5, 1.5, 1.5), 1, 2))
+        progress(Measured("latency", "ms", SHAPES[0], Measurement(1.5, 1.4, 1.6), 2, 2))
+    size, latency = capsys.readouterr().err.splitlines()
+    assert size.endswith(" 1.5 MB")
+    assert latency.endswith(" 1.5 ms (1.4 to 1.6)")
+
+
 def test_how_far_a_dataset_is_read_is_a_line_now_and_then_and_nothing_for_a_small_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,10 +250,17 @@ def test_a_terminal_draws_how_far_a_dataset_is_read() -> None:
     assert not scene.active
 
 
-def test_a_result_is_a_table_in_a_notebook_and_a_data_frame(tmp_path: Any) -> None:
+def test_a_result_is_a_table_when_it_is_printed_in_a_notebook_and_as_a_data_frame(
+    tmp_path: Any, shape_dnn: Callable[..., Any]
+) -> None:
     table = tmp_path / "table.csv"
     table.write_text("depth,width,accuracy,latency\n10,1,90,1\n16,1,91,2\n22,1,92,3\n")
     result = tune(replay=str(table), max_latency="2.5ms", goal="accuracy")
+    printed = shape_dnn("--replay", table, "--max-latency", "2.5ms", "--goal", "accuracy").out
+    assert [line.split() for line in str(result).splitlines() if line.strip("─- ")] == [
+        line.split() for line in printed.splitlines() if line.strip("─- ")
+    ]
+    assert "1 shape " in shape_dnn("space", "--depth", "10:11:6", "--width", "1:2:1").out
     html = result._repr_html_()
     assert html.count("<tr>") == 3
     assert "<b>16</b>" in html

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_failures import failing
 from test_main_job import example
 from test_record import SMALL
 
@@ -24,7 +25,6 @@ from shape_dnn.builtin.accuracy_models.power_law import PowerLaw
 from shape_dnn.builtin.accuracy_models.ridge import Ridge
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.records import Epoch, Training
-from shape_dnn.search.failures import failing
 from shape_dnn.search.learning_curves import extrapolate
 from shape_dnn.search.scale import Scale
 from shape_dnn.study.tables import Table, quality_line, read_curves

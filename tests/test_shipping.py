@@ -90,6 +90,19 @@ def test_what_was_trained_for_something_else_is_judged_and_not_trained_again() -
     assert trained_facts() == 4, "of networks and of artifacts"
 
 
+def test_metrics_of_one_deployment_are_not_told_as_those_of_another() -> None:
+    small = {**SMALL, "epochs": 1, "max": "file-size=1MB"}
+    in_float, in_int8 = (
+        tune(**small, deploy="onnxruntime", option={"deploy.precision": precision}) for precision in ("float32", "int8")
+    )
+    assert in_float.metrics["file-size"][in_float.best] != in_int8.metrics["file-size"][in_int8.best]
+    plain = tune(**{**small, "max": ()})
+    assert "file-size" not in plain.metrics, "that of what torch writes was not asked for"
+    assert "file-size" not in str(ask("shape-dnn-study", goal="size"))
+    again = tune(**{**small, "max": ()}, deploy="onnxruntime", option={"deploy.precision": "int8"})
+    assert again.metrics["file-size"] == in_int8.metrics["file-size"], "what is known of the same is known"
+
+
 def test_what_a_conversion_may_lose_is_said_and_changes_no_fact(shape_dnn: Any) -> None:
     flags = ["--depth", "10:11:6", "--width", "1/4:1/2:1/4", "--epochs", "2", "--device", "cpu"]
     ships = ["--deploy", "onnxruntime", "-o", "deploy.precision=int8", "-o", "deploy.max_drop=0"]

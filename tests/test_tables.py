@@ -118,7 +118,7 @@ def test_nothing_is_asked_of_a_column_that_holds_text(shape_dnn: Callable[..., A
 
 
 def test_a_metric_that_there_is_not_is_told_from_text(shape_dnn: Callable[..., Any]) -> None:
-    known = "known are accuracy, energy, file-size, heat, latency, memory, size"
+    known = "known are accuracy, energy, file-size, graph-latency, heat, latency, memory, size"
     assert known in shape_dnn("--replay", write(TEXT), "--max", "weight=1").error
 
 
@@ -312,6 +312,23 @@ def test_no_size_is_computed_for_a_shape_the_architecture_does_not_have() -> Non
 def test_a_column_without_values_is_no_reason_to_drop_shapes() -> None:
     with pytest.raises(MeterError, match="no value in column 'heat'"):
         tune(replay=write("depth,width,accuracy,heat\n10,1,90,\n16,1,91,\n"), max={"heat": 3})
+
+
+def test_a_search_goes_on_where_the_first_shapes_that_it_trains_lack_a_value() -> None:
+    grid = [(depth, width) for width in range(1, 6) for depth in range(10, 40, 6)]
+    rows = [f"{d},{w}/4,{90 + d / 10 + w},{'' if d in (10, 34) else d * w}" for d, w in grid]
+    result = tune(replay=write("\n".join(["depth,width,accuracy,latency", *rows])), goal="latency", min_accuracy=93)
+    assert result.best == Shape(22, Fraction(1, 4))
+
+
+def test_where_no_shape_has_the_metric_that_is_asked_for_that_is_said(shape_dnn: Callable[..., Any]) -> None:
+    rows = [f"{d},{w}/4,{90 + d / 10 + w},{'' if w < 3 else d * w},{d * w}" for w in range(1, 6) for d in (10, 16, 22)]
+    path = write("\n".join(["depth,width,accuracy,latency,size", *rows]))
+    ran = shape_dnn("--replay", path, "--goal", "latency", "--max-size", 25)
+    assert "no shape is called the best: none that complies has a value of the goal 'latency'" in ran.out
+    ran = shape_dnn("--replay", path, "--pareto", "latency,accuracy", "--max-size", 25)
+    assert ran.status == 3
+    assert "nothing complies: no shape has a value of all that is traded off" in ran.error
 
 
 def test_simulate_gives_an_option_to_the_plugins_that_have_it(table: Path) -> None:

@@ -71,6 +71,13 @@ def test_nothing_is_extrapolated_from_too_little() -> None:
     assert end.mean == pytest.approx(90.0, abs=0.5)
 
 
+def test_nothing_better_than_the_best_is_promised() -> None:
+    others = [Training(shape, 100.0, curve=(Epoch(1, 1.0, 99.0), Epoch(2, 1.0, 100.0))) for shape in SHAPES[:4]]
+    end = extrapolate((Epoch(1, 1.0, 100.0),), 2, others)
+    assert end is not None
+    assert end.mean == 100.0
+
+
 def test_what_is_extrapolated_is_what_trainings_come_to_and_not_the_best_of_their_epochs() -> None:
     """A trainer of one's own may return what it reached last, though that was worse than what it had before."""
 

@@ -10,9 +10,14 @@ from typing import Any
 
 import pytest
 
-from shape_dnn import Shape, UsageError, ask, export, tune
+from shape_dnn import Shape, Training, UsageError, ask, export, tune
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.events import EpochFinished, Event
+from shape_dnn.kinds import Workload
+from shape_dnn.records import Stop
+from shape_dnn.store.facts import Store
+from shape_dnn.store.families import TRAINING, TRAININGS, Family
+from shape_dnn.study.known import KnownFacts
 
 SEARCH: dict[str, Any] = {
     "depth": "10:23:6",
@@ -76,6 +81,20 @@ def test_what_verification_trains_starts_from_smaller_weights_and_takes_fewer_ep
     assert scratch.new_trainings == 1, "what started from other weights is no training from scratch"
     assert scratch.transferred is None
     assert ask("shape-dnn-study", goal="size", plugin="larger.py").shapes
+
+
+def test_what_grew_counts_where_another_search_stopped_the_training_from_scratch() -> None:
+    shape, store = Shape(16, Fraction(1)), Store(None)
+    scratch, grown = (store.context(TRAINING, {"seed": 0, "donor": donor}) for donor in (None, "10,1"))
+    store.add_training(scratch, Training(shape, None, "stopped by asha", stop=Stop("asha")), {})
+    store.add_training(grown, Training(shape, 91.0), {})
+    families = {TRAININGS: scratch, Family(donor=Shape(10, Fraction(1))): grown}
+    facts = KnownFacts(store, Workload(WideResNet(), (1, 8, 8), 10, 1, "cpu"), {}, families, None, Stop("none"), False)
+    for trainings in (facts.known([shape]), facts.verify([shape])):
+        assert [training.quality for training in trainings] == [91.0]
+    found = facts.find(shape)
+    assert found is not None
+    assert found[0].donor == Shape(10, Fraction(1)), "its weights and its test accuracy are there"
 
 
 def test_a_shape_that_no_other_can_grow_into_is_trained_from_scratch() -> None:

@@ -127,12 +127,24 @@ class Sleep(Task):
 
 @dataclass(frozen=True)
 class Where(Task):
+    demand: Needs = Needs()  # noqa: RUF009
+
+    @property
+    def needs(self) -> Needs:
+        return self.demand
+
     def run(self, report: Callable[[object], bool]) -> tuple[int, str]:
         return os.getpid(), os.environ["OMP_NUM_THREADS"]
 
 
 @dataclass(frozen=True)
 class Environment(Task):
+    demand: Needs = Needs()  # noqa: RUF009
+
+    @property
+    def needs(self) -> Needs:
+        return self.demand
+
     def run(self, report: Callable[[object], bool]) -> dict[str, str]:
         return dict(os.environ)
 

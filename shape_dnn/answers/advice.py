@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -25,7 +26,9 @@ OUTCOMES = 32
 """Equally likely outcomes of a fact that are looked at."""
 DEVIATIONS = 1.96
 """Standard deviations that half of a 95 % interval is wide."""
-Score = tuple[float, tuple[object, ...]]
+Standing = tuple[int, float, tuple[object, ...]]
+"""Of a shape that complies: how well that is known (0 best), its score (infinite for none), and how large it is. The
+first of all is the best, if it has a score."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,13 @@ class Advice:
 
 
 def most_telling(
-    query: Query, candidates: Sequence[Candidate], facts: Facts, known: KnownFacts, model: AccuracyModel
+    query: Query,
+    candidates: Sequence[Candidate],
+    facts: Facts,
+    known: KnownFacts,
+    model: AccuracyModel,
+    *,
+    verified: bool = False,
 ) -> Advice | None:
     """Return the training or measurement that most likely changes the answer; None if none is likely to.
 
@@ -57,8 +66,9 @@ def most_telling(
         facts: what is known.
         known: measurements with their intervals.
         model: that made the predictions.
+        verified: whether the question was searched, so that the best shape is one that was trained if any complies.
     """
-    what_if = WhatIf(query, candidates, facts)
+    what_if = WhatIf(query, candidates, facts, verified)
     trainings = facts.verify([candidate.shape for candidate in candidates])
     best: Advice | None = None
     for metric, place, values in _uncertain(what_if, known, model, trainings):
@@ -97,6 +107,11 @@ def _outcomes(mean: float, std: float) -> list[float]:
     return [NormalDist(mean, std).inv_cdf((i + 0.5) / OUTCOMES) for i in range(OUTCOMES)]
 
 
+def _wins(own: Standing, rival: Standing | None = None) -> bool:
+    """Tell whether a shape is the best, if its rival is the best of the others."""
+    return own[1] < math.inf and (rival is None or own < rival)
+
+
 @dataclass
 class WhatIf:
     """A question, and what would be answered if something else were known of a shape.
@@ -105,11 +120,13 @@ class WhatIf:
         query: what is asked.
         candidates: every shape, with its prediction.
         facts: what is known.
+        verified: whether the question was searched.
     """
 
     query: Query
     candidates: Sequence[Candidate]
     facts: Facts
+    verified: bool = False
 
     @cached_property
     def metrics(self) -> list[str]:
@@ -124,11 +141,12 @@ class WhatIf:
             return (complies and self._is_on_front(place, values)) != self._on_front[place]
         if self.query.goal is None:
             return complies != self._complying[place]
-        score = self._score(place, values) if complies else None
-        surely = metric == self.query.quality.name and not self._any_sure  # then it is the only one
-        rival = None if surely else next((score for score, other in self._ranking if other != place), None)
-        wins = score is not None and (rival is None or score < rival)
-        return wins != (bool(self._ranking) and self._ranking[0][1] == place)
+        candidate = self.candidates[place]
+        if metric == self.query.quality.name:
+            candidate = replace(candidate, quality=value)
+        rival = next((standing for standing, other in self._ranking if other != place), None)
+        wins = complies and _wins(self._standing(candidate, values), rival)
+        return wins != (self._best == place)
 
     @cached_property
     def _values(self) -> list[Values]:
@@ -139,26 +157,26 @@ class WhatIf:
         return all(limit.allows(values[limit.metric]) for limit in self.query.constraints)
 
     @cached_property
-    def _any_sure(self) -> bool:
-        return any(ok and self.query.is_sure(each) for ok, each in zip(self._complying, self.candidates, strict=True))
-
-    @cached_property
     def _complying(self) -> list[bool]:
         return [self._complies(values) for values in self._values]
 
-    def _score(self, place: int, values: Values) -> Score | None:
-        """Return what shapes are ordered by, the smaller one first on a tie; None for a shape without a score."""
+    def _standing(self, candidate: Candidate, values: Values) -> Standing:
+        """Return where a shape that complies stands among the others (:func:`shape_dnn.search.ordering.eligible`)."""
         goal = self.query.goal
         score = None if goal is None else checked.score_of(goal, values)
-        return None if score is None else (score, by_width_then_depth(self.candidates[place].shape))
+        unsure = 2 * (not self.query.is_sure(candidate)) + (self.verified and candidate.quality is None)
+        return unsure, math.inf if score is None else score, by_width_then_depth(candidate.shape)
 
     @cached_property
-    def _ranking(self) -> list[tuple[Score, int]]:
-        """The shapes of which one may be called the best, the best first."""
+    def _ranking(self) -> list[tuple[Standing, int]]:
+        """The shapes that comply, in the order in which they may be called the best."""
         places = [i for i, complies in enumerate(self._complying) if complies]
-        places = [i for i in places if not self._any_sure or self.query.is_sure(self.candidates[i])]
-        scored = [(self._score(i, self._values[i]), i) for i in places]
-        return sorted((score, place) for score, place in scored if score is not None)
+        return sorted((self._standing(self.candidates[i], self._values[i]), i) for i in places)
+
+    @cached_property
+    def _best(self) -> int | None:
+        """The place of the best shape."""
+        return next((place for standing, place in self._ranking[:1] if _wins(standing)), None)
 
     @cached_property
     def _on_front(self) -> list[bool]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn.answers.table import Summary, data_frame, number
+from shape_dnn.answers.summary import Summary
+from shape_dnn.answers.table import data_frame, number
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
+from shape_dnn.system.text import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -51,7 +53,7 @@ class Measurements(dict[Shape, dict[str, Measurement]]):
             [str(shape.depth), str(shape.width), *(map(_cell, measurements.values()))]
             for shape, measurements in self.items()
         ]
-        return Summary(f"{len(self):,} shapes", ["depth", "width", *self.metrics], cells)
+        return Summary(counted(len(self), "shape"), ["depth", "width", *self.metrics], cells)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""

@@ -217,7 +217,14 @@ class StudyQuestion:
 
     def result(self) -> Result:
         """Return the answer as users see it."""
-        advice = most_telling(self.parts.query, self.candidates, self.facts, self.first_seed, self.parts.model.instance)
+        advice = most_telling(
+            self.parts.query,
+            self.candidates,
+            self.facts,
+            self.first_seed,
+            self.parts.model.instance,
+            verified=self.was_searched,
+        )
         arch = self.parts.architecture.choice.name
         return Result.of(self.parts, self.answer, self.first_seed, arch, of_seeds=self.of_seeds, advice=advice)
 

@@ -148,6 +148,10 @@ class Result:
         best = f", best {self.best}" if self.best else ""
         return f"<Result: {len(self.shapes):,} of {self.answer.space:,} shapes comply{best}, verified {self.verified}>"
 
+    def __str__(self) -> str:
+        """Return the table of the command, with the lines around it."""
+        return summarize(self).text
+
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
         return summarize(self).html
@@ -285,6 +289,8 @@ class Result:
             count = f"{emptied.before:,} shapes" if emptied.before != 1 else "shape"
             closest = closest or _nearest(emptied)
             raise NothingCompliesError(f"nothing complies: {emptied.constraint} dropped the last {count}{closest}")
+        if self.is_front:
+            raise NothingCompliesError("nothing complies: no shape has a value of all that is traded off")
         limits = " and ".join(map(str, self._limits_on_quality)) or "the constraints"
         raise NothingCompliesError(
             f"nothing complies: every shape predicted to meet {limits} failed it when trained{closest}"

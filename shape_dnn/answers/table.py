@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from shape_dnn.answers.reliability import missed_in_100
+from shape_dnn.answers.summary import Summary
 from shape_dnn.quality import MOST_WRITTEN_OUT
 from shape_dnn.shape import Shape
+from shape_dnn.system.text import counted
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -22,44 +22,6 @@ if TYPE_CHECKING:
     from shape_dnn.search.query import Answer, Candidate
 
 Record = TypeVar("Record", bound="DataclassInstance")
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What is shown of a result.
-
-    Attributes:
-        title: of the table.
-        columns: names.
-        rows: cells.
-        before: lines before the table.
-        after: lines after it.
-        best: number of the row that is the answer, if one is.
-    """
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    before: Sequence[str] = ()
-    after: Sequence[str] = ()
-    best: int | None = None
-
-    @property
-    def html(self) -> str:
-        """The same for a notebook; the best row is bold, and no colours are set, which may be dark or bright."""
-        head = _row("th", self.columns)
-        body = "".join(_row("td", cells, bold=place == self.best) for place, cells in enumerate(self.rows))
-        table = f"<table><caption>{html.escape(self.title)}</caption><thead>{head}</thead><tbody>{body}</tbody></table>"
-        return f"<div>{_lines(self.before)}{table}{_lines(self.after)}</div>"
-
-
-def _row(tag: str, cells: Iterable[str], *, bold: bool = False) -> str:
-    texts = (f"<b>{html.escape(cell)}</b>" if bold else html.escape(cell) for cell in cells)
-    return "<tr>" + "".join(f"<{tag}>{text}</{tag}>" for text in texts) + "</tr>"
-
-
-def _lines(lines: Sequence[str]) -> str:
-    return f"<p>{'<br>'.join(map(html.escape, lines))}</p>" if lines else ""
 
 
 def data_frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> DataFrame:
@@ -219,7 +181,8 @@ def _how_surely(result: Result) -> str:
 def _stages(result: Result) -> Iterator[str]:
     answer = result.answer
     ships = "" if result.deployment is None else deployment_in_words(result.deployment)
-    yield f"space: {answer.space:,} shapes" + (f" of {result.arch}" if result.arch else "") + (ships and f", {ships}")
+    arch = f" of {result.arch}" if result.arch else ""
+    yield f"space: {counted(answer.space, 'shape')}{arch}" + (ships and f", {ships}")
     if result.weights is not None:
         yield f"trainings start from weights: {', '.join(f'{shape} {name}' for shape, name in result.weights.items())}"
     for stage in answer.stages:
@@ -311,7 +274,10 @@ def _cost(result: Result) -> Iterator[str]:
     if result.report is not None:
         yield f"report: {result.report}"
     if answer.best is None and answer.complying and answer.budget is None and not result.is_front:
-        yield f"without --goal (size, latency, energy, {result.quality.name}, …) no shape is called the best"
+        if result.goal is None:
+            yield f"without --goal (size, latency, energy, {result.quality.name}, …) no shape is called the best"
+        else:
+            yield f"no shape is called the best: none that complies has a value of the goal {result.goal!r}"
 
 
 def _trained(answer: Answer) -> str:
@@ -343,4 +309,5 @@ def _plan(result: Result) -> Iterator[str]:
     if planned < most:
         yield f"what is trained then depends on the results: at most {most:,} in all before verification, {fewer}"
     if answer.unknown:
-        yield f"it also depends on {' and '.join(answer.unknown)}, which is not measured yet of every shape"
+        are = "is" if len(answer.unknown) == 1 else "are"
+        yield f"it also depends on {' and '.join(answer.unknown)}, which {are} not measured yet of every shape"

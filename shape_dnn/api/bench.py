@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
-from shape_dnn.answers.table import Records, Summary, number
+from shape_dnn.answers.summary import Summary
+from shape_dnn.answers.table import Records, number
 from shape_dnn.assembly.replay import find_table
 from shape_dnn.assembly.selection import Selection
 from shape_dnn.benchmarking import comparison

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from shape_dnn.api.functions import by_file
 from shape_dnn.api.recording import close, recorded
 from shape_dnn.api.studying import study_of
 from shape_dnn.assembly.assembly import Assembly
@@ -27,7 +28,7 @@ def measure(
     Args:
         metrics: names of metrics.
         notify: called with every event.
-        **settings: as for :func:`tune`.
+        **settings: as for :func:`tune`, the functions of a trainer included.
 
     Returns:
         For each shape its measurements by metric.
@@ -41,7 +42,7 @@ def measure(
     twice = next((metric for metric in metrics if list(metrics).count(metric) > 1), None)
     if twice is not None:
         raise UsageError(f"{twice} is named twice", setting="metrics")
-    parts = Assembly(Settings.create(settings))
+    parts = Assembly(Settings.create(by_file(settings)))
     quality = parts.quality.name
     if quality in metrics:
         raise UsageError(f"{quality} is not measured but trained; use tune", setting="metrics")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from shape_dnn import devices
+from shape_dnn.api.functions import by_file
 from shape_dnn.api.recording import close, recorded
 from shape_dnn.api.reporting import check_writable
 from shape_dnn.api.studying import study_of
@@ -72,8 +73,9 @@ def record(
         metrics: names of metrics to be measured, beside the size, which is known wherever there are networks.
         overwrite: whether files that are there are replaced.
         notify: called with every event.
-        **settings: as for :func:`tune`; limits say which shapes are recorded, and there can be none on quality. What
-            chooses among shapes, such as a sampler or a goal, has no part in it, and neither have observers.
+        **settings: as for :func:`tune`, the functions of a trainer included; limits say which shapes are recorded, and
+            there can be none on quality. What chooses among shapes, such as a sampler or a goal, has no part in it, and
+            neither have observers.
 
     Returns:
         Where the table and the learning curves lie.
@@ -83,7 +85,7 @@ def record(
         NothingCompliesError: no shape is within the limits.
         MeterError: a metric cannot be measured here.
     """
-    parts = Assembly(Settings.create({**settings, "seeds": seeds}))
+    parts = Assembly(Settings.create({**by_file(settings), "seeds": seeds}))
     parts.check()
     _check(parts)
     columns, place = _columns(metrics, parts), Path(path)

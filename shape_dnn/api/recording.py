@@ -83,8 +83,8 @@ def _contexts(studies: Sequence[Memo]) -> dict[Family, int]:
 
 
 def _problem_record(parts: Assembly) -> dict[str, object]:
-    recipe = parts.recipe_record
-    return {**parts.problem.record, **({} if recipe is None else {"recipe": recipe})}
+    problem, recipe = parts.problem, parts.recipe_record
+    return {**problem.record, **problem.shipping_record, **({} if recipe is None else {"recipe": recipe})}
 
 
 def close(plugin: Observer | Executor) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shape_dnn.answers.table import Records, Summary, number
+from shape_dnn.answers.summary import Summary
+from shape_dnn.answers.table import Records, number
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.assembly.replay import tell_ignored
 from shape_dnn.errors import UsageError

@@ -11,20 +11,21 @@ from typing import Any
 
 from shape_dnn.answers.question import StudyQuestion, remember
 from shape_dnn.answers.result import Result
+from shape_dnn.api.functions import by_file
 from shape_dnn.api.recording import Recorder, close, recorded
 from shape_dnn.api.reporting import check_writable, write_if_possible
 from shape_dnn.api.studying import study_of
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.assembly.replay import tell_ignored
 from shape_dnn.assembly.selection import is_formula
-from shape_dnn.errors import PluginError, UsageError, blame
+from shape_dnn.errors import PluginError, blame
 from shape_dnn.events import Event, SearchFinished, SearchStarted, ignore
 from shape_dnn.kinds import Workload
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.report.overview import Overview, study_path
 from shape_dnn.search.modes import search
 from shape_dnn.search.planning import plan
-from shape_dnn.settings import INCIDENTAL, SETTINGS, Settings
+from shape_dnn.settings import INCIDENTAL, Settings
 from shape_dnn.shape import Shape, by_width_then_depth
 from shape_dnn.store.database import FILE_NAME
 from shape_dnn.store.facts import Store
@@ -32,8 +33,6 @@ from shape_dnn.store.families import Family
 from shape_dnn.study.measurer import ask_elsewhere
 from shape_dnn.study.seeds import mean_over_seeds
 from shape_dnn.study.study import Memo
-from shape_dnn.training.functions import Functions
-from shape_dnn.training.reading import keep
 
 Notify = Callable[[Event], None]
 
@@ -84,16 +83,8 @@ def tune(
         "build": build, "test": test, "example": example, "resources": resources,
         "calibration": calibration, "judge": judge, "judge_test": judge_test,
     }  # fmt: skip
-    if callable(trainer):
-        where = f"function {getattr(trainer, '__qualname__', type(trainer).__name__)}"
-        functions = Functions(where, trainer, quality=quality, **declared)
-        directory = Path(settings.get("study", SETTINGS["study"].default))
-        trainer = str(keep(functions, directory / "trainers"))
-    elif quality is not ACCURACY or any(value is not None for value in declared.values()):
-        given = next((name for name, value in declared.items() if value is not None), "quality")
-        raise UsageError(f"{given} goes with a function, and trainer is {trainer!r}", setting="trainer")
-    chosen = {} if trainer is None else {"trainer": trainer}
-    return run(Assembly(Settings.create({**settings, **chosen})), notify, dry_run=dry_run)
+    named = by_file({**settings, **declared, "trainer": trainer, "quality": quality})
+    return run(Assembly(Settings.create(named)), notify, dry_run=dry_run)
 
 
 def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> Result:

@@ -29,7 +29,7 @@ OF_CLASSIFIER = ("arch", "dataset", "data_dir", "recipe", "protocol", "transfer"
 """Settings that no other trainer has a use for."""
 NO_IMAGES = (0, 0, 0)
 """Stands for the shape of an image where a trainer has inputs of its own."""
-OF_NETWORKS = frozenset({"size", "file-size", "latency", "energy", "memory"})
+OF_NETWORKS = frozenset({"size", "file-size", "latency", "graph-latency", "energy", "memory"})
 """Metrics of networks; the meter of another one may get by without."""
 OPTIONS = ("epochs", "lr")
 """Settings that are options of those trainers that have one of this name."""

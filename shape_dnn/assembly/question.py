@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Collection
 
 from shape_dnn.assembly import goal_expressions, shipping
@@ -106,10 +107,14 @@ def constraints(settings: Settings, metrics: Metrics) -> tuple[Constraint, ...]:
             continue
         metric = metrics.named(setting, name)
         try:
-            found.append(Constraint(name, setting.startswith("max"), metric.parse(text), metric.unit))
+            limit = metric.parse(text)
+            found.append(Constraint(name, setting.startswith("max"), limit, metric.unit))
             check_consistent(found)
         except UsageError as error:
             raise UsageError(error.message, setting=setting) from None
+        if metric.unit == "%" and 0 < limit < 1 and "%" not in text:
+            meant = f"{100 * limit:g}% if it is meant as a fraction, or {limit:g}% to have it as it is"
+            warnings.warn(f"{text.strip()} as a limit on {name} is {limit:g} %; write {meant}", stacklevel=2)
     return tuple(found)
 
 

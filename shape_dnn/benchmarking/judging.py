@@ -88,7 +88,7 @@ class Outcome:
             set is if its recall and precision are.
         answered: whether a shape was returned, or rightly none.
         points: regret in the unit of the quality, where that is the goal.
-        percent: regret in percent of the goal, elsewhere.
+        percent: regret in percent of the goal, elsewhere; None where the best shape has none of it.
         violates: whether what was returned falls short of the limit by more than two standard deviations (the noise of
             the paper's Table 1).
         recall: part of the shapes that clearly comply that were returned, if all were asked for.
@@ -158,7 +158,7 @@ def _judge_best(table: RecordedTable, question: Question, answer: int | None, co
     scores = question.scores(table, truth)
     best = float(scores[complying].min()) if len(complying) else np.inf
     within = bool(scores[answer] <= scores[clearly].min(initial=np.inf) * (1 + 1e-9)) and not violates
-    percent = 100 * max(0.0, float(scores[answer]) / best - 1)
+    percent = 100 * max(0.0, float(scores[answer]) / best - 1) if best else None  # of nothing there is no part
     return replace(cost, within=within, percent=percent, violates=violates)
 
 

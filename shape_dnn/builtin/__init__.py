@@ -133,6 +133,7 @@ def shape_dnn_meters() -> Iterable[Plugin]:
     package = "shape_dnn.builtin.meters"
     options = Numerics.OPTIONS
     gpu_options = {name: option for name, option in options.items() if name != "threads"}
+    seconds = Option(help="most time spent on each shape after warm-up", minimum=0)
     yield Plugin(
         "size",
         "size of the stored network in MB, by a closed form",
@@ -150,7 +151,13 @@ def shape_dnn_meters() -> Iterable[Plugin]:
         "latency",
         "time of one forward pass of a batch in ms",
         f"{package}.latency:Latency",
-        {"seconds": Option(help="most time spent on each shape after warm-up", minimum=0), **options},
+        {"seconds": seconds, **options},
+    )
+    yield Plugin(
+        "graph-latency",
+        "time in ms that a GPU takes for one forward pass of a batch whose kernels are launched at once",
+        f"{package}.latency:GraphLatency",
+        {"seconds": seconds, **{name: option for name, option in gpu_options.items() if name != "mode"}},
     )
     yield Plugin(
         "energy",
@@ -212,6 +219,7 @@ def shape_dnn_goals() -> Iterable[Plugin]:
     for metric, summary in (
         ("size", "the smallest"),
         ("latency", "the fastest"),
+        ("graph-latency", "the fastest on a GPU where all kernels are launched at once"),
         ("energy", "the one that needs the least energy"),
         ("memory", "the one that needs the least memory"),
         ("file-size", "the one whose files are the smallest"),
@@ -227,7 +235,10 @@ def shape_dnn_executors() -> Iterable[Plugin]:
         "local",
         "worker processes on this machine",
         "shape_dnn.builtin.executors.local:Local",
-        {"threads": Option(help="threads of each training on a processor, at least", minimum=1)},
+        {
+            "threads": Option(help="threads of each training on a processor, at least", minimum=1),
+            "mps": Option(help="whether trainings share a GPU by NVIDIA's multi-process service, started for them"),
+        },
     )
 
 

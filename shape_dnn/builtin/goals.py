@@ -8,6 +8,7 @@ from shape_dnn.assembly.goal_expressions import Least, Most
 
 Size = partial(Least, "size")
 Latency = partial(Least, "latency")
+GraphLatency = partial(Least, "graph-latency")
 Energy = partial(Least, "energy")
 Memory = partial(Least, "memory")
 FileSize = partial(Least, "file-size")

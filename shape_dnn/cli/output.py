@@ -19,10 +19,11 @@ from shape_dnn.errors import UsageError
 from shape_dnn.system.text import visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import JustifyMethod
     from rich.text import Text
 
     from shape_dnn.answers.result import Result
+    from shape_dnn.display.console import Console
 
 CONFIG = click.option(
     "--config",
@@ -125,7 +126,7 @@ def plain(text: str) -> Text:
 
 def console() -> Console:
     """Return a console for standard output that does not fold tables when nobody looks at it."""
-    from rich.console import Console
+    from shape_dnn.display.console import Console
 
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=False)
 
@@ -148,7 +149,10 @@ LONG_TEXT = frozenset({"reason", "what it is, or why it cannot be used"})
 
 
 def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str], title: str = "") -> None:
-    """Print cells in aligned columns, with nothing cut off. Text is shown as it is: nothing in it is markup."""
+    """Print cells in aligned columns, with nothing cut off. Text is shown as it is: nothing in it is markup.
+
+    A word or a number is never divided: where a terminal is too narrow for that, each row is a paragraph.
+    """
     from rich import box
     from rich.table import Table
 
@@ -157,15 +161,28 @@ def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str], title: st
     if is_narrow and columns[-1] in LONG_TEXT:
         _print_list(out, rows)
         return
+    rows = list(rows)
+    words = [max(map(len, " ".join(cells).split()), default=1) for cells in zip(columns, *rows, strict=True)]
+    if out.width < sum(words) + len(words) + 1:
+        _print_paragraphs(out, rows, columns, title)
+        return
     table = Table(
         box=box.SIMPLE_HEAD, title=plain(title) if title else None, title_justify="left", pad_edge=False,
         padding=(0, 0 if is_narrow else 1),
     )  # fmt: skip
-    for column in columns:
-        table.add_column(plain(column), justify="right" if column not in LEFT else "left", overflow="fold")
+    for column, longest in zip(columns, words, strict=True):
+        justify: JustifyMethod = "right" if column not in LEFT else "left"
+        table.add_column(plain(column), justify=justify, min_width=longest, overflow="fold")
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))
     out.print(table)
+
+
+def _print_paragraphs(out: Console, rows: Iterable[Sequence[str]], columns: Sequence[str], title: str) -> None:
+    """Print what stands in each row with the name of its column."""
+    for text in (title, *("; ".join(map(" ".join, zip(columns, row, strict=True))) for row in rows)):
+        out.print(plain(text))
+    out.print()
 
 
 def _print_list(out: Console, rows: Iterable[Sequence[str]]) -> None:

@@ -12,6 +12,7 @@ from shape_dnn.cli.config import gather, options
 from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import CONFIG, DEBUG, FORMAT, print_table, results_only
 from shape_dnn.errors import NothingCompliesError
+from shape_dnn.system.text import counted
 
 
 @click.command(
@@ -44,7 +45,7 @@ def command(config: str | None, output: str, **flags: Any) -> None:
         write("depth,width,size\n" + "".join(f"{s.depth},{w!r},{m!r}\n" for s, w, m in _floats(shapes)))
     else:
         rows = ([str(shape.depth), str(shape.width), number(size)] for shape, size in shapes)
-        print_table(rows, ["depth", "width", "size [MB]"], title=f"{len(shapes):,} shapes")
+        print_table(rows, ["depth", "width", "size [MB]"], title=counted(len(shapes), "shape"))
     if not shapes:
         raise NothingCompliesError(
             "nothing complies: no shape is within the limits on size; without them shape-dnn space lists all sizes"

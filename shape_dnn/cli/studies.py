@@ -12,6 +12,7 @@ import click
 from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import DEBUG, FORMAT, print_csv, print_json, print_table
 from shape_dnn.errors import UsageError
+from shape_dnn.system.text import counted
 
 COLUMNS = ["path", "state", "measured", "trained", "failed", "updated"]
 
@@ -41,9 +42,8 @@ def list_(directory: str, output: str) -> None:
     for row in rows:
         row["updated"] = None if row["updated"] is None else _when(row["updated"])
     if output == "table":
-        print_table(
-            [[_cell(row[column]) for column in COLUMNS] for row in rows], COLUMNS, title=f"{len(rows):,} studies"
-        )
+        cells = [[_cell(row[column]) for column in COLUMNS] for row in rows]
+        print_table(cells, COLUMNS, title=counted(len(rows), "study", "studies"))
     elif output == "json":
         print_json(rows)
     else:

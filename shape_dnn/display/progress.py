@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from shape_dnn.display.console import Console
 from shape_dnn.display.drawing import Notebook, Plain, Scene, Terminal
 from shape_dnn.display.tally import Losses
 from shape_dnn.events import (
@@ -201,7 +200,6 @@ def _value(measurement: Measurement, unit: str) -> str:
     """Write a value with its interval, if it has one, or why there is none."""
     if measurement.value is None:
         return measurement.status
-    interval = ""
-    if measurement.low is not None and measurement.high is not None:
-        interval = f" ({measurement.low:.4g} to {measurement.high:.4g})"
-    return f"{measurement.value:.4g} {unit}{interval}"
+    low, high = measurement.low, measurement.high
+    is_exact = low is None or high is None or low == high
+    return f"{measurement.value:.4g} {unit}" + ("" if is_exact else f" ({low:.4g} to {high:.4g})")

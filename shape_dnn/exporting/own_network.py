@@ -55,7 +55,7 @@ class TrainedByOwn(Trained):
                 **{part: str(remembered[part]) for part in ("name", "from")},
                 "options": {str(name): str(value) for name, value in remembered["options"].items()},
             }
-        self._own = _trainer(str(trainer or settings.trainer), self._identity, settings.plugin)
+        self._own = _trainer(trainer or settings.trainer, self._identity, settings.plugin)
 
     def build(self) -> torch.nn.Module:
         """Have the trainer build it."""
@@ -107,7 +107,7 @@ def _varied(values: torch.Tensor) -> torch.Tensor:
     return torch.rand(values.shape, generator=torch.Generator().manual_seed(0)).to(values.dtype)
 
 
-def read(card: Mapping[str, Any], path: Path, trainer: str, plugins: Sequence[str]) -> torch.nn.Module:
+def read(card: Mapping[str, Any], path: Path, trainer: str | Path, plugins: Sequence[str]) -> torch.nn.Module:
     """Read back a network by its card.
 
     Args:
@@ -125,13 +125,17 @@ def read(card: Mapping[str, Any], path: Path, trainer: str, plugins: Sequence[st
     return _build(own, read_shape(card), path.with_name(FORMATS["safetensors"]))
 
 
-def _trainer(name: str, identity: Mapping[str, Any], plugins: Sequence[str]) -> own_trainer.Own:
+def _trainer(named: object, identity: Mapping[str, Any], plugins: Sequence[str]) -> own_trainer.Own:
     """Look up a trainer with the options that a network was trained with.
 
     Raises:
         UsageError: it cannot be used.
         ExportError: it is another one.
     """
+    if not isinstance(named, str | Path):
+        where = "functions that were given to tune lie in the study, in trainers/"
+        raise UsageError(f"{named!r:.60} is not the name of a trainer or of its file; {where}", setting="trainer")
+    name = str(named)
     if (source := own_trainer.origin(name)) is not None:
         check_identity(source, identity, ["from"])  # before any of its code runs
     own = own_trainer.again(name, identity["options"], plugins)

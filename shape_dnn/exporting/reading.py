@@ -71,4 +71,4 @@ def load(
             alone = f"torch.export.load({str(directory / FORMATS['pt2'])!r}).module() runs without"
             message = f"trainer {card['trainer']['name']!r} builds the network; name it, or its file if you trust it"
             raise UsageError(f"{message}; {alone}", setting="trainer")
-        return own_network.read(card, path, str(trainer), files)
+        return own_network.read(card, path, trainer, files)

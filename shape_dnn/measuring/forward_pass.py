@@ -60,7 +60,7 @@ class Numerics:
             UsageError: a CUDA graph is asked for elsewhere.
         """
         if self.mode == "graph" and not device.startswith("cuda"):
-            raise UsageError(f"the mode graph of a meter needs a CUDA device, not {device}", setting="option")
+            raise UsageError(f"CUDA graphs can be measured on CUDA devices, not on {device}", setting="option")
 
     @contextmanager
     def applied(self) -> Iterator[None]:

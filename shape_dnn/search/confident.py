@@ -34,12 +34,12 @@ def train_until_sure(
         notify: told what is known after every further training.
 
     Returns:
-        All trainings, and how sure the answer is; None if no training succeeded.
+        All trainings, and how sure the answer is; None if no training succeeded, or no shape is within the limits.
     """
     assert query.confidence is not None  # noqa: S101 - asked for only then
     trainings, left, told = list(trainings), set(shapes), len(trainings)
     left -= refused([training.shape for training in trainings if training.shape in left], query, facts)
-    while any(training.qualities for training in trainings):
+    while left and any(training.qualities for training in trainings):
         posterior = posterior_of([shape for shape in shapes if shape in left], trainings)
         if len(trainings) > told:
             notify(posterior.judgement)

@@ -19,8 +19,10 @@ from shape_dnn.search import guesses
 from shape_dnn.search.kernel import Floats
 from shape_dnn.shape import Shape
 
-LEVELS = 9
-"""Qualities at which the score of a shape is computed; between them it is interpolated."""
+LEVELS, MANY_LEVELS = 9, 257
+"""Qualities at which the score of a shape is computed: a few where it runs straight between them, and else many."""
+STRAIGHT = 1e-9
+"""Part of a score by which it may bend from one level to the next and still run straight; the rest is rounding."""
 AT_ONCE = 128
 """Shapes whose scores are interpolated at a time, so that they stay in the caches of a processor."""
 CLEARANCE, LEAST_CLEARANCE = 1e-3, 1e-8
@@ -57,6 +59,23 @@ def between(levels: Floats, scores: Floats, qualities: Floats) -> Floats:
         found += scores[:-1].take(below, mode="clip")
     found[np.isnan(found)] = np.inf
     return found
+
+
+def nearest(levels: Floats, scores: Floats, qualities: Floats) -> Floats:
+    """Return the scores at the levels that are nearest; arguments as of :func:`between`."""
+    steps = len(levels) - 1
+    places = np.rint((qualities - levels[0]) * (steps / (levels[-1] - levels[0])))
+    return np.asarray(np.take_along_axis(scores, np.clip(places, 0, steps).astype(np.int64), axis=0))
+
+
+def run_straight(scores: Floats) -> bool:
+    """Tell whether the scores of each shape lie on a line over its levels, so that they can be interpolated."""
+    there = np.isfinite(scores)
+    if (there.any(0) & ~there.all(0)).any():
+        return False
+    known = scores[:, there.all(0)]
+    bends, sizes = (np.abs(values).max(0, initial=0.0) for values in (np.diff(known, 2, axis=0), known))
+    return bool((bends <= STRAIGHT * sizes).all())
 
 
 @dataclass(frozen=True)
@@ -130,9 +149,9 @@ class Contest:
     @cached_property
     def incumbent(self) -> int | None:
         """The position of the best shape that was trained and complies."""
-        likely = {name: column.likely for name, column in self.columns.items()}
+        metrics = self._likely_metrics
         scored = [
-            (self._score(likely, i, value), i)
+            (self._score(metrics, i, value), i)
             for i, shape in enumerate(self.shapes)
             if (value := self.trained.get(shape)) is not None and all(limit.allows(value) for limit in self.limits)
         ]
@@ -182,20 +201,31 @@ class Contest:
     def _by_quality(self) -> bool:
         return self.quality.name in self.goal.metrics
 
-    @cached_property
-    def _levels(self) -> Floats:
-        """Possible qualities at which scores are computed, of shape (LEVELS, number of shapes)."""
+    def _spread(self, number: int) -> Floats:
+        """Return so many possible qualities at even distances for each shape, of shape (number, number of shapes)."""
         least, most = self.quality.minimum, self.quality.maximum
         low, high = self.draws.min(0) - self.tolerance, self.draws.max(0) + self.tolerance
         span = most - least if math.isfinite(most - least) else float(high.max() - low.min()) or 1.0
         clear = CLEARANCE * span
         high = np.maximum(high, low + LEAST_CLEARANCE * span)
-        return np.linspace(np.clip(low, least, most - clear), np.clip(high, least + clear, most), LEVELS)
+        return np.linspace(np.clip(low, least, most - clear), np.clip(high, least + clear, most), number)
+
+    @property
+    def _likely_metrics(self) -> dict[str, Floats]:
+        return {name: column.likely for name, column in self.columns.items()}
 
     @cached_property
     def _likely(self) -> Floats:
-        """Scores at the levels by what is known, or else guessed."""
-        return self._tabulate({name: column.likely for name, column in self.columns.items()})
+        """Scores at the levels by what is known, or else guessed: at a few, unless the goal has steps or bends."""
+        few = self._tabulate(self._spread(LEVELS), self._likely_metrics)
+        if not self._by_quality or run_straight(few):
+            return few
+        return self._tabulate(self._spread(MANY_LEVELS), self._likely_metrics)
+
+    @cached_property
+    def _levels(self) -> Floats:
+        """Qualities at which scores are computed."""
+        return self._spread(len(self._likely))
 
     @cached_property
     def _best(self) -> Floats:
@@ -203,15 +233,15 @@ class Contest:
         if all(column.is_known for column in self.columns.values()):
             return self._likely
         ends = [((name, column.low), (name, column.high)) for name, column in self.columns.items()]
-        tables = [self._tabulate(dict(corner)) for corner in itertools.product(*ends)]
+        tables = [self._tabulate(self._levels, dict(corner)) for corner in itertools.product(*ends)]
         return np.asarray(np.minimum.reduce(tables))
 
-    def _tabulate(self, metrics: Mapping[str, Floats]) -> Floats:
-        """Return scores at the levels, of the same shape; infinite where there is none."""
-        levels = self._levels if self._by_quality else self._levels[:1]
+    def _tabulate(self, levels: Floats, metrics: Mapping[str, Floats]) -> Floats:
+        """Return scores at some levels, of the same shape; infinite where there is none."""
+        rows = levels if self._by_quality else levels[:1]
         # Where the goal fails, no shape may ever have this quality; those that have theirs are scored in earnest.
-        scores = [checked.scores(self.goal, {**metrics, self.quality.name: row}) for row in levels]
-        return np.broadcast_to(np.array(scores), self._levels.shape)
+        scores = [checked.scores(self.goal, {**metrics, self.quality.name: row}) for row in rows]
+        return np.broadcast_to(np.array(scores), levels.shape)
 
     def _score(self, metrics: Mapping[str, Floats], place: int, quality: float) -> float:
         """Return the score of a shape if it had this quality; infinite if it lacks a metric."""
@@ -229,8 +259,9 @@ class Contest:
         """
         if not self._by_quality:  # the scores of all levels are the same
             return np.broadcast_to(tabulated[0, places], qualities.shape)
+        look_up = between if len(self._levels) == LEVELS else nearest
         found = np.empty(qualities.shape)
         for begin in range(0, len(places), AT_ONCE):
             some = slice(begin, begin + AT_ONCE)
-            found[:, some] = between(self._levels[:, places[some]], tabulated[:, places[some]], qualities[:, some])
+            found[:, some] = look_up(self._levels[:, places[some]], tabulated[:, places[some]], qualities[:, some])
         return found

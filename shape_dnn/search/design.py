@@ -49,8 +49,7 @@ def d_optimal(
 
 def _features(shapes: Sequence[Shape]) -> NDArray[np.float64]:
     logs = np.log(np.array([(shape.depth, float(shape.width)) for shape in shapes], float))
-    spread = logs.std(0)
-    d, w = ((logs - logs.mean(0)) / np.where(spread > 0, spread, 1.0)).T
+    d, w = ((logs - logs.mean(0)) / rounding.spreads(logs)).T
     return np.stack([np.ones(len(d)), d, w, d**2, d * w, w**2], axis=1)
 
 

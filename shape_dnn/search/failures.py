@@ -77,20 +77,14 @@ def as_they_are(trainings: Sequence[Training]) -> Counted:
     return Counted(tuple(trainings))
 
 
-def failing(trainings: Sequence[Training], quality: Quality = ACCURACY) -> frozenset[Shape]:
-    """Return the shapes that fail to train.
-
-    That is where a smaller one was trained that has at most a third of the error and is better by at least 20 % of the
-    range of the quality; where that has no range, at most a tenth of the error. Smaller is a shape whose depth and
-    width are at most as large, and not both equal.
-    """
-    return frozenset(each.shape for each in count(trainings, quality=quality).failing)
-
-
 def count(
     first: Sequence[Training], second: Mapping[Shape, Training] | None = None, quality: Quality = ACCURACY
 ) -> Counted:
     """Tell how trainings count, by the second trainings of those shapes that fail to train.
+
+    A shape fails where a smaller one was trained that has at most a third of the error and is better by at least 20 %
+    of the range of the quality; where that has no range, at most a tenth of the error. Smaller is a shape whose depth
+    and width are at most as large, and not both equal.
 
     If the second training does not fail, the first was an accident, and the second counts. If both fail, their mean
     does, as where seeds repeat. A second training that came to no quality says nothing, nor does one of a shape that

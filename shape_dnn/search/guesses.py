@@ -32,8 +32,7 @@ def guess(known: Mapping[Shape, float], shapes: Sequence[Shape]) -> tuple[NDArra
     averaged over a grid, each pair weighted by its marginal likelihood.
     """
     places = logarithms([*known, *shapes])
-    spread = places.std(0)
-    places = (places - places.mean(0)) / np.where(spread > 0, spread, 1.0)
+    places = (places - places.mean(0)) / rounding.spreads(places)
     target = np.log(list(known.values()))
     level = target.mean()
     target = target - level

@@ -74,6 +74,7 @@ def extrapolate(
     # The error is log-normal.
     least, error, most = (np.array([math.exp(mean + sign * std)]) for sign in (-1, 0, 1))
     end = float(scale.values(error)[0])
+    end = quality.best if quality.is_better(end, quality.best) else end  # by less than was added to errors
     deviation = float(((most - least) / 2 * scale.slopes(error))[0])
     fell = any(quality.is_better(best_so_far(each, quality), value) for each, value in zip(curves, ends, strict=True))
     return Prediction(best if not fell and quality.is_better(best, end) else end, deviation)

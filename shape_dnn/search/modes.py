@@ -49,14 +49,16 @@ def search(
     posterior_of = PosteriorOf(query, modelling, facts, count)
     trainings = sample(survivors, known, modelling, facts, posterior_of, query.confidence is not None, notify)
     certificate = None
-    if query.confidence is not None and survivors:
+    if query.confidence is None and _succeeded(trainings):
+        trainings += _verify(survivors, trainings, query, modelling, facts, notify)
+    elif query.confidence is not None:
         trainings = with_known(trainings, known)
-        trainings, certificate = train_until_sure(survivors, trainings, query, facts, posterior_of, notify)
-    while _succeeded(trainings):
-        made = _verify(survivors, count(trainings).trainings, query, modelling, facts, notify)
-        trainings += made
-        if not made or query.confidence is None:
-            break
+        while _succeeded(trainings):
+            trainings, certificate = train_until_sure(survivors, trainings, query, facts, posterior_of, notify)
+            made = _verify(survivors, count(trainings).trainings, query, modelling, facts, notify)
+            if not made:
+                break
+            trainings += made
     counted = count(with_known(trainings, known))
     candidates = predict(survivors, counted.trainings, modelling.model) if _succeeded(counted.trainings) else []
     answer = recall(shapes, query, candidates, facts, notify, verified=True, again=counted.accidental)

@@ -26,23 +26,26 @@ def plan(shapes: Sequence[Shape], query: Query, modelling: Modelling, facts: Fac
     """
     survivors = list(shapes)
     stages = []
+    unknown = set()
     for constraint in query.non_functional:
         values = facts.measure(constraint.metric, survivors)
+        if None in values:
+            unknown.add(constraint.metric)
         before = len(survivors)
         survivors = [s for s, v in zip(survivors, values, strict=True) if v is None or constraint.allows(v)]
         stages.append(Stage(constraint, before, len(survivors)))
     chosen: Sequence[Shape] = ()
-    budget, unknown = 0, []
+    budget = 0
     if survivors:
         survivors.sort(key=by_width_then_depth)
         budget = checked.budget(modelling.strategy, len(survivors))
         posterior = PosteriorOf(query, modelling, facts, counting(query, facts))(survivors, facts.known(shapes))
         checked.consider(modelling.sampler, posterior)
         chosen = checked.choose(modelling.sampler, tuple(survivors), (), budget, set())
-        unknown = [metric for metric in query.metrics_of_goal if None in facts.estimate(metric, survivors)]
+        unknown |= {metric for metric in query.metrics_of_goal if None in facts.estimate(metric, survivors)}
     trainings = tuple(Training(shape, None) for shape in chosen)
     complying = tuple(Candidate(shape, None, None) for shape in survivors)
     return Answer(
         len(shapes), tuple(stages), frozenset(survivors), trainings, complying, None, budget=budget,
-        unknown=tuple(unknown),
+        unknown=tuple(sorted(unknown)),
     )  # fmt: skip

@@ -174,7 +174,7 @@ class Answer:
         certificate: how sure it is, if a confidence was asked for.
         closest: if nothing complies for lack of quality, the shape that comes closest.
         budget: of a plan, the most trainings before verification; what is trained may depend on results.
-        unknown: of a plan, the metrics of the goal that are not known yet of every shape.
+        unknown: of a plan, the metrics of limits and of the goal that are not known yet of every shape.
         failing: the shapes that fail to train, by width and then depth, if a confidence was asked for.
         accidents: the shapes of which a second training counts, since the first came out badly by accident.
         repeated: number of shapes that were trained again to tell these apart.

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 DIGITS = 9
 """Digits of the largest value that are compared; double precision has 15, of which a fit leaves about 12."""
+ALIKE = 1e-9
+"""Standard deviation, as a part of the largest value, up to which values are alike."""
 
 
 def rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -19,6 +21,16 @@ def rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
     if largest == 0.0:
         return values
     return np.asarray(np.round(values, DIGITS - 1 - int(np.floor(np.log10(largest)))))
+
+
+def spreads(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the standard deviation of each column, by which it is scaled; 1 where its values are alike.
+
+    By computing alone, that of equal logarithms or powers comes to some 1e-16, and divided by that they would be a
+    feature like any other.
+    """
+    found = columns.std(0)
+    return np.where(found > ALIKE * np.abs(columns).max(0), found, 1.0)
 
 
 def first_largest(values: NDArray[np.float64]) -> int:

@@ -98,7 +98,8 @@ class KnownFacts:
         found: dict[Shape, Training] = {}
         for family in self._families():
             for shape, training in self.store.trainings(self.contexts[family], self.began).items():
-                found.setdefault(shape, training)
+                if not self.is_made(found.get(shape)):
+                    found[shape] = training
         return [found[shape] for shape in shapes if self.is_made(found.get(shape))]
 
     def is_made(self, training: Training | None) -> bool:
@@ -151,8 +152,12 @@ class KnownFacts:
         return sorted((f for f in self.contexts if f.metric is None), key=lambda f: (f.donor is not None, str(f.donor)))
 
     def find(self, shape: Shape) -> tuple[Family, Training] | None:
-        """Return the training of a shape, and the family of facts it belongs to; from scratch if there is one so."""
-        return next(((f, self.trainings(f)[shape]) for f in self._families() if shape in self.trainings(f)), None)
+        """Return the training of a shape that counts, and the family of facts it belongs to.
+
+        That is the first that need not be made again, from scratch if there is one so; without any, the first.
+        """
+        trained = [(f, self.trainings(f)[shape]) for f in self._families() if shape in self.trainings(f)]
+        return next((each for each in trained if self.is_made(each[1])), next(iter(trained), None))
 
     def as_trained(self, shape: Shape) -> Training | None:
         """Return the training of a shape as it was before what it came to was converted; None if nothing was."""

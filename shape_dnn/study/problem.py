@@ -84,6 +84,14 @@ class Problem(ABC):
         return {**identity, "options": kept, "converters": dict(converters)}
 
     @property
+    def shipping_record(self) -> dict[str, object]:
+        """What ships and where it runs, as a run keeps it; empty for networks as torch runs them in this process."""
+        if self.deployment is None:
+            return {}
+        places = {name: str(target) for name, target in (self.targets or {"": Target()}).items()}
+        return {"deployment": self.deployment_identity, "targets": places if len(places) > 1 else list(places.values())}
+
+    @property
     def artifact_identity(self) -> dict[str, object]:
         """Everything but the shape that determines an artifact with random weights."""
         conditions = {name: value for name, value in self.conditions.record.items() if name != "device"}

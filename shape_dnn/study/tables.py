@@ -152,10 +152,9 @@ class Replay:
             MeterError: the table does not hold it, and it cannot be computed.
         """
         if metric in self._table.columns:
-            values = [self._rows[shape][metric] for shape in shapes]
-            if shapes and all(value is None for value in values):
-                raise MeterError(f"{self._table.path} has no value in column {metric!r} for any shape in question")
-            return values
+            if all(row[metric] is None for row in self._rows.values()):
+                raise MeterError(f"{self._table.path} has no value in column {metric!r} for any of its shapes")
+            return [self._rows[shape][metric] for shape in shapes]
         meter = self._meters.get(metric)
         if meter is not None and isinstance(meter.instance, Formula) and self._workload is not None:
             return checked_meters.compute(meter.instance, self._workload, shapes)

@@ -64,8 +64,9 @@ class Transfer:
     @property
     def outcome(self) -> Transferred | None:
         """What came of trainings that started from other weights; None where there was none."""
-        scratch = self._trainer.facts.trainings()
-        grown = {shape for grower in self._growers.values() for shape in grower.facts.trainings()} - scratch.keys()
+        facts = self._trainer.facts
+        scratch = {shape for shape, training in facts.trainings().items() if facts.is_made(training)}
+        grown = {shape for grower in self._growers.values() for shape in grower.facts.trainings()} - scratch
         compared = self._compared
         return Transferred(tuple(sorted(grown)), compared[0] if compared else None) if grown else None
 

@@ -20,6 +20,11 @@ def one_line(text: str) -> str:
     return visible(" ".join(text.split()))
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """Write how many there are of something: ``1 shape``, ``1,000 shapes``; the plural has an s unless it is given."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
 def grouped(text: str) -> str:
     """Put a comma after every three digits before the point of the numbers in a text, such as ``<= 2000000``."""
     return re.sub(r"(?<![\d.])\d{4,}", lambda digits: f"{int(digits[0]):,}", text)

@@ -47,11 +47,12 @@ class FreezeThaw(Method):
 
     def answer(self, seen: Seen, seed: int) -> Found:
         """Train part by part until the answer stands."""
-        parts = Assembly(dataclasses.replace(Settings.create({"together": 1}), seed=seed), self._registry)
+        settings = dataclasses.replace(Settings.create({"together": 1}), seed=seed)
+        parts = Assembly(settings, self._registry, quality=seen.quality)
         modelling = parts.modelling
         looks = Looks(modelling.model)
         modelling = dataclasses.replace(modelling, model=looks)
-        query = Query(seen.limits, seen.goal, {"size": 0.0, "params": 0.0}, parts.confidence)
+        query = Query(seen.limits, seen.goal, {"size": 0.0, "params": 0.0}, parts.confidence, quality=seen.quality)
         posterior_of = PosteriorOf(query, modelling, seen, counting(query, seen))
         return _Search(seen, query, looks, posterior_of).run(self._stops(seen))
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.records import Prediction
+from shape_dnn.search import rounding
 from shape_dnn.search.scale import Scale
 from shape_dnn.shape import Shape
 
@@ -51,8 +52,7 @@ class BayesianLinear(AccuracyModel):
         expected_noise = NOISE_PRIOR * Scale.of(self.quality, accuracies).unit
         self._number = float(weights.sum())
         self._mean, self._intercept = weights @ raw / self._number, float(weights @ target / self._number)
-        scale = raw.std(0)
-        self._scale = np.where(scale > 0, scale, 1.0)
+        self._scale = rounding.spreads(raw)
         root = np.sqrt(weights)
         standardised = root[:, None] * (raw - self._mean) / self._scale
         left, found, self._right = np.linalg.svd(standardised)

@@ -125,8 +125,7 @@ class LogError(AccuracyModel):
     def _fit(self, shapes: Sequence[Shape], accuracies: Sequence[float], stds: Floats) -> None:
         order = sorted(range(len(shapes)), key=lambda i: (shapes[i], accuracies[i]))
         logs = logarithms([shapes[i] for i in order])
-        self._centre, spread = logs.mean(0), logs.std(0)
-        self._spread = np.where(spread > 0, spread, 1.0)
+        self._centre, self._spread = logs.mean(0), rounding.spreads(logs)
         if self._elsewhere is not None:
             self._level_elsewhere = float(self._elsewhere.log_errors([shapes[i] for i in order]).mean())
         self._features = self._features_of([shapes[i] for i in order])

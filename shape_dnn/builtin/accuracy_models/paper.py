@@ -11,6 +11,7 @@ from shape_dnn.builtin.accuracy_models.equation2 import features
 from shape_dnn.builtin.accuracy_models.roots import symmetric_root
 from shape_dnn.kinds import AccuracyModel
 from shape_dnn.records import Prediction
+from shape_dnn.search import rounding
 from shape_dnn.shape import Shape
 
 COEFFICIENTS = 10
@@ -36,9 +37,7 @@ class LeastSquares(AccuracyModel):
                 stacklevel=2,
             )
         raw = features(shapes)
-        self._mean = raw.mean(0)
-        scale = raw.std(0)
-        self._scale = np.where(scale > 0, scale, 1.0)
+        self._mean, self._scale = raw.mean(0), rounding.spreads(raw)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # statsmodels' own words on an underdetermined fit; ours are above
             self._fit = OLS(np.asarray(accuracies, float), self._design(shapes)).fit()

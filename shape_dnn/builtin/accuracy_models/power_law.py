@@ -42,39 +42,28 @@ class PowerLaw(AccuracyModel):
         logs = logs - self._centre
         self._scale = Scale.of(self.quality, accuracies)
         errors = self._scale.shortfalls(accuracies)
-        self._spread = max(float(errors.std()), NOISE_PRIOR)
         self._number = len(errors)
-        mean = errors.mean()
-        scale = np.log(self._spread / 2)
-        prior_mean = np.array([mean - self._spread, scale, scale, 0.0, 0.0])
-        prior_spread = np.array(
-            [FLOOR_SPREAD * self._spread, SHARE_SPREAD, SHARE_SPREAD, EXPONENT_SPREAD, EXPONENT_SPREAD]
-        )
-        noise = max(self._spread / 4, NOISE_PRIOR)
-        best = None
-        for _ in range(ROUNDS):
+        spread = max(float(errors.std()), NOISE_PRIOR)
+        share = np.log(spread / 2)
+        prior_mean = np.array([errors.mean() - spread, share, share, 0.0, 0.0])
+        prior_spread = np.array([FLOOR_SPREAD * spread, SHARE_SPREAD, SHARE_SPREAD, EXPONENT_SPREAD, EXPONENT_SPREAD])
+        starts = [np.array([prior_mean[0], share, share, np.log(p), np.log(q)]) for p, q in STARTS]
+        noise = max(spread / 4, NOISE_PRIOR)
+        for _ in range(ROUNDS):  # of parameters given the noise, and of the noise that they leave
 
             def residuals(parameters: NDArray[np.float64], noise: float = noise) -> NDArray[np.float64]:
                 misfit = (self._errors(parameters, logs) - errors) / noise
                 return np.concatenate([misfit, (parameters - prior_mean) / prior_spread])
 
-            starts = (
-                [best.x]
-                if best is not None
-                else [np.array([prior_mean[0], scale, scale, np.log(p), np.log(q)]) for p, q in STARTS]
-            )
-            best = min(
-                (least_squares(residuals, start, x_scale=prior_spread) for start in starts), key=lambda fit: fit.cost
-            )
+            fits = [least_squares(residuals, start, x_scale=prior_spread) for start in starts]
+            best = min(fits, key=lambda fit: fit.cost)
+            starts, hessian = [best.x], best.jac.T @ best.jac
             misfit = self._errors(best.x, logs) - errors
             # Of the five parameters, those that the data and not the priors determine.
-            hessian = best.jac.T @ best.jac
             own = np.trace(np.linalg.solve(hessian, best.jac[: self._number].T @ best.jac[: self._number]))
             freedom = max(self._number - own, 0.0) + 1
             noise = float(np.sqrt((misfit @ misfit + NOISE_PRIOR**2) / freedom))
-        assert best is not None  # noqa: S101 - there is a round
-        self._parameters, self._noise = best.x, noise
-        self._covariance = np.linalg.inv(best.jac.T @ best.jac)
+        self._parameters, self._noise, self._covariance = best.x, noise, np.linalg.inv(hessian)
 
     def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
         """Predict mean and the standard deviation of a new training; from a single shape, the mean alone."""

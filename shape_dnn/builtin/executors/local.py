@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
 
 from shape_dnn import devices
+from shape_dnn.builtin.executors.mps import MultiProcessService
 from shape_dnn.builtin.executors.room import Place, Room
 from shape_dnn.builtin.executors.workers import Worker
 from shape_dnn.errors import UnavailableError
@@ -23,10 +24,13 @@ class Local(Executor):
 
     Args:
         threads: of each training on a processor, at least.
+        mps: whether trainings share a GPU by NVIDIA's multi-process service.
     """
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, mps: bool = False) -> None:
         self.threads = threads
+        self.mps = mps
+        self._service: MultiProcessService | None = None
         self._idle: list[Worker] = []
         self._busy: dict[Worker, Task] = {}
         self._stopping = False
@@ -58,13 +62,26 @@ class Local(Executor):
                     yield outcome
 
     def _start(self, task: Task, place: Place) -> None:
-        """Start a task in a worker: a new one if nothing else may have run there."""
+        """Start a task in a worker: a new one if nothing else may have run there, or only under other conditions."""
         if place.gpus:  # of which the idle ones may still hold memory
             self._end_idle()
-        is_new = place.needs.fresh or place.gpus or not self._idle
-        worker = Worker(self.threads, place) if is_new else self._idle.pop()
+        environment = self._environment(place)
+        fitting = [] if place.needs.fresh else [each for each in self._idle if each.environment == environment]
+        worker = fitting[-1] if fitting else Worker(environment, place)
+        if fitting:
+            self._idle.remove(worker)
         self._busy[worker] = task
         worker.start(task, place)
+
+    def _environment(self, place: Place) -> dict[str, str]:
+        """Return what a worker must find in its environment, beyond what this process has there."""
+        environment = {"OMP_NUM_THREADS": str(self.threads)}
+        if place.gpus:
+            return environment | devices.visible(place.gpus)
+        if self.mps and place.needs.shares_gpu:
+            self._service = self._service or MultiProcessService()
+            return environment | self._service.environment
+        return environment
 
     def _next_to_look_at(self) -> list[Worker]:
         """Wait for workers that have something to say, or that have been silent for too long."""
@@ -90,6 +107,9 @@ class Local(Executor):
             worker.kill()
         self._busy.clear()
         self._end_idle()
+        if self._service is not None:
+            self._service.close()
+            self._service = None
 
     def _end_idle(self) -> None:
         for worker in self._idle:

@@ -14,7 +14,6 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import BaseProcess
 
-from shape_dnn import devices
 from shape_dnn.builtin.executors.room import Place
 from shape_dnn.errors import ProcessDiedError, UnavailableError, describe
 from shape_dnn.system import interrupts, processes
@@ -25,20 +24,18 @@ class Worker:
     """The driver's end of a worker process.
 
     Args:
-        threads: of libraries that look at the environment.
+        environment: variables that it has beyond those of this process.
         place: of its first task, which is its only one if that has a process or GPUs for itself.
 
     Attributes:
+        environment: variables that it has beyond those of this process.
         place: what its task has of the machine.
         alive: whether it can be given another task.
         silence: seconds since the last sign of life.
     """
 
-    def __init__(self, threads: int, place: Place) -> None:
+    def __init__(self, environment: dict[str, str], place: Place) -> None:
         self.connection, theirs = multiprocessing.Pipe()
-        environment = {"OMP_NUM_THREADS": str(threads)}
-        if place.gpus:
-            environment |= devices.visible(place.gpus)
         self.process = process_type()(target=_serve, args=(theirs, environment), daemon=True)
         try:
             self.process.start()
@@ -49,6 +46,7 @@ class Worker:
         assert self.process.pid is not None  # noqa: S101 - just started
         self._family = processes.Family(self.process.pid)
         self._once = place.needs.fresh or bool(place.gpus)
+        self.environment = environment
         self.place = place
         self.alive = True
         self.ready = False

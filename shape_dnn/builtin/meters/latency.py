@@ -61,7 +61,7 @@ class Latency(LatencyMeter):
         if not workload.ships and is_launched and workload.batch_size <= FEW:
             return [
                 f"latency of a batch of {workload.batch_size} on a GPU is mostly that of the processor, which launches "
-                "kernels one by one; -o meter.latency.mode=graph launches all at once"
+                "kernels one by one; the metric graph-latency is that of the GPU, where all are launched at once"
             ]
         return target_remarks(workload)
 
@@ -77,3 +77,22 @@ class Latency(LatencyMeter):
     def prepare(self, workload: Workload, shape: Shape) -> Callable[[], object]:
         """Have torch run the network."""
         return ForwardPass(workload, shape, self.numerics)
+
+
+class GraphLatency(Latency):
+    """The same of networks whose kernels are launched all at once, as a CUDA graph, to be told beside eager times.
+
+    Args:
+        seconds: most time spent on a shape after warm-up.
+        precision: numeric format of weights and images.
+        channels_last: memory format.
+        tf32: whether a GPU may compute convolutions in float32 in TF32.
+    """
+
+    metric = "graph-latency"
+    measures_artifacts: ClassVar[bool] = False
+
+    def __init__(
+        self, seconds: float = 0.8, precision: str = "float32", channels_last: bool = False, tf32: bool = True
+    ) -> None:
+        super().__init__(seconds, precision=precision, channels_last=channels_last, mode="graph", tf32=tf32)

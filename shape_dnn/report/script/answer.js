@@ -30,8 +30,9 @@ function countInWords({ complying }) {
   const predicted = complying.filter((row) => row.quality === null && row.mean !== null);
   const likely = predicted.filter((row) => !isSure(row)).length;
   const unknown = complying.filter((row) => row.expected === null).length;
+  const who = likely < predicted.length ? `and ${grouped(likely)}` : `so ${likely === 1 ? "it" : "they"}`;
   const sure = predicted.length ? `; the ${quality.name} of ${grouped(predicted.length)} of them is only predicted` +
-    (likely ? `, and ${grouped(likely)} comply likely, but not surely` : "") : "";
+    (likely ? `, ${who} ${likely === 1 ? "complies" : "comply"} likely, but not surely` : "") : "";
   const rest = unknown ? `; the ${quality.name} of ${grouped(unknown)} of them is not known` : "";
   return `${complying.length ? "" : "Nothing complies: "}${grouped(complying.length)} of ${grouped(rows.length)} shapes comply${sure}${rest}.`;
 }

@@ -54,6 +54,7 @@ function does(name, text, bound = "", many = false) {
     case "size": return [`take${s} ${bound}`, value];
     case "file-size": return [`${many ? "are files" : "is a file"} of ${bound}`, value];
     case "latency": return [`answer${s} in ${bound}`, value, batch + there];
+    case "graph-latency": return [`answer${s}, launched as one CUDA graph, in ${bound}`, value, batch + there];
     case "energy": return [`use${s} ${bound}`, value, batch + there];
     case "memory": return [`need${s} ${bound}`, value, ` of memory${there}`];
     default: return [`${many ? "have" : "has"} ${base} of ${bound}`, value, there];
@@ -87,6 +88,7 @@ function superlative() {
   const there = place ? ` on ${place}` : "";
   if (question.goal === quality.name) return isShare() ? "most accurate network" : `network with the best ${quality.name}`;
   const known = { size: "smallest network", "file-size": "network with the smallest file", latency: "fastest network",
+    "graph-latency": "fastest network as a CUDA graph",
     energy: "network that uses least energy", memory: "network that needs least memory" };
   if (known[base]) return known[base] + there;
   return names.includes(question.goal) ? `network with the lowest ${question.goal}` : `best network by ${question.goal}`;

@@ -1,0 +1,57 @@
+"""A table with a few lines around it: how results are shown, as text and as HTML for notebooks."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from shape_dnn.system.text import visible
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is shown of a result.
+
+    Attributes:
+        title: of the table.
+        columns: names.
+        rows: cells.
+        before: lines before the table.
+        after: lines after it.
+        best: number of the row that is the answer, if one is.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    before: Sequence[str] = ()
+    after: Sequence[str] = ()
+    best: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The same as lines of text."""
+        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
+        head, *body = (
+            "   ".join(map(str.rjust, map(visible, cells), widths)).rstrip() for cells in (self.columns, *self.rows)
+        )
+        lines = (*self.before, self.title, "", head, "-" * len(head), *body, "", *self.after)
+        return "\n".join(map(visible, lines))
+
+    @property
+    def html(self) -> str:
+        """The same for a notebook; the best row is bold, and no colours are set, which may be dark or bright."""
+        head = _row("th", self.columns)
+        body = "".join(_row("td", cells, bold=place == self.best) for place, cells in enumerate(self.rows))
+        table = f"<table><caption>{html.escape(self.title)}</caption><thead>{head}</thead><tbody>{body}</tbody></table>"
+        return f"<div>{_lines(self.before)}{table}{_lines(self.after)}</div>"
+
+
+def _row(tag: str, cells: Iterable[str], *, bold: bool = False) -> str:
+    texts = (f"<b>{html.escape(cell)}</b>" if bold else html.escape(cell) for cell in cells)
+    return "<tr>" + "".join(f"<{tag}>{text}</{tag}>" for text in texts) + "</tr>"
+
+
+def _lines(lines: Sequence[str]) -> str:
+    return f"<p>{'<br>'.join(map(html.escape, lines))}</p>" if lines else ""
