@@ -308,6 +308,15 @@ def test_where_no_shape_meets_a_limit_after_all_nothing_complies() -> None:
     assert answer.stages[0].after == 0
 
 
+@pytest.mark.parametrize("confidence", [None, 0.95])
+def test_every_shape_on_a_front_was_trained_whatever_was_expected_of_it_at_first(confidence: float | None) -> None:
+    for seed in range(12):
+        modelling = Modelling(TrainingCount(number=4), DOptimal(), LogLinear())
+        query = Query([least(92.0)], None, {}, confidence, ("latency", "size", "accuracy"))
+        answer = search(SHAPES[::3], query, modelling, Surface(noise=2.0, seed=seed))
+        assert all(candidate.quality is not None for candidate in answer.complying)
+
+
 def test_the_doubt_about_a_front_is_that_which_all_its_trainings_leave() -> None:
     facts, limits = Surface(noise=0.3), [least(92.0)]
     modelling = Modelling(strategies.standard(), Active(initial=4), LogLinear())

@@ -19,7 +19,7 @@ from shape_dnn.search import guesses
 from shape_dnn.search.kernel import Floats
 from shape_dnn.shape import Shape
 
-LEVELS, MANY_LEVELS = 9, 257
+LEVELS, MANY_LEVELS = 9, 129
 """Qualities at which the score of a shape is computed: a few where it runs straight between them, and else many."""
 STRAIGHT = 1e-9
 """Part of a score by which it may bend from one level to the next and still run straight; the rest is rounding."""

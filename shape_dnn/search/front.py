@@ -9,11 +9,12 @@ from shape_dnn.records import Training
 from shape_dnn.search.algorithm import apply_quality_limits, predict, predicted_to_be
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.ordering import front, refused
-from shape_dnn.search.query import Candidate, Modelling, Query
+from shape_dnn.search.query import Modelling, Query
+from shape_dnn.shape import Shape
 
 
 def verify_front(
-    complying: Sequence[Candidate],
+    shapes: Sequence[Shape],
     trainings: Sequence[Training],
     query: Query,
     modelling: Modelling,
@@ -22,10 +23,19 @@ def verify_front(
 ) -> list[Training]:
     """Train every shape on the front, fit anew, and look again, until all on it are trained.
 
+    A shape that fell short of a limit on quality by the predictions before may meet it by those after.
+
+    Args:
+        shapes: that meet the limits that need no training.
+        trainings: made before.
+        query: limits, and what is traded off.
+        modelling: predicts qualities, and says how many are trained together.
+        facts: measures and trains.
+        notify: told why each shape is trained.
+
     Returns:
         The trainings made.
     """
-    shapes = [candidate.shape for candidate in complying]
     made: list[Training] = []
     while True:
         candidates, _ = apply_quality_limits(predict(shapes, [*trainings, *made], modelling.model), query)

@@ -77,11 +77,11 @@ def _verify(
     notify: Callable[[Event], None],
 ) -> list[Training]:
     """Train what may be the answer, or part of the front, unless it was trained; return the trainings made."""
-    complying, _ = apply_quality_limits(predict(shapes, trainings, modelling.model), query)
     if query.pareto:
-        return verify_front(complying, trainings, query, modelling, facts, notify)
+        return verify_front(shapes, trainings, query, modelling, facts, notify)
     if query.goal is None:
         return []
+    complying, _ = apply_quality_limits(predict(shapes, trainings, modelling.model), query)
     return verify(eligible(complying, query, verified=query.confidence is not None), query, facts, notify)
 
 
