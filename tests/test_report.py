@@ -252,6 +252,21 @@ def test_an_undisturbed_measurement_looks_the_same_whatever_else_there_is(others
     assert charts.ACCENT not in drawn_as.values()
 
 
+@pytest.mark.parametrize("last", [2, 3, 12, 200])
+def test_epochs_are_whole_numbers_on_their_axis(last: int) -> None:
+    import vl_convert
+
+    rows = [{"name": "a", "depth": 1, "width": 1, "epoch": e, "quality": e} for e in range(1, last + 1)]
+    spec = {"$schema": charts.SCHEMA, **charts.curves("quality", ""), "datasets": {"curves": rows}, "width": 300}
+    svg = vl_convert.vegalite_to_svg(json.dumps(spec))
+    axis = re.search(r'aria-label="X-axis.*?role-axis-title', svg, re.DOTALL)
+    assert axis is not None
+    labels = [label for label in re.findall(r"<text[^>]*>([^<]*)</text>", axis[0]) if label]
+    assert len(labels) >= 2
+    assert len(set(labels)) == len(labels)
+    assert all(label.isdecimal() for label in labels)
+
+
 def test_a_figure_without_data_is_said_to_be_missing(tmp_path: Path) -> None:
     record_study(tmp_path / "study", depth="10:17:6", width="1/2:1:1/2", goal="size")
     with pytest.warns(

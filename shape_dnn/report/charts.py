@@ -118,7 +118,7 @@ def doubt(rows: Rows, wanted: float | None) -> Spec:
     line: Spec = {
         "data": {"values": list(rows)},
         "mark": {"type": "line", "point": {"size": 40, "filled": True, "tooltip": False}, "color": ACCENT},
-        "encoding": {"x": {**quantity("trained", "trainings"), "axis": {"tickMinStep": 1}}, "y": y},
+        "encoding": {"x": whole("trained", "trainings"), "y": y},
     }
     limit: Spec = {
         "data": {"values": [{"doubt": wanted}]},
@@ -134,7 +134,8 @@ def fit(rows: Rows, quality: Quality, states: Sequence[ShapeState]) -> Spec:
     depths, widths = {row["depth"] for row in rows}, {row["width"] for row in rows}
     along, name = ("depth", "width") if len(depths) >= len(widths) else ("width", "depth")
     facet = {"field": "fraction", "sort": fractions(rows)} if name == "width" else {"field": "depth"}
-    x = {"field": along, "type": "quantitative", "title": along, "scale": {"zero": False, "nice": False}}
+    channel = whole("depth") if along == "depth" else quantity("width", "width")
+    x = {**channel, "scale": {"zero": False, "nice": False}}
     return {
         "data": {"name": "shapes"},
         "facet": {**facet, "type": "ordinal", "title": name},
@@ -172,7 +173,7 @@ def measured(column: str, title: str, statuses: Collection[str]) -> Spec:
     return {
         "data": {"name": "shapes"},
         "transform": [{"filter": f"isValid(datum['{column}'])"}],
-        "encoding": {"x": {"field": "depth", "type": "quantitative", "scale": {"zero": False}}, "color": color},
+        "encoding": {"x": whole("depth"), "color": color},
         "layer": [
             {
                 "transform": [{"filter": f"isValid(datum['{column}_low']) && isValid(datum['{column}_high'])"}],
@@ -253,7 +254,7 @@ def curves(value: str, title: str) -> Spec:
         "transform": [{"filter": f"isValid(datum.{value})"}],
         "mark": {"type": "line", "strokeWidth": 1.2, "tooltip": {"content": "data"}},
         "encoding": {
-            "x": {"field": "epoch", "type": "quantitative"},
+            "x": whole("epoch"),
             "y": quantity(value, title),
             "color": {"field": "width", "type": "quantitative", "scale": {"scheme": "viridis"}},
             "strokeDash": {"field": "depth", "type": "ordinal"},
@@ -268,6 +269,12 @@ def quantity(field: str, title: str) -> Spec:
     """Return the channel of a number that need not start at 0."""
     axis = {"tickCount": 6}
     return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False}, "axis": axis}
+
+
+def whole(field: str, title: str = "") -> Spec:
+    """Return the channel of a whole number; ticks between, which a short axis has all the same, have no labels."""
+    labels = "datum.value % 1 ? '' : format(datum.value, ',')"
+    return {**quantity(field, title or field), "axis": {"tickCount": 6, "tickMinStep": 1, "labelExpr": labels}}
 
 
 def _logarithmic(field: str, title: str) -> Spec:
