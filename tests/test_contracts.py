@@ -252,6 +252,10 @@ class TestLatencyGoal(GoalContract):
     name = "latency"
 
 
+class TestGraphLatencyGoal(GoalContract):
+    name = "graph-latency"
+
+
 class TestEnergyGoal(GoalContract):
     name = "energy"
 
