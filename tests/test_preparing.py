@@ -186,8 +186,8 @@ def test_no_more_run_at_once_than_memory_is_there_for(
     class Worker:
         alive = True
 
-        def __init__(self, _threads: int, place: Place) -> None:
-            self.connection, self.place = self, place
+        def __init__(self, environment: dict[str, str], place: Place) -> None:
+            self.connection, self.environment, self.place = self, environment, place
 
         def start(self, task: Task, place: Place) -> None:
             self.place = place
