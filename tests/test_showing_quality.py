@@ -153,7 +153,7 @@ def test_a_table_gives_differences_in_the_unit_if_there_is_one() -> None:
 
 
 def test_without_a_goal_and_a_training_the_quality_is_named_too() -> None:
-    shown = dataclasses.replace(result(best=None, trainings=(), certificate=None), goal=None)
+    shown = replace(result(best=None, trainings=(), certificate=None), goal=None)
     text = "\n".join(summarize(shown).after)
     assert "the perplexity of 1 of 2 is only predicted" in text
     assert "without --goal (size, latency, energy, perplexity, …)" in text
