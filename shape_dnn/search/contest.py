@@ -201,14 +201,19 @@ class Contest:
     def _by_quality(self) -> bool:
         return self.quality.name in self.goal.metrics
 
-    def _spread(self, number: int) -> Floats:
-        """Return so many possible qualities at even distances for each shape, of shape (number, number of shapes)."""
+    @cached_property
+    def _range(self) -> tuple[Floats, Floats]:
+        """The least and the largest possible quality of each shape, apart from each other."""
         least, most = self.quality.minimum, self.quality.maximum
         low, high = self.draws.min(0) - self.tolerance, self.draws.max(0) + self.tolerance
         span = most - least if math.isfinite(most - least) else float(high.max() - low.min()) or 1.0
         clear = CLEARANCE * span
         high = np.maximum(high, low + LEAST_CLEARANCE * span)
-        return np.linspace(np.clip(low, least, most - clear), np.clip(high, least + clear, most), number)
+        return np.clip(low, least, most - clear), np.clip(high, least + clear, most)
+
+    def _spread(self, number: int) -> Floats:
+        """Return so many possible qualities at even distances for each shape, of shape (number, number of shapes)."""
+        return np.linspace(*self._range, number)
 
     @property
     def _likely_metrics(self) -> dict[str, Floats]:
