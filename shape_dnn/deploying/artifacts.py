@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FILES, EXAMPLE = "files", "example.npz"
 NEGLIGIBLE = 1e-3
 """Parameters none of which is larger have not begun to do anything."""
+DRAWING = 2
+"""Version of how random weights are drawn, since converters leave out what computes nothing with them."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def untrained(workload: Workload, shape: Shape) -> Artifact:
         torch.manual_seed(0)
         with checked.blame_network(workload.architecture, checked.BUILD, shape):
             network = _as_it_ships(workload, workload.build(shape))
-            _awaken(network)
+            _scatter(network)
         examples = 0
         with checked.blame_network(workload.architecture, checked.EXAMPLE, shape):
             example, calibration = _example(workload), []
@@ -88,14 +90,21 @@ def untrained(workload: Workload, shape: Shape) -> Artifact:
     return make(shipping.deployment, network, example, calibration, directory)
 
 
-def _awaken(network: torch.nn.Module) -> None:
-    """Draw anew what starts as nothing and multiplies, such as the scale of a residual branch.
+def _scatter(network: torch.nn.Module) -> None:
+    """Draw anew what starts as one number everywhere, such as the biases, scales and means of normalisation.
 
-    Converters take away branches that are multiplied by nothing, and no trained network has any.
+    Converters leave out what adds 0 or is multiplied by 0 or 1, and no trained network has any of it.
     """
-    for name, value in network.named_parameters():
-        if not name.endswith("bias") and value.is_floating_point() and not (value.abs() > NEGLIGIBLE).any():
-            value.data.uniform_(0.5, 1.0)
+    import torch
+
+    learnt = ("running_mean", "running_var")
+    buffers = ((name, value) for name, value in network.named_buffers() if name.endswith(learnt))
+    for name, value in (*network.named_parameters(), *buffers):
+        if not value.is_floating_point() or not value.numel() or (value != value.flatten()[0]).any():
+            continue
+        adds = name.endswith(("bias", "running_mean"))
+        multiplies_by_nothing = not adds and not (value.abs() > NEGLIGIBLE).any()
+        value.data += torch.empty_like(value).uniform_(*((0.5, 1.0) if multiplies_by_nothing else (-0.1, 0.1)))
 
 
 def _takes_images(workload: Workload) -> bool:

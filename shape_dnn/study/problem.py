@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from shape_dnn.deploying.acquaintance import meet
+from shape_dnn.deploying.artifacts import DRAWING
 from shape_dnn.errors import blame
 from shape_dnn.events import Event
 from shape_dnn.kinds import Architecture, Conditions, Deployment, Instrument, Meter, Shipping, Target, Workload
@@ -95,7 +96,11 @@ class Problem(ABC):
     def artifact_identity(self) -> dict[str, object]:
         """Everything but the shape that determines an artifact with random weights."""
         conditions = {name: value for name, value in self.conditions.record.items() if name != "device"}
-        return {"deployment": self.deployment_identity, "architecture": self.architecture.identity, **conditions}
+        return {**self._shipped_identity, "architecture": self.architecture.identity, **conditions}
+
+    @property
+    def _shipped_identity(self) -> dict[str, object]:
+        return {"deployment": self.deployment_identity, "weights": DRAWING}
 
     @property
     def judging_identity(self) -> dict[str, object]:
@@ -260,7 +265,7 @@ class Problem(ABC):
             del conditions["device"]
         return {
             **(checked_meters.identity(instrument, workload, patience) if elsewhere is None else elsewhere),
-            **({"deployment": self.deployment_identity} if workload.ships and instrument.measures_artifacts else {}),
+            **(self._shipped_identity if workload.ships and instrument.measures_artifacts else {}),
             "meter": {**meter.identity, "version": meter.source.version},
             "architecture": self.architecture.identity,
             **conditions,

@@ -17,12 +17,13 @@ import pytest
 import torch
 from torch import nn
 
-from shape_dnn import DeploymentError, Shape, UnavailableError
+from shape_dnn import DeploymentError, Shape, UnavailableError, Workload
 from shape_dnn.deploying import artifacts, in_process
 from shape_dnn.deploying.artifacts import Artifact
-from shape_dnn.kinds import Deployment
+from shape_dnn.kinds import Deployment, Shipping, Target
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.testing import DeploymentContract
+from shape_dnn.training.normalised import Normalised
 from shape_dnn_openvino import openvino_runtime
 from shape_dnn_openvino.deployment import OpenVino
 
@@ -116,6 +117,24 @@ def test_eight_bits_that_a_processor_would_compute_in_float32_are_refused(tmp_pa
     settings = OpenVino("int8").settings
     with pytest.raises(ValueError, match=r"precision=int8.* accepted is float32, float16"):
         openvino_runtime.load(str(artifact.files_in), settings)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_files_of_random_weights_are_as_large_as_those_of_trained_ones(
+    family: str, precision: str, tmp_path: Path
+) -> None:
+    architecture, deployment = Registry().load("architecture", family, {}).instance, OpenVino(precision, calibration=8)
+    trained = architecture.build(FAMILIES[family], (3, 32, 32), 10).train()
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(trained(images(8)), torch.arange(8)).backward()
+        optimizer.step()
+    classifier = Normalised(trained, [0.5] * 3, [0.25] * 3).eval()
+    shipping = Shipping(deployment, Target(), tmp_path / "untrained")
+    random = artifacts.untrained(Workload(architecture, (3, 32, 32), 10, 4, "cpu", shipping), FAMILIES[family])
+    assert random.size == pytest.approx(made(deployment, classifier, tmp_path / "trained").size, rel=1e-3)
 
 
 def test_a_file_is_half_as_large_in_half_precision_and_a_quarter_in_eight_bits(tmp_path: Path) -> None:
