@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -304,6 +305,21 @@ def test_a_training_may_have_processes_of_its_own_as_loaders_of_data_do() -> Non
     own(PARALLEL)
     result = tune(**SEARCH | {"depth": "1:2:1"})
     assert [training.quality for training in result.answer.trainings] == [12.0]
+
+
+@pytest.mark.parametrize("chosen", [None, "fork", "spawn"])
+def test_a_search_leaves_the_start_method_of_processes_to_the_user(
+    chosen: str | None,
+) -> None:
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method(chosen, force=True)
+    try:
+        own("def train(shape, run):\n    return float(multiprocessing.get_start_method() == 'spawn')\n")
+        result = tune(**SEARCH | {"depth": "1:2:1"})
+        assert multiprocessing.get_start_method(allow_none=True) == chosen
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+    assert [training.quality for training in result.answer.trainings] == [float(chosen == "spawn")]
 
 
 class Enough(Exception):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 import psutil
 
@@ -61,6 +63,32 @@ def _kill(*processes: psutil.Process) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process.kill()
+
+
+def start_method() -> str | None:
+    """Return how Python starts processes, if the user has chosen another way than the default."""
+    method: str | None = multiprocessing.get_start_method(allow_none=True)
+    return None if method == multiprocessing.get_all_start_methods()[0] else method
+
+
+def start_copies() -> None:
+    """Have processes that this one starts be copies of it, on Linux, unless another way was chosen.
+
+    Others could not have what a file of plugins declares, such as a dataset whose items they are to load. Before 3.14
+    Python starts copies by itself.
+    """
+    if sys.platform == "linux" and start_method() is None:
+        multiprocessing.set_start_method("fork", force=True)
+
+
+@contextlib.contextmanager
+def start_method_left_open() -> Iterator[None]:
+    """Start processes without settling the start method, which is the user's to choose, and only once."""
+    settled: str | None = multiprocessing.get_start_method(allow_none=True)
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method(settled, force=True)
 
 
 def print_to_standard_error() -> None:

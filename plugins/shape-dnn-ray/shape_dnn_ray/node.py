@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from shape_dnn import devices
 from shape_dnn.builtin.executors.local import Local
 from shape_dnn.records import Training
+from shape_dnn.system import processes
 from shape_dnn.work import Task, sendable
 from shape_dnn_ray import file_transfer
 from shape_dnn_ray.file_transfer import Content, Parcel, Written
@@ -86,6 +87,7 @@ def _result(task: Task, threads: int, report: Callable[[object], bool]) -> objec
     these would keep Ray from seeing it for minutes.
     """
     if not task.needs.fresh:
+        processes.start_copies()
         return task.run(report)
     (outcome,) = _processes(threads).run([task], 1, lambda _, content: report(content))
     if outcome.error is not None:

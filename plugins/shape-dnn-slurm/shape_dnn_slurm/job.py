@@ -18,7 +18,7 @@ import psutil
 
 from shape_dnn import devices
 from shape_dnn.errors import MachineLostError, ProcessDiedError, UnavailableError, describe
-from shape_dnn.system import durable
+from shape_dnn.system import durable, processes
 from shape_dnn.work import Task, sendable
 from shape_dnn_slurm.folder import Folder, Heartbeat, Message, Messages, load
 
@@ -105,6 +105,7 @@ def _run(folder: Folder, line: Line) -> Finished:
             f"{socket.gethostname()} cannot load what it is to run: {describe(error)}; install the same packages there"
         )
         return Finished(error=UnavailableError(why))
+    processes.start_copies()
     try:
         return Finished(task.run(line.report))
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises is an outcome

@@ -28,12 +28,7 @@ SURROUNDINGS = {
 
 
 class ForkedProcess(ForkServerProcess):
-    """A process with the environment, working directory and module search path that its parent has when it starts.
-
-    So have those that it starts in turn, such as the ones that load data for a training.
-    """
-
-    _start_method = None  # type: ignore[assignment]  # that of the parent holds within it, too
+    """A process with the environment, working directory and module search path that its parent has when it starts."""
 
     @staticmethod
     def _Popen(process_obj: BaseProcess) -> popen_forkserver.Popen:  # noqa: N802 - so multiprocessing calls it

@@ -36,9 +36,10 @@ class Worker:
 
     def __init__(self, environment: dict[str, str], place: Place) -> None:
         self.connection, theirs = multiprocessing.Pipe()
-        self.process = process_type()(target=_serve, args=(theirs, environment), daemon=True)
+        self.process = process_type()(target=_serve, args=(theirs, environment, processes.start_method()), daemon=True)
         try:
-            self.process.start()
+            with processes.start_method_left_open():
+                self.process.start()
         except (EOFError, OSError) as error:
             raise UnavailableError(f"a worker process could not start: {describe(error)}") from None
         # Only the worker may hold its end, so that its death is seen here as the end of the connection.
@@ -136,8 +137,10 @@ class SpawnedProcess(SpawnProcess):
             super().start()
 
 
-def _serve(connection: Connection, environment: dict[str, str]) -> None:
+def _serve(connection: Connection, environment: dict[str, str], start_method: str | None) -> None:
     """Run tasks until told to stop: the main function of a worker process."""
+    multiprocessing.set_start_method(start_method, force=True)
+    processes.start_copies()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what an interrupt ends
     processes.lead()
     processes.print_to_standard_error()
