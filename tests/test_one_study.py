@@ -238,11 +238,38 @@ def test_nothing_is_measured_once_a_search_is_done() -> None:
 
 
 CHECK = """
-import sqlite3
+import contextlib, sqlite3
 def check():
-    (state,) = sqlite3.connect("shape-dnn-study/study.sqlite").execute("SELECT state FROM run").fetchone()
+    with contextlib.closing(sqlite3.connect("shape-dnn-study/study.sqlite")) as study:
+        (state,) = study.execute("SELECT state FROM run").fetchone()
     assert state == "running", state
 """
+
+
+def test_metrics_measured_in_one_way_are_not_told_as_those_measured_in_another() -> None:
+    timer = TIMER.replace(
+        "    def identity", "    def __init__(self, minutes=1.0): self.minutes = minutes\n    def identity"
+    )
+    timer = timer.replace("depth * shape.width", "depth * self.minutes")
+    timer = timer.replace(", Timer)", ", Timer, {'minutes': Option(help='for each layer')})").replace(
+        "Plugin", "Option, Plugin", 1
+    )
+    Path("timer.py").write_text(timer)
+    search = {**SEARCH, "plugin": ["here.py", "timer.py"], "train": 2}
+    other = {**search["option"], "meter.training-time.minutes": "3"}
+
+    def known_after(**settings: Any) -> list[float]:
+        tune(**{**search, **settings})
+        shown = overview(Path("shape-dnn-study/report.html"))
+        columns = [f"m{i}" for i, metric in enumerate(shown["metrics"]) if metric["name"] == "training-time"]
+        return [row[column] for row in shown["shapes"] for column in columns]
+
+    measured = known_after(max="training-time=50")
+    assert len(measured) == 8
+    assert known_after() == measured, "what is known of the same is known"
+    assert known_after(option=other) == []
+    assert known_after(option=other, max="training-time=50") == [3 * time for time in measured]
+    assert known_after() == measured
 
 
 SPELT = [{"depth": "1:4:1"}, {"width": "1.0:3:1"}, {"depth": "1:7/2:1", "width": "1:3:1"}]

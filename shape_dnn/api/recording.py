@@ -84,7 +84,13 @@ def _contexts(studies: Sequence[Memo]) -> dict[Family, int]:
 
 def _problem_record(parts: Assembly) -> dict[str, object]:
     problem, recipe = parts.problem, parts.recipe_record
-    return {**problem.record, **problem.shipping_record, **({} if recipe is None else {"recipe": recipe})}
+    of_meters = sorted(text for text in parts.settings.option if text.startswith("meter."))
+    return {
+        **problem.record,
+        **problem.shipping_record,
+        **({"meters": of_meters} if of_meters else {}),
+        **({} if recipe is None else {"recipe": recipe}),
+    }
 
 
 def close(plugin: Observer | Executor) -> None:
