@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from shape_dnn.constraints import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Better = Literal["higher", "lower"]
 
@@ -69,6 +69,14 @@ class Quality:
     def allows(self, value: float) -> bool:
         """Tell whether a value is a number that is possible."""
         return math.isfinite(value) and self.minimum <= value <= self.maximum
+
+    def fractions_remark(self, values: Iterable[float]) -> str:
+        """Say that percentages look like fractions, if the highest is at most 1 and above 0; otherwise nothing."""
+        highest = max(values, default=0.0)
+        if self.unit != "%" or not 0 < highest <= 1:
+            return ""
+        what = f"{self.name} is in percent, and {highest:g} % is the highest"
+        return f"{what}; if it is meant as a fraction, give 100 times as much"
 
     def is_better(self, value: float, other: float) -> bool:
         """Tell whether a value is better than another."""

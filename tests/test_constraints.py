@@ -90,3 +90,20 @@ def test_a_percentage_that_looks_like_a_fraction_is_pointed_out(limit: str, is_d
         "0.97 as a limit on accuracy is 0.97 %; write 97% if it is meant as a fraction, or 0.97% to have it as it is"
     ]
     assert len(found.shapes) == (1 if limit == "97" else 2)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "is_doubtful"), [("0.97\n16,1,0.5", True), ("0\n16,1,0", False), ("1.5", False)]
+)
+def test_percentages_that_look_like_fractions_are_pointed_out_in_a_table(
+    accuracies: str, is_doubtful: bool, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(f"depth,width,accuracy\n10,1,{accuracies}\n")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        tune(replay=str(table), goal="accuracy")
+    assert [str(warning.message) for warning in told] == is_doubtful * [
+        f"{str(table)!r}: accuracy is in percent, and 0.97 % is the highest; if it is meant as a fraction, "
+        "give 100 times as much"
+    ]

@@ -313,6 +313,17 @@ def test_a_training_that_fails_costs_the_search_no_other(shape_dnn: Callable[...
     assert "training 0 shapes; 6 known from before, of which 4 failed" in again
 
 
+def test_accuracies_that_look_like_fractions_are_pointed_out_once(shape_dnn: Callable[..., Any]) -> None:
+    code = "from shape_dnn import Quality\nQUALITY = Quality('accuracy', '%', 'higher', 0, 100)\ndef train(shape, run):\n    return 0.9 + shape.depth / 100\n"
+    write(code)
+    ran = shape_dnn(*FILE, "--train", "2", "--workers", "1")
+    assert ran.status == 0, ran.err
+    assert ran.err.count("accuracy is in percent, and 0.9") == 1, ran.err
+    assert ran.err.count("give 100 times as much") == 1, ran.err
+    write(code.replace("0.9 +", "90 +"))
+    assert "in percent" not in shape_dnn(*FILE, "--train", "2").err
+
+
 def test_failed_trainings_are_made_again_if_that_is_wanted(shape_dnn: Callable[..., Any]) -> None:
     write("import os\ndef train(shape, run):\n    assert os.path.exists('there')\n    return 1.0\n")
     assert shape_dnn(*FILE, "--train", "2").status == 3

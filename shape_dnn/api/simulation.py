@@ -14,7 +14,7 @@ from typing import Any
 from shape_dnn.answers.summary import Summary
 from shape_dnn.answers.table import Records, number
 from shape_dnn.assembly.assembly import Assembly
-from shape_dnn.assembly.replay import tell_ignored
+from shape_dnn.assembly.replay import warn_of_oddities
 from shape_dnn.errors import UsageError
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.table_of_kinds import KINDS
@@ -104,7 +104,7 @@ def simulate(
         compared["model"] = _that_take_the_prior(base, registry, compared["model"])
     recorded = Assembly(base, registry).table
     assert recorded is not None  # noqa: S101 - the settings name one
-    tell_ignored(recorded)
+    warn_of_oddities(recorded)
     return Comparisons(
         _compare(base, registry, strategy, sampler, model, range(seeds))
         for strategy, sampler, model in itertools.product(*compared.values())

@@ -16,7 +16,7 @@ from shape_dnn.api.recording import Recorder, close, recorded
 from shape_dnn.api.reporting import check_writable, write_if_possible
 from shape_dnn.api.studying import study_of
 from shape_dnn.assembly.assembly import Assembly
-from shape_dnn.assembly.replay import tell_ignored
+from shape_dnn.assembly.replay import warn_of_oddities
 from shape_dnn.assembly.selection import is_formula
 from shape_dnn.errors import PluginError, blame
 from shape_dnn.events import Event, SearchFinished, SearchStarted, ignore
@@ -182,7 +182,7 @@ def _recollect(store: Store, parts: Assembly, workload: Workload) -> StudyQuesti
 
 def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
     assert parts.table is not None  # noqa: S101 - called only then
-    tell_ignored(parts.table)
+    warn_of_oddities(parts.table)
     for metric in sorted(parts.metrics_in_question - {parts.quality.name}):
         parts.replay.measure(metric, parts.shapes)  # so that a column the goal lacks shows at once
     arch = parts.settings.arch if "arch" in parts.settings.given else None

@@ -149,8 +149,12 @@ def _is_there(path: Path) -> bool:
         return True
 
 
-def tell_ignored(table: Table) -> None:
-    """Warn of columns that are not looked at."""
+def warn_of_oddities(table: Table) -> None:
+    """Warn of columns that are not looked at, and of percentages that look like fractions."""
+    qualities = (row.get(table.quality.name) for rows in table.rows.values() for row in rows)
+    remark = table.quality.fractions_remark(quality for quality in qualities if quality is not None)
+    if remark:
+        warnings.warn(f"{str(table.path)!r}: {remark}", stacklevel=3)
     if table.ignored:
         columns = f"column{'s' if len(table.ignored) > 1 else ''} {', '.join(map(repr, table.ignored))}"
         verb = "hold text and are" if len(table.ignored) > 1 else "holds text and is"

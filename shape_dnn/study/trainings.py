@@ -123,8 +123,16 @@ class Trainings:
             known[ended.shape] = ended
             watcher.end(ended)
             self.new_trainings += 1
+            self._warn_of_fractions(ended)
             where = "" if outcome.error is None else "".join(traceback.format_exception(outcome.error))
             self._conduct.notify(TrainingFinished(ended, done, len(tasks), where))
+
+    def _warn_of_fractions(self, first: Training) -> None:
+        """Warn once, and before more is trained in vain for a limit in percent."""
+        if self.new_trainings == 1 and first.quality is not None:
+            remark = self.problem.quality.fractions_remark([first.quality])
+            if remark:
+                warnings.warn(remark, stacklevel=2)
 
     def _training_of(self, outcome: Outcome, watcher: Watcher) -> Training | None:
         """Return what came of a training; None if it was interrupted.
