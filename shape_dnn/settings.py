@@ -100,7 +100,8 @@ class Settings:
     train: str | None = setting(
         Group.SEARCH,
         None,
-        "How many shapes to train instead of what the strategy says, for example 12 or 20%.",
+        "How many shapes to train before the answer is verified, instead of what the strategy says, for example 12 or "
+        "20%.",
         metavar="N|P%",
     )
     sampler: str = setting(Group.SEARCH, "active", "How the shapes to train are chosen.")
