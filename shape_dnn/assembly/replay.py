@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -144,7 +145,9 @@ def find_table(name: str, selection: Selection, setting: str = "replay") -> Tabl
 def _is_there(path: Path) -> bool:
     """Tell whether a path is that of a file of any sort; one that cannot be looked at is, and reading it says why."""
     try:
-        return path.exists() and not path.is_dir()
+        return not stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError:
         return True
 
