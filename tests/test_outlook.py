@@ -244,8 +244,30 @@ def test_the_doubt_is_that_of_every_draw_scored_in_earnest_whatever_the_goal(tex
     best = min(trainings, key=lambda t: goal.score({"accuracy": t.quality or 0.0, "size": size(t.shape)})).shape
     assert posterior.best == best
     others = set(SHAPES) - {training.shape for training in trainings}
-    better = [np.maximum(scores(s, 0.3), scores(s, -0.3)) < scores(best, 0.0) for s in others]
+    if not goal.stepped:
+        better = [np.maximum(scores(s, 0.3), scores(s, -0.3)) < scores(best, 0.0) for s in others]
+    else:  # steps say themselves what is alike, and a training on which side of one its shape is
+        own = next(training.quality or 0.0 for training in trainings if training.shape == best)
+        better = [scores(s, 0.0) < goal.score({"accuracy": own, "size": size(best)}) for s in others]
     assert posterior.doubt == pytest.approx(np.any(better, axis=0).mean(), abs=0.08)
+
+
+@pytest.mark.parametrize("step", [0.5, 2.0])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_shapes_near_a_step_do_not_keep_a_search_from_its_end(step: float, seed: int) -> None:
+    goal = parse(f"accuracy:{step},size", {"accuracy": goals.Accuracy(), "size": goals.Size()}.get)
+    facts = Surface(noise=0.3, seed=seed)
+    answer = ask(facts, goal)
+    assert answer.best is not None
+    assert answer.certificate is not None
+    assert answer.certificate.doubt <= 0.1
+    assert len(answer.trainings) <= len(SHAPES) / 4
+
+    def score(shape: Shape, accuracy: float) -> float:
+        return goal.score({"accuracy": accuracy, "size": size(shape)})
+
+    own = score(answer.best.shape, facts.single(answer.best.shape) or 0.0)
+    assert own <= min(score(shape, smooth(shape)) for shape in SHAPES), "no shape is expected to be better"
 
 
 def test_scores_between_levels_are_interpolated_and_there_is_none_beside_none() -> None:

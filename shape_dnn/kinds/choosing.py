@@ -9,7 +9,7 @@ from shape_dnn.errors import UsageError, label
 from shape_dnn.quality import ACCURACY, Quality
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -194,6 +194,9 @@ class Goal(ABC):
 
     metrics: tuple[str, ...]
     """Metrics the score needs. Those that no constraint has measured yet are measured before ordering."""
+    stepped: Collection[str] = ()
+    """Metrics of which only whole steps count: values on one step are alike, and no others are. Where quality is one of
+    them, a shape is taken to be on the step of its training."""
 
     @abstractmethod
     def score(self, values: Mapping[str, float]) -> float:

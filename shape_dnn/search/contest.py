@@ -162,13 +162,15 @@ class Contest:
     def better(self) -> NDArray[np.bool_]:
         """Where an open shape may be better than the incumbent, of shape (number of draws, open shapes).
 
-        That is where it would be with its quality worse by the tolerance, and its metrics as good as they may be.
-        Without an incumbent, where it complies and may have a score.
+        That is where it would be with its quality worse by the tolerance, and its metrics as good as they may be. Where
+        only steps of quality count, they say what is alike. Without an incumbent, where it complies and may have a
+        score.
         """
         draws = self._open_draws
         if self.incumbent is None:
             return np.isfinite(self._scores(self._best, draws, self.open)) & complies(self.limits, draws)
-        lower, upper = (self._scores(self._best, draws + by, self.open) for by in (-self.tolerance, self.tolerance))
+        by = 0.0 if self._is_stepped else self.tolerance
+        lower, upper = (self._scores(self._best, draws + change, self.open) for change in (-by, by))
         better = np.maximum(lower, upper) < self._reference
         return np.asarray(better & complies(self.limits, draws, self.tolerance))
 
@@ -185,10 +187,17 @@ class Contest:
 
     @cached_property
     def _reference(self) -> Floats:
-        """The score of the incumbent in each draw; without one, somewhat worse than any shape has in the mean."""
+        """The score of the incumbent in each draw; without one, somewhat worse than any shape has in the mean.
+
+        By a goal with steps it is that of its training, which tells on which side of a step it is as it tells that of a
+        limit. What is expected of a shape near a step would never tell, whatever else is trained.
+        """
         if self.incumbent is not None:
             places = np.array([self.incumbent])
-            return self._scores(self._likely, self.draws[:, places], places)
+            if not self._is_stepped:
+                return self._scores(self._likely, self.draws[:, places], places)
+            own = self.trained[self.shapes[self.incumbent]]
+            return np.full((1, 1), self._score(self._likely_metrics, self.incumbent, own))
         scores = self._scores(self._likely, self.draws, np.arange(len(self.shapes)))
         typical = np.ma.masked_invalid(scores).mean(0).compressed()
         return np.full((1, 1), typical.max() + 0.3 * np.ptp(typical) + 1e-9 if len(typical) else 0.0)
@@ -200,6 +209,10 @@ class Contest:
     @cached_property
     def _by_quality(self) -> bool:
         return self.quality.name in self.goal.metrics
+
+    @cached_property
+    def _is_stepped(self) -> bool:
+        return self.quality.name in self.goal.stepped
 
     @cached_property
     def _range(self) -> tuple[Floats, Floats]:
