@@ -73,7 +73,7 @@ class Quality:
     def fractions_remark(self, values: Iterable[float]) -> str:
         """Say that percentages look like fractions, if the highest is at most 1 and above 0; otherwise nothing."""
         highest = max(values, default=0.0)
-        if self.unit != "%" or not 0 < highest <= 1:
+        if self.unit != "%" or self.better == "lower" or not 0 < highest <= 1:
             return ""
         what = f"{self.name} is in percent, and {highest:g} % is the highest"
         return f"{what}; if it is meant as a fraction, give 100 times as much"

@@ -434,6 +434,24 @@ def test_an_artifact_of_torch_leaves_its_network_as_it_is_and_holds_no_inputs() 
         made(deployment("torch", mode="graph"), network, given)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_random_weights_have_nothing_that_a_converter_could_leave_out(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped: list[nn.Module] = []
+    how = deployment("torch")
+    convert = type(how).convert
+    monkeypatch.setattr(type(how), "convert", lambda *given: (shipped.append(given[1]), convert(*given)))
+    architecture = Registry().load("architecture", family, {}).instance
+    workload = Workload(architecture, (3, 32, 32), 10, 2, "cpu", Shipping(how, Target(), Path("artifacts")))
+    artifacts.untrained(workload, FAMILIES[family])
+    (network,) = shipped
+    learnt = [value for name, value in network.named_buffers() if name.endswith(("running_mean", "running_var"))]
+    for value in (*network.parameters(), *learnt):
+        assert value.numel() == 1 or value.min() < value.max()
+        assert value.abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("name", ["onnxruntime", "torch"])
 def test_a_shape_with_random_weights_ships_with_the_inputs_it_is_measured_with(name: str) -> None:
     how = deployment(name)

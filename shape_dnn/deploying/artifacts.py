@@ -100,11 +100,13 @@ def _scatter(network: torch.nn.Module) -> None:
     learnt = ("running_mean", "running_var")
     buffers = ((name, value) for name, value in network.named_buffers() if name.endswith(learnt))
     for name, value in (*network.named_parameters(), *buffers):
-        if not value.is_floating_point() or not value.numel() or (value != value.flatten()[0]).any():
+        if not value.is_floating_point() or not value.numel():
             continue
-        adds = name.endswith(("bias", "running_mean"))
-        multiplies_by_nothing = not adds and not (value.abs() > NEGLIGIBLE).any()
-        value.data += torch.empty_like(value).uniform_(*((0.5, 1.0) if multiplies_by_nothing else (-0.1, 0.1)))
+        adds, is_nothing = name.endswith(("bias", "running_mean")), not (value.abs() > NEGLIGIBLE).any()
+        if is_nothing and not adds:
+            value.data.uniform_(0.5, 1.0)
+        elif (value == value.flatten()[0]).all():
+            value.data += torch.empty_like(value).uniform_(-0.1, 0.1)
 
 
 def _takes_images(workload: Workload) -> bool:
