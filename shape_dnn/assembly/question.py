@@ -64,7 +64,8 @@ class Metrics:
             return Metric(name, "")
         selection = self._selection
         if not selection.registry.is_declared("meter", selection.meter_of(name)):
-            message = f"there is no metric {name!r}; known are {', '.join(sorted(self.short - self._text))}"
+            known = sorted(filter(self._is_metric, self.short - self._text))
+            message = f"there is no metric {name!r}; known are {', '.join(known)}"
             if self._table is None:
                 message += f"; a meter called otherwise than its metric is chosen by --meter {base_of(name)}=NAME"
             raise UsageError(message, setting=setting)
@@ -73,6 +74,18 @@ class Metrics:
         except UsageError as error:
             chosen = base_of(name) in selection.meters_by_metric
             raise UsageError(error.message, error.setting if chosen else setting) from None
+
+    def _is_metric(self, name: str) -> bool:
+        """Tell whether a name is anything but that of a meter of another metric."""
+        if name not in self._selection.registry.names("meter"):
+            return True
+        try:
+            self._selection.load_meter(name)
+        except UsageError:
+            return False
+        except PluginError:
+            pass  # it cannot be had here, and is called like its metric as far as anyone knows
+        return True
 
     def _check_place(self, setting: str, name: str) -> None:
         """Refuse a metric that does not say on which target, where it must; a table knows its columns and no target."""
