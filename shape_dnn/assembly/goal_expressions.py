@@ -174,7 +174,7 @@ class Lexicographic(Goal):
     def __init__(self, goals: Sequence[Goal], steps: Sequence[float]) -> None:
         self._goals, self._steps = tuple(goals), tuple(steps)
         self.metrics = tuple(sorted({metric for goal in goals for metric in goal.metrics}))
-        self.stepped = set(self.metrics).difference(goals[-1].metrics)
+        self.stepped = {metric for goal in goals[:-1] for metric in goal.metrics}
 
     def score(self, values: Mapping[str, float]) -> float:
         """Return the number of steps by the first goal, plus a part of one that orders alike shapes by the others."""

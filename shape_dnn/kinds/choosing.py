@@ -195,8 +195,8 @@ class Goal(ABC):
     metrics: tuple[str, ...]
     """Metrics the score needs. Those that no constraint has measured yet are measured before ordering."""
     stepped: Collection[str] = ()
-    """Metrics of which only whole steps count: values on one step are alike, and no others are. Where quality is one of
-    them, a shape is taken to be on the step of its training."""
+    """Metrics of which whole steps count first: values on one step are alike there, and no others are. Where quality is
+    one of them, a shape is taken to be on the step of its training."""
 
     @abstractmethod
     def score(self, values: Mapping[str, float]) -> float:

@@ -163,7 +163,7 @@ class Contest:
         """Where an open shape may be better than the incumbent, of shape (number of draws, open shapes).
 
         That is where it would be with its quality worse by the tolerance, and its metrics as good as they may be. Where
-        only steps of quality count, they say what is alike. Without an incumbent, where it complies and may have a
+        steps of quality count first, they say what is alike. Without an incumbent, where it complies and may have a
         score.
         """
         draws = self._open_draws
