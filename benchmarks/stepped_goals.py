@@ -9,12 +9,15 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import simulated_cluster
 
+from shape_dnn import tune
 from shape_dnn.assembly.goal_expressions import Least, Most, parse
 from shape_dnn.benchmarking import asking
 from shape_dnn.benchmarking.methods import parse as method
@@ -79,6 +82,16 @@ def asked(path: Path, step: float, number: int) -> Outcome:
     return Outcome(len(question.candidates), len(run.trained), bool(own <= best))
 
 
+def simulated(step: float) -> tuple[float | None, float | None]:
+    """Search a large simulated space; return its shapes and the trainings."""
+    with tempfile.TemporaryDirectory() as directory:
+        found = tune(
+            depth="10:250:6", width="1/4:6:1/4", goal=f"accuracy:{step},size", device="cpu", executor="simulated",
+            plugin=[simulated_cluster.__file__], study=f"{directory}/study", option=["recipe.precision=float32"],
+        )  # fmt: skip
+    return found.cost["candidates"], found.cost["trained"]
+
+
 def main() -> None:
     """Print means for each table and step."""
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -90,6 +103,9 @@ def main() -> None:
             outcomes = list(pool.map(asked, *few))
             shapes, trained, right = (float(np.mean(column)) for column in zip(*outcomes, strict=True))
             print(f"{path.stem:<26}{step:>6}{shapes:>9.1f}{trained:>9.1f}{right:>8.0%}", flush=True)
+    for step in STEPS:
+        number, made = simulated(step)
+        print(f"{'simulated, one search':<26}{step:>6}{number:>9}{made:>9}", flush=True)
 
 
 if __name__ == "__main__":
