@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ from shape_dnn.data.splits import Part
 from shape_dnn.events import DatasetRead, Event
 from shape_dnn.records import Epoch
 from shape_dnn.settings import Settings
-from shape_dnn.system import cgroups
+from shape_dnn.system import cgroups, processes
 from shape_dnn.training import loop, streamed
 from shape_dnn.training.batches import Batches
 from shape_dnn.training.classifier import ClassifierTrainer, split
@@ -53,6 +53,13 @@ from shape_dnn.work import Needs, Pulse
 
 CPU = torch.device("cpu")
 ALIKE: dict[str, Any] = {"depth": "10:11:6", "width": "1/4:1/2:1/4", "goal": "accuracy", "device": "cpu"}
+
+
+@pytest.fixture(autouse=True)
+def readers_start_as_in_workers() -> Iterator[None]:
+    with processes.start_method_left_open():
+        processes.start_copies()
+        yield
 
 
 def kept_and_streamed(size: int = 12, number: int = 40) -> tuple[Path, Path]:
@@ -84,8 +91,8 @@ def drawn(directory: Path) -> list[torch.Tensor]:
 def test_streamed_images_make_the_same_batches_with_every_augmentation(monkeypatch: pytest.MonkeyPatch) -> None:
     kept, surveyed = kept_and_streamed()
     expected = drawn(kept)
-    for processes in (1, 3):
-        monkeypatch.setattr(streamed, "readers", lambda _, processes=processes: processes)
+    for number in (1, 3):
+        monkeypatch.setattr(streamed, "readers", lambda _, number=number: number)
         seen = drawn(surveyed)
         assert all(torch.equal(one, other) for one, other in zip(seen, expected, strict=True))
 

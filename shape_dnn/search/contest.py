@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -169,9 +170,9 @@ class Contest:
         draws = self._open_draws
         if self.incumbent is None:
             return np.isfinite(self._scores(self._best, draws, self.open)) & complies(self.limits, draws)
-        by = 0.0 if self._is_stepped else self.tolerance
-        lower, upper = (self._scores(self._best, draws + change, self.open) for change in (-by, by))
-        better = np.maximum(lower, upper) < self._reference
+        by = (0.0,) if self._is_stepped else (-self.tolerance, self.tolerance)
+        worst = functools.reduce(np.maximum, (self._scores(self._best, draws + change, self.open) for change in by))
+        better = worst < self._reference
         return np.asarray(better & complies(self.limits, draws, self.tolerance))
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Processes that end with all that they have started. They have no terminal, and nothing to say on standard output."""
+"""How processes start, and that they end with all that they have started, without a word on standard output."""
 
 from __future__ import annotations
 

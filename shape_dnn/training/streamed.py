@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import sys
 import threading
@@ -55,7 +54,6 @@ class Streamed(Pixels):
             _Decoding(images),
             batch_sampler=self._order,
             num_workers=readers(device.type),
-            multiprocessing_context=multiprocessing.get_context("fork") if sys.platform == "linux" else None,
             prefetch_factor=AHEAD,
             persistent_workers=True,
             collate_fn=_as_it_is,
