@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import platform
@@ -24,9 +25,9 @@ import numpy as np
 import pytest
 from sshd_fixture import Sshd, free_port, make_key
 
-from shape_dnn.deploying import connection, copying, runner, session
+from shape_dnn.deploying import copying, interpreter, runner, session
 from shape_dnn.deploying.artifacts import Artifact
-from shape_dnn.deploying.connection import quoted
+from shape_dnn.deploying.interpreter import quoted
 from shape_dnn.deploying.runner.cache import Cache
 from shape_dnn.deploying.runner.machine import Machine
 from shape_dnn.deploying.session import Session
@@ -420,7 +421,7 @@ def test_a_connection_that_breaks_loses_nothing(
 def test_a_connection_that_is_silent_counts_as_broken(
     fake: Fake, artifact: Callable[[str], Artifact], there: Target, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(connection.SSH_OPTIONS, "ServerAliveInterval", 1)
+    monkeypatch.setitem(interpreter.SSH_OPTIONS, "ServerAliveInterval", 1)
     with Session(fake, there) as running:
         model = running.load(artifact("3"))
         sshd.stall()
@@ -459,7 +460,7 @@ def test_a_runner_that_stops_reading_is_started_anew(
 def test_a_connection_that_stalls_while_files_are_sent_is_made_anew(
     fake: Fake, artifact: Callable[[str], Artifact], there: Target, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(connection.SSH_OPTIONS, "ServerAliveInterval", 0)  # ssh itself does not notice
+    monkeypatch.setitem(interpreter.SSH_OPTIONS, "ServerAliveInterval", 0)  # ssh itself does not notice
     monkeypatch.setattr(copying, "SECONDS", 10.0)
     with Session(fake, there) as running:
         works(running, artifact("3"))
@@ -475,6 +476,26 @@ def test_a_connection_that_stalls_while_files_are_sent_is_made_anew(
 
         monkeypatch.setattr(copying, "_parts", stall)
         works(running, big, 4)
+
+
+def test_an_artifact_that_cannot_be_read_here_is_named_and_spoils_no_other(
+    fake: Fake, artifact: Callable[[str], Artifact], there: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = copying._parts
+
+    def fail(path: Path) -> Iterator[bytes]:
+        if path.name == "more":
+            yield bytes(1 << 20)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        yield from reading(path)
+
+    monkeypatch.setattr(copying, "_parts", fail)
+    with Session(fake, there) as running:
+        torn = artifact("4")
+        (torn.directory / "files" / "weights" / "more").write_bytes(bytes(32 << 20))
+        with pytest.raises(DeploymentError, match=r"artifacts/4 cannot be read: Input/output error"):
+            running.load(torn)
+        works(running, artifact("3"))
 
 
 def test_an_artifact_that_ends_the_runner_each_time_is_named(

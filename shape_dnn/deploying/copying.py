@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shape_dnn.deploying.artifacts import FILES, Artifact
 from shape_dnn.deploying.connection import Connection
+from shape_dnn.errors import DeploymentError
 from shape_dnn.kinds import Target
 
 SECONDS = 60.0
@@ -30,17 +31,21 @@ class Files:
         """Say where an artifact lies on its target, as the runner takes it, once it does.
 
         Raises:
+            DeploymentError: its files cannot be read here.
             TargetError: it cannot be written there.
         """
         directory = artifact.directory.absolute() / FILES
         if self._target.is_here:
             return {"directory": str(directory), "example": str(artifact.example.absolute())}
-        digests = {path: self._digest(path) for path in (*artifact.files, artifact.example)}
-        missing = set(connection.request("has", SECONDS, digests=list(digests.values())).answer)
-        for path, digest in digests.items():
-            if digest in missing:
-                missing.discard(digest)
-                connection.request("put", SECONDS, _parts(path), path.stat().st_size, digest=digest)
+        try:
+            digests = {path: self._digest(path) for path in (*artifact.files, artifact.example)}
+            missing = set(connection.request("has", SECONDS, digests=list(digests.values())).answer)
+            for path, digest in digests.items():
+                if digest in missing:
+                    missing.discard(digest)
+                    connection.request("put", SECONDS, _parts(path), path.stat().st_size, digest=digest)
+        except OSError as error:
+            raise DeploymentError(f"{artifact.directory} cannot be read: {error.strerror or error}") from error
         files = {path.relative_to(artifact.directory / FILES).as_posix(): digests[path] for path in artifact.files}
         return {"files": files, "inputs": digests[artifact.example]}
 

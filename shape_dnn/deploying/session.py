@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
 from shape_dnn.deploying.artifacts import Artifact
-from shape_dnn.deploying.connection import Connection, DiedError, HangingError, Reply, UnreachableError, wait, who
+from shape_dnn.deploying.connection import Connection, HangingError, Reply
 from shape_dnn.deploying.copying import Files
+from shape_dnn.deploying.interpreter import DiedError, UnreachableError
 from shape_dnn.deploying.loaded import Model, warm_up_limits
 from shape_dnn.errors import DeploymentError, TargetError, TargetLostError
 from shape_dnn.kinds import Deployment, Target
+from shape_dnn.work import alive
 
 PAUSES = (0.0, 1.0, 4.0, 10.0, 20.0, 30.0)
 """Seconds before each further try to reach a target that was lost, counted anew after each success."""
@@ -91,9 +97,9 @@ class Session:
         """End the runner, and let others have the target."""
         self._ended.set()
         with self._busy:
-            if self._connection is not None and not self._connection.is_waiting:
+            if (connection := self._ready) is not None:
                 with contextlib.suppress(TargetError):
-                    self._connection.request("bye", QUICK_SECONDS)
+                    connection.request("bye", QUICK_SECONDS)
             self._disconnect()
 
     @property
@@ -159,10 +165,10 @@ class Session:
     def forget(self, model: Model) -> None:
         """Have the runner unload an artifact, if it knows it."""
         with self._busy:
-            if self._connection is not None and model.name in self._loaded:
+            if (connection := self._ready) is not None and model.name in self._loaded:
                 self._loaded.discard(model.name)
                 with contextlib.suppress(TargetLostError):
-                    self._connection.request("unload", QUICK_SECONDS, model=model.name)
+                    connection.request("unload", QUICK_SECONDS, model=model.name)
 
     def cool_down(self) -> float | None:
         """Wait until the processor is cool again, and return the seconds that took; None if it was not too hot."""
@@ -201,15 +207,22 @@ class Session:
                     # What never worked is not to be waited for.
                     if pause is None or (not self._fingerprint and isinstance(error, UnreachableError | DiedError)):
                         raise
-                    wait(pause)
+                    _wait(pause)
 
     def _condition(self) -> Reply:
         return self._connected().request("condition", QUICK_SECONDS)
 
+    @property
+    def _ready(self) -> Connection | None:
+        """The connection, if there is one; none where a request was cut short, as by a file that cannot be read."""
+        if self._connection is not None and self._connection.is_waiting:
+            self._disconnect()
+        return self._connection
+
     def _connected(self) -> Connection:
         """Return the connection, made anew if it was lost."""
-        if self._connection is not None:
-            return self._connection
+        if (former := self._ready) is not None:
+            return former
         connection = Connection(self.target)
         try:
             connection.request("start", QUICK_SECONDS, **self._start)
@@ -236,7 +249,7 @@ class Session:
         until = time.monotonic() + self._waiting
         while True:
             most = max(0.0, min(LOCK_SECONDS, until - time.monotonic()))
-            holder = connection.request("lock", QUICK_SECONDS, token=self._token, who=who(), most=most).answer
+            holder = connection.request("lock", QUICK_SECONDS, token=self._token, who=_who(), most=most).answer
             if holder is None:
                 return
             if time.monotonic() >= until:
@@ -269,8 +282,22 @@ class Session:
         while not self._ended.wait(PING_SECONDS):
             if self._busy.acquire(blocking=False):
                 try:
-                    if self._connection is not None:
+                    if (connection := self._ready) is not None:
                         with contextlib.suppress(TargetError):  # the next request will find out
-                            self._connection.request("ping", QUICK_SECONDS)
+                            connection.request("ping", QUICK_SECONDS)
                 finally:
                     self._busy.release()
+
+
+def _wait(seconds: float) -> None:
+    """Wait, and show signs of life meanwhile."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        alive()
+        time.sleep(min(1.0, left))
+
+
+def _who() -> str:
+    """Say who has a target from now on."""
+    now = datetime.now(UTC).isoformat(" ", "minutes")
+    return f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}, since {now}"
