@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shape_dnn.answers.advice import most_telling
+from shape_dnn.answers.gathering import gather
 from shape_dnn.answers.result import Result
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.constraints import KNOWN_METRICS, base_of, known_metric
@@ -226,7 +227,7 @@ class StudyQuestion:
             verified=self.was_searched,
         )
         arch = self.parts.architecture.choice.name
-        return Result.of(self.parts, self.answer, self.first_seed, arch, of_seeds=self.of_seeds, advice=advice)
+        return gather(self.parts, self.answer, self.first_seed, arch, of_seeds=self.of_seeds, advice=advice)
 
     def check(self) -> None:
         """Refuse a question about a metric of which the study knows nothing; warn if it knows it of some shapes only.

@@ -7,27 +7,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn.answers import shipped
+from shape_dnn.answers import encoding
 from shape_dnn.answers.table import data_frame, summarize
-from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, known_metric
-from shape_dnn.errors import MeterError, NothingCompliesError
-from shape_dnn.plugins import checked
+from shape_dnn.constraints import Constraint
+from shape_dnn.errors import NothingCompliesError
 from shape_dnn.quality import ACCURACY, Quality
-from shape_dnn.records import Accident, Failing, Transferred
-from shape_dnn.search.facts import Facts
+from shape_dnn.records import Transferred
 from shape_dnn.search.query import Answer, Candidate, Stage
 from shape_dnn.shape import Shape
-from shape_dnn.study.known import KnownFacts
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from shape_dnn.answers.advice import Advice
-    from shape_dnn.assembly.assembly import Assembly
 
 ALWAYS_SHOWN = ("size", "latency", "energy")
-FILE_SIZE = Metric("file-size", "MB")
-"""What is also shown wherever the user says what ships."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,69 +74,6 @@ class Result:
     weights: Mapping[Shape, str] | None = None
     deployment: Mapping[str, object] | None = None
     as_trained: Mapping[Shape, float] | None = None
-
-    @classmethod
-    def of(
-        cls,
-        parts: Assembly,
-        answer: Answer,
-        facts: Facts,
-        arch: str | None,
-        new_trainings: int = 0,
-        of_seeds: Sequence[KnownFacts] = (),
-        **more: Any,
-    ) -> Result:
-        """Put an answer together with what is known of its shapes.
-
-        Args:
-            parts: of the search or the question.
-            answer: of the kernel.
-            facts: that it rests on.
-            arch: name of the architecture, if there is one.
-            new_trainings: trainings made for this answer.
-            of_seeds: what a study knows for each seed.
-            **more: other attributes.
-        """
-        shown = [*answer.complying, *([] if answer.closest is None else [answer.closest])]
-        shapes = [candidate.shape for candidate in shown]
-        in_table = parts.table.columns if parts.table is not None else ()
-        obtainable = [m for m in {*ALWAYS_SHOWN, *parts.query.costs} if m in parts.meters or m in in_table]
-        if parts.table is not None:
-            obtainable = [m for m in obtainable if m in in_table or parts.workload_of_table is not None]
-        metrics: dict[str, Mapping[Shape, float | None]] = {}
-        for metric in sorted(set(obtainable) - {parts.quality.name}):
-            try:
-                metrics[metric] = dict(zip(shapes, facts.estimate(metric, shapes), strict=True))
-            except MeterError:
-                if metric in parts.metrics_in_question and answer.complying:
-                    raise
-                metrics[metric] = dict.fromkeys(shapes)  # nobody asked for it, or of the closest shape it is not known
-        if isinstance(facts, KnownFacts) and parts.deployment is not None and FILE_SIZE.name not in metrics:
-            files = facts.measurements(FILE_SIZE.name)
-            metrics[FILE_SIZE.name] = {shape: files[shape].value if shape in files else None for shape in shapes}
-        units = {name: found.unit for name in {*KNOWN_METRICS, *metrics} if (found := known_metric(name)) is not None}
-        units[FILE_SIZE.name] = FILE_SIZE.unit
-        units |= {name: meter.instance.unit for name, meter in parts.meters.items()}
-        estimated = None
-        if isinstance(facts, KnownFacts) and facts.fit_depths:
-            estimated = {metric: facts.predicted(metric, shapes) for metric in metrics}
-        scores = {}
-        if parts.goal is not None:
-            for candidate in shown:
-                values = {name: metrics[name][candidate.shape] for name in metrics}
-                known = {**values, parts.quality.name: candidate.expected}
-                scores[candidate.shape] = checked.score_of(parts.goal, known)
-        prior = None if parts.prior is None else parts.prior.record(parts.model.instance)
-        weights = None
-        if parts.table is None and parts.pretrained is not None:
-            weights = {shape: parts.pretrained[shape].name for shape in parts.shapes}
-        return cls(
-            answer, arch, metrics, units, parts.selection.plugins, new_trainings, estimated, len(parts.seeds),
-            parts.settings.goal, scores, parts.query.confidence, bool(parts.pareto), prior=prior,
-            quality=parts.quality, weights=weights,
-            deployment=shipped.deployment(parts, facts) if isinstance(facts, KnownFacts) else None,
-            as_trained=shipped.as_trained(parts, of_seeds, answer, shapes), **more,
-        )  # fmt: skip
 
     def __repr__(self) -> str:
         best = f", best {self.best}" if self.best else ""
@@ -227,23 +158,27 @@ class Result:
             "space": {"arch": self.arch, "shapes": answer.space},
             **({} if self.quality == ACCURACY else {"quality": self.quality.record}),
             **({} if self.deployment is None else {"deployment": dict(self.deployment)}),
-            **({} if self.weights is None else {"weights": list(map(_weights, self.weights.items()))}),
+            **({} if self.weights is None else {"weights": list(map(encoding.weights, self.weights.items()))}),
             "stages": [
                 {"metric": s.constraint.metric, "limit": s.constraint.bound, "before": s.before, "after": s.after}
                 for s in answer.stages
             ],
-            "trained": [{**_shape(t.shape), name: t.quality} for t in trained],
-            "failed": [{**_shape(t.shape), "reason": t.reason} for t in failed],
+            "trained": [{**encoding.shape(t.shape), name: t.quality} for t in trained],
+            "failed": [{**encoding.shape(t.shape), "reason": t.reason} for t in failed],
             "shapes": self.rows(),
             "best": None if best is None else {**self._row(best), f"test_{name}": answer.test_quality},
             "verified": answer.verified,
             **({} if answer.noise is None else {"noise": asdict(answer.noise)}),
             **({} if answer.certificate is None else {"certificate": asdict(answer.certificate)}),
-            **({"failing": [_failing(each, name) for each in answer.failing]} if answer.failing else {}),
-            **({"accidents": [_accident(each, name) for each in answer.accidents]} if answer.accidents else {}),
-            **({} if self.transferred is None else {"transfer": _transfer(self.transferred)}),
+            **({"failing": [encoding.failing(each, name) for each in answer.failing]} if answer.failing else {}),
+            **({"accidents": [encoding.accident(each, name) for each in answer.accidents]} if answer.accidents else {}),
+            **({} if self.transferred is None else {"transfer": encoding.transferred(self.transferred)}),
             **({} if answer.closest is None else {"closest": self._row(answer.closest)}),
-            **({} if self.advice is None else {"advice": {**asdict(self.advice), "shape": _shape(self.advice.shape)}}),
+            **(
+                {}
+                if self.advice is None
+                else {"advice": encoding.advice(self.advice)}
+            ),
             **({} if self.prior is None else {"prior": dict(self.prior)}),
             "cost": self.cost,
             **({} if self.recipe is None else {"recipe": {name: dict(part) for name, part in self.recipe.items()}}),
@@ -304,7 +239,7 @@ class Result:
         prediction, quality = candidate.prediction, self.quality.name
         estimated = [name for name in self.metric_names if self.is_estimated(name, candidate.shape)]
         return {
-            **_shape(candidate.shape),
+            **encoding.shape(candidate.shape),
             **{name: self.metrics.get(name, {}).get(candidate.shape) for name in self.metric_names},
             quality: candidate.quality,
             **({} if self.as_trained is None else {f"float_{quality}": self.as_trained.get(candidate.shape)}),
@@ -314,11 +249,6 @@ class Result:
             **({} if self.goal is None else {"score": self.scores.get(candidate.shape)}),
             **({} if self.estimated is None else {"estimated": estimated}),
         }
-
-
-def _weights(of_shape: tuple[Shape, str]) -> dict[str, Any]:
-    shape, name = of_shape
-    return {**_shape(shape), "name": name}
 
 
 def _closest(closest: Candidate | None, quality: Quality) -> str:
@@ -335,20 +265,3 @@ def _nearest(stage: Stage) -> str:
         return ""
     shape, value = stage.nearest
     return f"; the closest is {shape} with a {stage.constraint.metric} of {value:.4g} {stage.constraint.unit}".rstrip()
-
-
-def _failing(failing: Failing, quality: str) -> dict[str, Any]:
-    smaller = {**_shape(failing.smaller), quality: failing.smaller_quality}
-    return {**_shape(failing.shape), quality: failing.quality, "smaller": smaller}
-
-
-def _accident(accident: Accident, quality: str) -> dict[str, Any]:
-    return {**_shape(accident.shape), quality: accident.quality, "again": accident.again}
-
-
-def _shape(shape: Shape) -> dict[str, float]:
-    return {"depth": shape.depth, "width": float(shape.width)}
-
-
-def _transfer(transferred: Transferred) -> dict[str, Any]:
-    return {"shapes": [_shape(shape) for shape in transferred.shapes], "bias": transferred.bias}

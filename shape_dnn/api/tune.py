@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from shape_dnn.answers.gathering import gather
 from shape_dnn.answers.question import StudyQuestion, remember
 from shape_dnn.answers.result import Result
 from shape_dnn.api.functions import by_file
@@ -155,7 +156,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
         answer = replace(answer, trainings=tuple(in_order))
         known = _recollect(store, parts, problem.workload)
         path = Path(parts.settings.report or study_path(store.directory))
-        result = Result.of(
+        result = gather(
             parts, answer, known.first_seed, problem.architecture.choice.name,
             sum(study.new_trainings for study in studies), known.of_seeds, transferred=studies[0].transferred,
             report=write_if_possible(lambda: Overview.of_study(known), path), recipe=parts.recipe_record,
@@ -203,7 +204,7 @@ def _replay(parts: Assembly, notify: Notify, *, dry_run: bool) -> Result:
             lambda: Overview.of_replay(parts, answer, [*told, SearchFinished({}, ())]), Path(parts.settings.report)
         )
     looked_up = (len(answer.trainings) + answer.repeated) * len(parts.seeds)
-    return Result.of(parts, answer, parts.replay, arch, looked_up, report=path)
+    return gather(parts, answer, parts.replay, arch, looked_up, report=path)
 
 
 def _plan(parts: Assembly) -> Result:
@@ -230,7 +231,7 @@ def _plan(parts: Assembly) -> Result:
         made = sum(known.is_made(t) for known in of_seeds for t in known.train(sorted(planned)))
         new_trainings = len(planned) * len(of_seeds) - made
         arch = problem.architecture.choice.name
-        return Result.of(parts, answer, of_seeds[0], arch, new_trainings, of_seeds, recipe=parts.recipe_record)
+        return gather(parts, answer, of_seeds[0], arch, new_trainings, of_seeds, recipe=parts.recipe_record)
     finally:
         store.close()
         close(parts.executor.instance)
