@@ -25,6 +25,7 @@ from recorded_study import record_study
 from shape_dnn import ask
 from shape_dnn.answers.question import StudyQuestion
 from shape_dnn.report import page
+from shape_dnn.report.encoding import encode
 from shape_dnn.report.overview import Overview
 
 SPACES = {
@@ -158,7 +159,7 @@ def main() -> None:
             with StudyQuestion.open(study, {}, as_searched=True) as known:
                 clock("predicting every shape", partial(getattr, known, "candidates"))
                 overview = Overview.of_study(known)
-                clock("the rows and scores of the report", overview.to_dict)
+                clock("the rows and scores of the report", partial(encode, overview))
                 clock("the whole page", partial(page.render, overview))
             for name, question in QUESTIONS.items():
                 clock(f"asking for {name}, as a table", partial(answer, study, question))

@@ -18,6 +18,7 @@ from shape_dnn.assembly.goal_expressions import Least
 from shape_dnn.constraints import Constraint
 from shape_dnn.records import Epoch, Training
 from shape_dnn.report import figures, page
+from shape_dnn.report.encoding import encode
 from shape_dnn.report.overview import Overview
 from shape_dnn.search.failures import as_they_are
 from shape_dnn.search.query import Query
@@ -51,7 +52,7 @@ def overview(monkeypatch: pytest.MonkeyPatch) -> Overview:
 
 
 def test_a_report_has_a_limit_and_a_goal_in_the_direction_of_the_quality(overview: Overview) -> None:
-    content = overview.to_dict()
+    content = encode(overview)
     assert content["quality"] == {**PERPLEXITY.record, "minimum": 1, "maximum": None}
     limits = [(limit["flag"], limit["value"]) for limit in content["limits"]]
     assert limits == [("--max-size", None), ("--max-latency", None), ("--max", 35.0)]
@@ -66,7 +67,7 @@ def by_row(overview: Overview) -> Any:
 
 def test_without_a_limit_on_it_the_quality_can_still_be_limited_from_the_better_side(overview: Overview) -> None:
     vars(overview.parts)["query"] = Query(quality=PERPLEXITY)
-    last = overview.to_dict()["limits"][-1]
+    last = encode(overview)["limits"][-1]
     assert (last["metric"], last["upper"], last["value"]) == ("perplexity", True, None)
 
 
@@ -101,7 +102,7 @@ def test_figures_are_of_the_quality_and_its_best_is_the_lowest(
 def test_a_curve_is_thinned_out_however_its_steps_are_counted(overview: Overview) -> None:
     long = tuple(Epoch(250 * n, None, 30 + 90 / n) for n in range(1, 1001))
     (shape, training), *_ = overview.trainings.items()
-    points = replace(overview, trainings={shape: replace(training, curve=long)}).to_dict()["curves"]
+    points = encode(replace(overview, trainings={shape: replace(training, curve=long)}))["curves"]
     assert len(points) == 50
     assert points[-1]["epoch"] == 250_000
 

@@ -14,6 +14,7 @@ from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.report import charts
 from shape_dnn.report.charts import ACCENT, STAR, Spec, quantity
+from shape_dnn.report.encoding import encode
 from shape_dnn.report.overview import Overview
 from shape_dnn.report.states import ShapeState
 from shape_dnn.settings import Settings
@@ -214,7 +215,7 @@ def front() -> Spec:
     overview = Overview.of_replay(Assembly(Settings.create(question)), result.answer)
     on_front = {(row["depth"], row["width"]) for row in result.rows()}
     rows = []
-    for row in overview.to_dict()["shapes"]:
+    for row in encode(overview)["shapes"]:
         expected = row["mean"] if row["quality"] is None else row["quality"]
         spread = 1.96 * row["std"]
         rows.append({

@@ -174,11 +174,7 @@ class Result:
             **({"accidents": [encoding.accident(each, name) for each in answer.accidents]} if answer.accidents else {}),
             **({} if self.transferred is None else {"transfer": encoding.transferred(self.transferred)}),
             **({} if answer.closest is None else {"closest": self._row(answer.closest)}),
-            **(
-                {}
-                if self.advice is None
-                else {"advice": encoding.advice(self.advice)}
-            ),
+            **({} if self.advice is None else {"advice": encoding.advice(self.advice)}),
             **({} if self.prior is None else {"prior": dict(self.prior)}),
             "cost": self.cost,
             **({} if self.recipe is None else {"recipe": {name: dict(part) for name, part in self.recipe.items()}}),

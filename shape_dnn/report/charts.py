@@ -1,7 +1,7 @@
 """The charts of a report and of figures, as Vega-Lite specifications.
 
 Each takes its data from the dataset of the name it is given, whose rows are those of
-:meth:`shape_dnn.report.overview.Overview.to_dict`. Colours are those of Okabe and Ito, or viridis, which people with
+:func:`shape_dnn.report.encoding.encode`. Colours are those of Okabe and Ito, or viridis, which people with
 any colour vision can tell apart; what a colour says is also said by form, opacity or text.
 """
 

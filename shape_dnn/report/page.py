@@ -16,6 +16,7 @@ from shape_dnn.answers.table import AS_TRAINED, deployment_in_words, number
 from shape_dnn.constraints import LATENCY
 from shape_dnn.errors import UsageError
 from shape_dnn.report import charts, sections
+from shape_dnn.report.encoding import encode
 from shape_dnn.report.overview import Overview
 from shape_dnn.system import durable
 
@@ -68,7 +69,7 @@ def content(overview: Overview) -> dict[str, Any]:
     Returns:
         ``title``, the HTML of ``header`` and ``main``, and ``data`` for the program.
     """
-    known = overview.to_dict()
+    known = encode(overview)
     parts, quality = sections.sections(overview, known), overview.quality
     for row in known["shapes"]:
         row["cells"] = _cells(overview, row)
