@@ -130,6 +130,8 @@ def test_the_card_tells_trainer_quality_and_inputs_and_nothing_of_images(copied:
     assert card["agreement"]["examples"] == 8
     assert set(card["agreement"]["largest_difference"]) == {"pt2", "onnx"}
     assert not {"normalisation", "class_names", "data", "architecture", "input"} & card.keys()
+    assert card["measurements"]["size"]["conditions"]["batch_size"] == 1
+    assert not {"input_shape", "classes"} & card["measurements"]["size"]["conditions"].keys()
 
 
 def test_the_program_runs_with_torch_alone(copied: Path) -> None:

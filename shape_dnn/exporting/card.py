@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 from typing import Any
 
+from shape_dnn.answers.question import StudyQuestion
 from shape_dnn.answers.result import ALWAYS_SHOWN
 from shape_dnn.exporting import artifact
 from shape_dnn.exporting.trained import Trained, record
@@ -13,6 +14,8 @@ from shape_dnn.store.families import Family
 
 FORMAT = 1
 """Version of the format of cards."""
+OF_IMAGES = ("classes", "input_shape")
+"""Conditions that say nothing of a network of a trainer of one's own."""
 LIBRARIES = ("shape-dnn", "torch", "onnx", "onnxscript", "onnxruntime")
 
 
@@ -31,7 +34,7 @@ def describe(trained: Trained) -> dict[str, Any]:
                 "high": m.high,
                 "unit": metric.unit,
                 "status": m.status,
-                "conditions": known.store.identity(known.first_seed.contexts[Family(metric.name)]),
+                "conditions": _conditions(known, metric.name),
             }
     deployment = artifact.describe(found)
     as_trained = known.first_that_counts(shape).as_trained(shape) if deployment else None
@@ -52,3 +55,10 @@ def describe(trained: Trained) -> dict[str, Any]:
         **({} if known.prior is None else {"prior": dict(known.prior)}),
         "exported_with": {name: metadata.version(name) for name in LIBRARIES},
     }
+
+
+def _conditions(known: StudyQuestion, metric: str) -> dict[str, Any]:
+    """Return under which conditions a metric was measured."""
+    conditions = known.store.identity(known.first_seed.contexts[Family(metric)])
+    left_out = OF_IMAGES if known.parts.is_own else ()
+    return {name: value for name, value in conditions.items() if name not in left_out}
