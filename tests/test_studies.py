@@ -203,7 +203,7 @@ def test_studies_are_merged_by_the_command(shape_dnn: Callable[..., Any]) -> Non
     study("source", {ONE: 91.0}, {ONE: 1.0}).close()
     ran = shape_dnn("studies", "merge", "source", "into")
     assert ran.status == 0
-    assert "added 1 measurements and 1 trainings to 'into'" in ran.out
+    assert "added 1 measurement and 1 training to 'into'" in ran.out
     rows = shape_dnn("studies", "--format", "json").json
     assert [(row["path"], row["measured"], row["trained"]) for row in rows] == [("into", 1, 1), ("source", 1, 1)]
     assert shape_dnn("studies", "source").status == 0

@@ -217,7 +217,8 @@ def _notes(result: Result) -> Iterator[str]:
         wrong = _probability(certificate.doubt)
         yield f"the least certain shape is on the other side of the limit with a probability of {wrong}; {equal}"
     if noise is not None:
-        yield f"noise: {quality.difference(noise.points)}, by {noise.trainings:,} trainings of {noise.shapes:,} shapes"
+        told_by = f"{noise.trainings:,} trainings of {counted(noise.shapes, 'shape')}"
+        yield f"noise: {quality.difference(noise.points)}, by {told_by}"
     if result.prior is not None:
         yield f"prior: {prior_in_words(result.prior)}"
     if transferred is not None:

@@ -21,6 +21,7 @@ from shape_dnn.shape import Shape
 from shape_dnn.store.database import FILE_NAME
 from shape_dnn.store.facts import Store
 from shape_dnn.study.tables import Table, quality_line
+from shape_dnn.system.text import counted
 
 NONE = "none"
 """What stands for no prior, in a question to a study that was searched with one."""
@@ -78,8 +79,8 @@ def find_prior(selection: Selection, quality: Quality) -> Prior | None:
     except UsageError as error:
         raise UsageError(error.message, "prior") from None
     if len(found) < LEAST:
-        problem = f"has finished trainings of only {len(found)} shapes" if found else "has no finished training"
-        raise UsageError(f"{name!r} {problem}; a prior has {LEAST} shapes or more", "prior")
+        found_there = f"finished trainings of only {counted(len(found), 'shape')}" if found else "no finished training"
+        raise UsageError(f"{name!r} has {found_there}; a prior has {LEAST} shapes or more", "prior")
     return Prior(name, {shape: statistics.fmean(found[shape]) for shape in sorted(found)})
 
 

@@ -63,8 +63,8 @@ def merge(source: str, into: str) -> None:
     except UsageError as error:
         raise UsageError(error.message) from None
     click.echo(
-        f"added {merged.measurements:,} measurements and {merged.trainings:,} trainings to {into!r}; "
-        f"{merged.known:,} facts were not needed, since it has a value"
+        f"added {counted(merged.measurements, 'measurement')} and {counted(merged.trainings, 'training')} to {into!r}; "
+        f"{counted(merged.known, 'fact was', 'facts were')} not needed, since it has a value"
     )
 
 
