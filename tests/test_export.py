@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -316,17 +318,27 @@ def test_a_former_export_is_replaced_and_stays_if_the_new_one_fails(
     assert [path.name for path in Path().iterdir()] == ["out"]
 
 
-def test_a_full_disk_leaves_the_former_export(searched: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("format_", ["pt2", "onnx"])
+def test_a_disk_without_room_is_said_so_and_leaves_the_former_export(
+    searched: tuple[Path, Result], format_: str
+) -> None:
     out = export(searched[0], "out", shape="10,1/4", formats=["safetensors"])
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch.export, "save", fail)
-    with pytest.raises(UsageError, match="cannot write 'out': No space left on device"):
-        export(searched[0], "out", shape="10,1/2", formats=["pt2"])
+    weights = (out / "model.safetensors").stat().st_size
+    with files_of_at_most(weights + 2000), pytest.raises(UsageError, match="cannot write 'out': File too large$"):
+        export(searched[0], "out", shape="10,1/4", formats=[format_])
     assert card_of(out)["shape"]["fraction"] == "1/4"
     assert [path.name for path in Path().iterdir()] == ["out"]
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Have the system refuse to write more into a file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_weights_that_are_gone_are_named(study: Path, shape_dnn: Callable[..., Any]) -> None:

@@ -119,8 +119,10 @@ def _program(trained: Trained) -> torch.export.ExportedProgram:
 
 
 def _write_pt2(program: torch.export.ExportedProgram, path: Path, _signature: Signature) -> Program:
+    file = io.BytesIO()  # on a full disk torch's own writer speaks of frames of C++, or ends the process
     with _failures_of("pt2"):
-        torch.export.save(program, path)
+        torch.export.save(program, file)
+        path.write_bytes(file.getbuffer())
         read_back = torch.export.load(path).module()
     return lambda example: inputs.call(read_back, example)
 

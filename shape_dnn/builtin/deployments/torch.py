@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -75,4 +76,6 @@ class Torch(Deployment):
             kept.data = kept.data.to(memory_format=layout)
         with quietly():
             exported = export(Flat(placed, example, dtype, layout), inputs.tensors(example))
-            torch.export.save(exported, directory / PROGRAM)
+            file = io.BytesIO()  # on a full disk torch's own writer speaks of frames of C++, or ends the process
+            torch.export.save(exported, file)
+        (directory / PROGRAM).write_bytes(file.getbuffer())
