@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -16,8 +17,9 @@ import pytest
 from shape_dnn import Shape, bench
 from shape_dnn.benchmarking import methods, statistics
 from shape_dnn.benchmarking.asking import ask
+from shape_dnn.benchmarking.comparison import Performance, budget
 from shape_dnn.benchmarking.facts import Seen
-from shape_dnn.benchmarking.judging import Decision, Run, judge
+from shape_dnn.benchmarking.judging import Decision, Outcome, Run, judge
 from shape_dnn.benchmarking.method import Found, Method
 from shape_dnn.benchmarking.methods import parse
 from shape_dnn.benchmarking.problems import RecordedTable
@@ -121,9 +123,20 @@ def test_the_command_prints_a_row_for_every_method_and_table(
     assert 0 <= ours["coverage"] <= 1
     assert paper["doubt_error"] is None
     assert (chance["doubt_error"], chance["coverage"]) == (None, None)
-    assert chance["trainings"] == round(ours["trainings"]), "one that never stops is given as many trainings"
+    assert chance["trainings"] == math.ceil(ours["trainings"]), "one that never stops is given no fewer trainings"
+    assert paper["p_trainings"] is not None
+    assert chance["p_trainings"] is None, "it was told how many to make, so that no chance has a part in them"
     assert "bare has no metric" in ran.err
     assert "small: default has answered 8 questions" in ran.err
+
+
+@pytest.mark.parametrize(("trainings", "given"), [((5, 5, 6), 6), ((5, 6, 6), 6), ((6, 6, 6), 6), ((0.1, 0.2), 1)])
+def test_one_that_never_stops_is_given_no_fewer_trainings_than_the_default(
+    small: Path, trainings: tuple[float, ...], given: int
+) -> None:
+    table, outcomes = RecordedTable.read(TableFile(small)), [Outcome(12, n, 0.5, within=True) for n in trainings]
+    ours, chance = (Performance(parse(spec, Registry()), table, [outcomes]) for spec in ("default", "random"))
+    assert budget([chance, ours]) == given
 
 
 def test_the_figures_are_the_same_with_any_number_of_workers(small: Path) -> None:
