@@ -162,7 +162,7 @@ class AnswerPosterior:
 
     def _chosen(self, place: int, reason: Reason) -> Chosen:
         """Return why a shape was chosen, by its position among those that are open."""
-        draws = self._draws[:, self._open[place]]
+        draws = self.draws[:, self._open[place]]
         is_better = self.goal is not None and self._contest.incumbent is not None
         return Chosen(
             self.shapes[self._open[place]],
@@ -186,7 +186,7 @@ class AnswerPosterior:
         self._ask(elsewhere, [shape for shape in self.shapes if shape in self._trained])
         while True:
             contest = Contest(
-                self.shapes, self.quality, self._draws, self.tolerance, self._trained, self._open, self.limits,
+                self.shapes, self.quality, self.draws, self.tolerance, self._trained, self._open, self.limits,
                 self.goal, {metric: self._column(metric) for metric in metrics},
             )  # fmt: skip
             wanted = self._worth_measuring(contest, elsewhere)
@@ -260,14 +260,20 @@ class AnswerPosterior:
         return draws, fitting.noise(self.model)
 
     @property
-    def _draws(self) -> NDArray[np.float64]:
-        """Draws of the expected qualities of all shapes, of shape (DRAWS, number of shapes)."""
+    def draws(self) -> NDArray[np.float64]:
+        """Draws of the expected qualities of all shapes, of shape (DRAWS, number of shapes).
+
+        Raises:
+            ValueError: no training succeeded yet.
+        """
+        if not self._trained:
+            raise ValueError("there are no draws before a training has succeeded")
         return self._fitted[0]
 
     @cached_property
     def _most_promising(self) -> int:
         """The position of the shape that is expected to come closest to the limits."""
-        expected = self._draws.mean(0)
+        expected = self.draws.mean(0)
         short = np.zeros(len(expected))
         for limit in self.limits:
             short = np.maximum(short, expected - limit.limit if limit.upper else limit.limit - expected)
@@ -276,7 +282,7 @@ class AnswerPosterior:
     @cached_property
     def _misjudged(self) -> NDArray[np.float64]:
         """For each open shape, the probability that it is on the wrong side of a limit by more than the noise."""
-        draws = self._draws[:, self._open]
+        draws = self.draws[:, self._open]
         inside = complies(self.limits, draws, self.tolerance).mean(0)
         outside = 1 - complies(self.limits, draws, -self.tolerance).mean(0)
         return np.asarray(np.minimum(inside, outside))
@@ -284,7 +290,7 @@ class AnswerPosterior:
     @cached_property
     def _spread(self) -> NDArray[np.float64]:
         """The standard deviation of the expected quality of each open shape."""
-        return np.asarray(self._draws[:, self._open].std(0))
+        return np.asarray(self.draws[:, self._open].std(0))
 
 
 class PosteriorOf:
