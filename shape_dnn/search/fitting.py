@@ -93,8 +93,9 @@ def draw(
             normal = np.random.default_rng(len(trainings)).standard_normal((number, len(shapes)))
             unknown = any(prediction.std is None for prediction in predictions)
             error = left_out_error(model, trainings) if unknown else 0.0
-            deviations = [error if prediction.std is None else prediction.std for prediction in predictions]
-            drawn = [prediction.mean for prediction in predictions] + model.quality.sign * np.array(deviations) * normal
+            deviations = np.array([error if prediction.std is None else prediction.std for prediction in predictions])
+            deviations = np.sqrt(np.maximum(deviations**2 - noise(model) ** 2, 0.0))  # these are of a training
+            drawn = [prediction.mean for prediction in predictions] + model.quality.sign * deviations * normal
         draws = _rounded(model, np.asarray(drawn, float))
         if draws.shape != (number, len(shapes)):
             expected = (number, len(shapes))
