@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from shape_dnn.events import Event, ignore
 from shape_dnn.records import Training
-from shape_dnn.search import front
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.ordering import refused
 from shape_dnn.search.posterior import PosteriorOf
@@ -44,9 +43,9 @@ def train_until_sure(
         posterior = posterior_of([shape for shape in shapes if shape in left], trainings)
         if len(trainings) > told:
             notify(posterior.judgement)
-        if posterior.settled or (query.goal is None and (posterior.exact or query.pareto or not query.functional)):
-            doubt = front.doubt(posterior, query, facts) if query.pareto else posterior.doubt
-            return trainings, Certificate(query.confidence, doubt, posterior.tolerance)
+        goes_on = query.goal is not None or query.pareto or (query.functional and not posterior.exact)
+        if posterior.settled or not goes_on:
+            return trainings, Certificate(query.confidence, posterior.doubt, posterior.tolerance)
         batch = posterior.choose(posterior.together)
         dropped = refused(batch, query, facts)
         left -= dropped
