@@ -6,6 +6,7 @@ import html
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import shape_dnn
 from shape_dnn import Shape, bench
-from shape_dnn.benchmarking import methods, statistics
+from shape_dnn.benchmarking import methods, results, statistics
 from shape_dnn.benchmarking.asking import ask
 from shape_dnn.benchmarking.comparison import Performance, budget
 from shape_dnn.benchmarking.facts import Seen
@@ -211,6 +213,25 @@ def test_another_table_or_plugin_is_asked_anew(small: Path, tmp_path: Path) -> N
     small.write_text(re.sub(r"^10,1,0,1\d\d", "10,1,0,50", small.read_text(), flags=re.MULTILINE))
     bench(small, methods=methods, questions=2, results=tmp_path / "kept", plugin=[plugin])
     assert len(list((tmp_path / "kept").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "decides"),
+    [
+        ("search/contest.py", True), ("builtin/accuracy_models/grid.py", True), ("kinds/choosing.py", True),
+        ("assembly/modelling.py", True), ("constraints.py", True), ("quality.py", True), ("plugins/checked.py", True),
+        ("benchmarking/problems.py", True), ("report/page.py", False),
+    ],
+)  # fmt: skip
+def test_a_change_of_code_that_decides_begins_anew(
+    name: str, decides: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(Path(shape_dnn.__file__).parent, tmp_path / "shape_dnn")
+    monkeypatch.setattr(results.shape_dnn, "__file__", str(copy / "__init__.py"))
+    before = results._code.__wrapped__()
+    with (copy / name).open("a") as file:
+        file.write("# changed\n")
+    assert (results._code.__wrapped__() != before) is decides
 
 
 # Judging

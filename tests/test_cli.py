@@ -15,6 +15,7 @@ import pytest
 
 from shape_dnn import __version__
 from shape_dnn.api.new_plugin import example
+from shape_dnn.cli import output
 
 Run = Callable[..., object]
 
@@ -582,3 +583,15 @@ def test_images_that_are_not_what_their_dataset_says_are_refused(shape_dnn: Run)
         assert ran.status == 4
         assert "dataset 'stripes' of wrong.py" in ran.error
         assert complaint in ran.error
+
+
+@pytest.mark.parametrize("longest", range(10, 60, 7))
+def test_a_table_is_set_closer_before_anything_of_it_is_cut_off(
+    longest: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = ["method", *(f"figure {i}" for i in range(9))]
+    row = ["m" * longest, *(f"{i}.2345678" for i in range(9))]
+    output.print_table([row], columns)
+    shown = capsys.readouterr().out
+    assert all(len(line) <= 120 for line in shown.splitlines())
+    assert [word for word in shown.replace(";", " ").split() if word in row] == row
