@@ -21,7 +21,7 @@ from shape_dnn.builtin.samplers.active import Active
 from shape_dnn.builtin.samplers.d_optimal import CheapDOptimal, DOptimal, corners
 from shape_dnn.events import ignore
 from shape_dnn.kinds import Strategy
-from shape_dnn.search import fitting, front, rounding
+from shape_dnn.search import fitting, rounding
 from shape_dnn.search.algorithm import apply_quality_limits, predict
 from shape_dnn.search.contest import between
 from shape_dnn.search.design import d_optimal
@@ -348,10 +348,11 @@ def test_the_doubt_about_a_front_is_that_which_all_its_trainings_leave() -> None
     modelling = Modelling(strategies.standard(), Active(initial=4), LogLinear())
     query = Query(limits, None, {}, 0.95, ("size", "accuracy"))
     answer = search(SHAPES, query, modelling, facts)
-    left = AnswerPosterior(SHAPES, in_order(answer.trainings), LogLinear(), limits)
+    left = PosteriorOf(query, modelling, facts)(SHAPES, answer.trainings)
     assert answer.certificate is not None
     assert len(answer.trainings) > 4
-    assert (answer.certificate.doubt, answer.certificate.tolerance) == (front.doubt(left, query, facts), left.tolerance)
+    assert (answer.certificate.doubt, answer.certificate.tolerance) == (left.doubt, left.tolerance)
+    assert 0 < left.doubt <= 0.05
 
 
 def test_so_many_trainings_as_are_asked_for_are_made() -> None:
