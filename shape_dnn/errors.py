@@ -122,5 +122,5 @@ def blame(plugin: object) -> Iterator[None]:
         yield
     except ShapeDnnError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{label(plugin)} failed: {describe(error)} (--debug shows where)") from error

@@ -106,6 +106,8 @@ class Reason(StrEnum):
     """Without a goal: it is least clear on which side of a limit it lies."""
     UNCERTAIN = "uncertain"
     """Without a goal and a limit: its quality is least known."""
+    BEYOND = "beyond"
+    """For what its training costs, it is most likely to lie beyond the front so far."""
     VERIFY = "verify"
     """It is the best by what is predicted, and is trained before it is returned."""
     FRONT = "front"

@@ -248,3 +248,25 @@ def test_models_compute_in_one_thread_and_leave_the_others_to_the_rest_of_the_pr
     assert pools
     assert pools == [3] * len(pools)
     assert model.seen == [1] * 2 * len(pools), "once to be fitted, once to predict"
+
+
+@pytest.mark.parametrize(
+    ("std", "noise", "spread"), [(5.0, 0.0, 5.0), (5.0, 3.0, 4.0), (3.0, 3.0, 0.0), (2.0, 3.0, 0.0)]
+)
+def test_draws_of_a_model_without_any_are_of_what_is_expected_and_hold_no_noise(
+    std: float, noise: float, spread: float
+) -> None:
+    """A prediction is of a training, whose noise is part of its deviation, and a draw of what is expected."""
+
+    class Plain(AccuracyModel):
+        noise = 0.0
+
+        def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None: ...
+
+        def predict(self, shapes: Sequence[Shape]) -> Sequence[Prediction]:
+            return [Prediction(90.0, std)] * len(shapes)
+
+    model = Plain()
+    model.noise = noise
+    draws = fitting.draw(model, [Training(SPACE[0], 90.0)], SPACE, 400)
+    assert draws.std() == pytest.approx(spread, rel=0.02, abs=1e-6)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
+import shutil
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -13,11 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import shape_dnn
 from shape_dnn import Shape, bench
-from shape_dnn.benchmarking import methods, statistics
+from shape_dnn.benchmarking import methods, results, statistics
 from shape_dnn.benchmarking.asking import ask
+from shape_dnn.benchmarking.comparison import Performance, budget
 from shape_dnn.benchmarking.facts import Seen
-from shape_dnn.benchmarking.judging import Decision, Run, judge
+from shape_dnn.benchmarking.judging import Decision, Outcome, Run, judge
 from shape_dnn.benchmarking.method import Found, Method
 from shape_dnn.benchmarking.methods import parse
 from shape_dnn.benchmarking.problems import RecordedTable
@@ -121,9 +125,20 @@ def test_the_command_prints_a_row_for_every_method_and_table(
     assert 0 <= ours["coverage"] <= 1
     assert paper["doubt_error"] is None
     assert (chance["doubt_error"], chance["coverage"]) == (None, None)
-    assert chance["trainings"] == round(ours["trainings"]), "one that never stops is given as many trainings"
+    assert chance["trainings"] == math.ceil(ours["trainings"]), "one that never stops is given no fewer trainings"
+    assert paper["p_trainings"] is not None
+    assert chance["p_trainings"] is None, "it was told how many to make, so that no chance has a part in them"
     assert "bare has no metric" in ran.err
     assert "small: default has answered 8 questions" in ran.err
+
+
+@pytest.mark.parametrize(("trainings", "given"), [((5, 5, 6), 6), ((5, 6, 6), 6), ((6, 6, 6), 6), ((0.1, 0.2), 1)])
+def test_one_that_never_stops_is_given_no_fewer_trainings_than_the_default(
+    small: Path, trainings: tuple[float, ...], given: int
+) -> None:
+    table, outcomes = RecordedTable.read(TableFile(small)), [Outcome(12, n, 0.5, within=True) for n in trainings]
+    ours, chance = (Performance(parse(spec, Registry()), table, [outcomes]) for spec in ("default", "random"))
+    assert budget([chance, ours]) == given
 
 
 def test_the_figures_are_the_same_with_any_number_of_workers(small: Path) -> None:
@@ -198,6 +213,25 @@ def test_another_table_or_plugin_is_asked_anew(small: Path, tmp_path: Path) -> N
     small.write_text(re.sub(r"^10,1,0,1\d\d", "10,1,0,50", small.read_text(), flags=re.MULTILINE))
     bench(small, methods=methods, questions=2, results=tmp_path / "kept", plugin=[plugin])
     assert len(list((tmp_path / "kept").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "decides"),
+    [
+        ("search/contest.py", True), ("builtin/accuracy_models/grid.py", True), ("kinds/choosing.py", True),
+        ("assembly/modelling.py", True), ("constraints.py", True), ("quality.py", True), ("plugins/checked.py", True),
+        ("benchmarking/problems.py", True), ("report/page.py", False),
+    ],
+)  # fmt: skip
+def test_a_change_of_code_that_decides_begins_anew(
+    name: str, decides: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(Path(shape_dnn.__file__).parent, tmp_path / "shape_dnn")
+    monkeypatch.setattr(results.shape_dnn, "__file__", str(copy / "__init__.py"))
+    before = results._code.__wrapped__()
+    with (copy / name).open("a") as file:
+        file.write("# changed\n")
+    assert (results._code.__wrapped__() != before) is decides
 
 
 # Judging

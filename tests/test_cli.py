@@ -15,6 +15,7 @@ import pytest
 
 from shape_dnn import __version__
 from shape_dnn.api.new_plugin import example
+from shape_dnn.cli import output
 
 Run = Callable[..., object]
 
@@ -431,6 +432,7 @@ BROKEN = {
     "goal": ("Goal", "score(self, values)", "goals"),
     "model": ("AccuracyModel", "predict(self, shapes)", "accuracy_models"),
 }
+FLAT, DRAW = "return [Prediction(90.0)] * len(shapes)", "def draw(self, shapes, number, seed)"
 
 
 @pytest.mark.parametrize(
@@ -443,15 +445,35 @@ BROKEN = {
         ("sampler", "return None", "chose none of 45 shapes"),
         ("sampler", "return 5", "broken. of broken.py failed: TypeError"),
         ("sampler", "return [[]] ", " chose "),
-        ("sampler", "raise SystemExit(0)", "a plugin ended the program"),
+        ("sampler", "raise SystemExit(0)", "broken. of broken.py failed: SystemExit: 0"),
+        ("sampler", "yield from itertools.cycle(shapes)", "chose .* twice"),
         ("sampler", "shapes.clear(); return []", "has no attribute 'clear'"),
-        ("goal", "return float('nan')", "the score of .* is not a number"),
+        ("goal", "return float('nan')", "the score of .* is nan, not a number"),
         ("goal", "return None", "broken. of broken.py failed: TypeError"),
+        ("goal", "return '0.5'", "the score of .* is '0.5', not a number"),
+        ("goal", "raise SystemExit(0)", "broken. of broken.py failed: SystemExit: 0"),
+        ("goal", "return 0.5\n    metrics = ()", "has metrics \\(\\), not a tuple of different names"),
+        ("goal", "return 0.5\n    stepped = 5", "has stepped 5; accepted are some of its metrics"),
+        ("goal", "return 0.5\n    stepped = 'accuracy'", "has stepped 'accuracy'; accepted are some of its metrics"),
+        ("goal", "return 0.5\n    stepped = ('size',)", "has stepped .'size',.; accepted are some of its metrics"),
         ("goal", "return values['heat']", "KeyError: 'heat'"),
         ("model", "return []", "made 0 predictions for 45 shapes"),
         ("model", "return [50.0] * len(shapes)", "predict returned float objects instead of shape_dnn.Prediction"),
         ("model", "return [Prediction(float('inf'))] * len(shapes)", "it predicted Prediction"),
         ("model", "return [Prediction(90.0, -1.0)] * len(shapes)", "it predicted Prediction"),
+        ("model", "while True: yield Prediction(90.0)", "made more than 45 predictions for 45 shapes"),
+        (
+            "model",
+            "return [Prediction(90.0)] * len(shapes)\n    initial = 2.5",
+            "begin with 2.5 trainings; accepted are whole",
+        ),
+        ("model", f"{FLAT}\n    {DRAW}: return [[90.0]] * number", r"returned draws of shape \(512, 1\) instead of"),
+        (
+            "model",
+            f"{FLAT}\n    {DRAW}: return [[1e999] * 45] * number",
+            "returned draws with values that are not finite",
+        ),
+        ("model", "shapes.clear(); return []", "has no attribute 'clear'"),
     ],
 )
 def test_a_plugin_that_misbehaves_is_named(shape_dnn: Run, table: Path, flag: str, body: str, complaint: str) -> None:
@@ -460,7 +482,7 @@ def test_a_plugin_that_misbehaves_is_named(shape_dnn: Run, table: Path, flag: st
     base, signature, hook = BROKEN[flag]
     fit = "    def fit(self, shapes, accuracies): pass\n" if flag == "model" else ""
     Path("broken.py").write_text(
-        f"from shape_dnn import Plugin, Prediction, {base}, hookimpl\n"
+        f"import itertools\nfrom shape_dnn import Plugin, Prediction, {base}, hookimpl\n"
         f"class Broken({base}):\n    metrics = ('accuracy',)\n{fit}    def {signature}:\n        {body}\n"
         f"@hookimpl\ndef shape_dnn_{hook}():\n    yield Plugin('broken', 'is', Broken)\n"
     )
@@ -561,3 +583,15 @@ def test_images_that_are_not_what_their_dataset_says_are_refused(shape_dnn: Run)
         assert ran.status == 4
         assert "dataset 'stripes' of wrong.py" in ran.error
         assert complaint in ran.error
+
+
+@pytest.mark.parametrize("longest", range(10, 60, 7))
+def test_a_table_is_set_closer_before_anything_of_it_is_cut_off(
+    longest: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = ["method", *(f"figure {i}" for i in range(9))]
+    row = ["m" * longest, *(f"{i}.2345678" for i in range(9))]
+    output.print_table([row], columns)
+    shown = capsys.readouterr().out
+    assert all(len(line) <= 120 for line in shown.splitlines())
+    assert [word for word in shown.replace(";", " ").split() if word in row] == row

@@ -10,6 +10,7 @@ from shape_dnn.builtin.samplers.paper import Interval, Random, Wider
 from shape_dnn.builtin.strategies import Exhaustive, optimistic, standard, thorough
 from shape_dnn.errors import UsageError
 from shape_dnn.shape import by_width_then_depth
+from shape_dnn.testing import SamplerContract
 
 SPACE_D = [Shape(depth, Fraction(width, 2)) for width in range(4, 21) for depth in range(16, 53, 6)]
 
@@ -79,3 +80,14 @@ def test_train_takes_a_number_or_a_percentage(text: str, count: int) -> None:
 def test_train_refuses_anything_else(text: str) -> None:
     with pytest.raises(UsageError, match="neither a number of shapes"):
         _training_count(text)
+
+
+def test_a_sampler_may_look_at_surfaces_once_a_training_has_succeeded() -> None:
+    """So it can have a rule of its own, such as to train the best shape of one surface (Thompson 1933)."""
+    known = SamplerContract.known(SPACE_D, [])
+    with pytest.raises(ValueError, match="no draws before a training has succeeded"):
+        _ = known.draws
+    trained = [Training(shape, 90 + shape.depth / 10) for shape in SPACE_D[:3]]
+    draws = SamplerContract.known(SPACE_D, trained).draws
+    assert draws.shape[1] == len(SPACE_D)
+    assert abs(draws[:, :3].mean(0) - [training.quality for training in trained]).max() < 1

@@ -213,6 +213,8 @@ def _notes(result: Result) -> Iterator[str]:
         missed = None if result.prior is not None else missed_in_100(certificate.doubt, result.plugins, quality)
         if missed is not None and len(answer.trainings) < answer.candidates:
             yield f"of 100 recorded searches that were as sure, {missed} missed a better shape"
+    elif certificate is not None and result.is_front:
+        yield f"the probability that a shape beyond the front was missed is {_probability(certificate.doubt)}; {equal}"
     elif certificate is not None and result.shows_probability and result.goal is None:
         wrong = _probability(certificate.doubt)
         yield f"the least certain shape is on the other side of the limit with a probability of {wrong}; {equal}"

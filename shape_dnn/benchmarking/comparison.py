@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -26,7 +27,7 @@ class Row:
         table: the stem of its file.
         questions: how many were asked.
         trainings: whole trainings for a question; parts count as such. Of a method that never stops, those of the
-            reference, rounded.
+            reference, rounded up.
         seconds_percent: training seconds, in percent of those of all candidates.
         within_percent: answers that are as good as the noise allows.
         violations_percent: answers that fall short of the limit on quality by more than the noise.
@@ -46,8 +47,9 @@ class Row:
         within_high: upper end.
         violations_low: lower end of the 95 % interval of the answers that fall short of the limit.
         violations_high: upper end.
-        p_trainings: probability of such a difference in trainings to the first method by chance; None for the first.
-        p_within: the same for answers within the noise.
+        p_trainings: probability of such a difference in trainings to the first method by chance; None for the first,
+            and where one of the two never stops, since it is told how many to make.
+        p_within: the same for answers within the noise; None for the first.
     """
 
     method: str
@@ -95,6 +97,10 @@ class Performance:
         return self.steps[min(max(number, 1), len(self.steps)) - 1] if self.method.never_stops else self.steps[0]
 
 
+Reported = tuple[Performance, Sequence[Outcome]]
+"""How a method did, and the outcomes that its figures are of."""
+
+
 def judge_all(table: RecordedTable, asked: Sequence[Question], method: Method, runs: Sequence[Run]) -> Performance:
     """Judge the runs of a method on a table."""
     if not method.never_stops:
@@ -120,18 +126,18 @@ def rows(found: Sequence[Performance]) -> list[Row]:
     return [row for own in by_table(found).values() for row in _rows_of_table(own)]
 
 
-def reported(found: Sequence[Performance]) -> list[tuple[Performance, Sequence[Outcome]]]:
+def reported(found: Sequence[Performance]) -> list[Reported]:
     """Return the outcomes of each method on one table that its figures are of."""
     number = budget(found)
     return [(each, each.after(number)) for each in found]
 
 
 def budget(found: Sequence[Performance]) -> int:
-    """Return the number of trainings of the methods that never stop on one table: that of the reference."""
+    """Return the number of trainings of the methods that never stop on one table: no fewer than the reference makes."""
     reference = reference_of(found)
     if reference is None:
         return max(len(each.steps) for each in found)
-    return max(1, round(fmean(outcome.trainings for outcome in reference.steps[0])))
+    return math.ceil(fmean(outcome.trainings for outcome in reference.steps[0]))
 
 
 def reference_of(found: Sequence[Performance]) -> Performance | None:
@@ -144,11 +150,24 @@ def _rows_of_table(found: Sequence[Performance]) -> list[Row]:
     reference = reference_of(found)
     goal = None if reference is None else part_within(reference.steps[0])
     everything = reported(found)
-    first = everything[0][1]
-    return [_row(each, outcomes, None if outcomes is first else first, goal) for each, outcomes in everything]
+    return [_row(each, outcomes, goal, _by_chance(everything[0], (each, outcomes))) for each, outcomes in everything]
 
 
-def _row(each: Performance, outcomes: Sequence[Outcome], first: Sequence[Outcome] | None, goal: float | None) -> Row:
+def _by_chance(first: Reported, other: Reported) -> tuple[float | None, float | None]:
+    """Return how probable such a difference in trainings, and in answers within the noise, is by chance alone."""
+    (beginning, ours), (each, theirs) = first, other
+    if each is beginning:
+        return None, None
+    told = beginning.method.never_stops or each.method.never_stops
+    return (
+        None if told else statistics.p_of_costs([o.trainings for o in ours], [o.trainings for o in theirs]),
+        statistics.p_of_parts([o.within for o in ours], [o.within for o in theirs]),
+    )
+
+
+def _row(
+    each: Performance, outcomes: Sequence[Outcome], goal: float | None, by_chance: tuple[float | None, float | None]
+) -> Row:
     trainings, within = [o.trainings for o in outcomes], [o.within for o in outcomes]
     trainings_low, trainings_high = statistics.interval(trainings)
     within_low, within_high = percent_interval(within)
@@ -176,8 +195,7 @@ def _row(each: Performance, outcomes: Sequence[Outcome], first: Sequence[Outcome
         within_high,
         violations_low,
         violations_high,
-        None if first is None else statistics.p_of_costs([o.trainings for o in first], trainings),
-        None if first is None else statistics.p_of_parts([o.within for o in first], within),
+        *by_chance,
     )
 
 

@@ -16,8 +16,11 @@ from shape_dnn.benchmarking.questions import Ask
 from shape_dnn.errors import UsageError
 from shape_dnn.store.decoding import canonical
 
-DECIDING = ("builtin/**/*.py", "search/*.py", "benchmarking/peers/*.py",
-            *(f"benchmarking/{name}.py" for name in ("asking", "facts", "own", "questions")))  # fmt: skip
+DECIDING = (
+    *(f"{room}/**/*.py" for room in ("assembly", "builtin", "kinds", "search", "benchmarking/peers")),
+    *(f"benchmarking/{name}.py" for name in ("asking", "facts", "method", "own", "problems", "questions")),
+    *(f"{name}.py" for name in ("constraints", "plugins/checked", "quality", "records", "settings", "shape")),
+)
 """Files of this package whose code determines runs."""
 
 

@@ -163,12 +163,14 @@ def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str], title: st
         return
     rows = list(rows)
     words = [max(map(len, " ".join(cells).split()), default=1) for cells in zip(columns, *rows, strict=True)]
-    if out.width < sum(words) + len(words) + 1:
+    least = sum(words) + len(words) + 1
+    if out.width < least:
         _print_paragraphs(out, rows, columns, title)
         return
+    padding = 0 if is_narrow or out.width < least + 2 * (len(words) - 1) else 1
     table = Table(
         box=box.SIMPLE_HEAD, title=plain(title) if title else None, title_justify="left", pad_edge=False,
-        padding=(0, 0 if is_narrow else 1),
+        padding=(0, padding),
     )  # fmt: skip
     for column, longest in zip(columns, words, strict=True):
         justify: JustifyMethod = "right" if column not in LEFT else "left"

@@ -85,6 +85,14 @@ class Posterior(Protocol):
     def costs(self) -> NDArray[np.float64]:
         """The assumed duration of training each shape, in units of their mean."""
 
+    @property
+    def draws(self) -> NDArray[np.float64]:
+        """Surfaces of expected quality by the accuracy model, each as likely as the next; a column for each shape.
+
+        Raises:
+            ValueError: no training succeeded yet.
+        """
+
     def choose(self, number: int) -> list[Shape]:
         """Return the untrained shapes whose training improves the answer most for its cost, at most ``number``."""
 
@@ -184,7 +192,8 @@ class AccuracyModel(ABC):
 
         Returns:
             The draws; None if the model cannot tell. Shapes are then taken to vary independently, by the standard
-            deviation of their predictions, or where there is none by what the model errs on trainings it was not shown.
+            deviation of their predictions, or where there is none by what the model errs on trainings it was not shown;
+            less the noise, where the model estimates it.
         """
         return None
 

@@ -5,11 +5,12 @@ What meters must keep to is in :mod:`shape_dnn.plugins.checked_meters`.
 
 from __future__ import annotations
 
+import itertools
 import math
 import numbers
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shape_dnn import devices
 from shape_dnn.errors import NetworkError, PluginError, ShapeDnnError, blame, describe, label
@@ -106,7 +107,8 @@ def choose(
     """Ask which shapes to train next: some of ``shapes``, none of ``asked``, and no more in all than the budget."""
     with blame(sampler):
         answer = sampler.choose(shapes, observed, budget)
-        batch, known = tuple(() if answer is None else answer), set(shapes)
+        # One more than there are repeats one, so that an answer without an end is told from one that is too long.
+        batch, known = tuple(itertools.islice(() if answer is None else answer, len(shapes) + 1)), set(shapes)
         for shape in batch:
             if not isinstance(shape, Shape) or shape not in known:
                 raise PluginError(f"{label(sampler)} chose {shape!s:.60}, which is not one of the shapes it was given")
@@ -131,10 +133,10 @@ def score(goal: Goal, known: Mapping[str, float | None]) -> float | None:
     if len(values) < len(goal.metrics):
         return None
     with blame(goal):
-        result = float(goal.score(values))
-        if math.isnan(result):
-            raise ValueError(f"the score of {values} is not a number")
-    return result
+        result: Any = goal.score(values)
+        if isinstance(result, str) or math.isnan(result):
+            raise ValueError(f"the score of {values} is {result!r}, not a number")
+        return float(result)
 
 
 def scores(goal: Goal, columns: Mapping[str, NDArray[np.float64]]) -> list[float]:
@@ -149,7 +151,7 @@ def scores(goal: Goal, columns: Mapping[str, NDArray[np.float64]]) -> list[float
         try:
             result = math.nan if any(map(math.isnan, row)) else goal.score(dict(zip(goal.metrics, row, strict=True)))
             found.append(math.inf if math.isnan(result) else float(result))
-        except Exception:  # noqa: BLE001 - whatever a plugin raises
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever a plugin raises
             found.append(math.inf)
     return found
 
@@ -173,11 +175,14 @@ def adapt(architecture: Architecture, recipe: Recipe) -> Recipe:
 
 
 def metrics(goal: Goal) -> Sequence[str]:
-    """Ask which metrics a goal needs: names, none of them twice."""
+    """Ask which metrics a goal needs: names, at least one and none of them twice, and some of them have steps."""
     named: object = getattr(goal, "metrics", None)
-    is_several = isinstance(named, tuple | list) and all(isinstance(metric, str) for metric in named)
+    is_several = isinstance(named, tuple | list) and named and all(isinstance(metric, str) for metric in named)
     if not is_several or len(set(goal.metrics)) < len(goal.metrics):
         raise PluginError(f"{label(goal)} has metrics {named!r}, not a tuple of different names")
+    stepped: object = goal.stepped
+    if not isinstance(stepped, tuple | list | Set) or not all(metric in goal.metrics for metric in stepped):
+        raise PluginError(f"{label(goal)} has stepped {stepped!r}; accepted are some of its metrics, as a tuple")
     return goal.metrics
 
 

@@ -23,6 +23,7 @@ REASONS = {
     Reason.CLOSEST: "was expected to come closest, where nothing was likely to comply",
     Reason.UNDECIDED: "was the one of which it was least clear whether it meets the limits",
     Reason.UNCERTAIN: "was the one whose outcome was least known",
+    Reason.BEYOND: "was most likely to lie beyond the front so far, for what its training costs",
     Reason.VERIFY: "was the best by prediction, and an answer is trained before it is given",
     Reason.FRONT: "was on the front by prediction, and an answer is trained before it is given",
     Reason.AGAIN: "came out far worse than a smaller one, and got a second training with another seed",
@@ -144,6 +145,8 @@ def _step(chosen: events.Chosen, training: Training | None, quality: Quality) ->
         why = "was most likely to be the best that complies, for what its training costs; none was known that does"
     if chosen.better is not None and chosen.reason is Reason.IMPROVES:
         why += f" (it beats that with probability {_percent(100 * chosen.better)})"
+    elif chosen.better is not None and chosen.reason is Reason.BEYOND:
+        why += f" (with probability {_percent(100 * chosen.better)})"
     elif chosen.complies is not None and chosen.reason is not Reason.SAMPLE:
         why += f" (it meets the limits with probability {_percent(100 * chosen.complies)})"
     expected = ""

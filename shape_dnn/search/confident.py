@@ -43,7 +43,8 @@ def train_until_sure(
         posterior = posterior_of([shape for shape in shapes if shape in left], trainings)
         if len(trainings) > told:
             notify(posterior.judgement)
-        if posterior.settled or (query.goal is None and (posterior.exact or query.pareto or not query.functional)):
+        goes_on = query.goal is not None or query.pareto or (query.functional and not posterior.exact)
+        if posterior.settled or not goes_on:
             return trainings, Certificate(query.confidence, posterior.doubt, posterior.tolerance)
         batch = posterior.choose(posterior.together)
         dropped = refused(batch, query, facts)

@@ -69,6 +69,13 @@ def nearest(levels: Floats, scores: Floats, qualities: Floats) -> Floats:
     return np.asarray(np.take_along_axis(scores, np.clip(places, 0, steps).astype(np.int64), axis=0))
 
 
+def nearest_of_any(levels: Floats, scores: Floats, qualities: Floats) -> Floats:
+    """Do the same for levels at any distances; those of a shape need only rise."""
+    middles = (levels[1:] + levels[:-1]) / 2
+    columns = [scores[np.searchsorted(middles[:, i], qualities[:, i]), i] for i in range(levels.shape[1])]
+    return np.stack(columns, axis=1)
+
+
 def run_straight(scores: Floats) -> bool:
     """Tell whether the scores of each shape lie on a line over its levels, so that they can be interpolated."""
     there = np.isfinite(scores)
@@ -239,12 +246,24 @@ class Contest:
         few = self._tabulate(self._spread(LEVELS), self._likely_metrics)
         if not self._by_quality or run_straight(few):
             return few
-        return self._tabulate(self._spread(MANY_LEVELS), self._likely_metrics)
+        return self._tabulate(self._many_levels, self._likely_metrics)
 
     @cached_property
     def _levels(self) -> Floats:
         """Qualities at which scores are computed."""
-        return self._spread(len(self._likely))
+        return self._spread(LEVELS) if len(self._likely) == LEVELS else self._many_levels
+
+    @cached_property
+    def _many_levels(self) -> Floats:
+        """As many qualities as tell where scores bend.
+
+        With steps these are some of the draws, and between two of them lie as many others as between any two: at even
+        distances over draws that go far, few levels would lie where most draws do, and pass over steps there.
+        """
+        if not self._is_stepped:
+            return self._spread(MANY_LEVELS)
+        places = np.linspace(0, len(self.draws) - 1, MANY_LEVELS).round().astype(np.int64)
+        return np.clip(np.sort(self.draws, axis=0)[places], *self._range)
 
     @cached_property
     def _best(self) -> Floats:
@@ -278,7 +297,8 @@ class Contest:
         """
         if not self._by_quality:  # the scores of all levels are the same
             return np.broadcast_to(tabulated[0, places], qualities.shape)
-        look_up = between if len(self._levels) == LEVELS else nearest
+        many = nearest_of_any if self._is_stepped else nearest
+        look_up = between if len(self._levels) == LEVELS else many
         found = np.empty(qualities.shape)
         for begin in range(0, len(places), AT_ONCE):
             some = slice(begin, begin + AT_ONCE)

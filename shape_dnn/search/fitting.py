@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import numbers
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -75,7 +77,7 @@ def predict(model: AccuracyModel, trainings: Sequence[Training], shapes: Sequenc
     """Fit a model and ask it for every shape: a finite mean, and a standard deviation or none."""
     fit(model, trainings)
     with blame(model), one_thread():
-        return _predictions(model, shapes)
+        return _predictions(model, tuple(shapes))
 
 
 def draw(
@@ -83,6 +85,7 @@ def draw(
 ) -> NDArray[np.float64]:
     """Fit a model and draw surfaces of expected quality: finite numbers, of shape (number, number of shapes)."""
     fit(model, trainings)
+    shapes = tuple(shapes)
     with blame(model), one_thread():
         drawn = model.draw(shapes, number, seed=len(trainings))
         if drawn is None:
@@ -90,14 +93,15 @@ def draw(
             normal = np.random.default_rng(len(trainings)).standard_normal((number, len(shapes)))
             unknown = any(prediction.std is None for prediction in predictions)
             error = left_out_error(model, trainings) if unknown else 0.0
-            deviations = [error if prediction.std is None else prediction.std for prediction in predictions]
-            drawn = [prediction.mean for prediction in predictions] + model.quality.sign * np.array(deviations) * normal
+            deviations = np.array([error if prediction.std is None else prediction.std for prediction in predictions])
+            deviations = np.sqrt(np.maximum(deviations**2 - noise(model) ** 2, 0.0))  # these are of a training
+            drawn = [prediction.mean for prediction in predictions] + model.quality.sign * deviations * normal
         draws = _rounded(model, np.asarray(drawn, float))
-        if draws.shape != (number, len(shapes)) or not np.isfinite(draws).all():
-            raise PluginError(
-                f"{label(model)} returned draws of shape {draws.shape} instead of {(number, len(shapes))}"
-                " or with values that are not finite"
-            )
+        if draws.shape != (number, len(shapes)):
+            expected = (number, len(shapes))
+            raise PluginError(f"{label(model)} returned draws of shape {draws.shape} instead of {expected}")
+        if not np.isfinite(draws).all():
+            raise PluginError(f"{label(model)} returned draws with values that are not finite")
     return draws
 
 
@@ -127,10 +131,11 @@ def noise(model: AccuracyModel) -> float:
 def initial(model: AccuracyModel) -> int:
     """Ask a model how many trainings to begin with: a whole number from 1."""
     with blame(model):
-        number = int(model.initial)
-    if number < 1:
-        raise PluginError(f"{label(model)} wants to begin with {number} trainings; there must be one")
-    return number
+        number: object = model.initial
+    if not isinstance(number, numbers.Integral) or number < 1:
+        accepted = "accepted are whole numbers from 1"
+        raise PluginError(f"{label(model)} wants to begin with {number!r} trainings; {accepted}")
+    return int(number)
 
 
 def prior_weight(model: AccuracyModel) -> float | None:
@@ -146,9 +151,11 @@ def prior_weight(model: AccuracyModel) -> float | None:
 
 
 def _predictions(model: AccuracyModel, shapes: Sequence[Shape]) -> list[Prediction]:
-    predictions = [_plain(model, prediction) for prediction in model.predict(shapes)]
+    made = itertools.islice(model.predict(shapes), len(shapes) + 1)  # there may be no end of them
+    predictions = [_plain(model, prediction) for prediction in made]
     if len(predictions) != len(shapes):
-        raise PluginError(f"{label(model)} made {len(predictions)} predictions for {len(shapes)} shapes")
+        number = f"more than {len(shapes)}" if len(predictions) > len(shapes) else len(predictions)
+        raise PluginError(f"{label(model)} made {number} predictions for {len(shapes)} shapes")
     return predictions
 
 
@@ -158,7 +165,7 @@ def _plain(model: AccuracyModel, prediction: Prediction) -> Prediction:
         raise TypeError(f"predict returned {type(prediction).__name__} objects instead of shape_dnn.Prediction")
     mean, std = float(prediction.mean), None if prediction.std is None else float(prediction.std)
     if not math.isfinite(mean) or (std is not None and not 0 <= std < math.inf):
-        raise ValueError(f"it predicted {prediction}")
+        raise ValueError(f"it predicted {prediction}; accepted are finite means, and deviations from 0 or None")
     return Prediction(_round(model, mean), None if std is None else _round(model, std))
 
 

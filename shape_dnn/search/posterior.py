@@ -24,6 +24,7 @@ from shape_dnn.search import design, durations, fitting, rounding
 from shape_dnn.search.contest import Column, Contest, complies
 from shape_dnn.search.facts import Facts, in_order
 from shape_dnn.search.failures import Count, as_they_are
+from shape_dnn.search.frontier import beyond
 from shape_dnn.search.query import Modelling, Query
 from shape_dnn.search.together import improving_most
 from shape_dnn.shape import Shape, by_width_then_depth
@@ -66,6 +67,7 @@ class AnswerPosterior:
         noise: standard deviation of the qualities of one shape's trainings; None to have the model tell.
         together: trainings to choose before the first of them has a result.
         exact: whether the whole budget of trainings is to be spent, settled or not.
+        pareto: metrics whose trade-off is asked for instead of a best shape.
         quality: by which trainings are judged.
         begun: which part of a training was made, of shapes whose trainings can go on from there.
         reasons: why each shape was chosen, as :meth:`choose` notes it.
@@ -83,6 +85,7 @@ class AnswerPosterior:
     noise: float | None = None
     together: int = 1
     exact: bool = False
+    pareto: Sequence[str] = ()
     quality: Quality = ACCURACY
     begun: Mapping[Shape, float] = field(default_factory=dict)
     reasons: dict[Shape, Chosen] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -99,9 +102,9 @@ class AnswerPosterior:
         """The probability that training more would change the answer by more than the noise.
 
         With a goal, that a shape was missed that is better than the best so far, or complies at all if none was found;
-        for that, the most promising shape must have been trained. Without a goal, that the least certain shape is on
-        the other side of a limit; without any limit, 1 until the expected qualities of the shapes are known within
-        the noise in the mean.
+        for that, the most promising shape must have been trained. Of a front, that a shape beyond it was missed.
+        Without either, that the least certain shape is on the other side of a limit; without any limit, 1 until the
+        expected qualities of the shapes are known within the noise in the mean.
         """
         if not len(self._open):
             return 0.0
@@ -111,6 +114,8 @@ class AnswerPosterior:
             if self._contest.incumbent is None and self._most_promising in self._open:
                 return 1.0
             return float(self._contest.better.any(1).mean())
+        if self.pareto:
+            return float(self._beyond.any(1).mean())
         if self.limits:
             return float(self._misjudged.max())
         return float(self._spread.mean() > self.tolerance)
@@ -139,11 +144,15 @@ class AnswerPosterior:
         """Return the untrained shapes whose training improves the answer most for its cost, at most ``number``.
 
         With a goal these are the shapes of the largest expected improvement over the best so far and over each other
-        (Mockus 1978; Ginsbourger et al. 2010), where shapes that would not comply improve nothing.
+        (Mockus 1978; Ginsbourger et al. 2010), where shapes that would not comply improve nothing. Of a front, they are
+        those that most probably lie beyond it, where none that was chosen before does.
         """
         if len(self._trained) < min(LEAST, self.initial, len(self.shapes)):
             return design.d_optimal(self.shapes, number, self.costs, {t.shape for t in self.observed})
-        if self.goal is None:
+        if self.pareto and self._beyond.any():
+            order = improving_most(self._beyond.astype(float), self._prices, number)
+            reason = Reason.BEYOND
+        elif self.goal is None:
             worth = self._misjudged if self.limits else self._spread
             order = rounding.largest_first((worth + 1e-9) / self._prices)[:number]
             reason = Reason.UNDECIDED if self.limits else Reason.UNCERTAIN
@@ -162,15 +171,19 @@ class AnswerPosterior:
 
     def _chosen(self, place: int, reason: Reason) -> Chosen:
         """Return why a shape was chosen, by its position among those that are open."""
-        draws = self._draws[:, self._open[place]]
-        is_better = self.goal is not None and self._contest.incumbent is not None
+        draws = self.draws[:, self._open[place]]
+        better = None
+        if self.goal is not None and self._contest.incumbent is not None:
+            better = float(self._contest.better[:, place].mean())
+        elif self.pareto:
+            better = float(self._beyond[:, place].mean())
         return Chosen(
             self.shapes[self._open[place]],
             reason,
             float(draws.mean()),
             float(draws.std()),
             float(complies(self.limits, draws).mean()) if self.limits else None,
-            float(self._contest.better[:, place].mean()) if is_better else None,
+            better,
         )
 
     def _improving_most(self, contest: Contest, number: int) -> NDArray[np.int64]:
@@ -186,7 +199,7 @@ class AnswerPosterior:
         self._ask(elsewhere, [shape for shape in self.shapes if shape in self._trained])
         while True:
             contest = Contest(
-                self.shapes, self.quality, self._draws, self.tolerance, self._trained, self._open, self.limits,
+                self.shapes, self.quality, self.draws, self.tolerance, self._trained, self._open, self.limits,
                 self.goal, {metric: self._column(metric) for metric in metrics},
             )  # fmt: skip
             wanted = self._worth_measuring(contest, elsewhere)
@@ -260,14 +273,20 @@ class AnswerPosterior:
         return draws, fitting.noise(self.model)
 
     @property
-    def _draws(self) -> NDArray[np.float64]:
-        """Draws of the expected qualities of all shapes, of shape (DRAWS, number of shapes)."""
+    def draws(self) -> NDArray[np.float64]:
+        """Draws of the expected qualities of all shapes, of shape (DRAWS, number of shapes).
+
+        Raises:
+            ValueError: no training succeeded yet.
+        """
+        if not self._trained:
+            raise ValueError("there are no draws before a training has succeeded")
         return self._fitted[0]
 
     @cached_property
     def _most_promising(self) -> int:
         """The position of the shape that is expected to come closest to the limits."""
-        expected = self._draws.mean(0)
+        expected = self.draws.mean(0)
         short = np.zeros(len(expected))
         for limit in self.limits:
             short = np.maximum(short, expected - limit.limit if limit.upper else limit.limit - expected)
@@ -276,15 +295,30 @@ class AnswerPosterior:
     @cached_property
     def _misjudged(self) -> NDArray[np.float64]:
         """For each open shape, the probability that it is on the wrong side of a limit by more than the noise."""
-        draws = self._draws[:, self._open]
+        draws = self.draws[:, self._open]
         inside = complies(self.limits, draws, self.tolerance).mean(0)
         outside = 1 - complies(self.limits, draws, -self.tolerance).mean(0)
         return np.asarray(np.minimum(inside, outside))
 
     @cached_property
+    def _beyond(self) -> NDArray[np.bool_]:
+        """Which open shapes lie beyond the front of those that were trained, in each draw."""
+        metrics = [metric for metric in self.pareto if metric != self.quality.name]
+        costs = np.array([self.measure(metric, self.shapes) for metric in metrics], float).T
+        trained = [
+            place
+            for place, shape in enumerate(self.shapes)
+            if shape in self._trained and all(limit.allows(self._trained[shape]) for limit in self.limits)
+        ]
+        by_quality = self.quality.name in self.pareto
+        return beyond(
+            self.draws, costs, trained, self._open, self.quality, self.limits, self.tolerance, by_quality=by_quality
+        )
+
+    @cached_property
     def _spread(self) -> NDArray[np.float64]:
         """The standard deviation of the expected quality of each open shape."""
-        return np.asarray(self._draws[:, self._open].std(0))
+        return np.asarray(self.draws[:, self._open].std(0))
 
 
 class PosteriorOf:
@@ -318,6 +352,7 @@ class PosteriorOf:
             _deviation(counted.noise),
             together=modelling.together,
             exact=modelling.strategy.exact,
+            pareto=query.pareto,
             quality=query.quality,
         )
 

@@ -149,8 +149,9 @@ class Certificate:
     Attributes:
         confidence: what was asked for.
         doubt: with a goal, the probability that a shape that was not trained is better than the best by more than the
-            tolerance (or complies at all, if none was found). Without one, the largest probability that one of the
-            shapes is on the other side of a limit by more than the tolerance.
+            tolerance (or complies at all, if none was found). Of a front, that one lies beyond it by more than the
+            tolerance. Without either, the largest probability that one of the shapes is on the other side of a limit
+            by more than the tolerance.
         tolerance: the standard deviation of a training's quality: what is within it no search can tell.
     """
 

@@ -42,6 +42,7 @@ REASONS = {
     Reason.CLOSEST: "the one that should come closest to the limits",
     Reason.UNDECIDED: "the one that is least clearly within the limits or beyond them",
     Reason.UNCERTAIN: "the one of which least is known",
+    Reason.BEYOND: "most likely to lie beyond the front so far, for what its training costs",
     Reason.VERIFY: "the answer as far as is predicted: trained before it is given",
     Reason.FRONT: "on the front as far as is predicted: trained before it is given",
     Reason.AGAIN: "trained again with another seed, since a smaller shape came out far better",
