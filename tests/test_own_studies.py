@@ -289,6 +289,19 @@ def test_functions_are_measured_and_recorded_as_well() -> None:
         measure(["size"], build=build)
 
 
+@pytest.mark.parametrize("event", ["EpochFinished", "TrainingFinished"])
+def test_what_a_callback_raises_ends_the_search_and_is_laid_to_nobody_else(event: str) -> None:
+    class Enough(Exception):
+        pass
+
+    def tell(told: object) -> None:
+        if type(told).__name__ == event:
+            raise Enough
+
+    with pytest.raises(Enough):
+        tune(trainer=str(write(BUILD, TRAIN)), goal="loss", notify=tell)
+
+
 def test_what_cannot_travel_or_does_not_belong_is_refused() -> None:
     import threading
 
