@@ -74,6 +74,23 @@ def test_a_task_that_fails_leaves_the_others_alone(executor: Local, how: str, ki
     assert text in str(failed[0].error)
 
 
+def test_in_a_process_that_may_start_none_it_is_said_where_it_works(executor: Local) -> None:
+    """As in those of multiprocessing.Pool."""
+    ours, theirs = multiprocessing.Pipe()
+
+    def work() -> None:
+        try:
+            list(executor.run([Square(2)], 1, always))
+        except Exception as error:  # noqa: BLE001 - whatever it says
+            theirs.send(f"{type(error).__name__}: {error}")
+
+    pooled = multiprocessing.get_context("fork").Process(target=work, daemon=True)
+    pooled.start()
+    assert ours.poll(60)
+    assert re.search(r"^UnavailableError: .* multiprocessing\.Pool .*ProcessPoolExecutor", ours.recv())
+    pooled.join()
+
+
 def test_a_task_can_be_asked_to_stop(executor: Local) -> None:
     (outcome,) = executor.run([Obedient()], 1, lambda _task, rounds: rounds < 3)  # type: ignore[operator]
     assert outcome.result == 3

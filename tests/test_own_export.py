@@ -86,6 +86,17 @@ def sentences(number: int) -> dict[str, torch.Tensor]:
     return {"tokens": tokens, "padding": tokens == 0}
 
 
+def test_the_shapes_of_results_can_be_named_as_they_stand_there() -> None:
+    """A third has no exact decimal."""
+    Path("tagger.py").write_text(TOKENS.replace("8 * shape.width", "6 * shape.width"))
+    found = tune(**{**SEARCH, "width": "1/3:2/3:1/3"}, study="study").to_dict()["best"]
+    for shape in (f"{found['depth']},{found['width']}", (found["depth"], found["width"])):
+        network = export("study", "network", shape=shape, trainer="tagger.py", formats="safetensors")
+        assert card_of(network)["shape"]["fraction"] == "1/3"
+    with pytest.raises(UsageError, match=r"shape \(1, 333/1000\) was not trained; trained are \(1, 1/3\)"):
+        export("study", "network", shape="1,0.333", trainer="tagger.py")
+
+
 @pytest.mark.parametrize("number", [1, 3, 10])
 def test_every_file_takes_token_ids_by_name_for_batches_of_any_size(copied: Path, number: int) -> None:
     given = sentences(number)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from own import BUILD, EXAMPLE, SINE, TRAIN, write
 
-from shape_dnn import Quality, UsageError, measure, record, tune
+from shape_dnn import Quality, UsageError, ask, export, measure, record, tune
 from shape_dnn.training.fingerprint import fingerprint
 
 FILE = ("--trainer", "my_training.py")
@@ -145,6 +145,47 @@ def test_everything_else_can_be_asked_of_such_a_study(shape_dnn: Callable[..., A
     assert study["trained"] >= 2
 
 
+LAYERS = """
+from shape_dnn import Formula, Plugin, hookimpl
+
+class Layers(Formula):
+    metric, unit, cost = "layers", "", 0.1
+    def compute(self, workload, shapes):
+        return [len(workload.build(shape)) for shape in shapes]
+
+@hookimpl
+def shape_dnn_meters():
+    yield Plugin("layers", "layers of a network", Layers)
+"""
+
+
+def test_a_metric_computed_from_networks_is_remembered_since_questions_have_no_networks(tmp_path: Path) -> None:
+    path = write(BUILD, EXAMPLE, SINE)
+    plugin = tmp_path / "layers.py"
+    plugin.write_text(LAYERS)
+    question: dict[str, Any] = {"max": {"layers": 3}, "goal": "loss", "plugin": str(plugin)}
+    found = tune(trainer=str(path), study="study", **question).to_dict()
+    path.rename("elsewhere.py")
+    again = ask("study", **question)
+    assert again.to_dict()["shapes"] == found["shapes"]
+    assert {row["layers"] for row in again.rows()} == {2, 3}
+    Path("elsewhere.py").rename(path)
+    card = json.loads((export("study", trainer=str(path), plugin=str(plugin)) / "card.json").read_text())
+    assert card["metrics"]["layers"] in {2, 3}
+    tune(trainer=str(path), study="other", plugin=str(plugin), goal="loss")
+    with pytest.raises(UsageError, match="the study remembers what trainer 'my_training' has done"):
+        ask("other", **question)
+
+
+def test_a_question_about_a_metric_whose_chosen_meter_is_gone_names_the_meter(tmp_path: Path) -> None:
+    path, plugin = write(BUILD, TRAIN), tmp_path / "layers.py"
+    plugin.write_text(LAYERS.replace('Plugin("layers"', 'Plugin("my-layers"'))
+    tune(trainer=str(path), study="study", plugin=str(plugin), meter="layers=my-layers", max={"layers": 3}, goal="loss")
+    plugin.write_text(LAYERS)
+    with pytest.raises(UsageError, match="meter: no meter is called 'my-layers'"):
+        ask("study", max={"layers": 3}, plugin=str(plugin))
+
+
 def test_a_table_can_be_recorded_and_replayed(shape_dnn: Callable[..., Any]) -> None:
     write(BUILD, TRAIN)
     ran = shape_dnn("record", "losses.csv", *FILE, "--seeds", "1", "--epochs", "2")
@@ -246,6 +287,19 @@ def test_functions_are_measured_and_recorded_as_well() -> None:
     assert tune(**given, goal="loss").new_trainings == 0, "these are the trainings that were recorded"
     with pytest.raises(UsageError, match="build goes with a function, and trainer is None"):
         measure(["size"], build=build)
+
+
+@pytest.mark.parametrize("event", ["EpochFinished", "TrainingFinished"])
+def test_what_a_callback_raises_ends_the_search_and_is_laid_to_nobody_else(event: str) -> None:
+    class Enough(Exception):
+        pass
+
+    def tell(told: object) -> None:
+        if type(told).__name__ == event:
+            raise Enough
+
+    with pytest.raises(Enough):
+        tune(trainer=str(write(BUILD, TRAIN)), goal="loss", notify=tell)
 
 
 def test_what_cannot_travel_or_does_not_belong_is_refused() -> None:

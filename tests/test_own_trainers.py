@@ -139,6 +139,7 @@ WRONG = {
     "run.save({'rate': 0.1})": "train(): run.save() was given 'rate', which is no tensor with a name; give what else ",
     "run.save({1: torch.zeros(1)})": "train(): run.save() was given 1, which is no tensor with a name; give what else",
     "run.save({}, step=1, best=object())": "train(): run.save() was given best, which cannot be read back; accepted ",
+    "run.stopped = True": "train() set run.stopped, but was not asked to stop; set it only if run.interrupted is true",
     "run.report(1, 1.0); run.load()": "train(): run.load() was called after run.report(), or twice; begin with it",
 }
 

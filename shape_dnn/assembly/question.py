@@ -63,6 +63,8 @@ class Metrics:
         if self._table is not None and name in self._table.metrics:
             return Metric(name, "")
         selection = self._selection
+        if base_of(name) in selection.meters_by_metric:
+            selection.registry.declaration("meter", selection.meter_of(name))  # or it is said that there is none
         if not selection.registry.is_declared("meter", selection.meter_of(name)):
             known = sorted(filter(self._is_metric, self.short - self._text))
             message = f"there is no metric {name!r}; known are {', '.join(known)}"

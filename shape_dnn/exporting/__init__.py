@@ -78,7 +78,7 @@ def export(
     with StudyQuestion.open(study, settings, as_searched=True) as known:
         if trainer is not None and not known.parts.is_own:
             raise UsageError("the networks of the study were trained by the classifier; leave it out", "trainer")
-        chosen = choice.best(known) if shape is None else choice.named(shape)
+        chosen = choice.best(known) if shape is None else choice.named(shape, known.parts.shapes)
         found = choice.training_of(known, chosen)
         trained = TrainedByOwn(found, trainer) if known.parts.is_own else TrainedClassifier(found)
         if ARTIFACT in wanted and found.artifact is None:

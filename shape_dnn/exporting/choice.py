@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,17 +81,21 @@ def untrained_rival(known: StudyQuestion, chosen: Shape) -> Shape | None:
     return None if known.repeats or rival is None or rival.shape == chosen else rival.shape
 
 
-def named(text: str | tuple[int, Any]) -> Shape:
-    """Read the shape that the user names.
+def named(text: str | tuple[int, Any], shapes: Sequence[Shape]) -> Shape:
+    """Read the shape that the user names, of some that are known if its width is the decimal of theirs.
+
+    Results have widths as decimals, which of a third is not exact.
 
     Raises:
         UsageError: it is none.
     """
     try:
-        return Shape.parse(text if isinstance(text, str) else ",".join(map(str, text)))
+        depth, width = Shape.parse(text if isinstance(text, str) else ",".join(map(str, text)))
     except (ValueError, TypeError):
         message = f"{text!r} is not a shape; write DEPTH,WIDTH, for example 10,3/4"
         raise UsageError(message, setting="shape") from None
+    known = (one for one in shapes if one.depth == depth and float(one.width) == float(width))
+    return next(known, Shape(depth, width))
 
 
 def training_of(known: StudyQuestion, shape: Shape) -> Found:

@@ -54,11 +54,12 @@ class KnownFacts:
     # Metrics
 
     def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
-        """Return the metric of each shape, None where nobody measured it."""
-        meter = self.meters.get(metric)
+        """Return the metric of each shape, None where nobody measured it; a formula computes what is not recorded."""
+        meter, known = self.meters.get(metric), self.measurements(metric)
         if meter is not None and isinstance(meter.instance, Formula):
-            return checked_meters.compute(meter.instance, self.workload, shapes)
-        known = self.measurements(metric)
+            missing = [shape for shape in shapes if shape not in known] if known else shapes
+            computed = iter(checked_meters.compute(meter.instance, self.workload, missing) if missing else ())
+            return [known[shape].value if shape in known else next(computed) for shape in shapes]
         return [known[shape].value if shape in known else None for shape in shapes]
 
     def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:

@@ -52,7 +52,9 @@ class Measurer:
             MeterError: the metric cannot be measured here.
         """
         meter = self._facts.meters[metric]
-        if Family(metric) not in self._facts.contexts and isinstance(meter.instance, Instrument):
+        if Family(metric) in self._facts.contexts:
+            return
+        if isinstance(meter.instance, Instrument):
             executor, patience = self._runner.executor, self._conduct.patience
             self._elsewhere[metric] = ask_elsewhere(executor, self._problem, meter, metric, patience)
             identity = self._problem.measurement_identity(meter, metric, self._elsewhere[metric], patience)
@@ -61,6 +63,10 @@ class Measurer:
             if self._elsewhere[metric] is None:
                 for text in checked_meters.remarks(meter.instance, self._problem.workload_of(metric)):
                     self._conduct.notify(Remarked(metric, text))
+        elif self._problem.remembers_formulas:
+            family = Family(metric)
+            identity = self._problem.formula_identity(meter)
+            self._facts.contexts[family] = self._facts.store.context(family.kind, identity)
 
     def measure(self, metric: str, shapes: Sequence[Shape]) -> None:
         """Measure those shapes that were not measured before.
@@ -75,6 +81,18 @@ class Measurer:
             if missing:
                 with self._runner.stopping_well():
                     self._run_meter(metric, missing)
+        elif self._problem.remembers_formulas:
+            self._compute(metric, shapes)
+
+    def _compute(self, metric: str, shapes: Sequence[Shape]) -> None:
+        """Compute what is not known, and record it."""
+        facts, meter = self._facts, self._facts.meters[metric]
+        known, origin = facts.measurements(metric), provenance(self._problem, meter)
+        missing = [shape for shape in shapes if shape not in known]
+        for shape, value in zip(missing, facts.measure(metric, missing), strict=True):
+            measurement = Measurement(value, value, value)
+            facts.store.add_measurement(facts.contexts[Family(metric)], shape, measurement, origin)
+            known[shape] = measurement
 
     def _is_measured(self, metric: str, known: Measurement | None, shape: Shape) -> bool:
         """Tell whether a shape need not be measured again."""

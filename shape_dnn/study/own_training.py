@@ -44,6 +44,11 @@ class OwnTraining(Problem):
         return False
 
     @property
+    def remembers_formulas(self) -> bool:
+        """Yes, since nobody runs the code of the trainer to answer a question."""
+        return True
+
+    @property
     def judges(self) -> bool:
         """Whether artifacts are judged, which only the trainer can do; without that they are as good as networks."""
         return super().judges and has(self.own.instance, "judge")

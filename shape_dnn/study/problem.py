@@ -271,6 +271,21 @@ class Problem(ABC):
             **conditions,
         }
 
+    @property
+    def remembers_formulas(self) -> bool:
+        """Whether what meters compute of networks is recorded, since questions to the study cannot build them."""
+        return False
+
+    def formula_identity(self, meter: Loaded[Meter]) -> dict[str, object]:
+        """Everything but the shape that determines what a meter computes of networks."""
+        conditions = {name: value for name, value in self.conditions.record.items() if name != "device"}
+        return {
+            "meter": {**meter.identity, "version": meter.source.version},
+            "architecture": self.architecture.identity,
+            **({} if self.deployment is None else {"deployment": self.deployment.identity}),
+            **conditions,
+        }
+
     # What is recorded
 
     @property

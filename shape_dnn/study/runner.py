@@ -70,15 +70,30 @@ class Runner:
     ) -> Iterator[Outcome]:
         """Have the executor run tasks, and see that it does.
 
-        After an interrupt some tasks have no outcome.
+        After an interrupt some tasks have no outcome. What ``report`` raises is no fault of the executor.
 
         Raises:
             PluginError: the executor failed, or did not return an outcome for each task.
         """
+        raised: list[Exception] = []
 
         def heed(task: Task, what: object) -> bool:
-            return (what is None or report(task, what)) and not self.interrupted
+            try:
+                return (what is None or report(task, what)) and not self.interrupted
+            except Exception as error:
+                raised.append(error)
+                raise
 
+        try:
+            yield from self._outcomes(tasks, workers, heed)
+        except PluginError as error:
+            if error.__cause__ in raised:
+                raise raised[0] from None
+            raise
+
+    def _outcomes(
+        self, tasks: Sequence[Task], workers: int | None, heed: Callable[[Task, object], bool]
+    ) -> Iterator[Outcome]:
         name, ended = f"executor {self.executor.choice.name!r} of {self.executor.source}", 0
         for outcome in checked.run(self.executor.instance, tasks, workers, heed):
             if outcome.error is None and _is_wrong(outcome):

@@ -42,6 +42,7 @@ class Attempt(Run):
         curve: what was reported so far.
         weights: file with the weights that were saved last; None if none were.
         broken: what ``report`` has raised, which is no fault of the trainer.
+        was_asked: whether it was asked to stop, however that was told.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Attempt(Run):
         self.weights: Path | None = None
         self._is_first_save = True
         self.broken: Exception | None = None
+        self.was_asked = False
         self._who, self._process = who, os.getpid()
         self._home, self._quality, self._steps, self._report = home, quality, steps, report
         self._pulse = Pulse(self._tell)
@@ -95,10 +97,12 @@ class Attempt(Run):
         if self.is_copy:
             raise self._refusal("run was used in a process that this one had started; report from the first one alone")
         try:
-            return self._report(what)
+            goes_on = self._report(what)
         except Exception as error:
             self.broken = error
             raise
+        self.was_asked |= not goes_on
+        return goes_on
 
     def checked(self, value: object, where: str = "") -> float:
         """Return a quality as a plain number.
@@ -187,12 +191,17 @@ class Attempt(Run):
             self._hand_over(epoch)
         return Saved(found.weights, found.more)
 
-    def outcome(self, returned: object) -> float:
-        """Return the quality that a training has come to: what it returned, or else reported last.
+    def outcome(self, returned: object) -> float | None:
+        """Return the quality that a training has come to: what it returned, or else reported last; None if it stopped.
 
         Raises:
-            TrainingError: it did neither, or it is impossible.
+            TrainingError: it did neither, the quality is impossible, or it stopped without having been asked to.
         """
+        if self.stopped:
+            if not self.was_asked:
+                problem = "set run.stopped, but was not asked to stop; set it only if run.interrupted is true"
+                raise TrainingError(f"{self._who} {problem}")
+            return None
         if returned is not None:
             return self.checked(returned)
         if not self.curve:

@@ -90,10 +90,9 @@ class TrainingTask(Task):
             with _named(who, attempt):
                 _seed(self.seed)
                 returned = trainer.train(self.shape, attempt)
-            curve = tuple(attempt.curve)
-            if attempt.stopped:
-                return Training(self.shape, None, "stopped", curve, attempt.seconds)
             reached = attempt.outcome(returned)
+            if reached is None:
+                return Training(self.shape, None, "stopped", tuple(attempt.curve), attempt.seconds)
             if attempt.weights is not None:
                 with durable.naming_errors(self.weights):
                     self.weights.parent.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,9 @@ class Worker:
         environment: variables that it has beyond those of this process.
         place: of its first task, which is its only one if that has a process or GPUs for itself.
 
+    Raises:
+        UnavailableError: none could be started.
+
     Attributes:
         environment: variables that it has beyond those of this process.
         place: what its task has of the machine.
@@ -35,6 +38,9 @@ class Worker:
     """
 
     def __init__(self, environment: dict[str, str], place: Place) -> None:
+        if multiprocessing.current_process().daemon:
+            problem = "work is done in processes of its own, and one of multiprocessing.Pool may start none"
+            raise UnavailableError(f"{problem}; concurrent.futures.ProcessPoolExecutor has processes that may")
         self.connection, theirs = multiprocessing.Pipe()
         self.process = process_type()(target=_serve, args=(theirs, environment, processes.start_method()), daemon=True)
         try:
