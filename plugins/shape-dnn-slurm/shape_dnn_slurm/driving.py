@@ -20,8 +20,10 @@ ENDINGS = 2
 """Answers of Slurm after which a job has ended, since what it told last may still be on its way."""
 LOST = frozenset({"CANCELLED", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED", "UNKNOWN"})
 """States that say nothing about the task."""
-MEMORY = re.compile(r"^(slurmstepd|srun).*(exceeded (job )?memory limit|oom.kill|out of memory)", re.IGNORECASE)
-"""What Slurm writes into the log of a job that it kills for want of memory."""
+OF_SLURM = re.compile(r"(srun|slurmstepd): |\[\d{4}-\d\d-\d\dT[\d:.]+\] error: ")
+"""How a line of a job's log begins that Slurm wrote; slurmstepd gives the time instead of its name in Slurm 26.05."""
+MEMORY = re.compile(r"exceeded (job )?memory limit|oom.kill|out of memory", re.IGNORECASE)
+"""What Slurm writes there of a job that it kills for want of memory."""
 
 
 class Job:
@@ -156,7 +158,8 @@ class Job:
         """Whether it had too little memory, which Slurm says in its state or, where it has no cgroups, in the log."""
         if self._state.word == "OUT_OF_MEMORY":
             return True
-        return self._state.word == "FAILED" and any(MEMORY.search(line) for line in self._logs())
+        said = [line for line in self._logs() if OF_SLURM.match(line)]
+        return self._state.word == "FAILED" and any(MEMORY.search(line) for line in said)
 
     def _logs(self) -> list[str]:
         """Return the lines that it printed to standard error."""
@@ -167,7 +170,7 @@ class Job:
 
     def _last_words(self) -> str:
         """Say what it printed last, without what Slurm adds to that."""
-        lines = [line for line in self._logs() if not line.startswith(("srun:", "slurmstepd:"))] or self._logs()
+        lines = [line for line in self._logs() if not OF_SLURM.match(line)] or self._logs()
         return f": {lines[-1][-300:]}" if lines else ""
 
     def memory_shortage(self) -> Mapping[str, int]:

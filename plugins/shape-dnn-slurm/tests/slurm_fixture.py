@@ -86,6 +86,8 @@ class Cluster:
         host = socket.gethostname().partition(".")[0]
         config = CONFIG.format(host=host, directory=directory, ports=free_ports(5), user=getpass.getuser())
         self.config.write_text(config)
+        if version() >= (23, 2):  # before, nothing was to be said for slurmd to start without them
+            (directory / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
 
     def start(self) -> None:
         """Start all but the node `apart`; returns when the others take jobs.
@@ -198,6 +200,15 @@ def free_ports(count: int) -> list[int]:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def version() -> tuple[int, int]:
+    """Year and month of the release of Slurm that is here."""
+    path = shutil.which("slurmd", path=PATH)
+    assert path is not None
+    said = subprocess.run([path, "-V"], capture_output=True, text=True, check=True).stdout  # noqa: S603
+    year, month = said.split()[-1].split(".")[:2]
+    return int(year), int(month)
 
 
 def missing() -> str:

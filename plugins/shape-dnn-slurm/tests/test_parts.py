@@ -187,6 +187,26 @@ def test_how_slurm_ended_a_job_is_how_the_training_failed(
     assert ended.memory_shortage() == ({"some work": 4096} if word == "OUT_OF_MEMORY" else {})
 
 
+@pytest.mark.parametrize("who", ["slurmstepd: ", "[2026-11-27T16:56:26.113] "], ids=["22.05", "26.05"])
+def test_what_slurm_adds_to_the_log_of_a_job_is_told_from_what_its_program_said(folder: Folder, who: str) -> None:
+    logs = folder.path.parent / "logs"
+    logs.mkdir()
+    log = logs / f"{RECORD.number}_log.err"
+
+    def error(*lines: str) -> Exception | None:
+        log.write_text("\n".join(lines))
+        Line(folder, goes_on=True).begin()
+        ended = Job(Square(1), folder, RECORD, "the driver")
+        ended.read(lambda *_: True)
+        return died(ended, State("FAILED", node="a1")).error
+
+    killed = error("reading images", f"{who}error: Exceeded job memory limit", "srun: error: first: task 0: Killed")
+    assert isinstance(killed, MemoryShortageError)
+    broken = error("no such image", f"{who}error: *** STEP 7.0 ON a1 CANCELLED ***", "srun: error: a1: task 0: Killed")
+    assert isinstance(broken, ProcessDiedError)
+    assert str(broken).endswith(": no such image")
+
+
 def died(job: Job, state: State | None) -> Outcome:
     """Have Slurm say of a job that it came to its end, often enough to be believed."""
     for _ in range(2):

@@ -10,18 +10,22 @@ import os
 import re
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import psutil
 import pynvml
-from zeus.device import get_cpus, get_gpus, get_soc
-from zeus.exception import ZeusBaseError
 
 from shape_dnn import MeterError
 from shape_dnn.measuring import nvml, sensors
 from shape_dnn.measuring.power import Reading
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", SyntaxWarning)  # of how amdsmi is written, from Python 3.14
+    from zeus.device import get_cpus, get_gpus, get_soc
+    from zeus.exception import ZeusBaseError
 
 PERMISSION = "reading RAPL takes root or a running zeusd; see https://ml.energy/zeus/getting_started/#system-privileges"
 BUSY = 0.05

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -74,6 +76,19 @@ def test_it_is_declared() -> None:
 def test_a_sensor_that_is_not_there_is_no_number(sensor: str, reason: str) -> None:
     with pytest.raises(MeterError, match=reason):
         Zeus(sensor=sensor).identity(WORKLOAD)
+
+
+def test_a_refusal_is_all_that_is_said_also_where_python_dislikes_the_code_of_a_package(tmp_path: Path) -> None:
+    (tmp_path / "amdsmi.py").write_text(
+        "1 is 1\nraise ImportError('no driver')\n"
+    )  # which Python warns of as it reads it
+    places = os.pathsep.join([str(tmp_path), *sys.path])
+    ran = subprocess.run(
+        [sys.executable, "-P", "-m", "shape_dnn_zeus.recorder", "soc", "cpu", "0.1"],
+        env={**os.environ, "PYTHONPATH": places}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "No observable SoC" in ran.stdout
+    assert not ran.stderr
 
 
 @pytest.mark.skipif(Path("/sys/class/powercap/intel-rapl").exists(), reason="this machine has RAPL")
