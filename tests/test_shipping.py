@@ -212,6 +212,76 @@ def test_without_judge_float32_is_as_good_as_the_network_and_anything_else_is_re
         tune(**{**asked, "trainer": str(path)}, deploy="onnxruntime", option={"deploy.precision": "int8"})
 
 
+UNJUDGED = QUALITIES.split("def calibration", maxsplit=1)[0]
+
+
+def test_without_judge_what_ships_is_exported_all_the_same(tmp_path: Path) -> None:
+    path = own.write(own.BUILD, own.EXAMPLE, UNJUDGED)
+    result = tune(
+        trainer=str(path), goal="file-size", train="100%", depth="1:3:1", width="1:2:1", deploy="onnxruntime",
+        batch_size=4,
+    )  # fmt: skip
+    assert result.best is not None
+    directory = export("shape-dnn-study", trainer=path)
+    assert {file.name for file in directory.iterdir()} == {
+        "artifact", "artifact_example.npz", "artifact_runtime.py", "card.json", "model.safetensors",
+    }  # fmt: skip
+    shipped, network = load(directory, artifact=True), load(directory, trainer=path)
+    given = torch.linspace(-1, 1, 10).unsqueeze(1)
+    assert torch.allclose(shipped(given), network(given), atol=1e-6)
+    size = sum(file.stat().st_size for file in (directory / "artifact").rglob("*")) / 1e6
+    measured = result.metrics["file-size"][result.best]
+    assert measured is not None
+    assert size == pytest.approx(measured, rel=1e-3)
+    card = json.loads((directory / "card.json").read_text())
+    assert (card["deployment"]["name"], card["deployment"]["batch_size"]) == ("onnxruntime", 4)
+    export("shape-dnn-study", "plain", trainer=path, formats="onnx")
+    assert not (Path("plain") / "artifact").exists()
+    assert "deployment" not in json.loads((Path("plain") / "card.json").read_text())
+
+
+DOUBLED = """
+import torch
+from shape_dnn import Plugin, Trainer, hookimpl
+
+class Doubled(torch.nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return 2 * self.network(x)
+
+class Mine(Trainer):
+    def build(self, shape):
+        return torch.nn.Linear(3, shape.depth)
+
+    def example(self, batch_size):
+        return torch.zeros(batch_size, 3)
+
+    def train(self, shape, run):
+        run.save(self.build(shape))
+        return 50.0
+
+    def ship(self, shape, run):
+        return Doubled(super().ship(shape, run)).eval()
+
+@hookimpl
+def shape_dnn_trainers():
+    yield Plugin("mine", "a trainer", Mine)
+"""
+
+
+def test_without_judge_what_ships_is_as_the_trainer_builds_it_for_that() -> None:
+    Path("mine.py").write_text(DOUBLED)
+    mine: dict[str, Any] = {"plugin": "mine.py", "trainer": "mine"}
+    tune(**mine, depth="2:3:1", width="1:2:1", goal="size", device="cpu", deploy="onnxruntime")
+    directory = export("shape-dnn-study", plugin="mine.py")
+    given = torch.rand(4, 3)
+    shipped, network = load(directory, artifact=True, plugin="mine.py"), load(directory, **mine)
+    assert torch.allclose(shipped(given), 2 * network(given), atol=1e-6)
+
+
 def test_inputs_that_are_not_like_the_example_are_named() -> None:
     wrong = QUALITIES.replace("torch.linspace(-1, 1, 10).unsqueeze(1)", "torch.zeros(3, 2)")
     path = own.write(own.BUILD, own.EXAMPLE, wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ def export(
         output: directory for the files; by default ``export/DEPTH-WIDTH`` in the study. A former export there is
             replaced.
         shape: depth and width, such as ``"10,3/4"`` or ``(10, "3/4")``; by default the best trained one.
-        formats: of :data:`FORMATS`, and ``artifact`` for what was judged as it ships (``--deploy``); by default all of
+        formats: of :data:`FORMATS`, and ``artifact`` for what ships (``--deploy``); by default all of
             :data:`FORMATS`, or the artifact if there is one. The weights are always written.
         trainer: the file of the trainer, if the study was made with one: its code builds the network, so name it only
             if you trust it.
@@ -66,7 +67,7 @@ def export(
         raise UsageError(f"{unknown[0]!r} is not a format; accepted are {accepted}", setting="formats")
 
     from shape_dnn.answers.question import StudyQuestion
-    from shape_dnn.exporting import choice, files
+    from shape_dnn.exporting import artifact, choice, files
     from shape_dnn.exporting.card import describe
     from shape_dnn.exporting.classification import TrainedClassifier
     from shape_dnn.exporting.own_network import TrainedByOwn
@@ -80,13 +81,16 @@ def export(
             raise UsageError("the networks of the study were trained by the classifier; leave it out", "trainer")
         chosen = choice.best(known) if shape is None else choice.named(shape, known.parts.shapes)
         found = choice.training_of(known, chosen)
-        trained = TrainedByOwn(found, trainer) if known.parts.is_own else TrainedClassifier(found)
-        if ARTIFACT in wanted and found.artifact is None:
-            raise UsageError("networks ship as torch runs them, so there is no artifact", setting="formats")
-        if formats is None:
-            wanted = list(FORMATS) if found.artifact is None else [ARTIFACT]
         directory = known.store.directory / "export" / found.weights.stem if output is None else Path(output)
-        files.write(trained, describe(trained), directory, [n for n in (*FORMATS, ARTIFACT) if n in wanted])
+        trained = TrainedByOwn(found, trainer) if known.parts.is_own else TrainedClassifier(found)
+        with tempfile.TemporaryDirectory() as scratch:
+            if isinstance(trained, TrainedByOwn) and (formats is None or ARTIFACT in wanted):
+                trained.found = found = artifact.made_of(trained, Path(scratch) / ARTIFACT)
+            if ARTIFACT in wanted and found.artifact is None:
+                raise UsageError("networks ship as torch runs them, so there is no artifact", setting="formats")
+            if formats is None:
+                wanted = list(FORMATS) if found.artifact is None else [ARTIFACT]
+            files.write(trained, describe(trained), directory, [n for n in (*FORMATS, ARTIFACT) if n in wanted])
     if shape is None and (rival := choice.untrained_rival(known, chosen)) is not None:
         warnings.warn(
             f"{rival} is predicted to be better than {chosen}, and was not trained; shape-dnn tune would", stacklevel=2

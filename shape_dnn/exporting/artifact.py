@@ -1,14 +1,15 @@
-"""The artifact of an exported network: the very files that were measured and judged."""
+"""The artifact of an exported network: the files that ship."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn.deploying import in_process
+from shape_dnn.deploying import artifacts, in_process
 from shape_dnn.deploying.judging import Predict
 from shape_dnn.errors import ExportError, UsageError
 from shape_dnn.exporting import ARTIFACT, RUNTIME
@@ -17,9 +18,12 @@ from shape_dnn.exporting.choice import Found
 from shape_dnn.kinds import Deployment
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Loaded
+from shape_dnn.study.problem import identity_of
 
 if TYPE_CHECKING:
     import torch
+
+    from shape_dnn.exporting.own_network import TrainedByOwn
 
 EXAMPLE = "artifact_example.npz"
 """Inputs that the artifact takes."""
@@ -33,21 +37,42 @@ def describe(found: Found) -> dict[str, Any] | None:
     """
     if found.artifact is None:
         return None
-    deployment = _deployment(found)
-    batch_size = found.identity["deployment"]["batch_size"]
+    deployment, identity = _deployment(found), _identity(found)
     with naming(found.artifact.directory):
         files = {str(path.relative_to(found.artifact.files_in)): _digest(path) for path in found.artifact.files}
         if not files:
             message = f"the artifact of {found.shape} is gone: there is nothing in {str(found.artifact.directory)!r}"
             raise ExportError(f"{message}; a copy of a study needs its folder 'artifacts', too")
     return {
-        **{name: value for name, value in found.identity["deployment"].items() if name != "batch_size"},
+        **{name: value for name, value in identity.items() if name != "batch_size"},
         "precision": deployment.instance.precision,
-        "batch_size": batch_size,
+        "batch_size": identity["batch_size"],
         "settings": dict(deployment.instance.settings),
         "files": files,
         "file_size": found.artifact.size,
     }
+
+
+def made_of(trained: TrainedByOwn, directory: Path) -> Found:
+    """Make the artifact of a network that ships in float32 and whose trainer does not judge that.
+
+    Args:
+        trained: the network.
+        directory: for the artifact.
+
+    Returns:
+        Its training, with the artifact; without one where networks ship as torch runs them.
+
+    Raises:
+        DeploymentError: the runtime cannot have the network.
+        StudyError: the directory cannot be written.
+    """
+    found = trained.found
+    deployment, batch_size = found.known.parts.deployment, found.known.parts.settings.batch_size
+    if found.artifact is not None or deployment is None or deployment.instance.in_process:
+        return found
+    made = artifacts.make(deployment.instance, trained.as_it_ships(), trained.example(batch_size), [], directory)
+    return replace(found, artifact=made, shipped={**identity_of(deployment), "batch_size": batch_size})
 
 
 def write(found: Found, directory: Path) -> None:
@@ -117,8 +142,13 @@ def read(card: Mapping[str, Any], path: Path, plugins: Sequence[str]) -> Shipped
 def _deployment(found: Found) -> Loaded[Deployment]:
     loaded = found.known.parts.deployment
     assert loaded is not None  # noqa: S101 - artifacts are of one
-    check_identity(loaded, found.identity["deployment"], ("from",))
+    check_identity(loaded, _identity(found), ("from",))
     return loaded
+
+
+def _identity(found: Found) -> Mapping[str, Any]:
+    """Return what determines an artifact beside the network."""
+    return found.identity["deployment"] if found.shipped is None else found.shipped
 
 
 def _digest(path: Path) -> str:

@@ -29,7 +29,8 @@ class Found:
         context: number of the family of the training.
         training: what came of it.
         weights: its safetensors file.
-        artifact: what ships, which was judged; None for networks as torch runs them.
+        artifact: what ships; None for networks as torch runs them.
+        shipped: what determines the artifact beside the network, where it was not judged and is made for the export.
     """
 
     known: StudyQuestion
@@ -37,6 +38,7 @@ class Found:
     training: Training
     weights: Path
     artifact: Artifact | None = None
+    shipped: Mapping[str, Any] | None = None
 
     @property
     def shape(self) -> Shape:

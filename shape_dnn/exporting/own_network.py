@@ -22,6 +22,7 @@ from shape_dnn.measuring import inputs
 from shape_dnn.plugins import checked
 from shape_dnn.shape import Shape
 from shape_dnn.system.text import one_line
+from shape_dnn.training import task
 
 COMPARED = 1, 2, 5
 """Sizes of the batches on which the files are compared with the network."""
@@ -60,6 +61,12 @@ class TrainedByOwn(Trained):
     def build(self) -> torch.nn.Module:
         """Have the trainer build it."""
         return _build(self._own, self.shape, self.found.weights)
+
+    def as_it_ships(self) -> torch.nn.Module:
+        """Have the trainer build it for another runtime (:meth:`shape_dnn.kinds.Trainer.ship`)."""
+        trainer, weights = self._own.loaded.instance, self.found.weights
+        with checked.blame_network(*self._blamed(checked.BUILD)):
+            return trainer.ship(self.shape, task.Trained(self._own.title, trainer, self.made["seed"], weights))
 
     def example(self, batch_size: int) -> Any:
         """Have the trainer make inputs; if they are random, then the same every time."""

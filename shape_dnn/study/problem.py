@@ -77,12 +77,7 @@ class Problem(ABC):
     def deployment_identity(self) -> dict[str, object]:
         """What determines artifacts beside the network, and how they run."""
         assert self.deployment is not None  # noqa: S101 - asked for only then
-        with blame(self.deployment.instance):
-            converters = self.deployment.instance.identity()
-        identity = self.deployment.identity
-        options = cast("Mapping[str, str]", identity["options"])
-        kept = {name: value for name, value in options.items() if name != "max_drop"}
-        return {**identity, "options": kept, "converters": dict(converters)}
+        return identity_of(self.deployment)
 
     @property
     def shipping_record(self) -> dict[str, object]:
@@ -297,6 +292,16 @@ class Problem(ABC):
     @abstractmethod
     def record(self) -> dict[str, object]:
         """What a run keeps, so that questions to the study need not read the dataset, as JSON values."""
+
+
+def identity_of(deployment: Loaded[Deployment]) -> dict[str, object]:
+    """Return what determines artifacts of a deployment beside the network, and how they run."""
+    with blame(deployment.instance):
+        converters = deployment.instance.identity()
+    identity = deployment.identity
+    options = cast("Mapping[str, str]", identity["options"])
+    kept = {name: value for name, value in options.items() if name != "max_drop"}
+    return {**identity, "options": kept, "converters": dict(converters)}
 
 
 def provenance(problem: Problem, *plugins: Loaded[Any]) -> dict[str, object]:

@@ -175,7 +175,7 @@ def judging(task: Judging, report: Callable[[object], bool], what: str) -> Itera
     with _alone(task.needs), _naming_shortage(task.needs.device):
         trainer = task.trainer.load()
         who = f"{label(trainer)}: {what}"
-        run = Trained(who, task, trainer, report)
+        run = Trained(who, trainer, task.seed, task.weights, task.needs.device, report)
         with _named(who, run):
             _seed(task.seed)
             yield trainer, run
@@ -184,9 +184,17 @@ def judging(task: Judging, report: Callable[[object], bool], what: str) -> Itera
 class Trained(Attempt):
     """A training that has come to its end: its weights are there, and nothing is written any more."""
 
-    def __init__(self, who: str, task: Judging, trainer: Trainer, report: Callable[[object], bool]) -> None:
-        super().__init__(who, task.seed, task.needs.device, task.weights.parent, trainer.quality, None, report)
-        self.weights = task.weights
+    def __init__(
+        self,
+        who: str,
+        trainer: Trainer,
+        seed: int,
+        weights: Path,
+        device: str = "cpu",
+        report: Callable[[object], bool] = lambda _: True,
+    ) -> None:
+        super().__init__(who, seed, device, weights.parent, trainer.quality, None, report)
+        self.weights = weights
 
     def load(self) -> Saved:
         """Read the weights."""
