@@ -223,3 +223,32 @@ def test_depths_are_chosen_evenly_with_both_ends() -> None:
     assert [shape.depth for shape in chosen if shape.width == 1] == [10, 28, 52, 70]
     assert len(chosen) == 8
     assert depth_line.next_to_measure(shapes[:3], {}, 4) == shapes[:3]
+
+
+FORMULA = """
+from shape_dnn import Formula, Plugin, hookimpl
+
+class Steps(Formula):
+    metric, unit, cost, linear_in_depth = "steps", "", 0.5, True
+    asked = 0
+
+    def compute(self, workload, shapes):
+        Steps.asked += 1
+        if Steps.asked > 1000:
+            raise RuntimeError("asked without end")
+        return [float(shape.depth * shape.width) for shape in shapes]
+
+@hookimpl
+def shape_dnn_meters():
+    yield Plugin("steps", "steps of a network", Steps)
+"""
+
+
+def test_what_is_computed_is_computed_for_every_depth() -> None:
+    Path("formula.py").write_text(FORMULA)
+    result = tune(
+        depth="10:71:6", width="1/4:1/2:1/4", device="cpu", plugin="formula.py", max="steps=10", epochs=1, train="1",
+        option="dataset.limit=100", fit_depths=3,
+    )  # fmt: skip
+    assert {shape.depth for shape in result.shapes} == {10, 16, 22, 28, 34, 40}
+    assert not result.is_estimated("steps", result.shapes[0])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from shape_dnn.constraints import Constraint
-from shape_dnn.kinds import Formula, Meter, Terminator, Workload
+from shape_dnn.kinds import Formula, Instrument, Meter, Terminator, Workload
 from shape_dnn.measuring import depth_line
 from shape_dnn.plugins import checked_meters
 from shape_dnn.plugins.sources import Loaded
@@ -83,7 +83,9 @@ class KnownFacts:
     def predicts(self, metric: str) -> bool:
         """Tell whether a line in depth may stand for measurements of a metric."""
         meter = self.meters.get(metric)
-        return bool(self.fit_depths) and meter is not None and meter.instance.linear_in_depth
+        if meter is None or not isinstance(meter.instance, Instrument):
+            return False  # a formula is as quick for every depth as for a few
+        return bool(self.fit_depths) and meter.instance.linear_in_depth
 
     def measurements(self, metric: str) -> dict[Shape, Measurement]:
         """Return every measurement of a metric with its interval and status."""
