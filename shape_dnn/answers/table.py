@@ -187,7 +187,8 @@ def _stages(result: Result) -> Iterator[str]:
         yield f"trainings start from weights: {', '.join(f'{shape} {name}' for shape, name in result.weights.items())}"
     for stage in answer.stages:
         before, after = stage.before, stage.after
-        yield f"{stage.constraint.in_words}: {before:,} -> {after:,} shapes, {before - after:,} dropped"
+        so_far = "; not measured yet of every shape" if stage.constraint.metric in answer.unknown else ""
+        yield f"{stage.constraint.in_words}: {before:,} -> {after:,} shapes, {before - after:,} dropped{so_far}"
 
 
 def _best(result: Result) -> Iterator[str]:
