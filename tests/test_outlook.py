@@ -30,7 +30,8 @@ from shape_dnn.search.facts import in_order
 from shape_dnn.search.guesses import guess
 from shape_dnn.search.modes import search
 from shape_dnn.search.planning import plan
-from shape_dnn.search.posterior import DRAWS, AnswerPosterior, PosteriorOf
+from shape_dnn.search.posterior import DRAWS, AnswerPosterior
+from shape_dnn.search.posterior_of import PosteriorOf
 from shape_dnn.search.query import Answer, Modelling, Query
 from shape_dnn.search.together import improving_most
 

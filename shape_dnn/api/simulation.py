@@ -20,7 +20,7 @@ from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.table_of_kinds import KINDS
 from shape_dnn.search.algorithm import apply_limits, predict
 from shape_dnn.search.modes import sample, search
-from shape_dnn.search.posterior import PosteriorOf
+from shape_dnn.search.posterior_of import PosteriorOf
 from shape_dnn.settings import Settings
 
 

@@ -8,7 +8,7 @@ from shape_dnn.events import Event, ignore
 from shape_dnn.records import Training
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.ordering import refused
-from shape_dnn.search.posterior import PosteriorOf
+from shape_dnn.search.posterior_of import PosteriorOf
 from shape_dnn.search.query import Certificate, Query
 from shape_dnn.shape import Shape
 

@@ -16,7 +16,8 @@ from shape_dnn.search.failures import counting
 from shape_dnn.search.front import verify_front
 from shape_dnn.search.lookup import recall
 from shape_dnn.search.ordering import eligible
-from shape_dnn.search.posterior import AnswerPosterior, PosteriorOf
+from shape_dnn.search.posterior import AnswerPosterior
+from shape_dnn.search.posterior_of import PosteriorOf
 from shape_dnn.search.query import Answer, Modelling, Query
 from shape_dnn.shape import Shape
 

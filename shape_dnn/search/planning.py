@@ -8,7 +8,7 @@ from shape_dnn.plugins import checked
 from shape_dnn.records import Training
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.failures import counting
-from shape_dnn.search.posterior import PosteriorOf
+from shape_dnn.search.posterior_of import PosteriorOf
 from shape_dnn.search.query import Answer, Candidate, Modelling, Query, Stage
 from shape_dnn.shape import Shape, by_width_then_depth
 

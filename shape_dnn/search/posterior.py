@@ -7,7 +7,6 @@ so the probability of an answer is the part of the draws that give it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,15 +18,12 @@ from shape_dnn.constraints import Constraint
 from shape_dnn.events import Chosen, Judged, Reason
 from shape_dnn.kinds import AccuracyModel, Goal
 from shape_dnn.quality import ACCURACY, Quality
-from shape_dnn.records import Noise, Training
+from shape_dnn.records import Training
 from shape_dnn.search import design, durations, fitting, rounding
 from shape_dnn.search.contest import Column, Contest, complies
-from shape_dnn.search.facts import Facts, in_order
-from shape_dnn.search.failures import Count, as_they_are
 from shape_dnn.search.frontier import beyond
-from shape_dnn.search.query import Modelling, Query
 from shape_dnn.search.together import improving_most
-from shape_dnn.shape import Shape, by_width_then_depth
+from shape_dnn.shape import Shape
 
 DRAWS = 512
 LEAST = 3
@@ -319,46 +315,3 @@ class AnswerPosterior:
     def _spread(self) -> NDArray[np.float64]:
         """The standard deviation of the expected quality of each open shape."""
         return np.asarray(self.draws[:, self._open].std(0))
-
-
-class PosteriorOf:
-    """Puts together, as often as a search wants, what is known half-way.
-
-    Args:
-        query: limits and goal.
-        modelling: predicts qualities.
-        facts: what is known; asked for metrics of the goal where they may decide.
-        count: tells how trainings count.
-    """
-
-    def __init__(self, query: Query, modelling: Modelling, facts: Facts, count: Count = as_they_are) -> None:
-        self._query, self._modelling, self._facts, self._count = query, modelling, facts, count
-        self._asked: dict[str, set[Shape]] = {}
-
-    def __call__(self, shapes: Sequence[Shape], trainings: Sequence[Training]) -> AnswerPosterior:
-        """Return what is known of some shapes by some trainings."""
-        query, modelling, counted = self._query, self._modelling, self._count(trainings)
-        limited = {limit.metric for limit in query.constraints}
-        return AnswerPosterior(
-            sorted(shapes, key=by_width_then_depth),
-            in_order(counted.trainings),
-            modelling.model,
-            query.functional,
-            query.goal,
-            self._facts.estimate,
-            limited | {metric for metric, cost in query.costs.items() if cost == 0},
-            self._asked,
-            0.5 if query.confidence is None else query.confidence,
-            _deviation(counted.noise),
-            together=modelling.together,
-            exact=modelling.strategy.exact,
-            pareto=query.pareto,
-            quality=query.quality,
-        )
-
-
-def _deviation(noise: Noise | None) -> float | None:
-    """Return the standard deviation of the quality of a shape, the mean over its trainings; None if none tells."""
-    if noise is None:
-        return None
-    return noise.points / 2 / math.sqrt(noise.trainings / noise.shapes)

@@ -16,7 +16,8 @@ from shape_dnn.search import design, fitting
 from shape_dnn.search.algorithm import apply_quality_limits, predict, verify
 from shape_dnn.search.failures import counting
 from shape_dnn.search.ordering import eligible, min_by_goal
-from shape_dnn.search.posterior import AnswerPosterior, PosteriorOf
+from shape_dnn.search.posterior import AnswerPosterior
+from shape_dnn.search.posterior_of import PosteriorOf
 from shape_dnn.search.query import Candidate, Query
 from shape_dnn.settings import Settings
 from shape_dnn.shape import Shape
