@@ -97,7 +97,7 @@ class Session:
         """End the runner, and let others have the target."""
         self._ended.set()
         with self._busy:
-            if (connection := self._ready) is not None:
+            if (connection := self._ready()) is not None:
                 with contextlib.suppress(TargetError):
                     connection.request("bye", QUICK_SECONDS)
             self._disconnect()
@@ -165,7 +165,7 @@ class Session:
     def forget(self, model: Model) -> None:
         """Have the runner unload an artifact, if it knows it."""
         with self._busy:
-            if (connection := self._ready) is not None and model.name in self._loaded:
+            if (connection := self._ready()) is not None and model.name in self._loaded:
                 self._loaded.discard(model.name)
                 with contextlib.suppress(TargetLostError):
                     connection.request("unload", QUICK_SECONDS, model=model.name)
@@ -212,16 +212,15 @@ class Session:
     def _condition(self) -> Reply:
         return self._connected().request("condition", QUICK_SECONDS)
 
-    @property
     def _ready(self) -> Connection | None:
-        """The connection, if there is one; none where a request was cut short, as by a file that cannot be read."""
+        """Return the connection, if there is one; end one whose request was cut short, as by an unreadable file."""
         if self._connection is not None and self._connection.is_waiting:
             self._disconnect()
         return self._connection
 
     def _connected(self) -> Connection:
         """Return the connection, made anew if it was lost."""
-        if (former := self._ready) is not None:
+        if (former := self._ready()) is not None:
             return former
         connection = Connection(self.target)
         try:
@@ -282,7 +281,7 @@ class Session:
         while not self._ended.wait(PING_SECONDS):
             if self._busy.acquire(blocking=False):
                 try:
-                    if (connection := self._ready) is not None:
+                    if (connection := self._ready()) is not None:
                         with contextlib.suppress(TargetError):  # the next request will find out
                             connection.request("ping", QUICK_SECONDS)
                 finally:

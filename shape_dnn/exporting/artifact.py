@@ -72,7 +72,7 @@ def made_of(trained: TrainedByOwn, directory: Path) -> Found:
     if found.artifact is not None or deployment is None or deployment.instance.in_process:
         return found
     made = artifacts.make(deployment.instance, trained.as_it_ships(), trained.example(batch_size), [], directory)
-    return replace(found, artifact=made, shipped={**identity_of(deployment), "batch_size": batch_size})
+    return replace(found, artifact=made)
 
 
 def write(found: Found, directory: Path) -> None:
@@ -147,8 +147,13 @@ def _deployment(found: Found) -> Loaded[Deployment]:
 
 
 def _identity(found: Found) -> Mapping[str, Any]:
-    """Return what determines an artifact beside the network."""
-    return found.identity["deployment"] if found.shipped is None else found.shipped
+    """Return what determines an artifact beside the network: that of its training, or what makes it now."""
+    if "deployment" in found.identity:
+        judged: Mapping[str, Any] = found.identity["deployment"]
+        return judged
+    parts = found.known.parts
+    assert parts.deployment is not None  # noqa: S101 - artifacts are of one
+    return {**identity_of(parts.deployment), "batch_size": parts.settings.batch_size}
 
 
 def _digest(path: Path) -> str:

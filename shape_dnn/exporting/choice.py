@@ -30,7 +30,6 @@ class Found:
         training: what came of it.
         weights: its safetensors file.
         artifact: what ships; None for networks as torch runs them.
-        shipped: what determines the artifact beside the network, where it was not judged and is made for the export.
     """
 
     known: StudyQuestion
@@ -38,7 +37,6 @@ class Found:
     training: Training
     weights: Path
     artifact: Artifact | None = None
-    shipped: Mapping[str, Any] | None = None
 
     @property
     def shape(self) -> Shape:

@@ -65,7 +65,7 @@ class TrainedByOwn(Trained):
     def as_it_ships(self) -> torch.nn.Module:
         """Have the trainer build it for another runtime (:meth:`shape_dnn.kinds.Trainer.ship`)."""
         trainer, weights = self._own.loaded.instance, self.found.weights
-        with checked.blame_network(*self._blamed(checked.BUILD)):
+        with torch.random.fork_rng(devices=[]), checked.blame_network(*self._blamed(checked.BUILD)):
             return trainer.ship(self.shape, task.Trained(self._own.title, trainer, self.made["seed"], weights))
 
     def example(self, batch_size: int) -> Any:

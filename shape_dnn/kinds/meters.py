@@ -94,7 +94,7 @@ class Meter(ABC):
 
 
 class Formula(Meter):
-    """A meter that computes: nothing runs, and nothing needs to be remembered."""
+    """A meter that computes: nothing runs, and values are recorded only where a question could not compute them."""
 
     @abstractmethod
     def compute(self, workload: Workload, shapes: Sequence[Shape]) -> Sequence[float]:
