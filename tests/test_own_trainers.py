@@ -276,6 +276,17 @@ def test_a_file_is_searched_under_limits_and_the_best_shape_has_its_quality_unde
     assert "training" not in again.err, "the same question again trains nothing"
 
 
+def test_where_a_training_saves_no_weights_it_is_said_that_nothing_can_be_tested(
+    shape_dnn: Callable[..., Any],
+) -> None:
+    write("def train(shape, run):\n    return 50 + shape.depth\n", "def test(shape, run):\n    return 50.0\n")
+    ran = shape_dnn(*FILE, "--depth", "1:3:1", "--width", "1:2:1", "--goal", "loss", "--format", "json")
+    assert ran.status == 0, ran.err
+    assert "the test set could not be read for (1, 1): there are no weights" in ran.err
+    assert "run.save()" in ran.err
+    assert ran.json["best"]["test_loss"] is None
+
+
 def test_whatever_the_code_prints_standard_output_is_the_result() -> None:
     shout = "import os\n{0}print('said')\n{0}os.write(1, b'written')\n{0}os.system('echo echoed')\n"
     write(

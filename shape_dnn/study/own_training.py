@@ -39,9 +39,9 @@ class OwnTraining(Problem):
         return self.own.instance.steps
 
     @property
-    def always_saves(self) -> bool:
-        """That is left to the trainer."""
-        return False
+    def has_test(self) -> bool:
+        """Whether the trainer has such data."""
+        return has(self.own.instance, "test")
 
     @property
     def remembers_formulas(self) -> bool:

@@ -157,8 +157,8 @@ class Problem(ABC):
         """How many a whole training reports; None if that is not known."""
 
     @property
-    def always_saves(self) -> bool:
-        """Whether every training leaves weights, so that something is wrong where there are none."""
+    def has_test(self) -> bool:
+        """Whether trained shapes can be judged on data that was kept for the end."""
         return True
 
     @property

@@ -211,12 +211,16 @@ class Trainings:
             partial.unlink(missing_ok=True)
 
     def test(self, shape: Shape) -> float | None:
-        """Return the quality on the test set, judged now if it was not for this shape before."""
+        """Return the quality on data that was kept for the end, judged now if it was not for this shape before."""
         known = self.facts.test(shape)
         if known is not None:
             return known
         weights = self.facts.store.files.weights(self.facts.contexts[TRAININGS], shape)
-        if not (self.problem.always_saves or weights.is_file()):
+        if not self.problem.has_test:
+            return None
+        if not weights.is_file():
+            why = f"there are no weights {str(weights)!r}, which a trainer of one's own saves by run.save()"
+            warnings.warn(f"the test set could not be read for {shape}: {why}", stacklevel=2)
             return None
         (needs,), attempt, seed = self._preparer.needs_of([shape]), secrets.token_hex(8), self.problem.seed
         task = EvaluationTask(self._preparer.trainer, shape, seed, weights, attempt, self._conduct.patience, needs)
