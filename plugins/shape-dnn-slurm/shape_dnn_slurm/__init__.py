@@ -21,7 +21,7 @@ def shape_dnn_executors() -> Iterable[Plugin]:
             "constraint": Option("", help="features of nodes, as sbatch takes them"),
             "time": Option("", help="most time for a job: minutes, HH:MM:SS or DAYS-HH; by default 4 hours"),
             "memory": Option("", help="least memory of a job, such as 16G; by default what it is expected to need"),
-            "cores": Option(1, help="processors of a job, at least", minimum=1),
+            "cores": Option(0, help="processors of a job, at least; 0 for as many as it needs", minimum=0),
             "threads": Option(1, help="threads, and processors, of each training on a processor", minimum=1),
             "gpu": Option("", help="type of the GPUs, as the cluster calls it"),
             "setup": Option("", help="shell line that runs before Python, such as 'module load cuda'"),

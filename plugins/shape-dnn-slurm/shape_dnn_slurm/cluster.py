@@ -67,13 +67,18 @@ class Partition:
         name: of the partition.
         minutes: most time for a job; None for any.
         memory: MB of the node that has most; 0 where Slurm was not told, and takes no job that asks for any.
-        gpus: whether there are any.
+        cores_per_gpu: processors that belong to each GPU, on the node that has fewest; 0 where there are no GPUs.
     """
 
     name: str
     minutes: int | None
     memory: int
-    gpus: bool
+    cores_per_gpu: int = 0
+
+    @property
+    def has_gpus(self) -> bool:
+        """Whether there are any."""
+        return self.cores_per_gpu > 0
 
 
 def run(*command: str) -> str:
@@ -127,7 +132,8 @@ def partition(name: str, option: str = "partition") -> Partition:
         UsageError: there is none of this name; lists those there are.
         UnavailableError: Slurm does not answer.
     """
-    lines = [line.split("|") for line in run("sinfo", "--exact", "--noheader", "--format=%P|%l|%m|%G").splitlines()]
+    shown = run("sinfo", "--exact", "--noheader", "--format=%P|%l|%m|%c|%G").splitlines()
+    lines = [line.split("|") for line in shown]
     own = [line for line in lines if (line[0].rstrip("*") == name if name else line[0].endswith("*"))]
     if not own:
         there = ", ".join(sorted({line[0].rstrip("*") for line in lines})) or "none"
@@ -135,13 +141,28 @@ def partition(name: str, option: str = "partition") -> Partition:
             raise UsageError(f"executor.{option}: Slurm has no partition {name!r}; there are: {there}", "option")
         raise UsageError(f"Slurm has no partition by default; name one with -o executor.{option}: {there}", "option")
     limits = [minutes(line[1]) for line in own]
-    memory = max(int(re.sub(r"\D", "", line[2]) or 0) for line in own)
+    memory = max(_number(line[2]) for line in own)
     return Partition(
         own[0][0].rstrip("*"),
         min((limit for limit in limits if limit is not None), default=None),
         0 if memory == UNTOLD else memory,
-        any("gpu" in line[3] for line in own),
+        min((_cores_per_gpu(_number(line[3]), gpus) for line in own if (gpus := _gpus(line[4]))), default=0),
     )
+
+
+def _number(text: str) -> int:
+    return int(re.sub(r"\D", "", text) or 0)
+
+
+def _gpus(resources: str) -> int:
+    """Count the GPUs among the generic resources of a node, as Slurm writes them: ``gpu:a100:4(S:0-1),nic:2``."""
+    parts = [part.split(":") for part in re.sub(r"\([^)]*\)", "", resources).split(",")]
+    return sum(int(part[-1]) if part[-1].isdigit() else 1 for part in parts if part[0] == "gpu")
+
+
+def _cores_per_gpu(cores: int, gpus: int) -> int:
+    """Return the processors that belong to each GPU: never more than half, since a node may keep some for itself."""
+    return max(1, cores // max(gpus, 2))
 
 
 def most_elements() -> int:

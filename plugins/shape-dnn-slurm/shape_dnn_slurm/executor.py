@@ -73,7 +73,7 @@ class Slurm(Executor):
     def device(self, wanted: str) -> str:
         """Return ``cpu``, or ``cuda:0`` for whichever GPU Slurm gives to a job."""
         cluster.require()
-        has_gpu = self._place(Needs()).gpus
+        has_gpu = self._place(Needs()).has_gpus
         if wanted == "auto":
             return "cuda:0" if has_gpu else "cpu"
         if wanted == "cpu" or (wanted == "cuda" and has_gpu):

@@ -87,7 +87,7 @@ class Terms:
     constraint: str = ""
     time: str = ""
     memory: str = ""
-    cores: int = 1
+    cores: int = 0
     threads: int = 1
     gpu: str = ""
     setup: str = ""
@@ -179,6 +179,9 @@ class Terms:
         most = self.most_minutes() or min(USUAL_MINUTES, place.minutes or USUAL_MINUTES)
         wanted = -(-(2 * needs.seconds / 60 + STARTING_MINUTES) // 15) * 15 if needs.seconds else most
         cores = max(self.cores, max(self.threads, needs.cores) + needs.loaders)
+        if on_gpu and not (needs.memory or self.cores):
+            # Nobody knows yet what a training takes, which may be all that belongs to its GPU, to decode images.
+            cores = max(cores, place.cores_per_gpu)
         gpus = (needs.whole_gpus or 1) if on_gpu else 0
         return Ask(cores, gpus, memory, int(min(wanted, most)), needs.exclusive, requeues, node)
 

@@ -54,13 +54,16 @@ SlurmdTimeout=300
 MinJobAge=3600
 KillWait=2
 SchedulerParameters=sched_interval=2,sched_min_interval=100000
+GresTypes=gpu
 NodeName=DEFAULT CPUs=2 RealMemory=8000 State=UNKNOWN
 NodeName=first NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} Features=usual
 NodeName=second NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} Features=usual
 NodeName=third NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[3]} Features=bench
 NodeName=apart NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[4]} Features=apart
+NodeName=fast NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[5]} CPUs=12 Gres=gpu:3
 PartitionName=main Nodes=first,second,third Default=YES MaxTime=INFINITE State=UP
 PartitionName=apart Nodes=apart MaxTime=60 State=UP
+PartitionName=gpu Nodes=fast State=UP
 """
 
 
@@ -68,7 +71,8 @@ class Cluster:
     """A controller and nodes of Slurm that run as children of the test, by the current user.
 
     The nodes `first` and `second` are usual ones, `third` has the feature `bench`; all of them are of the partition
-    `main`. The node `apart` is alone in the partition of its name, and runs only where a test starts it.
+    `main`. The node `apart` is alone in the partition of its name, and `fast`, of which Slurm was told that it has
+    12 processors and 3 GPUs, in the partition `gpu`. They run only where a test starts them.
 
     Args:
         directory: must be empty, and its path short, since a socket lies there.
@@ -79,18 +83,20 @@ class Cluster:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         directory.chmod(0o755)  # or munge does not put its socket there
         (directory / "state").mkdir()
-        for node in ("first", "second", "third", "apart"):
+        for node in ("first", "second", "third", "apart", "fast"):
             (directory / f"spool-{node}").mkdir()
         (directory / "munge.key").write_bytes(os.urandom(1024))
         (directory / "munge.key").chmod(0o600)
         host = socket.gethostname().partition(".")[0]
-        config = CONFIG.format(host=host, directory=directory, ports=free_ports(5), user=getpass.getuser())
+        config = CONFIG.format(host=host, directory=directory, ports=free_ports(6), user=getpass.getuser())
         self.config.write_text(config)
+        # Files that every machine has: whatever they are, Slurm hands them out as GPUs.
+        (directory / "gres.conf").write_text("NodeName=fast Name=gpu File=/dev/null,/dev/zero,/dev/full\n")
         if version() >= (23, 2):  # before, nothing was to be said for slurmd to start without them
             (directory / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
 
     def start(self) -> None:
-        """Start all but the node `apart`; returns when the others take jobs.
+        """Start the nodes of the partition `main`; returns when they take jobs.
 
         Raises:
             RuntimeError: they do not within a minute; the message is what they wrote.

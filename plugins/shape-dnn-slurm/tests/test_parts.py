@@ -36,7 +36,7 @@ from shape_dnn_slurm.job import Line, asked_cores
 from shape_dnn_slurm.submitting import Terms
 
 RECORD = Record("7_0", "some work", 60, 2048, requeues=True)
-PLACE = Partition("main", None, 64_000, gpus=True)
+PLACE = Partition("main", None, 64_000, cores_per_gpu=12)
 
 
 @pytest.fixture
@@ -315,8 +315,27 @@ def test_a_driver_that_was_suspended_knows_which_jobs_another_one_has_taken_over
 
 
 @pytest.mark.parametrize(
+    ("nodes", "cores"),
+    [
+        (["64|gpu:a100:4(S:0-1)"], 16),
+        (["64|gpu:a100:4(S:0,2),nic:2", "32|gpu:4", "8|(null)"], 8),
+        (["24|gpu:h100:1"], 12),
+        (["2|gpu:8"], 1),
+        (["48|gpu:a100:1,gpu:v100:3"], 12),
+        (["48|mygpu:4,shard:gpu"], 0),
+    ],
+)
+def test_a_gpu_has_its_part_of_the_processors_of_the_smallest_node_and_at_most_half(
+    monkeypatch: pytest.MonkeyPatch, nodes: list[str], cores: int
+) -> None:
+    monkeypatch.setattr(cluster, "run", lambda *_: "".join(f"main*|infinite|1|{node}\n" for node in nodes))
+    place = cluster.partition("")
+    assert (place.cores_per_gpu, place.has_gpus) == (cores, cores > 0)
+
+
+@pytest.mark.parametrize(
     ("said", "memory"),
-    [("main*|infinite|8000|(null)", 8000), ("main*|infinite|1|(null)", 0), ("main*|1:00|8000+|", 8000)],
+    [("main*|infinite|8000|2|(null)", 8000), ("main*|infinite|1|2|(null)", 0), ("main*|1:00|8000+|2|", 8000)],
 )
 def test_memory_is_asked_for_where_slurm_knows_of_any(monkeypatch: pytest.MonkeyPatch, said: str, memory: int) -> None:
     """A node whose configuration does not name it has 1 MB, and Slurm refuses whoever asks for more."""
@@ -379,8 +398,10 @@ def test_what_cannot_be_read_is_refused_before_anything_starts(terms: dict[str, 
         ({"memory": "8G"}, Needs(memory=2**30), {"memory": 8192}),
         ({}, Needs(memory=2**40), {"memory": 64_000}),
         ({"cores": 8}, Needs("cuda:0", memory=2**30), {"cores": 8, "gpus": 1, "memory": 0}),
-        ({}, Needs("cuda:0", gpus=4, cores=6), {"cores": 6, "gpus": 4}),
-        ({}, Needs("cuda:0", loaders=7), {"cores": 8, "gpus": 1}),
+        ({}, Needs("cuda:0", gpus=4, cores=6, memory=2**30), {"cores": 6, "gpus": 4}),
+        ({}, Needs("cuda:0", loaders=7, memory=2**30), {"cores": 8, "gpus": 1}),
+        ({}, Needs("cuda:0"), {"cores": 12, "gpus": 1}),  # of which nobody knows yet what it takes
+        ({"cores": 4}, Needs("cuda:0"), {"cores": 4, "gpus": 1}),
         ({"threads": 2}, Needs(loaders=1), {"cores": 3}),
         ({}, Needs(seconds=600), {"minutes": 30}),
         ({"time": "20"}, Needs(seconds=600), {"minutes": 20}),
@@ -393,7 +414,7 @@ def test_a_job_asks_for_what_its_training_needs(terms: dict[str, Any], needs: Ne
 
 
 def test_what_a_partition_allows_is_the_most_that_is_asked_for() -> None:
-    place = Partition("short", 30, 1000, gpus=False)
+    place = Partition("short", 30, 1000)
     ask = Terms().ask(Needs(memory=2**40), place, requeues=True)
     assert (ask.minutes, ask.memory) == (30, 1000)
 

@@ -195,7 +195,7 @@ def failure(task: Task, **options: Any) -> Exception:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"partition": "nope"}, r"executor.partition: Slurm has no partition 'nope'; there are: apart, main"),
+        ({"partition": "nope"}, r"executor.partition: Slurm has no partition 'nope'; there are: apart, gpu, main"),
         ({"measure_partition": "nope"}, r"executor.measure_partition: Slurm has no partition 'nope'"),
         ({"constraint": "red"}, r"executor.constraint is 'red', which Slurm does not accept: .*feature"),
         ({"measure_constraint": "red"}, r"executor.measure_constraint is 'red', which Slurm does not accept"),
@@ -278,6 +278,20 @@ def test_a_directory_that_a_node_does_not_see_is_said_to_be_so(cluster: Cluster,
     assert re.search(r"its node does not see that directory; choose a --study in a file system that all", str(error)), (
         error
     )
+
+
+def test_a_training_of_a_gpu_of_which_nothing_is_known_has_the_processors_that_belong_to_the_gpu(
+    cluster: Cluster,
+) -> None:
+    cluster.start_node("fast")
+    cluster.wait_for("fast")
+    known = Needs("cuda:0", memory=2**30, loaders=2)
+    for options, needs, expected in (({}, Needs("cuda:0"), 4), ({}, known, 3), ({"cores": 2}, Needs("cuda:0"), 2)):
+        with slurm_executor(partition="gpu", **options) as executor:
+            assert executor.device("auto") == "cuda:0"
+            outcome = only(executor.run([Steps(demand=needs)], None, go_on))
+        assert outcome.result is not None, outcome.error
+        assert outcome.result[2][1] == str(expected)  # type: ignore[index]
 
 
 def test_a_cancelled_job_says_nothing_about_its_task(executor: Slurm, cluster: Cluster) -> None:
