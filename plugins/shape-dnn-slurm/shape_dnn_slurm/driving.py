@@ -20,8 +20,11 @@ ENDINGS = 2
 """Answers of Slurm after which a job has ended, since what it told last may still be on its way."""
 LOST = frozenset({"CANCELLED", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED", "UNKNOWN"})
 """States that say nothing about the task."""
-OF_SLURM = re.compile(r"(srun|slurmstepd): |\[\d{4}-\d\d-\d\dT[\d:.]+\] error: ")
-"""How a line of a job's log begins that Slurm wrote; slurmstepd gives the time instead of its name in Slurm 26.05."""
+OF_SLURM = re.compile(r"(srun|slurmstepd)(-\S+)?: |\[\d{4}-\d\d-\d\dT[\d:.]+\] error: ")
+"""How a line of a job's log begins that Slurm wrote.
+
+The name of slurmstepd may have that of its node, and in Slurm 26.05 the time stands in its place.
+"""
 MEMORY = re.compile(r"exceeded (job )?memory limit|oom.kill|out of memory", re.IGNORECASE)
 """What Slurm writes there of a job that it kills for want of memory."""
 

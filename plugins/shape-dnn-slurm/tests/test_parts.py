@@ -187,7 +187,11 @@ def test_how_slurm_ended_a_job_is_how_the_training_failed(
     assert ended.memory_shortage() == ({"some work": 4096} if word == "OUT_OF_MEMORY" else {})
 
 
-@pytest.mark.parametrize("who", ["slurmstepd: ", "[2026-11-27T16:56:26.113] "], ids=["22.05", "26.05"])
+@pytest.mark.parametrize(
+    "who",
+    ["slurmstepd: ", "slurmstepd-a1: ", "[2026-11-27T16:56:26.113] "],
+    ids=["22.05", "22.05, several nodes on a machine", "26.05"],
+)
 def test_what_slurm_adds_to_the_log_of_a_job_is_told_from_what_its_program_said(folder: Folder, who: str) -> None:
     logs = folder.path.parent / "logs"
     logs.mkdir()
