@@ -548,6 +548,12 @@ def test_differences_are_tested_question_by_question() -> None:
     assert statistics.p_of_costs([3.0] * 12, list(range(4, 16))) < 0.01
 
 
+def test_questions_that_cost_both_the_same_do_not_make_few_differences_significant() -> None:
+    """By the exact distribution of the signs: of four that differ, all go one way by chance in 2 of 16 cases."""
+    for alike in (0, 16, 196):
+        assert statistics.p_of_costs([6.0] * 4 + [5.0] * alike, [5.0] * (4 + alike)) == pytest.approx(2 / 16)
+
+
 def test_calibrated_doubt_has_no_error_and_certainty_that_is_wrong_the_whole_one() -> None:
     calibrated = [(0.25, i % 4 == 0) for i in range(40)]
     assert statistics.doubt_error(statistics.reliability(calibrated)) == pytest.approx(0)
