@@ -72,7 +72,8 @@ def render(rows: Sequence[Row], found: Sequence[Performance]) -> str:
                 "training.", _costs(found)),
         Section("reliability", "Is doubt what it says?", "Every decision of a search states the probability that it "
                 "missed a better shape. Points on the line state it rightly; bars are 95 % intervals by the counts, "
-                "which stand beside the points.", _reliability(found)),
+                "which stand beside the points. Decisions about one question are alike, so the bars are too short: on "
+                "three recorded tables by a tenth to a third.", _reliability(found)),
         Section("coverage", "Do intervals hold what they say?", "Trainings that were not made, within the 90 % "
                 "intervals of their predictions; the line is 90 %.", _coverage(rows)),
     ]  # fmt: skip

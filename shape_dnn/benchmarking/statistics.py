@@ -120,7 +120,7 @@ class Bin:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of that part."""
+        """The 95 % interval of that part, as if no two decisions were about the same question: it is too short."""
         return interval_of_part(self.missed, self.decisions)
 
 
