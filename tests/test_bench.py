@@ -141,6 +141,21 @@ def test_one_that_never_stops_is_given_no_fewer_trainings_than_the_default(
     assert budget([chance, ours]) == given
 
 
+def test_how_many_trainings_are_as_good_is_told_with_an_interval_wherever_figures_are(small: Path) -> None:
+    found = bench(small, methods=["exhaustive", "random:2", "random:12"], questions=40, report="page.html")
+    keys = ("as_good_after", "as_good_low", "as_good_high", "most_trainings")
+    stops, few, many = ([row[key] for key in keys] for row in found.rows())
+    assert stops == [None] * 4
+    assert few == [None, None, None, 2], "with 2 trainings it is surely right less often"
+    after, low, high, most = many
+    assert (high, most) == (None, 12), "nothing is right more often than who trains everything"
+    assert 2 < low < after <= 12
+    page, (table,) = Path("page.html").read_text(), found.summaries
+    shown = ["-", ">2", f"{after} ({low} to …)"]
+    assert [cells[-1] for cells in table.rows] == shown
+    assert all(f"<td>{html.escape(text)}</td>" in page for text in shown[1:])
+
+
 def test_the_figures_are_the_same_with_any_number_of_workers(small: Path) -> None:
     one, two = (bench(small, questions=9, workers=number).rows() for number in (1, 2))
     assert one == two
@@ -546,6 +561,50 @@ def test_differences_are_tested_question_by_question() -> None:
     assert statistics.p_of_parts([True, False] * 5, [False, True] * 5) == 1.0
     assert statistics.p_of_costs([3.0] * 8, [3.0] * 8) == 1.0
     assert statistics.p_of_costs([3.0] * 12, list(range(4, 16))) < 0.01
+
+
+def test_questions_that_cost_both_the_same_do_not_make_few_differences_significant() -> None:
+    """By the exact distribution of the signs: of four that differ, all go one way by chance in 2 of 16 cases."""
+    for alike in (0, 16, 196):
+        assert statistics.p_of_costs([6.0] * 4 + [5.0] * alike, [5.0] * (4 + alike)) == pytest.approx(2 / 16)
+
+
+def test_trainings_that_are_as_good_have_an_interval_by_the_questions() -> None:
+    ours = [i % 10 > 0 for i in range(100)]
+    steps = [[i >= wrong for i in range(100)] for wrong in (100, 30, 24, 20, 10, 2, 0)]
+    found = statistics.crossing(ours, steps)
+    assert (found.after, found.low, found.high, found.most) == (5, 4, 6, 7)
+    assert statistics.p_of_parts(ours, steps[2]) < 0.05 < statistics.p_of_parts(ours, steps[3])
+    assert statistics.p_of_parts(ours, steps[4]) == 1
+    assert statistics.p_of_parts(ours, steps[5]) < 0.05, "after 6 it is surely right more often, and from then on"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "after", "low", "high"),
+    [((12, 6, 5, 0), 4, 3, None), ((12, 6), None, None, None), ((12, 5), None, 2, None), ((0, 6), 1, 1, None)],
+)
+def test_nobody_is_surely_as_good_as_one_that_is_always_right(
+    wrong: tuple[int, ...], after: int | None, low: int | None, high: int | None
+) -> None:
+    steps = [[i >= number for i in range(20)] for number in wrong]
+    assert statistics.crossing([True] * 20, steps) == statistics.Crossing(after, low, high, len(wrong))
+
+
+@pytest.mark.parametrize("rate", [0.8, 0.96, 1.0])
+@pytest.mark.parametrize("questions", [20, 200])
+def test_the_interval_of_trainings_that_are_as_good_holds_them_in_19_of_20_comparisons(
+    rate: float, questions: int
+) -> None:
+    """Also where ours is always right, and where the other comes near to it and never reaches it."""
+    generator, rates = np.random.default_rng(0), 1 - 0.4 * 0.8 ** np.arange(30)
+    truth = next((n for n, own in enumerate(rates, 1) if own >= rate), math.inf)
+    held = []
+    for _ in range(100):
+        ours, hard = generator.random(questions) < rate, generator.random(questions)
+        found = statistics.crossing(ours.tolist(), [(hard < own).tolist() for own in rates])
+        low, high = (math.inf if end is None else end for end in (found.low, found.high))
+        held.append(low <= truth <= high)
+    assert sum(held) >= 92
 
 
 def test_calibrated_doubt_has_no_error_and_certainty_that_is_wrong_the_whole_one() -> None:

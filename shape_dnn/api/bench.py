@@ -48,7 +48,7 @@ class Benchmark(Records[Row]):
     @property
     def summaries(self) -> list[Summary]:
         """A table for people for each recorded table: the figures that any of the methods has."""
-        records = self.rows()
+        records = [{**figures, "as_good_after": row.as_good} for figures, row in zip(self.rows(), self, strict=True)]
         shown = [name for name in SHOWN if any(record[name] is not None for record in records)]
         found = []
         for table in dict.fromkeys(record["table"] for record in records):

@@ -12,7 +12,7 @@ from shape_dnn.benchmarking.judging import Outcome, Run, judge
 from shape_dnn.benchmarking.method import Method
 from shape_dnn.benchmarking.problems import RecordedTable
 from shape_dnn.benchmarking.questions import Question
-from shape_dnn.benchmarking.statistics import Bin
+from shape_dnn.benchmarking.statistics import Bin, Crossing
 
 REFERENCE = "default"
 """The method whose number of trainings those are given that never stop; where it is not asked, the first that stops."""
@@ -39,7 +39,7 @@ class Row:
         recall: part of the shapes that clearly comply that were returned, if all were asked for.
         precision: part of those returned that comply.
         as_good_after: of a method that never stops, trainings from which it is as often within the noise as the
-            reference; None if that is more than it was given.
+            reference; None if that is more than ``most_trainings``.
         measured_percent: candidates of which a metric was asked that is no closed form.
         trainings_low: lower end of the 95 % interval of the trainings.
         trainings_high: upper end.
@@ -50,6 +50,9 @@ class Row:
         p_trainings: probability of such a difference in trainings to the first method by chance; None for the first,
             and where one of the two never stops, since it is told how many to make.
         p_within: the same for answers within the noise; None for the first.
+        as_good_low: lower end of the 95 % interval of ``as_good_after``; None if that is more than ``most_trainings``.
+        as_good_high: upper end; None if no number of trainings is surely enough.
+        most_trainings: of a method that never stops, the most trainings after which it was judged.
     """
 
     method: str
@@ -76,6 +79,18 @@ class Row:
     violations_high: float
     p_trainings: float | None
     p_within: float | None
+    as_good_low: int | None
+    as_good_high: int | None
+    most_trainings: int | None
+
+    @property
+    def as_good(self) -> str | None:
+        """For people, trainings from which it is as good and their interval, such as ``21 (8 to …)`` or ``>25``."""
+        if self.most_trainings is None:
+            return None
+        after = f">{self.most_trainings}" if self.as_good_after is None else f"{self.as_good_after}"
+        high = "…" if self.as_good_high is None else f"{self.as_good_high}"
+        return after if self.as_good_low is None else f"{after} ({self.as_good_low} to {high})"
 
 
 @dataclass(frozen=True)
@@ -147,10 +162,11 @@ def reference_of(found: Sequence[Performance]) -> Performance | None:
 
 
 def _rows_of_table(found: Sequence[Performance]) -> list[Row]:
-    reference = reference_of(found)
-    goal = None if reference is None else part_within(reference.steps[0])
-    everything = reported(found)
-    return [_row(each, outcomes, goal, _by_chance(everything[0], (each, outcomes))) for each, outcomes in everything]
+    reference, everything = reference_of(found), reported(found)
+    return [
+        _row(each, outcomes, as_good(each, reference), _by_chance(everything[0], (each, outcomes)))
+        for each, outcomes in everything
+    ]
 
 
 def _by_chance(first: Reported, other: Reported) -> tuple[float | None, float | None]:
@@ -166,7 +182,10 @@ def _by_chance(first: Reported, other: Reported) -> tuple[float | None, float | 
 
 
 def _row(
-    each: Performance, outcomes: Sequence[Outcome], goal: float | None, by_chance: tuple[float | None, float | None]
+    each: Performance,
+    outcomes: Sequence[Outcome],
+    crossing: Crossing | None,
+    by_chance: tuple[float | None, float | None],
 ) -> Row:
     trainings, within = [o.trainings for o in outcomes], [o.within for o in outcomes]
     trainings_low, trainings_high = statistics.interval(trainings)
@@ -187,7 +206,7 @@ def _row(
         100 * fmean(not o.answered for o in outcomes),
         mean(outcomes, lambda o: o.recall),
         mean(outcomes, lambda o: o.precision),
-        as_good_after(each, goal),
+        None if crossing is None else crossing.after,
         100 * fmean(o.measured for o in outcomes),
         trainings_low,
         trainings_high,
@@ -196,6 +215,9 @@ def _row(
         violations_low,
         violations_high,
         *by_chance,
+        None if crossing is None else crossing.low,
+        None if crossing is None else crossing.high,
+        None if crossing is None else crossing.most,
     )
 
 
@@ -205,11 +227,12 @@ def percent_interval(answers: Sequence[bool]) -> tuple[float, float]:
     return 100 * low, 100 * high
 
 
-def as_good_after(each: Performance, goal: float | None) -> int | None:
-    """Return the number of trainings from which a method that never stops is as often within the noise as wanted."""
-    if goal is None or not each.method.never_stops:
+def as_good(each: Performance, reference: Performance | None) -> Crossing | None:
+    """Return the trainings from which a method that never stops is as often within the noise as the reference."""
+    if reference is None or not each.method.never_stops:
         return None
-    return next((n for n, outcomes in enumerate(each.steps, 1) if part_within(outcomes) >= goal), None)
+    ours, *steps = ([o.within for o in outcomes] for outcomes in (reference.steps[0], *each.steps))
+    return statistics.crossing(ours, steps)
 
 
 def bins(outcomes: Sequence[Outcome]) -> list[Bin]:
