@@ -86,3 +86,23 @@ def test_after_a_search_what_comes_closest_was_trained() -> None:
     assert in_scripts(["question"], CLOSEST, {"data": data, "questions": [question]}) == [str(closest.shape)]
     data["overview"]["verified"] = False
     assert in_scripts(["question"], CLOSEST, {"data": data, "questions": [question]}) != [str(closest.shape)]
+
+
+DRAWN = """
+function IntersectionObserver() { this.observe = this.disconnect = () => {}; } // there is no page
+rows = given.map((row, place) => ({ ...row, place }));
+return drawn().map((row) => row.place ?? null);
+"""
+
+
+@in_node
+@pytest.mark.parametrize("mattering", [0, 10, 749, 1400, 1990, 2000])
+def test_a_chart_of_a_large_space_shows_each_point_once_and_the_best_among_them(mattering: int) -> None:
+    rows = [{"quality": None, "on_front": place < mattering, "best": place == 1999} for place in range(2000)]
+    places = in_scripts(["charts"], DRAWN, rows)
+    assert None not in places
+    assert len(set(places)) == len(places) == 1500
+    assert 1999 in places
+    assert {place // 100 for place in places} == set(range(20)), "from all parts of the space"
+    if mattering <= 750:
+        assert set(range(mattering)) <= set(places)
