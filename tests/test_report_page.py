@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -373,3 +374,43 @@ def test_a_page_that_was_opened_before_any_training_claims_nothing_and_draws_the
         page.evaluate("content => shapeDnn.update(content)", late)
         page.locator("#front svg").wait_for(state="attached")
         assert "--pareto" in page.text_content("#front-command")
+
+
+@in_a_browser
+def test_where_somebody_types_stays_when_a_metric_becomes_known(browser: Any, study: Path, tmp_path: Path) -> None:
+    with StudyQuestion.open(study, {}) as known:
+        late = pages.content(Overview.of_study(known))
+    early = json.loads(json.dumps(late))
+    overview = early["data"]["overview"]
+    overview["metrics"] = overview["metrics"][:1]
+    overview["limits"] = [limit for limit in overview["limits"] if limit["metric"] in ("size", "accuracy")]
+    overview["goals"] = [goal for goal in overview["goals"] if goal["name"] in ("size", "accuracy")]
+    path = tmp_path / "early.html"
+    path.write_text(pages.render_content(early), encoding="utf-8")
+    label = "document.activeElement.getAttribute('aria-label')"
+    with shown(browser, path) as page:
+        page.get_by_label("accuracy at least, in %", exact=True).fill("97")
+        page.evaluate("content => shapeDnn.update(content)", late)
+        assert page.evaluate(label) == "accuracy at least, in %"
+        assert page.get_by_label("latency at most, in ms", exact=True).input_value() == ""
+        assert page.get_by_label("accuracy at least, in %", exact=True).input_value() == "97"
+        page.get_by_label("latency at most", exact=True).focus()
+        page.evaluate("content => shapeDnn.update(content)", early)
+        page.get_by_label("accuracy at least", exact=True).focus()
+        page.evaluate("content => shapeDnn.update(content)", late)
+        assert page.evaluate(label) == "accuracy at least"
+
+
+@in_a_browser
+def test_what_is_unfolded_stays_unfolded_when_more_becomes_known(browser: Any, study: Path, tmp_path: Path) -> None:
+    with StudyQuestion.open(study, {}) as known:
+        late = Overview.of_study(known)
+        early = replace(late, provenance=[each for each in late.provenance if each.name != "What determines energy"])
+        later, first = pages.content(late), pages.content(early)
+    path = tmp_path / "early.html"
+    path.write_text(pages.render_content(first), encoding="utf-8")
+    titles = "[...document.querySelectorAll('details[open]')].map((e) => e.closest('.origin').querySelector('h3').textContent)"
+    with shown(browser, path) as page:
+        page.locator(".origin", has_text="What determines memory").locator("summary").click()
+        page.evaluate("content => shapeDnn.update(content)", later)
+        assert page.evaluate(titles) == ["What determines memory"]
