@@ -106,3 +106,22 @@ def test_a_chart_of_a_large_space_shows_each_point_once_and_the_best_among_them(
     assert {place // 100 for place in places} == set(range(20)), "from all parts of the space"
     if mattering <= 750:
         assert set(range(mattering)) <= set(places)
+
+
+WORDS = """
+[overview, quality] = [{ metrics: [{ name: "size", unit: "MB" }] }, { name: "accuracy", unit: "%", better: "higher" }];
+question.limits = [{ metric: "accuracy", upper: false, value: 98 }, { metric: "size", upper: true, value: 0.4 }];
+return given.map(([accuracy, size]) => [written(accuracy), measured("size", size)]);
+"""
+
+
+@in_node
+def test_a_value_is_never_written_as_if_it_were_on_the_other_side_of_its_limit() -> None:
+    values = [(97.99996, 0.40000312), (97.994, 0.4004), (98.0, 0.4), (98.004, 0.39996), (97.999999999999, 0.41234567)]
+    assert in_scripts(["question", "words"], WORDS, values) == [
+        ["97.99996 %", "0.400003"],
+        ["97.99 %", "0.4004"],
+        ["98.00 %", "0.4"],
+        ["98.00 %", "0.4"],
+        ["97.999999999999 %", "0.4123"],
+    ]

@@ -194,7 +194,7 @@ function showShape() {
     const [value, low, high, status] = ["", "_low", "_high", "_status"].map((end) => row[`m${i}${end}`]);
     if (value === null) return [name, status];
     const range = (low ?? null) === null || low === high ? "" : ` (${number(low)} to ${number(high)})`;
-    return [name, `${number(value)} ${unit}`.trim() + range + (status === "ok" ? "" : `, ${status}`)];
+    return [name, `${measured(name, value)} ${unit}`.trim() + range + (status === "ok" ? "" : `, ${status}`)];
   });
   for (const timing of overview.timings.filter((each) => !each.metric && (row[each.column] ?? null) !== null)) {
     entries.push([`latency, ${timing.title}`, `${number(row[timing.column])} ms`]);
