@@ -414,3 +414,14 @@ def test_what_is_unfolded_stays_unfolded_when_more_becomes_known(browser: Any, s
         page.locator(".origin", has_text="What determines memory").locator("summary").click()
         page.evaluate("content => shapeDnn.update(content)", later)
         assert page.evaluate(titles) == ["What determines memory"]
+
+
+def test_how_much_a_search_saved_is_written_out_and_one_shape_is_one() -> None:
+    rows = [f"{d},1,{60 + d / 10},20" for d in range(1, 401)]
+    many = of_table("\n".join(["depth,width,accuracy,seconds", *rows]), 200, model="ridge")
+    assert "2 of 400 shapes were trained (0.5 %)" in many["main"]
+    assert re.search(r"about [\d.]+ hours: \d{3} times as long", many["main"])
+    one = of_table("depth,width,accuracy,seconds\n10,1,60,20", model="ridge")
+    assert "recorded table: 1 shape. Its accuracy: 1 trained." in one["header"]
+    assert "1 of 1 shape was trained (100 %), in 20 seconds of training." in one["main"]
+    assert "times as long" not in one["main"], "there is nothing to compare it with"

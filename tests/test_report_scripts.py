@@ -125,3 +125,33 @@ def test_a_value_is_never_written_as_if_it_were_on_the_other_side_of_its_limit()
         ["98.00 %", "0.4"],
         ["97.999999999999 %", "0.4123"],
     ]
+
+
+HEADLINES = """
+return given.map(({ limit, complies }) => {
+  [overview, quality, names] = [{ goals: [], cases: "images", batch: 1, metrics: [] }, { name: "accuracy", unit: "%" }, []];
+  rows = complies.map((value) => ({ complies: value }));
+  Object.assign(question, { goal: "", limits: [{ metric: "size", upper: true, unit: "MB", value: limit }] });
+  const parts = headline({ best: null, complying: rows.filter((row) => row.complies) });
+  return parts.join("");
+});
+"""
+ELEMENTS = """
+function element(name, attributes, text) { return text; } // there is no page
+"""
+
+
+@in_node
+def test_one_network_is_spoken_of_as_one() -> None:
+    asked = [(None, [True]), (None, [True] * 3), (None, [True, False]), (None, [True, True, False, False]),
+             (2, [True, False]), (2, [True, True]), (2, [False])]  # fmt: skip
+    given = [{"limit": limit, "complies": complies} for limit, complies in asked]
+    assert in_scripts(["question", "words", "answer"], ELEMENTS + HEADLINES, given) == [
+        "The only network is possible: no limit is set.",
+        "All 3 networks are possible: no limit is set.",
+        "1 of 2 networks is possible: the other one came to no result when trained.",
+        "2 of 4 networks are possible: the others came to no result when trained.",
+        "1 of 2 networks takes at most 2 MB.",
+        "2 of 2 networks take at most 2 MB.",
+        "No network takes at most 2 MB.",
+    ]

@@ -3,6 +3,7 @@
 const $ = (id) => document.getElementById(id);
 // A comma after every three digits before the point.
 const grouped = (value) => String(value).replace(/^-?\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
+const counted = (number, one) => `${grouped(number)} ${one}${number === 1 ? "" : "s"}`;
 const number = (value, digits = 4) => (value === null ? "–" : grouped(Number(value.toPrecision(digits))));
 
 // What `write` makes of a value that it gives so many decimals, rounded as Python does it: of two numbers that are
