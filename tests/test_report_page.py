@@ -425,3 +425,16 @@ def test_how_much_a_search_saved_is_written_out_and_one_shape_is_one() -> None:
     assert "recorded table: 1 shape. Its accuracy: 1 trained." in one["header"]
     assert "1 of 1 shape was trained (100 %), in 20 seconds of training." in one["main"]
     assert "times as long" not in one["main"], "there is nothing to compare it with"
+
+
+@in_a_browser
+@pytest.mark.parametrize("width", [320, 1200])
+def test_a_long_name_makes_no_page_wider_than_its_window(browser: Any, width: int) -> None:
+    name = "a_very_long_metric_name_that_goes_on_and_on_and_on_and_never_ends"
+    rows = [f"{d},{w},{60 + d + w},{d * w}" for d in (1, 2, 3) for w in (1, 2)]
+    pages.save(pages.render_content(of_table("\n".join([f"depth,width,accuracy,{name}", *rows]))), Path("r.html"))
+    with shown(browser, Path("r.html").absolute()) as page:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.click("#map", position={"x": 45, "y": 8})
+        assert name in page.inner_text("#shape")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

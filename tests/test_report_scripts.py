@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import subprocess
@@ -15,8 +16,11 @@ from recorded_study import record_study
 
 import shape_dnn
 from shape_dnn.answers.question import StudyQuestion
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.report import page
 from shape_dnn.report.overview import Overview
+from shape_dnn.search.failures import as_they_are
+from shape_dnn.settings import Settings
 
 NODE = shutil.which("node")
 in_node = pytest.mark.skipif(NODE is None, reason="no node")
@@ -155,3 +159,116 @@ def test_one_network_is_spoken_of_as_one() -> None:
         "2 of 2 networks take at most 2 MB.",
         "No network takes at most 2 MB.",
     ]
+
+
+MAP = """
+const matchMedia = () => ({ matches: false }), window = {}, MOST_POINTS = 1500;
+const drawn = {};
+function pen(id) {
+  const calls = drawn[id] = [];
+  const told = (name) => (...values) => calls.push([name, ...values, own.fillStyle]);
+  const own = new Proxy({ measureText: (text) => ({ width: 6 * text.length }) }, { get: (all, name) => all[name] ?? told(name) });
+  return own;
+}
+const elements = {};
+const document = {
+  body: {}, activeElement: null,
+  getElementById: (id) => elements[id] ??= { style: {}, parentElement: { clientWidth: given.room }, width: 140, height: 10, options: [],
+    getContext: () => pen(id), replaceChildren(...them) { this.children = them; }, append() {}, setAttribute() {},
+    getBoundingClientRect: () => ({ left: 0, top: 0, width: 0 }) },
+  createElement: (name) => ({ name, setAttribute() {}, append(...them) { this.text = them.join(""); } }),
+};
+const getComputedStyle = () => ({ fontFamily: "sans-serif" });
+take(given.data);
+decide();
+buildMap();
+"""
+TILES = """
+for (const name of given.metrics) $("map-metric").onchange($("map-metric").value = name);
+drawMap();
+const scale = scaleOf(), found = {};
+for (const row of rows) found[row.name] = [row.down, row.right, scale.part(shownOf(row))];
+const walk = [...given.keys].map((key) => {
+  $("map").onkeydown({ key: { l: "ArrowLeft", r: "ArrowRight", u: "ArrowUp", d: "ArrowDown" }[key], preventDefault() {} });
+  return map.chosen?.name ?? null;
+});
+const texts = drawn.map.filter(([name]) => name === "fillText").map(([, text]) => text);
+return { found, walk, texts, ends: [$("map-low").textContent, $("map-high").textContent], high: $("map").height, wide: $("map").width,
+         style: $("map").style.width, tile: [map.wide, map.high], shades: [shade(0), shade(0.5), shade(1)] };
+"""
+
+
+def mapped(text: str, *metrics: str, keys: str = "", shapes: list[tuple[int, int]] | None = None) -> Any:
+    """Return what the map of a table shows, all of whose shapes were trained, coloured by a metric.
+
+    Args:
+        text: of the table.
+        *metrics: that are chosen one after the other.
+        keys: that are pressed, by their first letters.
+        shapes: to be shown in place of those of the table.
+    """
+    Path("table.csv").write_text(text)
+    parts = Assembly(Settings.create({"replay": "table.csv", "model": "ridge"}))
+    data = page.content(Overview.of_replay(parts, as_they_are(parts.replay.train(parts.shapes))))["data"]
+    if shapes is not None:
+        row = data["overview"]["shapes"][0]
+        named = ({"name": f"({d}, {w})", "depth": d, "width": w, "fraction": str(w)} for d, w in shapes)
+        data["overview"]["shapes"] = [row | each for each in named]
+    given = {"data": data, "metrics": metrics, "keys": keys, "room": 600}
+    return in_scripts(["question", "words", "controls", "map"], MAP + TILES, given)
+
+
+@in_node
+def test_a_tile_lies_by_its_depth_and_width_and_is_coloured_by_its_part_of_the_scale() -> None:
+    rows = [(2, "1/2", 60, 1), (2, 1, 70, 5), (3, "1/2", 80, 10), (3, 1, 90, 100), (5, 1, 85, 10)]
+    text = "\n".join(["depth,width,accuracy,latency", *(",".join(map(str, row)) for row in rows)])
+    by_accuracy = mapped(text)
+    assert by_accuracy["found"] == {
+        "(2, 1/2)": [2, 0, 0],
+        "(2, 1)": [2, 1, pytest.approx(1 / 3)],
+        "(3, 1/2)": [1, 0, pytest.approx(2 / 3)],
+        "(3, 1)": [1, 1, 1],
+        "(5, 1)": [0, 1, pytest.approx(5 / 6)],
+    }
+    assert by_accuracy["ends"] == ["60.00", "90.00 %"]
+    assert by_accuracy["texts"][:5] == ["5", "3", "2", "1/2", "1"]
+    assert by_accuracy["shades"] == ["rgb(68,1,84)", "rgb(35,144,140)", "rgb(253,231,37)"]
+    by_latency = mapped(text, "latency")  # less is better, and a factor of 100 is shown by factors
+    parts = {name: part for name, (_, _, part) in by_latency["found"].items()}
+    assert parts == {
+        "(2, 1/2)": 1,
+        "(2, 1)": pytest.approx(1 - math.log10(5) / 2),
+        "(3, 1/2)": pytest.approx(0.5),
+        "(3, 1)": 0,
+        "(5, 1)": pytest.approx(0.5),
+    }
+    assert by_latency["ends"] == ["1", "100 ms"]
+
+
+@in_node
+def test_arrow_keys_go_from_tile_to_tile_over_gaps_and_stay_at_the_edge() -> None:
+    rows = [(2, 1), (2, 2), (2, 4), (3, 1), (3, 4), (5, 2)]
+    text = "\n".join(["depth,width,accuracy", *(f"{depth},{width},{depth * 10}" for depth, width in rows)])
+    walk = mapped(text, keys="rruludrr")["walk"]
+    assert walk == ["(2, 2)", "(2, 4)", "(3, 4)", "(3, 1)", "(3, 1)", "(2, 1)", "(2, 2)", "(2, 4)"]
+
+
+@in_node
+@pytest.mark.parametrize(("depths", "widths"), [(1, 2000), (2000, 1), (12000, 1), (1, 12000), (100, 100), (1, 1), (7, 9)])
+def test_a_map_of_whatever_form_is_in_view(depths: int, widths: int) -> None:
+    shapes = [(depth, width) for depth in range(1, depths + 1) for width in range(1, widths + 1)]
+    shown = mapped("depth,width,accuracy\n1,1,60", shapes=shapes)
+    assert shown["wide"] <= 2 * 600
+    assert shown["high"] <= 2 * 4040, "browsers draw no canvas of more than some ten thousand pixels"
+    assert shown["tile"][1] * depths >= 12, "a single row is no line"
+    assert max(shown["tile"]) <= 96
+    assert len(shown["texts"]) > 2
+
+
+@in_node
+def test_labels_of_a_map_do_not_lie_on_each_other() -> None:
+    rows = [f"12345,{width / 1000},{60 + width / 100}" for width in range(101, 160)]
+    texts = mapped("\n".join(["depth,width,accuracy", *rows]))["texts"]
+    widths = texts[1:-2]
+    assert texts[0] == "12345"
+    assert sum(6 * len(text) for text in widths) < 600
