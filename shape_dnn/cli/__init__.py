@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -122,6 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.simplefilter("default", UserWarning)
     if sys.stdout is None:  # closed by whoever started the command
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the end
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # As on standard error: no answer is lost for want of a letter.
+        sys.stdout.reconfigure(errors="backslashreplace")
     _complete_if_asked()
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
