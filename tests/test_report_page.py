@@ -438,3 +438,18 @@ def test_a_long_name_makes_no_page_wider_than_its_window(browser: Any, width: in
         page.click("#map", position={"x": 45, "y": 8})
         assert name in page.inner_text("#shape")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@in_a_browser
+def test_where_nothing_but_the_quality_is_known_there_is_no_trade_off(browser: Any) -> None:
+    rows = [f"{d},{w},{60 + d + w}" for d in (1, 2, 3) for w in (1, 2)]
+    content = of_table("\n".join(["depth,width,accuracy", *rows]), goal="accuracy")
+    with_latency = of_table("\n".join(["depth,width,accuracy,latency", *(f"{row},1" for row in rows)]))
+    pages.save(pages.render_content(content), Path("r.html"))
+    with shown(browser, Path("r.html").absolute()) as page:
+        assert page.text_content("#best") == "depth 3, width 2"
+        assert page.locator("#trade-off, select:not(:has(option))").count() == 0
+        page.evaluate("content => shapeDnn.update(content)", with_latency)
+        page.locator("#front svg").wait_for(state="attached")
+        page.evaluate("content => shapeDnn.update(content)", content)
+        assert page.locator("#trade-off").count() == 0

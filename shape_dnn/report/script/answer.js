@@ -64,6 +64,7 @@ function showAnswer(answer) {
 }
 
 function showFront() {
+  if (!$("front")) return; // there is no metric beside the quality
   const isThere = question.front.length > 0;
   $("front-command").textContent = isThere ? [...commandLine(), "--pareto", word(question.front.join(","))].join(" ") : "";
   $("front-command").parentElement.hidden = !isThere;
