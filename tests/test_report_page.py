@@ -453,3 +453,19 @@ def test_where_nothing_but_the_quality_is_known_there_is_no_trade_off(browser: A
         page.locator("#front svg").wait_for(state="attached")
         page.evaluate("content => shapeDnn.update(content)", content)
         assert page.locator("#trade-off").count() == 0
+
+
+@in_a_browser
+def test_the_page_of_the_table_that_is_read_stays_until_something_else_is_asked(browser: Any) -> None:
+    rows = [f"{d},{w},{60 + d + w},{d * w}" for d in range(1, 31) for w in (1, 2, 3, 4)]
+    text = "\n".join(["depth,width,accuracy,latency", *rows])
+    few, many = (of_table(text, every, goal="latency", model="ridge") for every in (6, 3))
+    pages.save(pages.render_content(few), Path("r.html"))
+    with shown(browser, Path("r.html").absolute()) as page:
+        place = page.locator("#page-place")
+        page.click("#page-on")
+        assert place.text_content() == "51 to 100 of 120"
+        page.evaluate("content => shapeDnn.update(content)", many)
+        assert drawn(page).locator("#page-place").text_content() == "51 to 100 of 120"
+        page.select_option("#goal", "accuracy")
+        assert drawn(page).locator("#page-place").text_content() == "1 to 50 of 120"

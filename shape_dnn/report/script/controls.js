@@ -94,6 +94,7 @@ function axes(chart, entries, chosen, change) {
 
 function ask() {
   question.asked = true;
+  table.page = 0;
   changed();
 }
 
