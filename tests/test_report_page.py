@@ -469,3 +469,13 @@ def test_the_page_of_the_table_that_is_read_stays_until_something_else_is_asked(
         assert drawn(page).locator("#page-place").text_content() == "51 to 100 of 120"
         page.select_option("#goal", "accuracy")
         assert drawn(page).locator("#page-place").text_content() == "1 to 50 of 120"
+
+
+@in_a_browser
+def test_a_command_that_was_not_copied_is_not_said_to_be(browser: Any, study: Path, tmp_path: Path) -> None:
+    (path,) = write_report(study, tmp_path / "r.html")
+    with shown(browser, path) as page:
+        page.click("#copy")
+        page.wait_for_function("['Copied', 'Selected'].includes(document.getElementById('copy').textContent)")
+        page.select_option("#goal", "size")
+        assert page.text_content("#copy") == "Copy"

@@ -55,7 +55,8 @@ function showAnswer(answer) {
   const made = element("div", {}, ...lines);
   if ($("answer").innerHTML !== made.innerHTML) $("answer").replaceChildren(...lines); // what stays is not read out again
   const goal = goalOf();
-  $("command").textContent = [...commandLine(), ...(goal ? [goal.flag] : [])].join(" ");
+  const command = [...commandLine(), ...(goal ? [goal.flag] : [])].join(" ");
+  if ($("command").textContent !== command) [$("command").textContent, $("copy").textContent] = [command, "Copy"];
   const exported = overview.export && best && best.quality !== null;
   $("export-place").hidden = !exported;
   $("export-place").replaceChildren(...(exported ? ["Its network as files: ",
