@@ -26,9 +26,10 @@ NODE = shutil.which("node")
 in_node = pytest.mark.skipif(NODE is None, reason="no node")
 
 
-def in_scripts(names: list[str], body: str, given: Any) -> Any:
-    """Run some scripts of the page with what they are given, and return what the code behind them returns."""
-    texts = [(resources.files(shape_dnn) / f"report/script/{name}.js").read_text(encoding="utf-8") for name in names]
+def in_scripts(names: list[str], body: str, given: Any, room: str = "report/script", before: str = "") -> Any:
+    """Run some scripts of a page with what they are given, and return what the code behind them returns."""
+    files = resources.files(shape_dnn) / room
+    texts = [before, *((files / f"{name}.js").read_text(encoding="utf-8") for name in names)]
     program = (
         f"const text = {json.dumps(chr(10).join([*texts, body]))};"
         'const given = JSON.parse(require("fs").readFileSync(0, "utf8"));'
@@ -272,3 +273,39 @@ def test_labels_of_a_map_do_not_lie_on_each_other() -> None:
     widths = texts[1:-2]
     assert texts[0] == "12345"
     assert sum(6 * len(text) for text in widths) < 600
+
+
+SEVERAL = """
+const elements = {}, fetching = () => {}, hear = () => {};
+const document = {
+  getElementById: (id) => elements[id] ??= { options: [], replaceChildren(...them) { this.options = them; },
+    addEventListener(_, told) { this.told = told; } },
+  createElement: (name) => ({ setAttribute(key, value) { this[key] = value; }, append() {} }),
+};
+"""
+CHOICES = """
+showChart = () => {};
+return given.map((step) => {
+  if (step.axis) elements[`several-${step.axis}`].told({ target: { value: step.value } });
+  else studies = step;
+  choose();
+  return [elements["several-x"].value, elements["several-y"].value];
+});
+"""
+
+
+@in_node
+def test_axes_that_nobody_chose_are_those_of_what_is_known_by_now() -> None:
+    def study(*metrics: str) -> dict[str, Any]:
+        named = [{"name": name, "unit": ""} for name in metrics]
+        return {"metrics": named, "better": "higher", "points": [dict.fromkeys(metrics, 1.0)]}
+
+    first, second = study("perplexity"), study("size", "latency", "accuracy")
+    steps = [[first], [first, second], {"axis": "x", "value": "latency"}, [first, second], [first]]
+    assert in_scripts(["several"], CHOICES, steps, room="watching", before=SEVERAL) == [
+        ["perplexity", "perplexity"],
+        ["size", "accuracy"],
+        ["latency", "accuracy"],
+        ["latency", "accuracy"],
+        ["perplexity", "perplexity"],
+    ]
