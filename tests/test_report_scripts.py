@@ -64,7 +64,9 @@ def test_what_comes_closest_on_the_page_is_what_the_terminal_names() -> None:
     questions, expected = [], []
     for _ in range(12):
         low = rng.uniform(50, 101)
-        limits = [["accuracy", True, low - 20 if low > 100 else low]] if rng.random() < 0.5 else [["accuracy", False, 99.9]]
+        limits = (
+            [["accuracy", True, low - 20 if low > 100 else low]] if rng.random() < 0.5 else [["accuracy", False, 99.9]]
+        )
         limits.append(["latency", True, rng.uniform(3, 20)])
         settings: dict[str, Any] = {"max": [], "min": []}
         for metric, upper, value in limits:
@@ -255,7 +257,9 @@ def test_arrow_keys_go_from_tile_to_tile_over_gaps_and_stay_at_the_edge() -> Non
 
 
 @in_node
-@pytest.mark.parametrize(("depths", "widths"), [(1, 2000), (2000, 1), (12000, 1), (1, 12000), (100, 100), (1, 1), (7, 9)])
+@pytest.mark.parametrize(
+    ("depths", "widths"), [(1, 2000), (2000, 1), (12000, 1), (1, 12000), (100, 100), (1, 1), (7, 9)]
+)
 def test_a_map_of_whatever_form_is_in_view(depths: int, widths: int) -> None:
     shapes = [(depth, width) for depth in range(1, depths + 1) for width in range(1, widths + 1)]
     shown = mapped("depth,width,accuracy\n1,1,60", shapes=shapes)

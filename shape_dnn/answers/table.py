@@ -269,7 +269,9 @@ def _cost(result: Result) -> Iterator[str]:
     elif trained:
         in_all = trained + repeated
         fewer = (
-            f": {number(answer.candidates / in_all, 2)} times fewer trainings than all" if in_all < answer.candidates else ""
+            f": {number(answer.candidates / in_all, 2)} times fewer trainings than all"
+            if in_all < answer.candidates
+            else ""
         )
         now = result.new_trainings
         new = f"{now:,} of them now" if now <= trained else f"{now:,} trainings now"

@@ -204,7 +204,8 @@ def _hash(text: str) -> str:
 def _summary(content: dict[str, Any]) -> str:
     states = [row["state"] for row in content["shapes"]]
     known = ", ".join(f"{states.count(state):,} {state}" for state in charts.STATES if state in states)
-    return f"{content['subject']}: {counted(len(states), 'shape')}. {'Its' if len(states) == 1 else 'Their'} {content['quality']['name']}: {known}."
+    whose = "Its" if len(states) == 1 else "Their"
+    return f"{content['subject']}: {counted(len(states), 'shape')}. {whose} {content['quality']['name']}: {known}."
 
 
 def _ships(deployment: Mapping[str, Any] | None) -> str:
