@@ -476,6 +476,6 @@ def test_a_command_that_was_not_copied_is_not_said_to_be(browser: Any, study: Pa
     (path,) = write_report(study, tmp_path / "r.html")
     with shown(browser, path) as page:
         page.click("#copy")
-        page.wait_for_function("['Copied', 'Selected'].includes(document.getElementById('copy').textContent)")
+        page.locator("#copy", has_text=re.compile("Copied|Selected")).wait_for()
         page.select_option("#goal", "size")
         assert page.text_content("#copy") == "Copy"
