@@ -595,3 +595,16 @@ def test_a_table_is_set_closer_before_anything_of_it_is_cut_off(
     shown = capsys.readouterr().out
     assert all(len(line) <= 120 for line in shown.splitlines())
     assert [word for word in shown.replace(";", " ").split() if word in row] == row
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_an_answer_is_printed_whatever_the_locale_can_write(table: Path, encoding: str) -> None:
+    text = table.read_text().replace("latency", "größe→")
+    table.write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "shape_dnn", "--replay", str(table), "--sampler", "interval", "--max", "größe→=9"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    ran = subprocess.run(command, capture_output=True, check=False, env=environment)
+    out = ran.stdout.decode(encoding)
+    assert ran.returncode == 0, ran.stderr
+    assert "without --goal (size, latency, energy, accuracy, " in out
+    assert r"\u2192 <= 9" in out, "a letter that there is not is written as Python writes it"

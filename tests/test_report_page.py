@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -373,3 +374,108 @@ def test_a_page_that_was_opened_before_any_training_claims_nothing_and_draws_the
         page.evaluate("content => shapeDnn.update(content)", late)
         page.locator("#front svg").wait_for(state="attached")
         assert "--pareto" in page.text_content("#front-command")
+
+
+@in_a_browser
+def test_where_somebody_types_stays_when_a_metric_becomes_known(browser: Any, study: Path, tmp_path: Path) -> None:
+    with StudyQuestion.open(study, {}) as known:
+        late = pages.content(Overview.of_study(known))
+    early = json.loads(json.dumps(late))
+    overview = early["data"]["overview"]
+    overview["metrics"] = overview["metrics"][:1]
+    overview["limits"] = [limit for limit in overview["limits"] if limit["metric"] in ("size", "accuracy")]
+    overview["goals"] = [goal for goal in overview["goals"] if goal["name"] in ("size", "accuracy")]
+    path = tmp_path / "early.html"
+    path.write_text(pages.render_content(early), encoding="utf-8")
+    label = "document.activeElement.getAttribute('aria-label')"
+    with shown(browser, path) as page:
+        page.get_by_label("accuracy at least, in %", exact=True).fill("97")
+        page.evaluate("content => shapeDnn.update(content)", late)
+        assert page.evaluate(label) == "accuracy at least, in %"
+        assert page.get_by_label("latency at most, in ms", exact=True).input_value() == ""
+        assert page.get_by_label("accuracy at least, in %", exact=True).input_value() == "97"
+        page.get_by_label("latency at most", exact=True).focus()
+        page.evaluate("content => shapeDnn.update(content)", early)
+        page.get_by_label("accuracy at least", exact=True).focus()
+        page.evaluate("content => shapeDnn.update(content)", late)
+        assert page.evaluate(label) == "accuracy at least"
+
+
+@in_a_browser
+def test_what_is_unfolded_stays_unfolded_when_more_becomes_known(browser: Any, study: Path, tmp_path: Path) -> None:
+    with StudyQuestion.open(study, {}) as known:
+        late = Overview.of_study(known)
+        early = replace(late, provenance=[each for each in late.provenance if each.name != "What determines energy"])
+        later, first = pages.content(late), pages.content(early)
+    path = tmp_path / "early.html"
+    path.write_text(pages.render_content(first), encoding="utf-8")
+    titles = "[...document.querySelectorAll('details[open]')].map((e) => e.closest('.origin').querySelector('h3').textContent)"
+    with shown(browser, path) as page:
+        page.locator(".origin", has_text="What determines memory").locator("summary").click()
+        page.evaluate("content => shapeDnn.update(content)", later)
+        assert page.evaluate(titles) == ["What determines memory"]
+
+
+def test_how_much_a_search_saved_is_written_out_and_one_shape_is_one() -> None:
+    rows = [f"{d},1,{60 + d / 10},20" for d in range(1, 401)]
+    many = of_table("\n".join(["depth,width,accuracy,seconds", *rows]), 200, model="ridge")
+    assert "2 of 400 shapes were trained (0.5 %)" in many["main"]
+    assert re.search(r"about [\d.]+ hours: \d{3} times as long", many["main"])
+    one = of_table("depth,width,accuracy,seconds\n10,1,60,20", model="ridge")
+    assert "recorded table: 1 shape. Its accuracy: 1 trained." in one["header"]
+    assert "1 of 1 shape was trained (100 %), in 20 seconds of training." in one["main"]
+    assert "times as long" not in one["main"], "there is nothing to compare it with"
+
+
+@in_a_browser
+@pytest.mark.parametrize("width", [320, 1200])
+def test_a_long_name_makes_no_page_wider_than_its_window(browser: Any, width: int) -> None:
+    name = "a_very_long_metric_name_that_goes_on_and_on_and_on_and_never_ends"
+    rows = [f"{d},{w},{60 + d + w},{d * w}" for d in (1, 2, 3) for w in (1, 2)]
+    pages.save(pages.render_content(of_table("\n".join([f"depth,width,accuracy,{name}", *rows]))), Path("r.html"))
+    with shown(browser, Path("r.html").absolute()) as page:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.click("#map", position={"x": 45, "y": 8})
+        assert name in page.inner_text("#shape")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@in_a_browser
+def test_where_nothing_but_the_quality_is_known_there_is_no_trade_off(browser: Any) -> None:
+    rows = [f"{d},{w},{60 + d + w}" for d in (1, 2, 3) for w in (1, 2)]
+    content = of_table("\n".join(["depth,width,accuracy", *rows]), goal="accuracy")
+    with_latency = of_table("\n".join(["depth,width,accuracy,latency", *(f"{row},1" for row in rows)]))
+    pages.save(pages.render_content(content), Path("r.html"))
+    with shown(browser, Path("r.html").absolute()) as page:
+        assert page.text_content("#best") == "depth 3, width 2"
+        assert page.locator("#trade-off, select:not(:has(option))").count() == 0
+        page.evaluate("content => shapeDnn.update(content)", with_latency)
+        page.locator("#front svg").wait_for(state="attached")
+        page.evaluate("content => shapeDnn.update(content)", content)
+        assert page.locator("#trade-off").count() == 0
+
+
+@in_a_browser
+def test_the_page_of_the_table_that_is_read_stays_until_something_else_is_asked(browser: Any) -> None:
+    rows = [f"{d},{w},{60 + d + w},{d * w}" for d in range(1, 31) for w in (1, 2, 3, 4)]
+    text = "\n".join(["depth,width,accuracy,latency", *rows])
+    few, many = (of_table(text, every, goal="latency", model="ridge") for every in (6, 3))
+    pages.save(pages.render_content(few), Path("r.html"))
+    with shown(browser, Path("r.html").absolute()) as page:
+        place = page.locator("#page-place")
+        page.click("#page-on")
+        assert place.text_content() == "51 to 100 of 120"
+        page.evaluate("content => shapeDnn.update(content)", many)
+        assert drawn(page).locator("#page-place").text_content() == "51 to 100 of 120"
+        page.select_option("#goal", "accuracy")
+        assert drawn(page).locator("#page-place").text_content() == "1 to 50 of 120"
+
+
+@in_a_browser
+def test_a_command_that_was_not_copied_is_not_said_to_be(browser: Any, study: Path, tmp_path: Path) -> None:
+    (path,) = write_report(study, tmp_path / "r.html")
+    with shown(browser, path) as page:
+        page.click("#copy")
+        page.locator("#copy", has_text=re.compile("Copied|Selected")).wait_for()
+        page.select_option("#goal", "size")
+        assert page.text_content("#copy") == "Copy"

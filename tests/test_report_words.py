@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import shape_dnn
+from shape_dnn.answers.table import number
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.system.text import grouped
 
@@ -77,3 +78,12 @@ def test_large_numbers_are_grouped_for_people_alone(shape_dnn: Callable[..., Any
 )  # fmt: skip
 def test_digits_before_the_point_are_grouped(text: str, expected: str) -> None:
     assert grouped(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "expected"),
+    [(285.0, 2, "280"), (2850.0, 2, "2,800"), (123.4, 2, "120"), (123.45, 4, "123.5"), (12.3, 2, "12"), (0.5, 3, "0.5"),
+     (123456.0, 3, "123,000"), (1.5e8, 4, "1.5e+08"), (0.00001234, 3, "1.23e-05"), (-285.0, 2, "-280"), (None, 4, "-")],
+)  # fmt: skip
+def test_few_digits_are_no_reason_for_an_exponent(value: float | None, digits: int, expected: str) -> None:
+    assert number(value, digits) == expected

@@ -176,6 +176,24 @@ def test_where_nothing_complies_the_closest_is_told_by_the_quality() -> None:
         nothing.raise_if_empty()
 
 
+@pytest.mark.parametrize(
+    ("stage", "quality", "expected"),
+    [
+        (Stage(Constraint("accuracy", False, 98, "%"), 5, 0), 97.99996, "a trained accuracy of 97.99996 %"),
+        (Stage(Constraint("accuracy", False, 98, "%"), 5, 0), 97.994, "a trained accuracy of 97.99 %"),
+        (Stage(Constraint("size", True, 0.4, "MB"), 5, 0, (LARGE, 0.40000312)), None, "a size of 0.400003 MB"),
+        (Stage(Constraint("flops", True, 1234000), 5, 0, (LARGE, 1234001.0)), None, "a flops of 1,234,001"),
+    ],
+)
+def test_what_misses_a_limit_is_never_written_as_if_it_met_it(
+    stage: Stage, quality: float | None, expected: str
+) -> None:
+    closest = None if quality is None else Candidate(LARGE, quality, None)
+    nothing = result(complying=(), best=None, stages=(stage,), closest=closest, trainings=())
+    with pytest.raises(NothingCompliesError, match=f" with {re.escape(expected)}$"):
+        replace(nothing, quality=ACCURACY).raise_if_empty()
+
+
 def test_what_came_of_searches_for_accuracy_says_nothing_of_another_quality() -> None:
     plugins = [{"kind": "sampler", "name": "active"}, {"kind": "accuracy_model", "name": "log-error"}]
     assert missed_in_100(0.04, plugins, ACCURACY) == 1

@@ -161,15 +161,15 @@ def test_trainings_show_while_the_page_is_open_and_what_the_viewer_asks_stays(se
             Path("go", f"{depth}-{number}-{epoch}").touch()
         page.locator("header", has_text="1 trained").wait_for()
         page.get_by_label("accuracy at least, in %").fill("65")
-        page.focus("#limit-0")
+        page.focus("#limit-least-accuracy")
         Path("go/all").touch()
         page.locator("#live[data-state=finished]").wait_for()
         assert running.process.wait(PATIENCE) == 0
         trained = Store(Path("study")).summary()["trained"]
         page.locator("header", has_text=f"{trained} trained").wait_for()
         assert page.evaluate("window.same")
-        assert page.input_value("#limit-0") == "65"
-        assert page.evaluate("document.activeElement.id") == "limit-0"
+        assert page.input_value("#limit-least-accuracy") == "65"
+        assert page.evaluate("document.activeElement.id") == "limit-least-accuracy"
         assert "--min-accuracy 65" in page.text_content("#command")
         page.locator("#live-doubt svg[role=img]").wait_for()
 

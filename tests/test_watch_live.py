@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from datetime import datetime, timedelta, timezone
@@ -115,3 +116,15 @@ def test_nothing_stays_of_a_study_that_another_one_has_replaced(monkeypatch: pyt
     assert watched.live()["failures"] == []
     assert watched.live()["doubts"] == [[7, 0.5]]
     assert watched.facts > before
+
+
+def test_of_a_long_learning_curve_no_more_is_sent_than_is_seen() -> None:
+    one, another = [10, "1"], [16, "1"]
+    long = [{**epoch(2, one, number), "epochs": None} for number in range(1, 5001)]
+    content = told(started(), planned(1, one, another), *long, *(epoch(3, another, number) for number in range(1, 6)))
+    first, second = (each["points"] for each in content["running"])
+    assert len(first) <= 200
+    assert first[0][0] == 1
+    assert first[-1][0] == 5000
+    assert max(b[0] - a[0] for a, b in itertools.pairwise(first)) < 60
+    assert [number for number, _ in second] == [1, 2, 3, 4, 5]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn.answers import encoding
-from shape_dnn.answers.table import data_frame, summarize
+from shape_dnn.answers.table import data_frame, number, summarize
 from shape_dnn.constraints import Constraint
 from shape_dnn.errors import NothingCompliesError
 from shape_dnn.quality import ACCURACY, Quality
@@ -215,7 +215,7 @@ class Result:
         emptied = next((s for s in answer.stages if s.before and not s.after), None)  # no training, nothing before
         if emptied is None and failures and len(failures) == len(answer.trainings):
             raise NothingCompliesError(f"no training succeeded; the first failed because {failures[0].reason}")
-        closest = _closest(answer.closest, self.quality)
+        closest = _closest(answer.closest, self.quality, self._limits_on_quality)
         if emptied is not None:
             count = f"{emptied.before:,} shapes" if emptied.before != 1 else "shape"
             closest = closest or _nearest(emptied)
@@ -247,12 +247,26 @@ class Result:
         }
 
 
-def _closest(closest: Candidate | None, quality: Quality) -> str:
+def _digits(value: float, limits: Iterable[Constraint], write: Callable[[float, int], str]) -> int:
+    """Return as many digits as a value needs so that what is written is on the same side of its limits as it is."""
+    known = [(limit, limit.allows(value)) for limit in limits]
+    return next(
+        (
+            digits
+            for digits in range(4, 17)
+            if all(limit.allows(float(write(value, digits).replace(",", ""))) == side for limit, side in known)
+        ),
+        17,
+    )
+
+
+def _closest(closest: Candidate | None, quality: Quality, limits: Sequence[Constraint]) -> str:
     """Tell which shape comes closest to the limits on the quality, if that is why nothing complies."""
     if closest is None or closest.expected is None:
         return ""
     how = "predicted" if closest.quality is None else "trained"
-    return f"; the closest is {closest.shape} with a {how} {quality.name} of {quality.with_unit(closest.expected)}"
+    value = quality.with_unit(closest.expected, _digits(closest.expected, limits, quality.number))
+    return f"; the closest is {closest.shape} with a {how} {quality.name} of {value}"
 
 
 def _nearest(stage: Stage) -> str:
@@ -260,4 +274,5 @@ def _nearest(stage: Stage) -> str:
     if stage.nearest is None:
         return ""
     shape, value = stage.nearest
-    return f"; the closest is {shape} with a {stage.constraint.metric} of {value:.4g} {stage.constraint.unit}".rstrip()
+    text = number(value, _digits(value, [stage.constraint], number))
+    return f"; the closest is {shape} with a {stage.constraint.metric} of {text} {stage.constraint.unit}".rstrip()

@@ -65,7 +65,7 @@ def number(value: float | None, digits: int = 4) -> str:
     if value is None:
         return "-"
     text = f"{value:.{digits}g}"
-    return f"{float(text):,.10g}" if 1000 <= abs(float(text)) < MOST_WRITTEN_OUT else text
+    return f"{float(text):,.10g}" if 100 <= abs(float(text)) < MOST_WRITTEN_OUT else text
 
 
 def summarize(result: Result) -> Summary:
@@ -269,7 +269,9 @@ def _cost(result: Result) -> Iterator[str]:
     elif trained:
         in_all = trained + repeated
         fewer = (
-            f": {answer.candidates / in_all:.2g} times fewer trainings than all" if in_all < answer.candidates else ""
+            f": {number(answer.candidates / in_all, 2)} times fewer trainings than all"
+            if in_all < answer.candidates
+            else ""
         )
         now = result.new_trainings
         new = f"{now:,} of them now" if now <= trained else f"{now:,} trainings now"
@@ -301,7 +303,7 @@ def _plan(result: Result) -> Iterator[str]:
     others = f" ({known:,} of them are trained already)" if known else ""
     if seeds > 1:
         others = f" {seeds} times" + (f" ({known:,} of these trainings were made before)" if known else "")
-    fewer = f"{answer.candidates / most:.2g} times fewer trainings than all" if most else ""
+    fewer = f"{number(answer.candidates / most, 2)} times fewer trainings than all" if most else ""
     if planned and planned == most:
         yield f"would train {planned:,} of {answer.candidates:,} candidates{others}, {fewer}:"
     elif planned:

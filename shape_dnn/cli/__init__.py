@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -120,8 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and end the process with its exit status."""
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     warnings.simplefilter("default", UserWarning)
-    if sys.stdout is None:  # closed by whoever started the command
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the end
+    _prepare_output()
     _complete_if_asked()
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
@@ -161,6 +161,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say(f"{type(error).__name__}: {error} (an unexpected error; --debug shows where)")
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _prepare_output() -> None:
+    """Have a standard output that takes every letter, as standard error does: no answer is lost for want of one."""
+    if sys.stdout is None:  # closed by whoever started the command
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the end
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _complete_if_asked() -> None:

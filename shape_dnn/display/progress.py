@@ -193,7 +193,9 @@ class Progress:
             yield f"training in {event.reason or event.precision}"
         if event.memory > 1.5 * self._memory or (self._verbose and event.memory):  # a little more is no news
             self._memory = max(self._memory, event.memory)
-            yield f"a training needs at most {event.memory / 1e9:.2g} GB of memory"
+            gigabytes = event.memory / 1e9
+            needed = f"{gigabytes:.2g}" if gigabytes < 9.95 else f"{gigabytes:,.0f}"
+            yield f"a training needs at most {needed} GB of memory"
 
 
 def _value(measurement: Measurement, unit: str) -> str:

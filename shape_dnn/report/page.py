@@ -19,6 +19,7 @@ from shape_dnn.report import charts, sections
 from shape_dnn.report.encoding import encode
 from shape_dnn.report.overview import Overview
 from shape_dnn.system import durable
+from shape_dnn.system.text import counted
 
 if TYPE_CHECKING:
     import jinja2
@@ -202,8 +203,9 @@ def _hash(text: str) -> str:
 
 def _summary(content: dict[str, Any]) -> str:
     states = [row["state"] for row in content["shapes"]]
-    counted = ", ".join(f"{states.count(state):,} {state}" for state in charts.STATES if state in states)
-    return f"{content['subject']}: {len(states):,} shapes. Their {content['quality']['name']}: {counted}."
+    known = ", ".join(f"{states.count(state):,} {state}" for state in charts.STATES if state in states)
+    whose = "Its" if len(states) == 1 else "Their"
+    return f"{content['subject']}: {counted(len(states), 'shape')}. {whose} {content['quality']['name']}: {known}."
 
 
 def _ships(deployment: Mapping[str, Any] | None) -> str:
@@ -229,21 +231,24 @@ def _conversion_headings(overview: Overview) -> list[str]:
 def _cost(cost: dict[str, Any]) -> str:
     twice = f", {cost['twice']:,} of them twice" if cost["twice"] else ""
     part = f"{100 * cost['trained'] / cost['shapes']:.3g} %"
-    share = f"{cost['trained']:,} of {cost['shapes']:,} shapes were trained ({part}){twice}"
+    were = "was" if cost["trained"] == 1 else "were"
+    share = f"{cost['trained']:,} of {counted(cost['shapes'], 'shape')} {were} trained ({part}){twice}"
     if not cost["exhaustive_seconds"] or not cost["seconds"]:  # nothing was timed, or all in no time
         return f"{share}."
     spent, everything = cost["seconds"], cost["exhaustive_seconds"]
+    if cost["trained"] == cost["shapes"]:
+        return f"{share}, in {_duration(spent)} of training."
     return (
         f"{share}, in {_duration(spent)} of training. By these durations, training all of them would take about "
-        f"{_duration(everything)}: {everything / spent:.2g} times as long."
+        f"{_duration(everything)}: {number(everything / spent, 2)} times as long."
     )
 
 
 def _duration(seconds: float) -> str:
     for size, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {name}"
-    return f"{seconds:.3g} seconds"
+            return f"{number(seconds / size, 3)} {name}"
+    return f"{number(seconds, 3)} seconds"
 
 
 def _scores(content: dict[str, Any]) -> list[float | None]:

@@ -68,14 +68,18 @@ def sections(overview: Overview, content: Mapping[str, Any]) -> list[Section]:
         if any(row[f"{c}_low"] is not None for row in rows)
     ]
     sections = [
-        Section("trade-off", "Trade-off", "Each point is a network; those that do not comply are faint. The line is "
-                "the front: no network that complies is better in both. Hollow points were not trained; their bars are "
-                "95 % intervals of what is predicted.", "wide",
-                (Chart("front", "front of two metrics", "Shapes by two metrics, and the front of those that comply.",
-                       None, live=True),)),
         Section("model", f"{name[:1].upper()}{name[1:]} model", "Lines are predictions and the bands their 95 % "
                 "intervals; points are trainings. " + _failures(rows, name), "wide", tuple(fits)),
     ]  # fmt: skip
+    if columns:
+        text = (
+            "Each point is a network; those that do not comply are faint. The line is the front: no network that "
+            "complies is better in both. Hollow points were not trained; their bars are 95 % intervals of what is "
+            "predicted."
+        )
+        about = "Shapes by two metrics, and the front of those that comply."
+        chart = Chart("front", "front of two metrics", about, None, live=True)
+        sections.insert(0, Section("trade-off", "Trade-off", text, "wide", (chart,)))
     if intervals:
         text = "Bars are 95 % intervals. A status other than ok says what disturbed a measurement."
         sections.append(Section("measured", "Measurements", text, "charts", tuple(intervals)))

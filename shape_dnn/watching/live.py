@@ -51,6 +51,8 @@ LAST = 5
 """Trainings that are listed with why they were chosen."""
 CURVES = 20
 """Trainings under way whose learning curves are shown."""
+POINTS = 200
+"""Points of a learning curve that are shown: all are sent anew at every change."""
 FAILED = 50
 """Trainings that are listed with why they failed."""
 
@@ -246,11 +248,12 @@ class Live:
     def _training(self, curve: list[EpochFinished]) -> dict[str, Any]:
         last = curve[-1]
         of = "" if last.epochs is None else f" of {last.epochs}"
-        quality = self._start.quality
+        quality, step = self._start.quality, -(-len(curve) // (POINTS - 1))
+        shown = [*curve[:-1:step], last]
         return {
             "shape": str(last.shape),
             "text": f"epoch {last.epoch.number}{of}, {quality.name} {quality.phrase(last.epoch.quality)}",
-            "points": [[event.epoch.number, event.epoch.quality] for event in curve],
+            "points": [[event.epoch.number, event.epoch.quality] for event in shown],
             "epochs": last.epochs,
         }
 

@@ -2,7 +2,7 @@
 const $ = (id) => document.getElementById(id);
 // Colours that people tell apart however they see them (Okabe and Ito 2008).
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f"];
-const chosen = { x: null, y: null };
+const chosen = { x: null, y: null }, asked = new Set(); // axes; those that the viewer chose
 let studies = [], view = null;
 
 function made(name, attributes, ...children) {
@@ -49,7 +49,7 @@ function choose() {
   const usual = told.length ? told : names;
   for (const [axis, place] of [["x", 0], ["y", usual.length - 1]]) {
     const select = $(`several-${axis}`);
-    if (!names.includes(chosen[axis])) chosen[axis] = usual[place] ?? null;
+    if (!asked.has(axis) || !names.includes(chosen[axis])) chosen[axis] = usual[place] ?? null;
     if ([...select.options].map((option) => option.value).join() !== names.join()) {
       select.replaceChildren(...names.map((name) => made("option", { value: name }, name)));
     }
@@ -77,9 +77,10 @@ async function showChart() {
   const axis = (title) => ({ type: "quantitative", scale: { zero: false, nice: true }, title });
   const text = getComputedStyle(document.body).color;
   const color = { field: "study", type: "nominal", scale: { domain: studies.map(({ name }) => name), range: COLOURS } };
+  const beside = $("several-chart").clientWidth < 600 ? { orient: "bottom", columns: 1 } : {};
   const spec = {
     data: { values: points }, width: "container", height: 320, background: "transparent",
-    config: { axis: { labelColor: text, titleColor: text, gridOpacity: 0.25 }, legend: { labelColor: text, titleColor: text }, view: { stroke: null } },
+    config: { axis: { labelColor: text, titleColor: text, gridOpacity: 0.25 }, legend: { labelColor: text, titleColor: text, ...beside }, view: { stroke: null } },
     encoding: { x: { field: "x", ...axis(chosen.x) }, y: { field: "y", ...axis(chosen.y) }, color },
     layer: [
       { transform: [{ filter: "datum.front" }], mark: { type: "line", strokeWidth: 2 } },
@@ -112,6 +113,7 @@ const ask = fetching("content.json", async (content) => {
 for (const axis of ["x", "y"]) {
   $(`several-${axis}`).addEventListener("change", (event) => {
     chosen[axis] = event.target.value;
+    asked.add(axis);
     showChart();
   });
 }

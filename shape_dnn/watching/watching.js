@@ -36,6 +36,9 @@
 
   const list = (id, texts, none) => at(id).replaceChildren(...(texts.length ? texts : [none]).map((text) => made("li", {}, text)));
 
+  // A probability, of which also a small one is told from none.
+  const part = (value) => (value > 0 && value < 0.01 ? String(Number(value.toPrecision(2))) : value.toFixed(2));
+
   function phrase(seconds) {
     if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
     return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
@@ -60,10 +63,10 @@
     at("live-doubt").hidden = !live.doubts.length;
     if (live.doubts.length) {
       const last = live.doubts.at(-1);
-      const label = `Doubt, the probability that the answer is not right yet: ${live.doubts.map(([n, p]) => `${p.toFixed(2)} after ${n}`).join(", ")}`;
+      const label = `Doubt, the probability that the answer is not right yet: ${live.doubts.map(([n, p]) => `${part(p)} after ${n}`).join(", ")}`;
       const from = [Math.min(...live.doubts.map(([n]) => n)) - (live.doubts.length === 1), Math.max(...live.doubts.map(([n]) => n))];
       at("live-doubt").querySelector("figcaption").textContent =
-        `Doubt: ${last[1].toFixed(2)} after ${last[0]} ${last[0] === 1 ? "training" : "trainings"}` + (live.wanted === null ? "" : `; ${live.wanted.toFixed(2)} is low enough`);
+        `Doubt: ${part(last[1])} after ${last[0]} ${last[0] === 1 ? "training" : "trainings"}` + (live.wanted === null ? "" : `; ${part(live.wanted)} is low enough`);
       at("live-doubt").querySelector("div").replaceChildren(picture(live.doubts, from, [0, 1], label, live.wanted));
     }
     list("live-stages", live.stages, "none that was applied yet");

@@ -9,9 +9,14 @@ function headline({ complying, best }) {
             overview.layers ? is : has, ...shapeInWords(best), "."];
   }
   if (!complying.length) return ["No network ", ...(limited ? limitsInWords() : ["has a value"]), "."];
-  if (!limited && complying.length === rows.length) return [strong(`All ${grouped(rows.length)} networks`), " are possible: no limit is set."];
-  if (!limited) return [strong(`${grouped(complying.length)} of ${grouped(rows.length)} networks`), " are possible: the others came to no result when they were trained."];
-  return [strong(`${grouped(complying.length)} of ${grouped(rows.length)} networks`), " ", ...limitsInWords(true), "."];
+  const many = complying.length > 1, are = many ? "are" : "is";
+  if (!limited && complying.length === rows.length) {
+    return [strong(many ? `All ${grouped(rows.length)} networks` : "The only network"), ` ${are} possible: no limit is set.`];
+  }
+  const others = rows.length - complying.length > 1 ? "the others" : "the other one";
+  const some = strong(`${grouped(complying.length)} of ${counted(rows.length, "network")}`);
+  if (!limited) return [some, ` ${are} possible: ${others} came to no result when trained.`];
+  return [some, " ", ...limitsInWords(many), "."];
 }
 
 function lede({ complying, best }) {
@@ -41,7 +46,7 @@ function showAnswer(answer) {
   const { best } = answer;
   const { trained, twice } = overview.cost;
   const lines = [element("p", { class: "headline" }, ...headline(answer)), element("p", { class: "lede" }, ...lede(answer))];
-  const effort = `${grouped(trained)} of ${grouped(rows.length)} networks ${trained === 1 ? "was" : "were"} trained` +
+  const effort = `${grouped(trained)} of ${counted(rows.length, "network")} ${trained === 1 ? "was" : "were"} trained` +
     `${twice ? `, ${grouped(twice)} of them twice` : ""}. ${countInWords(answer)}`;
   const small = element("p", { class: "small" });
   if (best) small.append(element("span", { id: "best" }, `depth ${best.depth}, width ${best.fraction}`), " · ");
@@ -50,7 +55,8 @@ function showAnswer(answer) {
   const made = element("div", {}, ...lines);
   if ($("answer").innerHTML !== made.innerHTML) $("answer").replaceChildren(...lines); // what stays is not read out again
   const goal = goalOf();
-  $("command").textContent = [...commandLine(), ...(goal ? [goal.flag] : [])].join(" ");
+  const command = [...commandLine(), ...(goal ? [goal.flag] : [])].join(" ");
+  if ($("command").textContent !== command) [$("command").textContent, $("copy").textContent] = [command, "Copy"];
   const exported = overview.export && best && best.quality !== null;
   $("export-place").hidden = !exported;
   $("export-place").replaceChildren(...(exported ? ["Its network as files: ",
@@ -59,6 +65,7 @@ function showAnswer(answer) {
 }
 
 function showFront() {
+  if (!$("front")) return; // there is no metric beside the quality
   const isThere = question.front.length > 0;
   $("front-command").textContent = isThere ? [...commandLine(), "--pareto", word(question.front.join(","))].join(" ") : "";
   $("front-command").parentElement.hidden = !isThere;

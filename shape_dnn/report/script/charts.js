@@ -29,14 +29,15 @@ function tooltip(value) {
   return [`<b>${escape(row.name ?? "")}</b>`, ...about.map(escape)].join("<br>");
 }
 
-// The rows that charts show: all, or else those that matter and some between.
+// The rows that charts show: all, or else those that matter and others, each thinned evenly where they are too many.
 function drawn() {
   if (rows.length <= MOST_POINTS) return rows.map((row) => ({ ...row }));
-  const matters = (row) => row.best || row.on_front || row.quality !== null;
-  const first = rows.filter(matters).slice(0, MOST_POINTS / 2), others = rows.filter((row) => !matters(row));
-  const step = others.length / (MOST_POINTS - first.length);
-  const some = Array.from({ length: MOST_POINTS - first.length }, (_, i) => others[Math.floor(i * step)]);
-  return [...first, ...some].map((row) => ({ ...row }));
+  const thinned = (all, most) => all.length <= most ? all : Array.from({ length: most }, (_, i) => all[Math.floor((i * all.length) / most)]);
+  const best = rows.filter((row) => row.best), matters = (row) => row.on_front || row.quality !== null;
+  const first = rows.filter((row) => !row.best && matters(row)), others = rows.filter((row) => !row.best && !matters(row));
+  const room = MOST_POINTS - best.length;
+  const shown = thinned(first, Math.max(MOST_POINTS / 2, room - others.length));
+  return [...best, ...shown, ...thinned(others, room - shown.length)].map((row) => ({ ...row }));
 }
 
 async function draw(id, spec, more = {}) {

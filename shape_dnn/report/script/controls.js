@@ -26,13 +26,14 @@ function stops(limit) {
   return [...new Set(known.map(round))];
 }
 
-function limitControl(limit, i) {
+function limitControl(limit) {
   const choices = stops(limit);
+  const id = `${limit.upper ? "most" : "least"}-${limit.metric}`; // the same when others become known
   const name = `${limit.metric} ${limit.upper ? "at most" : "at least"}`;
   const [least, most] = limit.metric === quality.name ? [quality.minimum, quality.maximum] : [0, null];
   const free = limit.upper ? choices.length : 0;
-  const slider = element("input", { type: "range", min: 0, max: choices.length, step: 1, id: `slider-${i}`, "aria-label": name });
-  const field = element("input", { type: "text", inputmode: "decimal", id: `limit-${i}`, placeholder: "no limit", size: 8,
+  const slider = element("input", { type: "range", min: 0, max: choices.length, step: 1, id: `slider-${id}`, "aria-label": name });
+  const field = element("input", { type: "text", inputmode: "decimal", id: `limit-${id}`, placeholder: "no limit", size: 8,
                                    "aria-label": `${name}, in ${limit.unit || "its unit"}` });
   const say = () => slider.setAttribute("aria-valuetext", limit.value === null ? "no limit" : `${limit.value} ${limit.unit}`.trim());
   const place = () => {
@@ -93,6 +94,7 @@ function axes(chart, entries, chosen, change) {
 
 function ask() {
   question.asked = true;
+  table.page = 0;
   changed();
 }
 

@@ -50,9 +50,9 @@ function layMap() {
 function drawMap() {
   const canvas = $("map"), room = canvas.parentElement.clientWidth;
   const [columns, lines] = [map.widths.length, map.depths.length];
-  const left = 34, below = 40;
-  const wide = Math.max(2, Math.min(96, (room - left - 2) / columns));
-  const high = Math.max(4, Math.min(34, wide, 460 / lines));
+  const left = Math.max(34, 8 + 6.5 * String(map.depths[0]).length), below = 40;
+  const wide = Math.min(96, (room - left - 2) / columns); // all of it is in view, however many there are
+  const high = Math.min(34, Math.max(wide, 12), Math.max(460, Math.min(4 * lines, 4000)) / lines);
   Object.assign(map, { wide, high, left });
   const [width, height] = [Math.ceil(left + columns * wide + 2), Math.ceil(lines * high + below)];
   const usual = window.devicePixelRatio || 1; // sharper than that only where it costs no time
@@ -69,7 +69,7 @@ function drawMap() {
   pen.fillStyle = `rgba(${ink}, 0.8)`;
   pen.font = `11px ${getComputedStyle(document.body).fontFamily}`;
   labels(pen, map.depths, high, 13, (i) => [left - 6, (i + 0.5) * high], "right");
-  labels(pen, map.widths, wide, 26, (i) => [left + (i + 0.5) * wide, lines * high + 12], "center");
+  labels(pen, map.widths, wide, Math.max(26, ...map.widths.map((text) => pen.measureText(text).width + 6)), (i) => [left + (i + 0.5) * wide, lines * high + 12], "center");
   pen.textAlign = "right";
   pen.fillText("width →", left + columns * wide, lines * high + 32);
   pen.textAlign = "left";
@@ -194,7 +194,7 @@ function showShape() {
     const [value, low, high, status] = ["", "_low", "_high", "_status"].map((end) => row[`m${i}${end}`]);
     if (value === null) return [name, status];
     const range = (low ?? null) === null || low === high ? "" : ` (${number(low)} to ${number(high)})`;
-    return [name, `${number(value)} ${unit}`.trim() + range + (status === "ok" ? "" : `, ${status}`)];
+    return [name, `${measured(name, value)} ${unit}`.trim() + range + (status === "ok" ? "" : `, ${status}`)];
   });
   for (const timing of overview.timings.filter((each) => !each.metric && (row[each.column] ?? null) !== null)) {
     entries.push([`latency, ${timing.title}`, `${number(row[timing.column])} ms`]);

@@ -102,15 +102,19 @@ function decide() {
   return { complying, best: best && best.row };
 }
 
-// The shape that comes closest where nothing complies: of those that meet all limits on metrics the one of best
-// quality, as a search says it, or else the one that is beyond its limits by the smallest factor.
+// The shape that comes closest where nothing complies, as a search says it: of those that meet all limits on metrics the
+// one that misses those on the quality by the least, one that was trained if the question was searched; or else the one
+// that is beyond its limits by the smallest factor.
 function closest() {
   const known = rows.filter((row) => !isLost(row));
-  const others = question.limits.filter((limit) => limit.metric !== quality.name);
+  const isOfQuality = (limit) => limit.metric === quality.name;
+  const others = question.limits.filter((limit) => !isOfQuality(limit));
   const left = known.filter((row) => row.expected !== null && others.every((limit) => allows(limit, valueOf(row, limit.metric))));
-  const sign = quality.better === "higher" ? -1 : 1;
+  const trained = isSearched() && overview.confident ? left.filter((row) => row.quality !== null) : [];
   const least = (among, cost) => among.reduce((best, row) => (best === null || cost(row) < cost(best) ? row : best), null);
-  if (left.length) return least(left, (row) => sign * row.expected);
+  const limits = question.limits.filter((limit) => isOfQuality(limit) && limit.value !== null);
+  const shortfall = (row) => Math.max(...limits.map(({ upper, value }) => (upper ? row.expected - value : value - row.expected)));
+  if (left.length) return least(trained.length ? trained : left, shortfall);
   const excess = (limit, value) => {
     if (allows(limit, value)) return 0;
     if (value === null) return Infinity;

@@ -7,7 +7,7 @@ const table = { page: 0, order: [], visible: false, stale: true };
 function renewTable() {
   table.stale = true;
   if (!table.visible && rows.length > MOST_POINTS) return;
-  Object.assign(table, { page: 0, stale: false });
+  table.stale = false;
   orderTable();
   drawTable();
 }

@@ -3,6 +3,7 @@
 const $ = (id) => document.getElementById(id);
 // A comma after every three digits before the point.
 const grouped = (value) => String(value).replace(/^-?\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
+const counted = (number, one) => `${grouped(number)} ${one}${number === 1 ? "" : "s"}`;
 const number = (value, digits = 4) => (value === null ? "–" : grouped(Number(value.toPrecision(digits))));
 
 // What `write` makes of a value that it gives so many decimals, rounded as Python does it: of two numbers that are
@@ -24,7 +25,18 @@ function alone(value, digits = 4) {
   const [number, exponent] = (size < 1e7 ? sized : sized.replace(/\.?0*e/, "e")).split("e");
   return `${number}e${exponent[0]}${exponent.slice(1).padStart(2, "0")}`;
 }
-const written = (value) => `${alone(value)} ${quality.unit}`.trim();
+
+// As many digits as a value needs so that what is written is on the same side of its limits as what is meant.
+function digitsOf(name, value, write) {
+  const limits = question.limits.filter((limit) => limit.metric === name);
+  const isTold = (digits) => limits.every((limit) => allows(limit, Number(write(value, digits).replaceAll(",", ""))) === allows(limit, value));
+  let digits = 4;
+  while (digits < 17 && !isTold(digits)) digits++;
+  return digits;
+}
+const judged = (value) => alone(value, digitsOf(quality.name, value, alone));
+const measured = (name, value) => number(value, digitsOf(name, value, number));
+const written = (value) => `${judged(value)} ${quality.unit}`.trim();
 const spread = (value) => alone(value, quality.unit === "%" ? 4 : 2);
 const unitOf = (name) => overview.metrics.find((metric) => metric.name === name)?.unit ?? "";
 const headed = (name) => (name === quality.name ? quality.unit : unitOf(name)) ? `${name} [${name === quality.name ? quality.unit : unitOf(name)}]` : name;
@@ -104,7 +116,7 @@ function qualityInWords(row) {
   }
   if (row.mean === null) return null;
   const range = row.std === null ? "" : ` ± ${spread(1.96 * row.std)}`;
-  const value = strong(`${alone(row.mean)}${range} ${quality.unit}`.trim());
+  const value = strong(`${judged(row.mean)}${range} ${quality.unit}`.trim());
   return [isShare() ? "should be right on " : `should reach ${quality.name} of `, value, `${share}, by prediction`];
 }
 
@@ -114,7 +126,7 @@ function factsInWords(row) {
   const goal = goalOf();
   const shown = overview.metrics.filter(({ name }) => row[column[name]] !== null &&
     (asked.has(name) || name === "size" || (goal && goal.metrics.includes(name))));
-  const parts = shown.map(({ name, unit }) => does(name, `${number(row[column[name]])} ${unit}`.trim()));
+  const parts = shown.map(({ name, unit }) => does(name, `${measured(name, row[column[name]])} ${unit}`.trim()));
   const reached = qualityInWords(row);
   if (reached) parts.push(reached);
   return parts.length ? ["It ", ...listed(parts), "."] : ["Nothing of it is known yet."];
@@ -123,13 +135,13 @@ function factsInWords(row) {
 function describe(row) {
   const known = overview.metrics
     .filter((metric) => row[column[metric.name]] !== null)
-    .map((metric) => `${metric.name} ${number(row[column[metric.name]])} ${metric.unit}`.trim());
+    .map((metric) => `${metric.name} ${measured(metric.name, row[column[metric.name]])} ${metric.unit}`.trim());
   if (row.quality !== null) {
     const before = (row.before ?? null) === null ? "" : ` (${alone(row.before)} in float32)`;
     known.push(`trained ${quality.name} ${written(row.quality)}${before}`);
   } else if (row.mean !== null) {
     const range = row.std === null ? "" : ` ± ${spread(1.96 * row.std)}`;
-    known.push(`predicted ${quality.name} ${`${alone(row.mean)}${range} ${quality.unit}`.trim()}, not trained yet`);
+    known.push(`predicted ${quality.name} ${`${judged(row.mean)}${range} ${quality.unit}`.trim()}, not trained yet`);
   }
   if (row.tested !== null) known.push(`test ${quality.name} ${written(row.tested)}`);
   return known.join(", ");
