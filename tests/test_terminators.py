@@ -214,7 +214,7 @@ def test_a_training_that_was_to_stop_and_died_is_judged_anew_when_it_is_started_
         def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
             return len(curve) >= 3
 
-    watcher, task = Watcher({}, Late(), 12, ignore), SimpleNamespace(shape=SHAPES[0])
+    watcher, task = Watcher({}, Late(), 12, ignore), SimpleNamespace(shape=SHAPES[0], seed=0)
     assert [watcher.watch(task, epoch) for epoch in curve(80.0, 3)] == [True, True, False]  # type: ignore[arg-type]
     watcher.forget([SHAPES[0]])  # its process died on the way
     assert [watcher.watch(task, epoch) for epoch in curve(80.0, 3)] == [True, True, False]  # type: ignore[arg-type]
