@@ -141,11 +141,20 @@ class Chosen(Event):
 
 @dataclass(frozen=True)
 class TrainingsPlanned(Event):
-    """A batch of shapes was selected; ``known`` of them were trained before, and ``failed`` of these failed."""
+    """Some shapes were selected, each to be trained with so many seeds.
+
+    ``known`` of these trainings were made before, and ``failed`` of these failed.
+    """
 
     shapes: tuple[Shape, ...]
     known: int
     failed: int
+    seeds: int = 1
+
+    @property
+    def missing(self) -> int:
+        """How many trainings are made now."""
+        return len(self.shapes) * self.seeds - self.known
 
 
 @dataclass(frozen=True)
@@ -163,11 +172,15 @@ class TrainingsPrepared(Event):
 
 @dataclass(frozen=True)
 class EpochFinished(Event):
-    """A training finished an epoch, of ``epochs`` in all if that is known."""
+    """A training finished an epoch, of ``epochs`` in all if that is known.
+
+    Trainings of one shape with several seeds run side by side; ``seed`` tells them apart.
+    """
 
     shape: Shape
     epoch: Epoch
     epochs: int | None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -177,23 +190,26 @@ class TrainingLost(Event):
     Attributes:
         shape: what was trained.
         machine: its name; empty if it is not known.
+        seed: of the training.
     """
 
     shape: Shape
     machine: str
+    seed: int = 0
 
 
 @dataclass(frozen=True)
 class TrainingFinished(Event):
     """A training ended, with or without result, the ``done``-th of ``total`` in its batch.
 
-    For one that failed, ``traceback`` says where.
+    For one that failed, ``traceback`` says where; ``seed`` is that of the training.
     """
 
     training: Training
     done: int
     total: int
     traceback: str = ""
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -207,6 +223,7 @@ class Converted(Event):
         loses_too_much: whether it is worse by more than the user allows (``deploy.max_drop``).
         done: how many are by now.
         total: of them.
+        seed: of the training.
     """
 
     shape: Shape
@@ -215,6 +232,7 @@ class Converted(Event):
     loses_too_much: bool
     done: int
     total: int
+    seed: int = 0
 
 
 @dataclass(frozen=True)

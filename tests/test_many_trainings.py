@@ -236,13 +236,27 @@ def test_many_small_matrices_take_one_thread_and_others_have_theirs_afterwards()
 # A whole search on a cluster whose nodes come and go
 
 
-def searched(study: Path, stay: float, told: list[Event]) -> dict[str, Any]:
+def searched(study: Path, stay: float, told: list[Event], depth: str = "10:70:6", seeds: int = 1) -> dict[str, Any]:
     result = tune(
-        depth="10:70:6", width="1/4:11/4:1/4", goal="accuracy", sampler="interval", model="paper", train=60,
+        depth=depth, seeds=seeds, width="1/4:11/4:1/4", goal="accuracy", sampler="interval", model="paper", train=60,
         device="cpu", plugin=[simulated_cluster.__file__], executor="simulated", study=str(study), notify=told.append,
         option=["executor.nodes=4", f"executor.stay={stay}", "recipe.precision=float32"],
     )  # fmt: skip
     return result.to_dict()
+
+
+def test_trainings_of_several_seeds_that_are_lost_are_made_again_with_their_own(tmp_path: Path) -> None:
+    told: list[Event] = []
+    calm = searched(tmp_path / "calm", 0.0, [], "10:23:6", 3)
+    stormy = searched(tmp_path / "stormy", 3.0, told, "10:23:6", 3)
+    lost = {(event.shape, event.seed) for event in told if isinstance(event, TrainingLost)}
+    assert {seed for _, seed in lost} == {0, 1, 2}
+    ended = [(event.training.shape, event.seed) for event in told if isinstance(event, TrainingFinished)]
+    assert len(ended) == len(set(ended)) == 3 * len(stormy["trained"])
+    assert lost <= set(ended)
+    assert [stormy[part] for part in ("trained", "shapes", "best")] == [
+        calm[part] for part in ("trained", "shapes", "best")
+    ]
 
 
 def test_machines_that_come_and_go_change_nothing_of_a_search(tmp_path: Path) -> None:

@@ -160,6 +160,25 @@ def test_tensorboard_gives_a_training_that_begins_again_another_run() -> None:
     assert "the loss became nan" in text(runs["10-0.333333_2"], "reason")
 
 
+def test_tensorboard_gives_each_seed_a_run_though_their_trainings_run_side_by_side() -> None:
+    observer, shape = TensorBoard("runs"), Shape(10, Fraction(1, 2))
+    observer.notify(Measured("latency", "ms", shape, Measurement(1.5), 1, 1))
+    for number in (1, 2):
+        for seed in (7, 8):
+            observer.notify(EpochFinished(shape, Epoch(number, 2.0, 10.0 * seed + number), 2, seed))
+    for seed in (7, 8):
+        observer.notify(TrainingFinished(Training(shape, 90.0 + seed), 1, 2, "", seed))
+    observer.close()
+    runs = shown(Path("runs"))
+    assert {name: scalars(run) for name, run in runs.items() if name != "search"} == {
+        name: {
+            "loss": [(1, 2), (2, 2)], "accuracy": [(1, 10 * seed + 1), (2, 10 * seed + 2)],
+            "metric/latency": [(0, 1.5)], "final/accuracy": [(2, 90 + seed)],
+        }
+        for name, seed in (("10-0.5", 7), ("10-0.5_2", 8))
+    }  # fmt: skip
+
+
 def test_no_name_is_markup_in_tensorboard() -> None:
     observer = TensorBoard("runs")
     observer.notify(SearchStarted({"study": "x\n# <b>big</b> [link](http://x)\u2028# more", "goal": "`size`"}, 3))

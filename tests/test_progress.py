@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import io
+import itertools
 import os
 import pty
 import re
@@ -48,24 +49,24 @@ def seconds_of(shape: Shape) -> float:
     return shape.depth * (0.5 + float(shape.width))
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_the_time_left_of_a_batch_is_right_within_a_factor_of_two(workers: int) -> None:
+@pytest.mark.parametrize(("workers", "seeds"), [(1, 1), (2, 1), (4, 1), (2, 3), (6, 3)])
+def test_the_time_left_of_a_batch_is_right_within_a_factor_of_two(workers: int, seeds: int) -> None:
     """Shapes whose trainings differ in length by more than ten, after a start of some seconds."""
     clock, events = Clock(), []
     free = [2.0] * workers
-    for shape in SHAPES:
+    for shape, seed in itertools.product(SHAPES, range(seeds)):
         began = heapq.heappop(free)
         end = began + seconds_of(shape)
         heapq.heappush(free, end)
         for number in range(1, EPOCHS + 1):
             when = began + number / EPOCHS * seconds_of(shape)
-            events.append((when, EpochFinished(shape, Epoch(number, 1.0, 90.0), EPOCHS)))
+            events.append((when, EpochFinished(shape, Epoch(number, 1.0, 90.0), EPOCHS, seed)))
         training = Training(shape, 90.0, "", (), seconds_of(shape))
-        events.append((end, TrainingFinished(training, 1, len(SHAPES))))
+        events.append((end, TrainingFinished(training, 1, seeds * len(SHAPES), "", seed)))
     events.sort(key=lambda event: event[0])
     finish = events[-1][0]
     left = TimeLeft(clock)
-    left(TrainingsPlanned(tuple(SHAPES), 0, 0))
+    left(TrainingsPlanned(tuple(SHAPES), 0, 0, seeds))
     left(TrainingsPrepared("float32", "", 0))
     assert left.seconds is None, "nothing was seen yet"
     checked = 0
@@ -189,6 +190,24 @@ def test_a_notebook_shows_the_latest_lines_and_what_runs_in_one_output(monkeypat
     assert "(40, 2)" in text
     assert "epoch  5/10" in text
     assert "interrupt again to stop at once" in text
+
+
+def test_trainings_of_one_shape_are_told_apart_by_their_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    scene, shape = Scene(Clock()), SHAPES[0]
+    events = [TrainingsPlanned((shape,), 1, 0, 3), *(EpochFinished(shape, Epoch(5, 1.0, 90.0), 10, s) for s in (4, 6))]
+    with Progress() as progress:
+        for event in [*events, TrainingFinished(Training(shape, 91.0, seconds=2.0), 1, 2, "", 6)]:
+            progress(event)
+            scene.take(event)
+    assert capsys.readouterr().err.splitlines() == [
+        "training one shape with 3 seeds: 2 trainings; 1 known from before",
+        "trained   1/2 (40, 2) seed 6  91.00 %    2.0 s",
+    ]
+    console = Console(file=io.StringIO(), width=80)
+    console.print(scene.draw(80, 20))
+    assert [line.split("epoch")[0].strip() for line in console.file.getvalue().splitlines() if "epoch" in line] == [  # type: ignore[attr-defined]
+        "(40, 2) seed 4"
+    ]
 
 
 def test_a_training_that_was_stopped_early_is_not_said_to_have_failed(capsys: pytest.CaptureFixture[str]) -> None:

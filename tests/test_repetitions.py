@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ from test_main_job import SMALL
 
 from shape_dnn import Shape, Training, UsageError, ask, tune
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
+from shape_dnn.events import EpochFinished, Event, TrainingFinished, TrainingsPlanned
 from shape_dnn.records import Noise, Stop
 from shape_dnn.search.fitting import predict
 from shape_dnn.store.facts import Store
@@ -82,6 +84,49 @@ def test_a_plan_counts_trainings_of_every_seed(shape_dnn: Callable[..., Any]) ->
     Path("table.csv").write_text("depth,width,seed,accuracy\n" + "\n".join(rows) + "\n")
     shown = shape_dnn("--replay", "table.csv", "--seeds", 3, "--dry-run", "--sampler", "interval").out
     assert "would train 12 of 12 candidates 3 times" in shown
+
+
+SIDE_BY_SIDE = """
+import random
+
+from shape_dnn import Executor, Outcome, Plugin, hookimpl
+from shape_dnn.training.task import TrainingTask
+
+class SideBySide(Executor):
+    def run(self, tasks, workers, report):
+        if isinstance(tasks[0], TrainingTask):
+            with open("batches.txt", "a") as file:
+                print(*sorted((task.seed, task.shape.depth) for task in tasks), sep="; ", file=file)
+            tasks = random.Random(0).sample(tasks, len(tasks))  # they end in any order
+        for task in tasks:
+            yield Outcome(task, task.run(lambda progress: report(task, progress)))
+
+@hookimpl
+def shape_dnn_executors():
+    yield Plugin("side-by-side", "in this process", SideBySide)
+"""
+
+
+def test_the_trainings_of_all_seeds_run_side_by_side_and_come_to_the_same_as_one_after_the_other() -> None:
+    Path("plugin.py").write_text(SIDE_BY_SIDE)
+    settings = {**SMALL, "width": "1/4:1/2:1/4", "depth": "10:17:6", "plugin": "plugin.py", "executor": "side-by-side"}
+    asked = {"sampler": "interval", "goal": "accuracy"}
+    tune(**settings, **asked, seed=4, train=1, study="three")
+    Path("batches.txt").unlink()
+    told: list[Event] = []
+    three = tune(**settings, **asked, seed=4, seeds=3, study="three", notify=told.append)
+    assert Path("batches.txt").read_text() == "(4, 16); (5, 10); (5, 16); (6, 10); (6, 16)\n"
+    (planned,) = [event for event in told if isinstance(event, TrainingsPlanned)]
+    assert (len(planned.shapes), planned.known, planned.seeds, planned.missing) == (2, 1, 3, 5)
+    finished = [event for event in told if isinstance(event, TrainingFinished)]
+    assert [(event.done, event.total) for event in finished] == [(done, 5) for done in range(1, 6)]
+    curves = Counter((event.shape, event.seed) for event in told if isinstance(event, EpochFinished))
+    assert set(curves.values()) == {SMALL["epochs"]}
+    assert curves.keys() == {(event.training.shape, event.seed) for event in finished}
+    for place, seed in enumerate((4, 5, 6)):
+        alone = tune(**settings, **asked, seed=seed, study="alone")
+        assert alone.new_trainings == 2
+        assert [t.repetitions[place] for t in three.answer.trainings] == [t.quality for t in alone.answer.trainings]
 
 
 def test_every_shape_is_trained_with_every_seed_and_no_training_is_made_twice(shape_dnn: Callable[..., Any]) -> None:

@@ -192,7 +192,7 @@ def test_a_terminator_sees_what_finished_and_what_runs_but_not_the_training_itse
     running = {SHAPES[6]: 4, SHAPES[4]: 2, SHAPES[2]: 1, SHAPES[7]: 5, SHAPES[5]: 3}
     for shape, number in running.items():
         for epoch in curve(80.0, number):
-            watcher.watch(SimpleNamespace(shape=shape), epoch)  # type: ignore[arg-type]
+            watcher.watch(SimpleNamespace(shape=shape, seed=0), epoch)  # type: ignore[arg-type]
         if shape == SHAPES[6]:
             watcher.end(Training(shape, 80.0, curve=curve(80.0)))
         if shape == SHAPES[7]:
@@ -214,7 +214,7 @@ def test_a_training_that_was_to_stop_and_died_is_judged_anew_when_it_is_started_
         def should_stop(self, curve: Sequence[Epoch], epochs: int, others: Sequence[Training]) -> bool:
             return len(curve) >= 3
 
-    watcher, task = Watcher({}, Late(), 12, ignore), SimpleNamespace(shape=SHAPES[0])
+    watcher, task = Watcher({}, Late(), 12, ignore), SimpleNamespace(shape=SHAPES[0], seed=0)
     assert [watcher.watch(task, epoch) for epoch in curve(80.0, 3)] == [True, True, False]  # type: ignore[arg-type]
     watcher.forget([SHAPES[0]])  # its process died on the way
     assert [watcher.watch(task, epoch) for epoch in curve(80.0, 3)] == [True, True, False]  # type: ignore[arg-type]

@@ -29,6 +29,7 @@ from shape_dnn.settings import SETTINGS, Settings, as_flags
 from shape_dnn.shape import Shape
 from shape_dnn.store.facts import Store
 from shape_dnn.store.families import TRAININGS
+from shape_dnn.study.seeds import of_every_seed
 from shape_dnn.study.tables import quality_line
 from shape_dnn.system import durable
 from shape_dnn.system.text import one_line
@@ -192,7 +193,8 @@ def _record(parts: Assembly, columns: Sequence[str], notify: Callable[[Event], N
             if not shapes:
                 raise NothingCompliesError("nothing complies: no shape of the space is within the limits")
             values = {name: dict(zip(shapes, studies[0].measure(name, shapes), strict=True)) for name in columns}
-            trained = [(seed, t) for seed, study in zip(parts.seeds, studies, strict=True) for t in study.train(shapes)]
+            of_seeds = zip(parts.seeds, of_every_seed(studies, shapes), strict=True)
+            trained = [(seed, training) for seed, trainings in of_seeds for training in trainings]
         units = [f"{name} in {meters[name].instance.unit}" for name in columns]
         families = [study.facts.contexts[TRAININGS] for study in studies]
         return _Recording(list(_origin(parts, store, units, families, shapes)), parts.quality, values, trained)

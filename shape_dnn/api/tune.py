@@ -32,7 +32,7 @@ from shape_dnn.store.database import FILE_NAME
 from shape_dnn.store.facts import Store
 from shape_dnn.store.families import Family
 from shape_dnn.study.measurer import ask_elsewhere
-from shape_dnn.study.seeds import mean_over_seeds
+from shape_dnn.study.seeds import mean_over_seeds, one_study
 from shape_dnn.study.study import Memo
 
 Notify = Callable[[Event], None]
@@ -148,7 +148,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
             began = store.runs.begin_search(run, parts.question_record, INCIDENTAL, parts.resolved)
             for study in studies:
                 study.facts.began = began
-            answer = search(shapes, query, modelling, mean_over_seeds(studies), recorder)
+            answer = search(shapes, query, modelling, one_study(studies), recorder)
         # The same search another time finds them there, so their order must not tell when they were made.
         if parts.own is not None and "size" in parts.meters:
             _count_sizes(studies[0], [candidate.shape for candidate in answer.complying])

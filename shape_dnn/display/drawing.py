@@ -21,7 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from shape_dnn.display.tally import MANY, Best, Tally
+from shape_dnn.display.tally import MANY, Best, Tally, named
 from shape_dnn.display.time_left import TimeLeft
 from shape_dnn.events import (
     Converted,
@@ -70,6 +70,7 @@ class Scene:
         self._title, self._part = "", ""
         self._done, self._total = 0, 0
         self._left: tuple[float, float | None] = (-math.inf, None)
+        self._has_seeds = False
         self._interrupted = False
 
     def take(self, event: Event) -> None:
@@ -95,8 +96,9 @@ class Scene:
             case Converted(done=done, total=total):
                 self._begin("judging what ships", "judging", total)
                 self._done = done
-            case TrainingsPlanned(shapes, known):
-                self._begin("training", "batch", len(shapes) - known)
+            case TrainingsPlanned():
+                self._begin("training", "batch", event.missing)
+                self._has_seeds = event.seeds > 1
             case EpochFinished() | TrainingLost():
                 self._tally.take(event)
             case TrainingFinished(training, done):
@@ -172,9 +174,10 @@ class Scene:
         if is_crowded:
             most = min(LONGEST, max(1, most - 2))
         rows: list[list[RenderableType]] = []
-        for shape, (number, epochs, value) in itertools.islice(running.items(), most):
+        for (shape, seed), (number, epochs, value) in itertools.islice(running.items(), most):
             place = f"step {number}" if epochs is None else f"epoch {number:>{len(str(epochs))}}/{epochs}"
-            row: list[RenderableType] = [Text(f"  {shape}"), Text(place), Text(f"{self._quality.phrase(value):>8}")]
+            name = named(shape, seed, among_seeds=self._has_seeds)
+            row: list[RenderableType] = [Text(f"  {name}"), Text(place), Text(f"{self._quality.phrase(value):>8}")]
             bar = Text() if epochs is None else ProgressBar(epochs, number, width=20)
             rows.append([*row, bar] if width >= ROOM_FOR_BARS else row)
         told = [str(self._tally), str(self._best)] if is_crowded else []

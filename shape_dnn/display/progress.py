@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shape_dnn.display.console import Console
 from shape_dnn.display.drawing import Notebook, Plain, Scene, Terminal
-from shape_dnn.display.tally import Losses
+from shape_dnn.display.tally import Losses, named
 from shape_dnn.events import (
     Converted,
     DatasetRead,
@@ -65,6 +65,7 @@ class Progress:
         self._measured: Counter[str] = Counter()
         self._remarks: set[str] = set()
         self._failures, self._lost = 0, Losses()
+        self._has_seeds = False
         console = Console(stderr=True, highlight=False)
         self._display: Notebook | Terminal | Plain
         if console.is_jupyter:
@@ -124,19 +125,27 @@ class Progress:
                     yield f"{metric} of {sum(statuses.values()):,} shapes: {', '.join([*doubts, *others])}"
             case Fitted(metric, measured, predicted):
                 yield f"{metric} of {measured:,} shapes is measured, of {predicted:,} predicted by lines in depth"
-            case TrainingsPlanned(shapes, known, failed):
-                text = f"training {len(shapes) - known:,} shapes" if len(shapes) - known != 1 else "training one shape"
-                text += f"; {known:,} known from before" if known else ""
-                text += f", of which {failed:,} failed (--retry-failed trains them again)" if failed else ""
-                yield text
+            case TrainingsPlanned():
+                yield self._planned(event)
             case TrainingsPrepared():
                 yield from self._prepared(event)
-            case EpochFinished(shape, epoch, epochs) if self._verbose and not self._display.draws:
+            case EpochFinished(shape, epoch, epochs, seed) if self._verbose and not self._display.draws:
                 place = f"step    {epoch.number:>3}" if epochs is None else f"epoch   {epoch.number:>3}/{epochs}"
                 loss = "" if epoch.loss is None else f" loss {epoch.loss:.4g}"
-                yield f"{place} {shape!s:<12} {self._quality.phrase(epoch.quality):>8}{loss}"
+                name = named(shape, seed, among_seeds=self._has_seeds)
+                yield f"{place} {name:<12} {self._quality.phrase(epoch.quality):>8}{loss}"
             case TrainingFinished() | TrainedAgain() | Converted() | Tested():
                 yield from self._outcome(event)
+
+    def _planned(self, event: TrainingsPlanned) -> str:
+        self._has_seeds = event.seeds > 1
+        number = len(event.shapes) if self._has_seeds else event.missing
+        text = f"training {number:,} shapes" if number != 1 else "training one shape"
+        if self._has_seeds:
+            text += f" with {event.seeds} seeds: {event.missing:,} trainings"
+        text += f"; {event.known:,} known from before" if event.known else ""
+        failed = f", of which {event.failed:,} failed (--retry-failed trains them again)"
+        return text + failed * bool(event.failed)
 
     def _losses(self, event: Event) -> Iterator[str]:
         """Tell of machines that were lost, of those at the same moment together."""
@@ -168,12 +177,13 @@ class Progress:
     def _outcome(self, event: TrainingFinished | TrainedAgain | Converted | Tested) -> Iterator[str]:
         quality = self._quality
         match event:
-            case TrainingFinished(training, done, total, where):
+            case TrainingFinished(training, done, total, where, seed):
                 value = training.reason if training.stopped else f"failed: {training.reason}"
                 if training.quality is not None:
                     value = f"{quality.phrase(training.quality):>8}"
                 seconds = "" if training.seconds is None else f"{training.seconds:6.1f} s"
-                yield f"trained {done:>3,}/{total:,} {training.shape!s:<12} {value} {seconds}".rstrip()
+                name = named(training.shape, seed, among_seeds=self._has_seeds)
+                yield f"trained {done:>3,}/{total:,} {name:<12} {value} {seconds}".rstrip()
                 yield from where.splitlines() if self._debug else ()
             case TrainedAgain(shape, first, again):
                 where = "below" if quality.better == "higher" else "above"

@@ -9,8 +9,15 @@ from shape_dnn.quality import Quality
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape
 
+Key = tuple[Shape, int]
+"""A training by its shape and its seed."""
 MANY = 10
 """Trainings at once up to which each of them is shown."""
+
+
+def named(shape: Shape, seed: int, *, among_seeds: bool) -> str:
+    """Name a training by its shape, and by its seed where the shape is trained with several."""
+    return f"{shape} seed {seed}" if among_seeds else str(shape)
 
 
 @dataclass
@@ -60,7 +67,7 @@ class Tally:
     """
 
     total: int = 0
-    running: dict[Shape, tuple[int, int | None, float]] = field(default_factory=dict)
+    running: dict[Key, tuple[int, int | None, float]] = field(default_factory=dict)
     most: int = 0
     done: int = 0
     failed: int = 0
@@ -70,14 +77,14 @@ class Tally:
     def take(self, event: Event) -> None:
         """Take note of one event."""
         match event:
-            case EpochFinished(shape, epoch, epochs):
-                self.running[shape] = (epoch.number, epochs, epoch.quality)
+            case EpochFinished(shape, epoch, epochs, seed):
+                self.running[shape, seed] = (epoch.number, epochs, epoch.quality)
                 self.most = max(self.most, len(self.running))
-            case TrainingLost(shape):
-                self.running.pop(shape, None)
+            case TrainingLost(shape, _, seed):
+                self.running.pop((shape, seed), None)
                 self.lost.add(event)
-            case TrainingFinished(training, done):
-                self.running.pop(training.shape, None)
+            case TrainingFinished(training, done, seed=seed):
+                self.running.pop((training.shape, seed), None)
                 self.done = done
                 self.stopped += training.stopped
                 self.failed += training.quality is None and not training.stopped

@@ -7,10 +7,11 @@ import itertools
 import statistics
 import time
 from bisect import bisect_right
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from shape_dnn.display.tally import Key
 from shape_dnn.events import (
     Converted,
     DatasetRead,
@@ -62,8 +63,8 @@ class TimeLeft:
                 if not (isinstance(self._work, Measuring) and self._work.goes_on(done, total)):
                     self._work = Measuring(self._latest, total)
                 self._work.report(now, done)
-            case TrainingsPlanned(shapes, known):
-                self._work = Batch(now, shapes, len(shapes) - known, self._pace)
+            case TrainingsPlanned(shapes, seeds=seeds):
+                self._work = Batch(now, shapes, event.missing, self._pace, seeds)
             case _ if isinstance(self._work, Batch):
                 self._follow(self._work, now, event)
             case _:
@@ -74,12 +75,12 @@ class TimeLeft:
         match event:
             case TrainingsPrepared():
                 batch.began = now
-            case EpochFinished(shape, epoch, epochs):
-                batch.report(now, shape, epoch.number, epochs)
-            case TrainingLost(shape):
-                batch.lose(shape)
-            case TrainingFinished(training):
-                batch.finish(now, training)
+            case EpochFinished(shape, epoch, epochs, seed):
+                batch.report(now, (shape, seed), epoch.number, epochs)
+            case TrainingLost(shape, _, seed):
+                batch.lose((shape, seed))
+            case TrainingFinished(training, seed=seed):
+                batch.finish(now, training, seed)
             case _:
                 self._work = None
 
@@ -206,16 +207,18 @@ class Batch:
     Attributes:
         began: when.
         shapes: of the batch.
-        missing: how many of them are trained now; which is not told, but it shows when they report.
+        missing: how many trainings of them are made now; which is not told, but it shows when they report.
         pace: of trainings.
+        seeds: with how many each of them is trained.
     """
 
     began: float
     shapes: Sequence[Shape]
     missing: int
     pace: Pace
-    _running: dict[Shape, Running] = field(default_factory=dict)
-    _finished: set[Shape] = field(default_factory=set)
+    seeds: int = 1
+    _running: dict[Key, Running] = field(default_factory=dict)
+    _finished: set[Key] = field(default_factory=set)
     _lengths: list[int] = field(default_factory=list)
     _spans: list[tuple[float, float]] = field(default_factory=list)
     _freed: deque[float] = field(default_factory=deque)
@@ -225,15 +228,15 @@ class Batch:
         if self.pace.workers:
             self._known_from = self.began
 
-    def report(self, now: float, shape: Shape, number: int, epochs: int | None) -> None:
+    def report(self, now: float, key: Key, number: int, epochs: int | None) -> None:
         """Take note of an epoch; a training that begins again reports an earlier one."""
-        one = self._running.get(shape)
+        one = self._running.get(key)
         if one is None or number <= one.number:
             began = self._freed.popleft() if self._freed else self.began
-            self._running[shape] = Running(now, number, (now - began) / number)
+            self._running[key] = Running(now, number, (now - began) / number)
         else:
             one.report(now, number)
-        self.pace.seconds[shape] = self._running[shape].seconds
+        self.pace.seconds[key[0]] = self._running[key].seconds
         self.pace.workers = max(self.pace.workers, len(self._running))
         self.pace.epochs = epochs
         self._see(now)
@@ -243,14 +246,14 @@ class Batch:
         if self._known_from is None:
             self._known_from = now + max(START, (now - self.began) / 2)
 
-    def lose(self, shape: Shape) -> None:
+    def lose(self, key: Key) -> None:
         """Take note that a training has to begin again, elsewhere."""
-        self._running.pop(shape, None)
+        self._running.pop(key, None)
 
-    def finish(self, now: float, training: Training) -> None:
+    def finish(self, now: float, training: Training, seed: int) -> None:
         """Take note of the end of a training."""
-        one = self._running.pop(training.shape, None)
-        self._finished.add(training.shape)
+        one = self._running.pop((training.shape, seed), None)
+        self._finished.add((training.shape, seed))
         self._freed.append(now)
         if training.quality is not None or training.stopped:
             told = training.curve[-1].number if training.curve else 1  # as one that reports nothing has
@@ -299,10 +302,12 @@ class Batch:
         """
         begun = self._running.keys() | self._finished
         number = max(0, self.missing - len(begun))
-        candidates = sorted((epoch[shape] for shape in self.shapes if shape not in begun), reverse=True)
+        seeds_begun = Counter(shape for shape, _ in begun)
+        others = (epoch[shape] for shape in self.shapes for _ in range(self.seeds - seeds_begun[shape]))
+        candidates = sorted(others, reverse=True)
         if number >= len(candidates):
             return candidates
-        shortest = min((epoch[shape] for shape in begun & epoch.keys()), default=candidates[0])
+        shortest = min((epoch[shape] for shape in seeds_begun.keys() & epoch.keys()), default=candidates[0])
         possible = [seconds for seconds in candidates if seconds <= shortest]
         candidates = possible if len(possible) >= number else candidates
         return [statistics.fmean(candidates)] * number if number else []

@@ -193,7 +193,8 @@ def _entry(line: bytes) -> Entry | None:
         kind = KINDS[record["event"]]
         if record["v"] != FORMAT:
             return None
-        values = {name: read_it(record[name]) for name, read_it in FIELDS[kind].items()}
+        there = FIELDS[kind].keys() - (LATER - record.keys())
+        values = {name: FIELDS[kind][name](record[name]) for name in there}
         lacking: dict[str, Any] = {"result": {}, "files": ()} if kind is events.SearchFinished else {}
         return Entry(_time(record["time"]), _whole(record["run"]), kind(**values, **lacking))
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
@@ -330,13 +331,13 @@ FIELDS: Mapping[type[Event], Mapping[str, Callable[[Any], Any]]] = {
     events.Fitted: {"metric": _text, "measured": _whole, "predicted": _whole},
     events.Chosen: {"shape": _shape, "reason": events.Reason, "expected": _number, "std": _number,
                     "complies": _number, "better": _number},
-    events.TrainingsPlanned: {"shapes": _shapes, "known": _whole, "failed": _whole},
+    events.TrainingsPlanned: {"shapes": _shapes, "known": _whole, "failed": _whole, "seeds": _whole},
     events.TrainingsPrepared: {"precision": _text, "reason": _text, "memory": _whole},
-    events.EpochFinished: {"shape": _shape, "epoch": _epoch, "epochs": _optional(_whole)},
-    events.TrainingLost: {"shape": _shape, "machine": _text},
-    events.TrainingFinished: {"training": _training, "done": _whole, "total": _whole},
+    events.EpochFinished: {"shape": _shape, "epoch": _epoch, "epochs": _optional(_whole), "seed": _whole},
+    events.TrainingLost: {"shape": _shape, "machine": _text, "seed": _whole},
+    events.TrainingFinished: {"training": _training, "done": _whole, "total": _whole, "seed": _whole},
     events.Converted: {"shape": _shape, "quality": _finite, "before": _finite, "loses_too_much": bool,
-                       "done": _whole, "total": _whole},
+                       "done": _whole, "total": _whole, "seed": _whole},
     events.TrainedAgain: {"shape": _shape, "quality": _finite, "again": _finite},
     events.Judged: {"trained": _whole, "doubt": _finite, "best": _optional(_shape), "tolerance": _finite},
     events.Tested: {"shape": _shape, "quality": _finite},
@@ -344,4 +345,6 @@ FIELDS: Mapping[type[Event], Mapping[str, Callable[[Any], Any]]] = {
     events.SearchInterrupted: {"reason": _text},
 }  # fmt: skip
 """How what is in a line is read, by the kind of its event; other kinds are not taken down."""
+LATER = frozenset({"seed", "seeds"})
+"""Fields that journals lack which were written before there were any; they have defaults."""
 KINDS = {kind.__name__: kind for kind in FIELDS}

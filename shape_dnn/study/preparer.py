@@ -9,6 +9,7 @@ from typing import cast
 
 from shape_dnn.errors import ProcessDiedError
 from shape_dnn.events import TrainingsPrepared
+from shape_dnn.recipes import Precision
 from shape_dnn.shape import Shape
 from shape_dnn.store.families import TRAINING, TRAININGS
 from shape_dnn.study.known import KnownFacts
@@ -47,9 +48,9 @@ class Preparer:
 
     def go_on(self) -> None:
         """Take over the precision of trainings that were made before."""
-        self._take_over(self.problem.going_on_from(self._facts.store.trained()))
+        self._settle(self.problem.going_on_from(self._facts.store.trained()))
 
-    def _take_over(self, problem: Problem) -> None:
+    def _settle(self, problem: Problem) -> None:
         """Take over, once, how the problem is trained, if that is definite; only then do its trainings have a name."""
         if problem.precision != "auto" and TRAININGS not in self._facts.contexts:
             self.problem = problem
@@ -68,12 +69,20 @@ class Preparer:
             return False
         self._needs |= found.needs
         if found.decision is not None:
-            self._take_over(self.problem.in_precision(found.decision.precision))
+            self._settle(self.problem.in_precision(found.decision.precision))
             self.reason = str(found.decision)
         memory = max((needs.memory for needs in found.needs.values()), default=0)
         reason = "" if found.decision is None else self.reason
         self._conduct.notify(TrainingsPrepared(self.problem.precision, reason, memory))
         return True
+
+    def take_over(self, other: Preparer) -> None:
+        """Take over what was found out of trainings that differ from these by their seed alone."""
+        if other is self:
+            return
+        self._needs |= other._needs
+        self.reason = self.reason or other.reason
+        self._settle(self.problem.in_precision(cast("Precision", other.problem.precision)))
 
     def _find_out(self, shapes: Sequence[Shape]) -> Preparation | None:
         """Run preparations until none ends its process; whatever shape did is left to its own training."""

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape
+from shape_dnn.study import batch
 
 if TYPE_CHECKING:
     from shape_dnn.constraints import Constraint
     from shape_dnn.search.facts import Facts
+    from shape_dnn.study.study import Memo
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,47 @@ class Repetitions:
         """Return the mean accuracy on the test set; None if there is none for some seed."""
         accuracies = [accuracy for facts in self.facts if (accuracy := facts.test(shape, again=again)) is not None]
         return statistics.fmean(accuracies) if len(accuracies) == len(self.facts) else None
+
+
+@dataclass(frozen=True)
+class RepeatedStudy(Repetitions):
+    """Studies of several seeds as one: all trainings that are missing of a shape run side by side.
+
+    Attributes:
+        facts: the study of each seed.
+    """
+
+    facts: Sequence[Memo]
+
+    def train(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train each shape with every seed."""
+        return _side_by_side(self.facts, shapes)
+
+    def verify(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train each shape that may be the answer with every seed; from other weights one seed after the other."""
+        if any(study.transfers for study in self.facts):
+            return super().verify(shapes)
+        return self.train(shapes)
+
+    def again(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train each shape as many times again; those that cannot be trained so often are left out."""
+        second = [again for study in self.facts if (again := study.reseed()) is not None]
+        return _side_by_side(second, shapes) if len(second) == len(self.facts) else []
+
+
+def of_every_seed(studies: Sequence[Memo], shapes: Sequence[Shape]) -> list[list[Training]]:
+    """Train each shape with every seed, side by side; return the trainings of each seed, in order."""
+    batch.train([study.trainer for study in studies], shapes)
+    return [study.collect(shapes) for study in studies]
+
+
+def _side_by_side(studies: Sequence[Memo], shapes: Sequence[Shape]) -> list[Training]:
+    return _everywhere(shapes, of_every_seed(studies, shapes))
+
+
+def one_study(studies: Sequence[Memo]) -> Facts:
+    """Take the studies of several seeds together."""
+    return studies[0] if len(studies) == 1 else RepeatedStudy(studies)
 
 
 def mean_over_seeds(facts: Sequence[Facts]) -> Facts:

@@ -17,11 +17,13 @@ from shape_dnn.plugins.sources import Loaded
 from shape_dnn.records import Training, Transferred
 from shape_dnn.shape import Shape
 from shape_dnn.store.families import TRAINING, Family
+from shape_dnn.study import batch
 from shape_dnn.study.known import KnownFacts
 from shape_dnn.study.measurer import Measurer
 from shape_dnn.study.problem import Problem, provenance
 from shape_dnn.study.runner import Conduct, Runner
 from shape_dnn.study.study import Memo, Study
+from shape_dnn.study.trainings import Trainings
 from shape_dnn.work import Needs, Outcome
 
 
@@ -98,7 +100,12 @@ class ShippedStudy:
 
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train and judge those shapes that were not before; return the trainings of all, in order."""
-        self._record(self._trained.train(shapes))
+        batch.train([self.trainer], shapes)
+        return self.collect(shapes)
+
+    def collect(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Judge those shapes that were trained; return the trainings that there are by now, in order."""
+        self._record(self._trained.collect(shapes))
         return self.facts.train(shapes)
 
     def verify(self, shapes: Sequence[Shape]) -> list[Training]:
@@ -108,10 +115,25 @@ class ShippedStudy:
 
     def again(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train and judge shapes with another seed, unless they were."""
+        second = self.reseed()
+        return [] if second is None else second.train(shapes)
+
+    def reseed(self) -> Memo | None:
+        """Return the study of second trainings, which is made the first time; None if there are to be none."""
         if self.second is None and self._reseeded is not None:
             self.second = self._reseeded()
             self.second.prepare()
-        return [] if self.second is None else self.second.train(shapes)
+        return self.second
+
+    @property
+    def trainer(self) -> Trainings:
+        """The trainings from random weights of the networks that ship."""
+        return self._trained.trainer
+
+    @property
+    def transfers(self) -> bool:
+        """Whether shapes that may be the answer are trained from other weights."""
+        return self._trained.transfers
 
     def _record(self, trainings: Sequence[Training]) -> None:
         """Have trainings counted here, with the qualities of their artifacts."""
@@ -155,7 +177,8 @@ class ShippedStudy:
                 assert before.quality is not None and after.quality is not None  # noqa: S101, PT018 - chosen so
                 lost = self._problem.quality.sign * (before.quality - after.quality)
                 too_much = lost > deployment.max_drop
-                self._conduct.notify(Converted(shape, after.quality, before.quality, too_much, done, len(tasks)))
+                seed = cast("JudgingTask", outcome.task).seed
+                self._conduct.notify(Converted(shape, after.quality, before.quality, too_much, done, len(tasks), seed))
         self.facts.forget_trainings(family)
 
     def _outcomes(self, tasks: Sequence[JudgingTask]) -> Iterator[Outcome]:

@@ -15,6 +15,7 @@ from shape_dnn.records import Training, Transferred
 from shape_dnn.search.facts import Facts
 from shape_dnn.shape import Shape
 from shape_dnn.store.families import TRAININGS
+from shape_dnn.study import batch
 from shape_dnn.study.known import KnownFacts
 from shape_dnn.study.measurer import Measurer
 from shape_dnn.study.problem import Problem
@@ -33,6 +34,20 @@ class Memo(Facts, Protocol):
     @property
     def second(self) -> Memo | None:
         """The study of second trainings, once there are any."""
+
+    @property
+    def trainer(self) -> Trainings:
+        """The trainings from random weights."""
+
+    @property
+    def transfers(self) -> bool:
+        """Whether shapes that may be the answer are trained from other weights."""
+
+    def collect(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Return the trainings that there are by now of these shapes, as they ship if something does."""
+
+    def reseed(self) -> Memo | None:
+        """Return the study of second trainings, which is made the first time; None if there are to be none."""
 
     @property
     def new_trainings(self) -> int:
@@ -66,6 +81,7 @@ class Study:
     Attributes:
         facts: what is known.
         second: the study of second trainings, once there are any.
+        trainer: the trainings from random weights.
     """
 
     def __init__(
@@ -85,13 +101,13 @@ class Study:
         self._reseeded = reseeded
         runner = Runner(executor)
         self._measurer = Measurer(facts, problem, runner, conduct, remeasure=remeasure)
-        self._trainer = Trainings(facts, problem, runner, terminator, conduct)
+        self.trainer = Trainings(facts, problem, runner, terminator, conduct)
 
         def grow(grown: Problem, donor: Donor, context: int) -> Trainings:
             own = dataclasses.replace(facts, contexts={TRAININGS: context})
             return Trainings(own, grown, runner, terminator, conduct, donor)
 
-        self._transfer = None if transfer is None else Transfer(self._trainer, transfer, grow)
+        self._transfer = None if transfer is None else Transfer(self.trainer, transfer, grow)
 
     def prepare(self) -> None:
         """Find out what determines the facts, so that whatever is missing for a search shows before it starts.
@@ -100,7 +116,7 @@ class Study:
             MeterError: a metric cannot be measured here.
             DatasetError: the dataset cannot be read.
         """
-        self._trainer.prepare()
+        self.trainer.prepare()
         for metric in self.facts.meters:
             self._measurer.prepare(metric)
         if self._transfer is not None:
@@ -126,18 +142,33 @@ class Study:
 
     def train(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train those shapes that were not trained before; return the trainings of all, in order."""
-        return self._trainer.train(shapes)
+        batch.train([self.trainer], shapes)
+        return self.collect(shapes)
+
+    def collect(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Return the trainings that there are by now of these shapes."""
+        return self.facts.train(shapes)
 
     def verify(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train shapes that may be the answer, from the weights of a smaller one where that is wanted and possible."""
-        return self._trainer.train(shapes) if self._transfer is None else self._transfer.verify(shapes)
+        return self.train(shapes) if self._transfer is None else self._transfer.verify(shapes)
+
+    @property
+    def transfers(self) -> bool:
+        """Whether shapes that may be the answer are trained from other weights."""
+        return self._transfer is not None
 
     def again(self, shapes: Sequence[Shape]) -> list[Training]:
         """Train shapes with another seed, from random weights, unless they were."""
+        second = self.reseed()
+        return [] if second is None else second.train(shapes)
+
+    def reseed(self) -> Memo | None:
+        """Return the study of second trainings, which is made the first time; None if there are to be none."""
         if self.second is None and self._reseeded is not None:
             self.second = self._reseeded()
             self.second.prepare()
-        return [] if self.second is None else self.second.train(shapes)
+        return self.second
 
     def test(self, shape: Shape, *, again: bool = False) -> float | None:
         """Return the accuracy on the test set, reading it now if it was not read for this shape before."""
@@ -154,17 +185,17 @@ class Study:
     @property
     def source(self) -> TrainerSource:
         """How shapes are trained, for whatever else is done with what was trained."""
-        return self._trainer.source
+        return self.trainer.source
 
     def _trainer_of(self, shape: Shape) -> Trainings:
         grower = None if self._transfer is None else self._transfer.grown(shape)
-        return self._trainer if grower is None else grower
+        return self.trainer if grower is None else grower
 
     @property
     def new_trainings(self) -> int:
         """Trainings made so far for this study."""
         others = (self._transfer, self.second)
-        return self._trainer.new_trainings + sum(other.new_trainings for other in others if other is not None)
+        return self.trainer.new_trainings + sum(other.new_trainings for other in others if other is not None)
 
     @property
     def transferred(self) -> Transferred | None:

@@ -9,6 +9,7 @@ from shape_dnn.errors import blame
 from shape_dnn.records import Training, Transferred
 from shape_dnn.shape import Shape
 from shape_dnn.store.families import TRAINING, TRAININGS, Family
+from shape_dnn.study import batch
 from shape_dnn.study.classification import Classification
 from shape_dnn.study.preparer import work
 from shape_dnn.study.problem import Problem
@@ -52,8 +53,9 @@ class Transfer:
         for donor in sorted({donor for donor in donors.values() if donor is not None}):
             own = [shape for shape in donors if donors[shape] == donor]
             found |= {training.shape: training for training in self._grow(own, donor)}
-        rest = self._trainer.train([shape for shape in shapes if shape not in found])
-        found |= {training.shape: training for training in rest}
+        rest = [shape for shape in shapes if shape not in found]
+        batch.train([self._trainer], rest)
+        found |= {training.shape: training for training in facts.train(rest)}
         return [found[shape] for shape in shapes if shape in found]
 
     def grown(self, shape: Shape) -> Trainings | None:
@@ -99,9 +101,9 @@ class Transfer:
         """Train shapes from the weights of another."""
         grower = self._grower(donor)
         assert grower is not None  # noqa: S101 - made if it was not there
-        trainings = grower.train(shapes)
+        batch.train([grower], shapes)
         self._trainer.facts.forget_trainings(Family(donor=donor))
-        return trainings
+        return grower.facts.train(shapes)
 
     def _grower(self, donor: Shape, *, create: bool = True) -> Trainings | None:
         """Return who trains from the weights of a shape; None if nobody has, and none is to be made."""

@@ -45,10 +45,11 @@ class Watcher:
 
     def watch(self, task: Task, report: object) -> bool:
         """Take note of an epoch; tell whether the training is to go on."""
-        shape, epoch = cast("TrainingTask", task).shape, cast("Epoch", report)
+        training, epoch = cast("TrainingTask", task), cast("Epoch", report)
+        shape = training.shape
         curve = self.curves.setdefault(shape, [])
         curve.append(epoch)
-        self._notify(EpochFinished(shape, epoch, self._epochs))
+        self._notify(EpochFinished(shape, epoch, self._epochs, training.seed))
         self._ended.drop(shape)  # it is made anew
         others = Others(shape, self._ended, self._running)
         self._running.put(Training(shape, None, curve=tuple(curve)))

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from shape_dnn.display.tally import Best, Tally
+from shape_dnn.display.tally import Best, Key, Tally, named
 from shape_dnn.display.time_left import TimeLeft
 from shape_dnn.events import (
     Chosen,
@@ -89,8 +89,8 @@ class Live:
 
     def _clear(self) -> None:
         """Forget which trainings are under way."""
-        self._running: dict[Shape, list[EpochFinished]] = {}
-        self._waiting: dict[Shape, None] = {}
+        self._running: dict[Key, list[EpochFinished]] = {}
+        self._has_seeds = False
 
     @property
     def doubt(self) -> float | None:
@@ -141,24 +141,21 @@ class Live:
             case Chosen(shape):
                 self._chosen.pop(shape, None)
                 self._chosen[shape] = event
-            case TrainingsPlanned(shapes, known):
+            case TrainingsPlanned():
                 self._clear()
                 self._tally = Tally()
-                self._waiting = dict.fromkeys(shapes) if known < len(shapes) else {}
-                self._doing, self._done, self._total = "training", 0, len(shapes) - known
-            case EpochFinished(shape, epoch):
-                self._waiting.pop(shape, None)
-                curve = self._running.setdefault(shape, [])
+                self._has_seeds = event.seeds > 1
+                self._doing, self._done, self._total = "training", 0, event.missing
+            case EpochFinished(shape, epoch, _, seed):
+                curve = self._running.setdefault((shape, seed), [])
                 if curve and epoch.number <= curve[-1].epoch.number:
                     curve.clear()
                 curve.append(event)
-            case TrainingLost(shape):
-                self._running.pop(shape, None)
-                self._waiting[shape] = None
-            case TrainingFinished(training, done, total):
+            case TrainingLost(shape, _, seed):
+                self._running.pop((shape, seed), None)
+            case TrainingFinished(training, done, total, seed=seed):
                 self._best.take(training)
-                self._waiting.pop(training.shape, None)
-                self._running.pop(training.shape, None)
+                self._running.pop((training.shape, seed), None)
                 self._done = done
                 if done == total:
                     self._clear()
@@ -195,7 +192,7 @@ class Live:
                 for s in self._stages
             ],
             "running": [self._training(curve) for curve in self._shown] if is_running else [],
-            "waiting": len(self._waiting) if is_running else 0,
+            "waiting": self._waiting if is_running else 0,
             "doubts": [[judged.trained, judged.doubt] for judged in self._doubts],
             "wanted": None if confidence is None else 1 - confidence,
             "failures": self._told_failures(),
@@ -235,6 +232,11 @@ class Live:
         return "; ".join(text for text in (phrase, str(self._tally), str(self._best), shown) if text)
 
     @property
+    def _waiting(self) -> int:
+        """Trainings that were planned and of which nothing was heard yet."""
+        return max(0, self._total - self._done - len(self._running)) if self._doing == "training" else 0
+
+    @property
     def _shown(self) -> list[list[EpochFinished]]:
         """The curves of the trainings that have run longest."""
         return list(itertools.islice(self._running.values(), CURVES))
@@ -251,7 +253,7 @@ class Live:
         quality, step = self._start.quality, -(-len(curve) // (POINTS - 1))
         shown = [*curve[:-1:step], last]
         return {
-            "shape": str(last.shape),
+            "shape": named(last.shape, last.seed, among_seeds=self._has_seeds),
             "text": f"epoch {last.epoch.number}{of}, {quality.name} {quality.phrase(last.epoch.quality)}",
             "points": [[event.epoch.number, event.epoch.quality] for event in shown],
             "epochs": last.epochs,

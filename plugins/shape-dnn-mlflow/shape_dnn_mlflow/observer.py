@@ -23,8 +23,10 @@ from shape_dnn.errors import UnavailableError, UsageError
 from shape_dnn.events import Converted, EpochFinished, Event, Measured, SearchFinished, SearchStarted, TrainingFinished
 from shape_dnn.quality import ACCURACY
 
-Key = tuple[int, float]
+Place = tuple[int, float]
 """Depth and width of a shape."""
+Key = tuple[int, float, int]
+"""Depth and width of a shape that is trained, and the seed."""
 LONGEST = 500
 """Characters of a value that servers of any version take."""
 SQLITE = "sqlite:///"
@@ -64,7 +66,7 @@ class MLflow(Observer):
         self._quality = ACCURACY
         self._ended = False
         self._runs: dict[Key, _Run] = {}
-        self._metrics: dict[Key, dict[str, float]] = {}
+        self._metrics: dict[Place, dict[str, float]] = {}
         address = _check_file(tracking_uri)
         with self._asking(), _impatient(), warnings.catch_warnings():
             # How MLflow uses SQLAlchemy is nothing that users could change.
@@ -82,18 +84,18 @@ class MLflow(Observer):
                 case Measured(metric, _, shape, measurement):
                     if measurement.value is not None:
                         self._learn((shape.depth, float(shape.width)), metric, measurement.value)
-                case EpochFinished(shape, epoch):
-                    key = shape.depth, float(shape.width)
+                case EpochFinished(shape, epoch, seed=seed):
+                    key = shape.depth, float(shape.width), seed
                     run = self._runs.get(key)
                     if run is None or run.ended or epoch.number <= run.epochs:
                         run = self._begin(key)
                     run.epochs = epoch.number
                     self._log(run, epoch.numbers(self._quality))
-                case TrainingFinished(training):
-                    key = training.shape.depth, float(training.shape.width)
+                case TrainingFinished(training, seed=seed):
+                    key = training.shape.depth, float(training.shape.width), seed
                     self._finish(key, training.quality, training.reason, stopped=training.stopped)
-                case Converted(shape, quality, before):
-                    self._convert((shape.depth, float(shape.width)), quality, before)
+                case Converted(shape, quality, before, seed=seed):
+                    self._convert((shape.depth, float(shape.width), seed), quality, before)
                 case SearchFinished(result, files):
                     self._answer(cast("Mapping[str, Any]", result), files)
 
@@ -134,9 +136,9 @@ class MLflow(Observer):
         """Record the answer, and of each trained shape what no event told: what was known before, and sizes."""
         quality = self._quality.name
         for row in (*result["trained"], *result["failed"]):
-            key = row["depth"], row["width"]
-            if key not in self._runs:
-                self._finish(key, row.get(quality), row.get("reason", ""))
+            place = row["depth"], row["width"]
+            if not self._of(place):
+                self._finish((*place, 0), row.get(quality), row.get("reason", ""))
         for row in result["shapes"]:
             for name in row.keys() - {*NO_METRICS, quality, f"predicted_{quality}"}:
                 if row[name] is not None:
@@ -161,12 +163,12 @@ class MLflow(Observer):
         """Begin a run of a shape, with what is known of it."""
         if key in self._runs:
             self._end(self._runs[key], "FAILED", "it was tried again")
-        depth, width = key
+        depth, width, _ = key
         tags = {"mlflow.parentRunId": self._search_run()}
         run = self._client.create_run(self._experiment, tags=tags, run_name=f"{depth}-{width:g}")
         self._runs[key] = _Run(run.info.run_id)
         parameters = [Param("depth", str(depth)), Param("width", str(width))]
-        self._client.log_batch(run.info.run_id, _metrics(self._metrics.get(key, {})), parameters)
+        self._client.log_batch(run.info.run_id, _metrics(self._metrics.get((depth, width), {})), parameters)
         return self._runs[key]
 
     def _finish(self, key: Key, quality: float | None, reason: str, *, stopped: bool = False) -> None:
@@ -186,15 +188,20 @@ class MLflow(Observer):
             self._log(self._runs[key], {f"final_{name}": quality})
         else:
             self._finish(key, quality, "")
-        self._learn(key, f"float_{name}", before)
+        self._metrics.setdefault(key[:2], {})[f"float_{name}"] = before
+        self._log(self._runs[key], {f"float_{name}": before})
 
-    def _learn(self, key: Key, metric: str, value: float) -> None:
-        """Take note of a metric of a shape, and record it if the shape has a run."""
-        known = self._metrics.setdefault(key, {})
+    def _learn(self, place: Place, metric: str, value: float) -> None:
+        """Take note of a metric of a shape, and record it in the runs that the shape has."""
+        known = self._metrics.setdefault(place, {})
         if metric not in known:
             known[metric] = value
-            if key in self._runs:
-                self._log(self._runs[key], {metric: value})
+            for run in self._of(place):
+                self._log(run, {metric: value})
+
+    def _of(self, place: Place) -> list[_Run]:
+        """Return the runs of a shape, one for each seed."""
+        return [run for (depth, width, _), run in self._runs.items() if (depth, width) == place]
 
     def _log(self, run: _Run, values: Mapping[str, float]) -> None:
         self._client.log_batch(run.id, _metrics(values, run.epochs))

@@ -205,6 +205,21 @@ def test_a_training_that_is_tried_again_has_two_runs() -> None:
 
 
 @pytest.mark.usefixtures("database")
+def test_each_seed_has_a_run_though_their_trainings_run_side_by_side() -> None:
+    observer, shape = MLflow(), Shape(10, Fraction(1, 2))
+    observer.notify(SearchStarted({"study": "study"}, 1))
+    for number in (1, 2):
+        for seed in (7, 8):
+            observer.notify(EpochFinished(shape, Epoch(number, 2.0, 10.0 * seed + number), 2, seed))
+    for seed in (7, 8):
+        observer.notify(TrainingFinished(Training(shape, 90.0 + seed), 1, 2, "", seed))
+    observer.close()
+    runs = local().search_runs(["1"], "params.depth = '10'")
+    found = sorted((r.data.metrics["accuracy"], r.data.metrics["final_accuracy"], r.info.status) for r in runs)
+    assert found == [(72.0, 97.0, "FINISHED"), (82.0, 98.0, "FINISHED")]
+
+
+@pytest.mark.usefixtures("database")
 def test_a_long_setting_is_shortened_and_whole_in_an_artifact() -> None:
     observer = MLflow()
     settings = {"study": "study", "plugin": ["file.py"] * 200}

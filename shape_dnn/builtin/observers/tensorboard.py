@@ -26,8 +26,10 @@ except ImportError as missing:
     message = f"observer 'tensorboard' needs TensorBoard ({missing}): pip install 'shape-dnn[tensorboard]'"
     raise UnavailableError(message) from None
 
-Key = tuple[int, float]
+Place = tuple[int, float]
 """Depth and width of a shape."""
+Key = tuple[int, float, int]
+"""Depth and width of a shape that is trained, and the seed."""
 SHOWN_ELSEWHERE = ("trained", "failed", "shapes")
 """Parts of a result that the runs of the shapes show."""
 NO_METRICS = ("depth", "width", "predicted_std", "estimated")
@@ -58,8 +60,8 @@ class TensorBoard(Observer):
         self._search = _Run(self._directory)
         self._quality = ACCURACY
         self._runs: dict[Key, _Run] = {}
-        self._begun: Counter[Key] = Counter()
-        self._metrics: dict[Key, dict[str, float]] = {}
+        self._begun: Counter[Place] = Counter()
+        self._metrics: dict[Place, dict[str, float]] = {}
 
     def notify(self, event: Event) -> None:
         """Write what concerns a training or the whole search."""
@@ -71,20 +73,21 @@ class TensorBoard(Observer):
             case Measured(metric, _, shape, measurement):
                 if measurement.value is not None:
                     self._learn((shape.depth, float(shape.width)), f"metric/{metric}", measurement.value)
-            case EpochFinished(shape, epoch):
-                key = shape.depth, float(shape.width)
+            case EpochFinished(shape, epoch, seed=seed):
+                key = shape.depth, float(shape.width), seed
                 run = self._runs.get(key)
                 if run is None or epoch.number <= run.epochs:
                     run = self._begin(key)
                 run.epochs = epoch.number
                 run.write(_scalars(epoch.numbers(self._quality)), epoch.number)
-            case TrainingFinished(training):
-                key = training.shape.depth, float(training.shape.width)
+            case TrainingFinished(training, seed=seed):
+                key = training.shape.depth, float(training.shape.width), seed
                 self._finish(key, training.quality, training.reason)
-            case Converted(shape, quality, before):
-                key = shape.depth, float(shape.width)
+            case Converted(shape, quality, before, seed=seed):
+                key = shape.depth, float(shape.width), seed
                 self._finish(key, quality, "")
-                self._learn(key, self._in_float, before)
+                self._metrics.setdefault(key[:2], {})[self._in_float] = before
+                self._runs[key].write(_scalars({self._in_float: before}))
             case SearchFinished(result):
                 self._answer(cast("Mapping[str, Any]", result))
 
@@ -102,12 +105,13 @@ class TensorBoard(Observer):
         """Begin a run of a shape, with what is known of it."""
         if key in self._runs:
             self._runs[key].close()
-        self._begun[key] += 1
-        depth, width = key
-        again = f"_{self._begun[key]}" if self._begun[key] > 1 else ""
+        depth, width, _ = key
+        place = depth, width
+        self._begun[place] += 1
+        again = f"_{self._begun[place]}" if self._begun[place] > 1 else ""
         run = self._runs[key] = _Run(self._directory / f"{depth}-{width:g}{again}")
         run.write(hparams_pb({"depth": depth, "width": width}, trial_id=f"{self._directory.name}/{run.directory.name}"))
-        run.write(_scalars(self._metrics.get(key, {})))
+        run.write(_scalars(self._metrics.get(place, {})))
         return run
 
     def _finish(self, key: Key, quality: float | None, reason: str) -> None:
@@ -117,21 +121,25 @@ class TensorBoard(Observer):
         run.write(_text("reason", reason) if quality is None else _scalars({final: quality}), run.epochs)
         run.close()
 
-    def _learn(self, key: Key, tag: str, value: float) -> None:
-        """Take note of a metric of a shape, and write it if the shape has a run."""
-        known = self._metrics.setdefault(key, {})
+    def _learn(self, place: Place, tag: str, value: float) -> None:
+        """Take note of a metric of a shape, and write it to the runs that the shape has."""
+        known = self._metrics.setdefault(place, {})
         if tag not in known:
             known[tag] = value
-            if key in self._runs:
-                self._runs[key].write(_scalars({tag: value}))
+            for run in self._of(place):
+                run.write(_scalars({tag: value}))
+
+    def _of(self, place: Place) -> list[_Run]:
+        """Return the runs of a shape, one for each seed."""
+        return [run for (depth, width, _), run in self._runs.items() if (depth, width) == place]
 
     def _answer(self, result: Mapping[str, Any]) -> None:
         """Write the answer, and of each trained shape what no event told: what was known before, and sizes."""
         name = self._quality.name
         self._search.write(_text("answer", {n: value for n, value in result.items() if n not in SHOWN_ELSEWHERE}))
         for row in (*result["trained"], *result["failed"]):
-            if (row["depth"], row["width"]) not in self._runs:
-                self._finish((row["depth"], row["width"]), row.get(name), row.get("reason", ""))
+            if not self._of((row["depth"], row["width"])):
+                self._finish((row["depth"], row["width"], 0), row.get(name), row.get("reason", ""))
         for row in result["shapes"]:
             for metric in row.keys() - {*NO_METRICS, name, f"predicted_{name}"}:
                 if row[metric] is not None:
@@ -140,7 +148,7 @@ class TensorBoard(Observer):
                     self._learn((row["depth"], row["width"]), tag, row[metric])
         best = result["best"]
         if best and best[f"test_{name}"] is not None:
-            run = self._runs[best["depth"], best["width"]]
+            run = self._of((best["depth"], best["width"]))[-1]
             run.write(_scalars({f"final/test_{name}": best[f"test_{name}"]}), run.epochs)
 
 
