@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-
 from reliability import noise_of_upper_half, percent
 
 from shape_dnn.benchmarking.asking import ask
