@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,6 +80,25 @@ def test_the_weights_are_those_that_were_saved_last_and_the_test_is_given_them()
     training = task(path)
     assert training.run(go_on).quality == 0.5
     assert EvaluationTask(training.trainer, SHAPE, 3, training.weights).run(go_on) == 4.0
+
+
+def test_a_trainer_that_changes_the_working_directory_leaves_everything_where_it_belongs() -> None:
+    """Libraries for experiments change it. What was saved then lay beside it, and the study had no weights."""
+    path = write(
+        "import os, tempfile\n"
+        "def train(shape, run):\n"
+        "    os.chdir(tempfile.mkdtemp(dir='.'))\n"
+        "    (run.directory / 'notes.txt').write_text('here')\n"
+        "    run.save({'weight': torch.ones(2)})\n"
+        "    return 0.5\n"
+        "def test(shape, run):\n    os.chdir(tempfile.mkdtemp(dir='.'))\n    return run.load()['weight'].sum()\n"
+    )
+    training, here = task(path), Path.cwd()
+    assert training.run(go_on).quality == 0.5
+    os.chdir(here)
+    assert training.weights.is_file()
+    assert (training.checkpoints / "first" / "files" / "notes.txt").read_text() == "here"
+    assert EvaluationTask(training.trainer, SHAPE, 3, training.weights).run(go_on) == 2.0
 
 
 def test_a_training_that_had_ended_when_it_was_killed_keeps_its_weights() -> None:
