@@ -211,6 +211,8 @@ REFUSED = {
     f"{TRAIN}QUALITY = Quality('loss', minimum=None)": "cannot be imported: ValueError: minimum is None, maximum inf; acc",
     f"{TRAIN}RESOURCES = 'many'": "has a RESOURCES that is 'many', not a shape_dnn.Resources",
     f"{TRAIN}RESOURCES = Resources(cores=0)": "cannot be imported: ValueError: cores is 0; accepted are whole numbers",
+    f"{TRAIN}del QUALITY; quality = Quality('loss')": "has no QUALITY, and a shape_dnn.Quality called quality; call it",
+    f"{TRAIN}RESSOURCES = Resources(2)": "has no RESOURCES, and a shape_dnn.Resources called RESSOURCES; call it",
     f"{TRAIN}EXAMPLE = 'x'": "has an EXAMPLE with no tensor; accepted is a batch of inputs, or example(batch_size)",
     f"{TRAIN}EXAMPLE = {{'a': [torch.zeros(0, 2)]}}": "has an EXAMPLE with an empty tensor; accepted is a batch of",
     f"{TRAIN}DEPTH = (1, 4)": "has a DEPTH that is (1, 4), not 'MIN:MAX:STEP'",
@@ -224,6 +226,11 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(code: str) -> None:
     assert caught.value.setting == "trainer"
     assert caught.value.message.startswith(f"my_training.py {REFUSED[code]}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_quality_that_is_chosen_among_others_is_used() -> None:
+    path = write("def train(shape, run): return 1", "\nrmse, mae = Quality('rmse'), Quality('mae')\nQUALITY = mae\n")
+    assert read(path).quality.name == "mae"
 
 
 def test_what_is_no_file_is_refused() -> None:
