@@ -212,7 +212,7 @@ REFUSED = {
     f"{TRAIN}RESOURCES = 'many'": "has a RESOURCES that is 'many', not a shape_dnn.Resources",
     f"{TRAIN}RESOURCES = Resources(cores=0)": "cannot be imported: ValueError: cores is 0; accepted are whole numbers",
     f"{TRAIN}del QUALITY; quality = Quality('loss')": "has no QUALITY, and a shape_dnn.Quality called quality; call it",
-    f"{TRAIN}RESSOURCES = Resources(2)": "has no RESOURCES, and a shape_dnn.Resources called RESSOURCES; call it",
+    f"{TRAIN}TAKES = Resources(2)": "has no RESOURCES, and a shape_dnn.Resources called TAKES; call it",
     f"{TRAIN}EXAMPLE = 'x'": "has an EXAMPLE with no tensor; accepted is a batch of inputs, or example(batch_size)",
     f"{TRAIN}EXAMPLE = {{'a': [torch.zeros(0, 2)]}}": "has an EXAMPLE with an empty tensor; accepted is a batch of",
     f"{TRAIN}DEPTH = (1, 4)": "has a DEPTH that is (1, 4), not 'MIN:MAX:STEP'",
@@ -397,6 +397,7 @@ def test_functions_that_travel_by_file_need_no_more_than_train(shape_dnn: Callab
     [
         ([TRAIN], ["--max-size", "1"], "--trainer: my_training.py has no build(shape), without which no size is known"),
         ([TRAIN], ["--goal", "size"], "--trainer: my_training.py has no build(shape), without which no size is known"),
+        ([TRAIN], ["--goal", "los"], "the quality here is loss instead of accuracy"),
         ([TRAIN], ["--goal", "latency"], "my_training.py has no build(shape), without which no latency is known"),
         ([TRAIN, BUILD], ["--max-latency", "1"], "my_training.py has no example(batch_size), without which no latency"),
         ([TRAIN, "def build(shape): return 3"], ["--max-size", "1"], "build() returned 3, not a torch.nn.Module"),
