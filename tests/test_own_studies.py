@@ -114,6 +114,19 @@ def test_a_file_may_import_another_one_beside_it(shape_dnn: Callable[..., Any]) 
     assert ran.status == 0, ran.err
 
 
+def test_a_question_to_a_study_whose_last_search_failed_says_why(shape_dnn: Callable[..., Any]) -> None:
+    """The study has trainings, of the file as it was before; that none was made is not true."""
+    write(BUILD, TRAIN)
+    assert shape_dnn(*SEARCH).status == 0
+    write(BUILD, TRAIN.replace("run.report", "run.told"))
+    assert shape_dnn(*SEARCH).status != 0
+    for question in (["ask", "shape-dnn-study"], ["export", "shape-dnn-study", *FILE]):
+        said = shape_dnn(*question, "--goal", "loss")
+        assert (
+            "no training of its last search succeeded; the first failed because my_training.py: train()" in said.error
+        )
+
+
 def test_two_seeds_are_two_trainings_whose_mean_counts(shape_dnn: Callable[..., Any]) -> None:
     write("def train(shape, run): return 1 + run.seed\n")
     ran = shape_dnn(*FILE, "--train", "2", "--seeds", "2", "--format", "json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,6 +80,25 @@ def test_the_weights_are_those_that_were_saved_last_and_the_test_is_given_them()
     training = task(path)
     assert training.run(go_on).quality == 0.5
     assert EvaluationTask(training.trainer, SHAPE, 3, training.weights).run(go_on) == 4.0
+
+
+def test_a_trainer_that_changes_the_working_directory_leaves_everything_where_it_belongs() -> None:
+    """Libraries for experiments change it. What was saved then lay beside it, and the study had no weights."""
+    path = write(
+        "import os, tempfile\n"
+        "def train(shape, run):\n"
+        "    os.chdir(tempfile.mkdtemp(dir='.'))\n"
+        "    (run.directory / 'notes.txt').write_text('here')\n"
+        "    run.save({'weight': torch.ones(2)})\n"
+        "    return 0.5\n"
+        "def test(shape, run):\n    os.chdir(tempfile.mkdtemp(dir='.'))\n    return run.load()['weight'].sum()\n"
+    )
+    training, here = task(path), Path.cwd()
+    assert training.run(go_on).quality == 0.5
+    os.chdir(here)
+    assert training.weights.is_file()
+    assert (training.checkpoints / "first" / "files" / "notes.txt").read_text() == "here"
+    assert EvaluationTask(training.trainer, SHAPE, 3, training.weights).run(go_on) == 2.0
 
 
 def test_a_training_that_had_ended_when_it_was_killed_keeps_its_weights() -> None:
@@ -191,6 +211,8 @@ REFUSED = {
     f"{TRAIN}QUALITY = Quality('loss', minimum=None)": "cannot be imported: ValueError: minimum is None, maximum inf; acc",
     f"{TRAIN}RESOURCES = 'many'": "has a RESOURCES that is 'many', not a shape_dnn.Resources",
     f"{TRAIN}RESOURCES = Resources(cores=0)": "cannot be imported: ValueError: cores is 0; accepted are whole numbers",
+    f"{TRAIN}del QUALITY; quality = Quality('loss')": "has no QUALITY, and a shape_dnn.Quality called quality; call it",
+    f"{TRAIN}TAKES = Resources(2)": "has no RESOURCES, and a shape_dnn.Resources called TAKES; call it",
     f"{TRAIN}EXAMPLE = 'x'": "has an EXAMPLE with no tensor; accepted is a batch of inputs, or example(batch_size)",
     f"{TRAIN}EXAMPLE = {{'a': [torch.zeros(0, 2)]}}": "has an EXAMPLE with an empty tensor; accepted is a batch of",
     f"{TRAIN}DEPTH = (1, 4)": "has a DEPTH that is (1, 4), not 'MIN:MAX:STEP'",
@@ -204,6 +226,11 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(code: str) -> None:
     assert caught.value.setting == "trainer"
     assert caught.value.message.startswith(f"my_training.py {REFUSED[code]}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_quality_that_is_chosen_among_others_is_used() -> None:
+    path = write("def train(shape, run): return 1", "\nrmse, mae = Quality('rmse'), Quality('mae')\nQUALITY = mae\n")
+    assert read(path).quality.name == "mae"
 
 
 def test_what_is_no_file_is_refused() -> None:
@@ -370,6 +397,7 @@ def test_functions_that_travel_by_file_need_no_more_than_train(shape_dnn: Callab
     [
         ([TRAIN], ["--max-size", "1"], "--trainer: my_training.py has no build(shape), without which no size is known"),
         ([TRAIN], ["--goal", "size"], "--trainer: my_training.py has no build(shape), without which no size is known"),
+        ([TRAIN], ["--goal", "los"], "the quality here is loss instead of accuracy"),
         ([TRAIN], ["--goal", "latency"], "my_training.py has no build(shape), without which no latency is known"),
         ([TRAIN, BUILD], ["--max-latency", "1"], "my_training.py has no example(batch_size), without which no latency"),
         ([TRAIN, "def build(shape): return 3"], ["--max-size", "1"], "build() returned 3, not a torch.nn.Module"),

@@ -236,8 +236,11 @@ class StudyQuestion:
             MeterError: nothing is known of a metric.
         """
         shapes, metrics, quality = self.parts.shapes, self.parts.metrics_in_question, self.parts.quality.name
-        if quality in metrics and not any(t.quality is not None for t in self.first_seed.train(shapes)):
-            raise MeterError(f"no shape of the study was trained, so no {quality} is known; run shape-dnn tune")
+        trained = self.first_seed.train(shapes) if quality in metrics else []
+        if quality in metrics and not any(training.quality is not None for training in trained):
+            reasons = [training.reason for training in trained if training.reason and not training.stopped]
+            why = f"no training of its last search succeeded; the first failed because {reasons[0]}" if reasons else ""
+            raise MeterError(why or f"no shape of the study was trained, so no {quality} is known; run shape-dnn tune")
         for metric in sorted(metrics - {quality}):
             unknown = sum(value is None for value in self.first_seed.estimate(metric, shapes))
             if unknown == len(shapes):

@@ -39,6 +39,8 @@ class Assembly(ProblemParts):
         """
         goal = self.settings.goal
         written_out = goal is not None and question.is_expression(goal, self.selection, self._metrics)
+        if goal is not None and not written_out and not self.selection.registry.is_declared("goal", goal):
+            _ = self.goal  # is refused, and told what the quality is called
         passed_over = {"replay"} if self.settings.replay is not None else set()  # a file, perhaps
         passed_over |= {"goal"} if written_out else set()
         passed_over |= {"trainer"} if is_file(self.settings.trainer) else set()

@@ -187,7 +187,13 @@ def _is_quality(name: str, metrics: Metrics) -> bool:
 
 
 def _goal_plugin(name: str, selection: Selection, metrics: Metrics) -> Goal:
-    loaded: Loaded[Goal] = selection.load("goal", name)
+    try:
+        loaded: Loaded[Goal] = selection.load("goal", name)
+    except UsageError as error:
+        if metrics.quality == ACCURACY or selection.registry.is_declared("goal", name):
+            raise
+        message = f"{error.message}; the quality here is {metrics.quality.name} instead of accuracy"
+        raise UsageError(message, error.setting) from None
     for metric in checked.metrics(loaded.instance):
         if metric not in metrics.names and not selection.registry.is_declared("meter", metric):
             problem = f"asks for a metric {metric!r}, and there is none"

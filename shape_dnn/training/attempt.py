@@ -57,6 +57,7 @@ class Attempt(Run):
         save_seconds: float = 0.0,
         deaths: int = 0,
     ) -> None:
+        home = home.absolute()  # the trainer may change the working directory
         self.seed, self.device, self.directory, self.deaths = seed, device, home / FILES, deaths
         self.curve: list[Epoch] = []
         self.weights: Path | None = None

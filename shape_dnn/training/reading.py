@@ -8,11 +8,14 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
 from shape_dnn.errors import UsageError, describe
+from shape_dnn.kinds import Resources
 from shape_dnn.measuring import inputs
+from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.system import durable
 from shape_dnn.training.fingerprint import fingerprint
 from shape_dnn.training.functions import GIVEN, SPELT, Functions
@@ -90,7 +93,17 @@ def _read(path: Path, function: str, content: bytes) -> Functions:
         message = f"{where} has no function {function}(shape, run); its functions are: {there}"
         raise UsageError(message, setting="trainer")
     found |= {own: getattr(module, name) for own, name in SPELT.items() if hasattr(module, name)}
+    _check_names(where, module, found)
     return Functions(where, **found)
+
+
+def _check_names(where: str, module: ModuleType, found: Mapping[str, object]) -> None:
+    """Refuse a quality or resources under another name, which would silently do nothing."""
+    for own, kind in (("quality", Quality), ("resources", Resources)):
+        others = [name for name, value in vars(module).items() if isinstance(value, kind) and value != ACCURACY]
+        if others and own not in found:
+            problem = f"has no {SPELT[own]}, and a shape_dnn.{kind.__name__} called {others[0]}"
+            raise UsageError(f"{where} {problem}; call it {SPELT[own]}", setting="trainer")
 
 
 def _unpickle(path: Path, content: bytes) -> Functions:

@@ -86,7 +86,7 @@ class TrainingTask(Task):
             home = checkpoints.take_over(self.checkpoints, self.attempt)
             who, quality, steps = f"{label(trainer)}: train()", trainer.quality, trainer.steps
             given = (self.seed, self.needs.device, home, quality, steps, report, self.checkpoint_seconds, self.deaths)
-            attempt = Attempt(who, *given)
+            attempt, weights = Attempt(who, *given), self.weights.absolute()
             with _named(who, attempt):
                 _seed(self.seed)
                 returned = trainer.train(self.shape, attempt)
@@ -95,8 +95,8 @@ class TrainingTask(Task):
                 return Training(self.shape, None, "stopped", tuple(attempt.curve), attempt.seconds)
             if attempt.weights is not None:
                 with durable.naming_errors(self.weights):
-                    self.weights.parent.mkdir(parents=True, exist_ok=True)
-                    durable.rename(attempt.weights, self.weights)
+                    weights.parent.mkdir(parents=True, exist_ok=True)
+                    durable.rename(attempt.weights, weights)
             return Training(self.shape, reached, "", tuple(attempt.curve), attempt.seconds)
 
 
@@ -194,7 +194,7 @@ class Trained(Attempt):
         report: Callable[[object], bool] = lambda _: True,
     ) -> None:
         super().__init__(who, seed, device, weights.parent, trainer.quality, None, report)
-        self.weights = weights
+        self.weights = weights.absolute()
 
     def load(self) -> Saved:
         """Read the weights."""
