@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class ShapeDnnError(Exception):
@@ -106,8 +108,18 @@ class MachineLostError(ProcessDiedError):
 
 
 def describe(error: BaseException) -> str:
-    """Say what was raised in one line, which any file can hold: names of files may have bytes that are no UTF-8."""
-    return " ".join(f"{type(error).__name__}: {error}".split()).encode(errors="backslashreplace").decode()
+    """Say what was raised in one line, or where, if it says nothing itself.
+
+    Any file can hold the line: names of files may have bytes that are no UTF-8.
+    """
+    said = str(error) or _place(error)
+    return " ".join(f"{type(error).__name__}: {said}".split()).encode(errors="backslashreplace").decode()
+
+
+def _place(error: BaseException) -> str:
+    """Say where an error was raised and by what; nothing if that is not known."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"in line {frames[-1].lineno} of {Path(frames[-1].filename).name}, {frames[-1].line}" if frames else ""
 
 
 def label(plugin: object) -> str:

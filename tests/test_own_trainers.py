@@ -149,6 +149,7 @@ WRONG = {
     "return -3": "train() gave -3 as loss; accepted are numbers from 0",
     "run.report(1, float('inf'))": "train(): run.report() at step 1 gave inf, which is no finite number",
     "run.report(7, -3.0)": "train(): run.report() at step 7 gave -3 as loss; accepted are numbers from 0",
+    "assert shape.depth > 9": "train() failed: AssertionError: in line 9 of my_training.py, assert shape.depth > 9",
     "run.report(1, 1.0, phase='a')": "train(): run.report() at step 1, phase, gave 'a', which is no number",
     "run.report(0, 1.0)": "train(): run.report() was given step 0 at first; accepted are whole numbers that rise",
     "run.report(1.5, 1.0)": "train(): run.report() was given step 1.5 at first; accepted are whole numbers that rise",
