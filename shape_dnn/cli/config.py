@@ -54,15 +54,21 @@ class Gathered:
             return Settings.create(self.values)
 
     def as_yaml(self) -> str:
-        """Write every setting as YAML, with its origin as a comment; those that a replay does without, if given."""
+        """Write every setting as YAML, with its origin as a comment.
+
+        Those that a replay, or a trainer of one's own, does without are written if they are given.
+        """
         import yaml
 
+        from shape_dnn.assembly.own_trainer import CLASSIFIER, OF_CLASSIFIER
         from shape_dnn.assembly.replay import DESCRIBING, UNUSED
 
         settings, lines = self.settings(), []
-        without = {*UNUSED, *DESCRIBING} - settings.given if settings.replay is not None else set()
+        of_no_use = {*UNUSED, *DESCRIBING, "trainer"} if settings.replay is not None else set()
+        if settings.trainer != CLASSIFIER:
+            of_no_use |= set(OF_CLASSIFIER)
         for name, value in settings.to_dict().items():
-            if name in without:
+            if name in of_no_use - settings.given:
                 continue
             text = yaml.safe_dump({name: value}, default_flow_style=True, width=10_000).strip()[1:-1]
             lines.append(f"{text}  # {self.origins.get(name, 'default')}")
