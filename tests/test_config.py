@@ -124,6 +124,13 @@ def test_lists_in_the_environment_are_separated_by_commas() -> None:
     assert gathered.settings().option == ("arch.stem=16", "sampler.seed=2")
 
 
+def test_a_comma_within_an_option_in_the_environment_does_not_end_it() -> None:
+    gathered = gather({}, None, {"SHAPE_DNN_OPTION": "recipe.milestones=0.3,0.6, target.pi.cores=0,2-3 ,arch.stem=16"})
+    options = ("recipe.milestones=0.3,0.6", "target.pi.cores=0,2-3", "arch.stem=16")
+    assert gathered.settings().option == options
+    assert gathered.origins["recipe.milestones"] == gathered.origins["arch.stem"] == "SHAPE_DNN_OPTION"
+
+
 def test_python_takes_numbers_ranges_and_mappings() -> None:
     from fractions import Fraction
 
