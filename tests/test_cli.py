@@ -426,6 +426,16 @@ def test_a_reader_that_has_seen_enough_is_no_error(table: Path, gone: str) -> No
         assert "best: depth" in ran.stdout, "the search goes on without a reader of its progress"
 
 
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_streams_cost_no_result(table: Path, closed: str) -> None:
+    """As some schedulers of jobs start programs: what is opened next would have the number of a closed stream."""
+    command = [sys.executable, "-m", "shape_dnn", "--replay", str(table), "--goal", "size", "--report", "found.html"]
+    ran = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *command], capture_output=True, text=True)  # noqa: PLW1510
+    assert ran.returncode == 0, ran.stderr
+    assert Path("found.html").read_text().lstrip().lower().startswith("<!doctype html>")
+    assert "1" in closed or "best: depth" in ran.stdout
+
+
 BROKEN = {
     "strategy": ("Strategy", "count(self, candidates)", "strategies"),
     "sampler": ("Sampler", "choose(self, shapes, observed, budget)", "samplers"),

@@ -120,8 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and end the process with its exit status."""
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     warnings.simplefilter("default", UserWarning)
-    if sys.stdout is None:  # closed by whoever started the command
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the end
+    _open_streams()
     _complete_if_asked()
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
@@ -161,6 +160,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say(f"{type(error).__name__}: {error} (an unexpected error; --debug shows where)")
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _open_streams() -> None:
+    """Open what whoever started the command has closed, before a file of a study takes the number of a stream."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - open until the end
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def _complete_if_asked() -> None:
