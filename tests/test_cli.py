@@ -75,6 +75,14 @@ def test_space_lists_shapes_with_their_sizes(shape_dnn: Run) -> None:
     assert limited.json == [row for row in ran.json if row["size"] <= 2]
 
 
+def test_a_limit_that_is_not_on_size_is_named_where_it_stands(shape_dnn: Run) -> None:
+    Path("search.yaml").write_text("goal: size\nmax_latency: 4ms\n")
+    problem = "latency <= 4 ms is not a limit on size; use tune or measure"
+    assert f"search.yaml:2:14: {problem}" in shape_dnn("space", "--config", "search.yaml").error
+    Path("search.yaml").write_text("max: {latency: 4ms}\n")
+    assert f"search.yaml:1:6: {problem}" in shape_dnn("space", "--config", "search.yaml").error
+
+
 def test_space_in_csv_and_as_a_table(shape_dnn: Run) -> None:
     rows = list(csv.DictReader(io.StringIO(shape_dnn("space", "--format", "csv").out)))
     assert len(rows) == 28

@@ -22,9 +22,10 @@ def sized_shapes(parts: Assembly) -> list[tuple[Shape, float]]:
     limits = parts.constraints
     other = next((limit for limit in limits if limit.metric != "size"), None)
     if other is not None:
-        raise UsageError(
-            f"{other} is not a limit on size; use tune or measure", setting="max" if other.upper else "min"
-        )
+        side = "max" if other.upper else "min"
+        own = f"{side}_{other.metric}"
+        setting = side if getattr(parts.settings, own, None) is None else own
+        raise UsageError(f"{other} is not a limit on size; use tune or measure", setting)
     shapes = parts.shapes
     sizes = _sizes(parts, shapes)
     for limit in limits:
