@@ -301,9 +301,9 @@ def _plan(result: Result) -> Iterator[str]:
     others = f" ({known:,} of them are trained already)" if known else ""
     if seeds > 1:
         others = f" {seeds} times" + (f" ({known:,} of these trainings were made before)" if known else "")
-    fewer = f"{answer.candidates / most:.2g} times fewer trainings than all" if most else ""
+    fewer = f", {answer.candidates / most:.2g} times fewer trainings than all" if 0 < most < answer.candidates else ""
     if planned and planned == most:
-        yield f"would train {planned:,} of {answer.candidates:,} candidates{others}, {fewer}:"
+        yield f"would train {planned:,} of {answer.candidates:,} candidates{others}{fewer}:"
     elif planned:
         yield f"would train {planned:,} of {answer.candidates:,} candidates first{others}:"
     elif answer.candidates:
@@ -311,7 +311,7 @@ def _plan(result: Result) -> Iterator[str]:
     if planned:
         yield " ".join(str(training.shape) for training in answer.trainings)
     if planned < most:
-        yield f"what is trained then depends on the results: at most {most:,} in all before verification, {fewer}"
+        yield f"what is trained then depends on the results: at most {most:,} in all before verification{fewer}"
     if answer.unknown:
         are = "is" if len(answer.unknown) == 1 else "are"
         yield f"it also depends on {' and '.join(answer.unknown)}, which {are} not measured yet of every shape"
