@@ -75,6 +75,14 @@ def test_space_lists_shapes_with_their_sizes(shape_dnn: Run) -> None:
     assert limited.json == [row for row in ran.json if row["size"] <= 2]
 
 
+def test_a_limit_that_is_not_on_size_is_named_where_it_stands(shape_dnn: Run) -> None:
+    Path("search.yaml").write_text("goal: size\nmax_latency: 4ms\n")
+    problem = "latency <= 4 ms is not a limit on size; use tune or measure"
+    assert f"search.yaml:2:14: {problem}" in shape_dnn("space", "--config", "search.yaml").error
+    Path("search.yaml").write_text("max: {latency: 4ms}\n")
+    assert f"search.yaml:1:6: {problem}" in shape_dnn("space", "--config", "search.yaml").error
+
+
 def test_space_in_csv_and_as_a_table(shape_dnn: Run) -> None:
     rows = list(csv.DictReader(io.StringIO(shape_dnn("space", "--format", "csv").out)))
     assert len(rows) == 28
@@ -424,6 +432,16 @@ def test_a_reader_that_has_seen_enough_is_no_error(table: Path, gone: str) -> No
         assert "error" not in ran.stderr
     else:
         assert "best: depth" in ran.stdout, "the search goes on without a reader of its progress"
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_streams_cost_no_result(table: Path, closed: str) -> None:
+    """As some schedulers of jobs start programs: what is opened next would have the number of a closed stream."""
+    command = [sys.executable, "-m", "shape_dnn", "--replay", str(table), "--goal", "size", "--report", "found.html"]
+    ran = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *command], capture_output=True, text=True)  # noqa: PLW1510
+    assert ran.returncode == 0, ran.stderr
+    assert Path("found.html").read_text().lstrip().lower().startswith("<!doctype html>")
+    assert "1" in closed or "best: depth" in ran.stdout
 
 
 BROKEN = {

@@ -44,6 +44,23 @@ def test_print_config_shows_the_outcome_and_can_be_read_again(shape_dnn: Ran, mo
     assert yaml.safe_load(ran.out)["replay"] is None
 
 
+def test_print_config_of_a_trainer_of_ones_own_can_be_read_again(shape_dnn: Ran) -> None:
+    Path("mine.py").write_text("def train(shape, run):\n    return 50.0\n")
+    flags = ("--trainer", "mine.py", "--depth", "2:9:2", "--width", "1:5:1", "--goal", "accuracy")
+    ran = shape_dnn(*flags, "--print-config")
+    assert ran.status == 0
+    again = shape_dnn("--config", write(ran.out), "--dry-run", "--format", "json")
+    assert (again.status, again.err) == (0, "")
+    assert again.json == shape_dnn(*flags, "--dry-run", "--format", "json").json
+
+
+def test_print_config_of_a_replay_with_a_prior_of_another_architecture_can_be_read_again(
+    shape_dnn: Ran, table: Path
+) -> None:
+    ran = shape_dnn("--replay", table, "--goal", "accuracy", "--print-config")
+    assert not {"arch", "trainer"} & gather({}, write(ran.out), {}).settings().given
+
+
 def test_what_looks_like_a_number_to_the_base_60_is_a_range() -> None:
     assert gather({}, write("depth: 10:30:6\n"), {}).settings().depth == "10:30:6"
 
@@ -105,6 +122,13 @@ def test_a_variable_that_names_no_setting_is_warned_of() -> None:
 def test_lists_in_the_environment_are_separated_by_commas() -> None:
     gathered = gather({}, None, {"SHAPE_DNN_OPTION": "arch.stem=16, sampler.seed=2"})
     assert gathered.settings().option == ("arch.stem=16", "sampler.seed=2")
+
+
+def test_a_comma_within_an_option_in_the_environment_does_not_end_it() -> None:
+    gathered = gather({}, None, {"SHAPE_DNN_OPTION": "recipe.milestones=0.3,0.6, target.pi.cores=0,2-3 ,arch.stem=16"})
+    options = ("recipe.milestones=0.3,0.6", "target.pi.cores=0,2-3", "arch.stem=16")
+    assert gathered.settings().option == options
+    assert gathered.origins["recipe.milestones"] == gathered.origins["arch.stem"] == "SHAPE_DNN_OPTION"
 
 
 def test_python_takes_numbers_ranges_and_mappings() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shape_dnn import PluginError, UsageError, tune
+from shape_dnn import PluginError, UsageError, ask, tune
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.assembly.goal_expressions import Expression, Lexicographic, parse
 from shape_dnn.builtin.goals import Accuracy
@@ -270,6 +270,23 @@ def goal_of(text: str, goal: str = "thrift", metric: str = "peak-rss", meter: st
     assert parts.goal is not None
     _ = parts.meters
     return parts.goal
+
+
+@pytest.mark.parametrize(
+    ("goal", "complaint"),
+    [
+        ("size + latency", "goal.weight is an option of a plugin, and the goal 'size . latency' is written out"),
+        (None, "goal.weight is given without --goal"),
+        ("size", "goal.weight is not an option of goal 'size'"),
+        ("accuracy:0.5,size", "goal.weight is not an option of goal 'accuracy'"),
+    ],
+)
+def test_an_option_that_no_goal_takes_is_refused(table: Path, goal: str | None, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        tune(replay=table, goal=goal, option="goal.weight=2")
+    tune(depth="10:11:6", width="1/4:1/2:1/4", epochs=1, device="cpu")
+    with pytest.raises(UsageError, match=complaint):
+        ask("shape-dnn-study", goal=goal, option="goal.weight=2")
 
 
 @pytest.mark.parametrize("text", ["latency", "accuracy:0.5,latency"])

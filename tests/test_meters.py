@@ -253,3 +253,10 @@ def test_the_contract_of_meters_finds_another_unit() -> None:
     meter.metric, meter.unit = "latency", "s"
     with pytest.raises(PluginError, match="has the unit 's'"):
         MeterContract().test_says_what_it_measures(meter)
+
+
+def test_a_notebook_and_pandas_are_given_tables_of_what_was_measured() -> None:
+    found = measure(["size"], depth="10:17:6", width="1/4:1/2:1/4")
+    assert [row["size_status"] for row in found.rows()] == ["ok", "ok"]
+    assert "<table>" in found._repr_html_()
+    assert found.to_pandas()["size"].tolist() == [values["size"].value for values in found.values()]

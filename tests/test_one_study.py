@@ -141,6 +141,9 @@ def test_a_dry_run_tells_what_the_results_will_decide(shape_dnn: Callable[..., A
     assert "at most 15 in all before verification, 3 times fewer trainings than all" in active.out
     cost = shape_dnn(*flags, "--format", "json").json["cost"]
     assert (cost["trained"], cost["most"], cost["speedup"]) == (3, 15, 3.0)
+    few = [*flags[:1], "10:17:6", *flags[2:]]
+    assert "at most 10 in all before verification\n" in shape_dnn(*few).out, "which are all"
+    assert "would train 10 of 10 candidates:" in shape_dnn(*few, "--sampler", "interval").out
     paper = shape_dnn(*flags, "--sampler", "interval")
     assert "would train 15 of 45 candidates, 3 times fewer trainings than all:" in paper.out
     costly = shape_dnn(*flags[:-3], "--goal", "latency", "--dry-run")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -132,6 +133,14 @@ def test_two_seeds_are_two_trainings_whose_mean_counts(shape_dnn: Callable[..., 
     ran = shape_dnn(*FILE, "--train", "2", "--seeds", "2", "--format", "json")
     assert ran.status == 0, ran.err
     assert [row["loss"] for row in ran.json["trained"]] == [1.5, 1.5]
+
+
+def test_sizes_of_networks_that_cannot_be_built_end_space_as_they_end_a_search(shape_dnn: Callable[..., Any]) -> None:
+    write("def build(shape):\n    raise RuntimeError('no such network')\n", SINE)
+    problem = r"measuring size: my_training.py failed to build shape \(\d+, \S+\): RuntimeError: no such network"
+    for ran in (shape_dnn("space", *FILE), shape_dnn("measure", *FILE, "--metrics", "size")):
+        assert ran.status == 4
+        assert re.search(problem, ran.error)
 
 
 def test_everything_else_can_be_asked_of_such_a_study(shape_dnn: Callable[..., Any]) -> None:

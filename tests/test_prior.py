@@ -303,6 +303,25 @@ def test_a_study_is_a_prior_for_searches_of_the_same_architecture_and_questions_
         tune(**SMALL, study="former", prior="former", goal="accuracy")
 
 
+def test_a_question_whose_prior_lies_elsewhere_says_what_can_be_done(
+    shape_dnn: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("here.py").write_text(HERE)
+    tune(**SMALL, study="former", sampler="interval", train=3, goal="accuracy")
+    tune(**SMALL, prior="former", goal="accuracy")
+    Path("former").rename("moved")
+    problem = "the study was searched with the prior 'former': there is neither a study nor a file 'former'.*"
+    remedy = "; name it where it lies now, or none to do without"
+    ran = shape_dnn("report", "shape-dnn-study", "--plugin", "here.py")
+    assert ran.status == 2
+    assert re.search(problem + remedy, ran.error)
+    assert shape_dnn("report", "shape-dnn-study", "--plugin", "here.py", "--prior", "moved").status == 0
+    assert shape_dnn("report", "shape-dnn-study", "--plugin", "here.py", "--prior", "none").status == 0
+    with pytest.raises(UsageError) as wrong:
+        ask("shape-dnn-study", goal="accuracy", plugin="here.py", prior="former")
+    assert "was searched with" not in str(wrong.value), "the user has named this one"
+
+
 def test_a_study_of_another_architecture_is_refused() -> None:
     Path("here.py").write_text(HERE)
     tune(**SMALL, study="former", sampler="interval", train=3, goal="accuracy")

@@ -153,6 +153,28 @@ def test_only_what_belongs_to_a_study_is_deleted(shape_dnn: Callable[..., Any]) 
     assert not Path("all").exists()
 
 
+def test_a_study_that_is_the_working_directory_is_deleted_with_it(
+    shape_dnn: Callable[..., Any], monkeypatch: Any
+) -> None:
+    study("mine", {ONE: 91.0}, {}).close()
+    monkeypatch.chdir("mine")
+    assert shape_dnn("studies", "delete", ".", "--yes").status == 0
+    monkeypatch.chdir("..")
+    assert not Path("mine").exists()
+    study("there", {ONE: 91.0}, {}).close()
+    Path("link").symlink_to("there")
+    assert shape_dnn("studies", "delete", "link", "--yes").status == 0
+    assert not list(Path("there").iterdir())
+
+
+def test_a_study_stays_where_nothing_can_be_typed(shape_dnn: Callable[..., Any], monkeypatch: Any) -> None:
+    study("mine", {ONE: 91.0}, {}).close()
+    monkeypatch.setattr("sys.stdin", None)  # closed by whoever started the command
+    ran = shape_dnn("studies", "delete", "mine")
+    assert ran.status == 2
+    assert "--yes is needed to delete 'mine' where nobody can be asked" in ran.error
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "said"),
     [("n\n", 0, "nothing was deleted"), ("y\n", 0, "deleted the study"), ("", 130, "interrupted")],

@@ -265,6 +265,11 @@ def test_simulations_refuse_what_a_replay_cannot_use() -> None:
         simulate(write(RECORDED), samplers=["random"], models=["ridge"], epochs=4)
 
 
+def test_simulations_refuse_to_search_with_no_seed() -> None:
+    with pytest.raises(UsageError, match="seeds: 0 is not a whole number from 1"):
+        simulate(write(RECORDED), samplers=["random"], models=["ridge"], seeds=0)
+
+
 def test_the_printed_configuration_of_a_replay_can_be_read_again(shape_dnn: Callable[..., Any]) -> None:
     Path("again.yaml").write_text(shape_dnn("--replay", write(RECORDED), "--goal", "size", "--print-config").out)
     ran = shape_dnn("--config", "again.yaml")

@@ -136,6 +136,7 @@ class StudyQuestion:
             parts = Assembly(
                 Settings.create({**kept, **settings, "option": [*options, *asked.option]}), problem=former.problem
             )
+            _check_prior(parts, settings)
             with store.decoding():
                 workload = conditions.of(parts.architecture.instance, parts.shipping)
             yield cls(store, former, parts, remember(store, workload, parts, former.contexts), repeats)
@@ -248,6 +249,17 @@ class StudyQuestion:
             if unknown:
                 count = f"{unknown:,} of {len(shapes):,} shapes"
                 warnings.warn(f"the study does not know the {metric} of {count}; these are left out", stacklevel=3)
+
+
+def _check_prior(parts: Assembly, settings: Mapping[str, Any]) -> None:
+    """See that the prior of a question can be read; if it is that of the search, the user did not name it now."""
+    try:
+        _ = parts.prior
+    except UsageError as error:
+        if settings.get("prior") is not None:
+            raise
+        searched = f"the study was searched with the prior {parts.settings.prior!r}: {error.message}"
+        raise UsageError(f"{searched}; name it where it lies now, or none to do without", "prior") from None
 
 
 def in_order(names: Set[str]) -> list[str]:

@@ -303,9 +303,10 @@ def _plan(result: Result) -> Iterator[str]:
     others = f" ({known:,} of them are trained already)" if known else ""
     if seeds > 1:
         others = f" {seeds} times" + (f" ({known:,} of these trainings were made before)" if known else "")
-    fewer = f"{number(answer.candidates / most, 2)} times fewer trainings than all" if most else ""
+    less = number(answer.candidates / most, 2) if 0 < most < answer.candidates else ""
+    fewer = f", {less} times fewer trainings than all" if less else ""
     if planned and planned == most:
-        yield f"would train {planned:,} of {answer.candidates:,} candidates{others}, {fewer}:"
+        yield f"would train {planned:,} of {answer.candidates:,} candidates{others}{fewer}:"
     elif planned:
         yield f"would train {planned:,} of {answer.candidates:,} candidates first{others}:"
     elif answer.candidates:
@@ -313,7 +314,7 @@ def _plan(result: Result) -> Iterator[str]:
     if planned:
         yield " ".join(str(training.shape) for training in answer.trainings)
     if planned < most:
-        yield f"what is trained then depends on the results: at most {most:,} in all before verification, {fewer}"
+        yield f"what is trained then depends on the results: at most {most:,} in all before verification{fewer}"
     if answer.unknown:
         are = "is" if len(answer.unknown) == 1 else "are"
         yield f"it also depends on {' and '.join(answer.unknown)}, which {are} not measured yet of every shape"

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from shape_dnn.answers.measurements import Measurements
 from shape_dnn.api.functions import by_file
 from shape_dnn.api.recording import close, recorded
 from shape_dnn.api.studying import study_of
@@ -16,13 +17,10 @@ from shape_dnn.errors import UsageError
 from shape_dnn.events import Event, ignore
 from shape_dnn.records import Measurement
 from shape_dnn.settings import Settings
-from shape_dnn.shape import Shape
 from shape_dnn.store.facts import Store
 
 
-def measure(
-    metrics: Sequence[str], *, notify: Callable[[Event], None] = ignore, **settings: Any
-) -> dict[Shape, dict[str, Measurement]]:
+def measure(metrics: Sequence[str], *, notify: Callable[[Event], None] = ignore, **settings: Any) -> Measurements:
     """Measure metrics of every shape of a space, without training.
 
     Args:
@@ -31,7 +29,7 @@ def measure(
         **settings: as for :func:`tune`, the functions of a trainer included.
 
     Returns:
-        For each shape its measurements by metric.
+        For each shape its measurements by metric: a dictionary that is also a table.
 
     Raises:
         UsageError: a setting cannot be used.
@@ -56,7 +54,7 @@ def measure(
         store = Store(Path(parts.settings.study))
         stack.callback(store.close)
         study = study_of(parts, store, meters, notify)
-        found: dict[Shape, dict[str, Measurement]] = {shape: {} for shape in shapes}
+        found = Measurements({shape: {} for shape in shapes})
         with recorded(store, "measure", parts, [study]):
             for metric in metrics:
                 values = study.estimate(metric, shapes)

@@ -46,7 +46,7 @@ REFUSED: Mapping[str, str] = {
 """Settings that contradict a recording, and why."""
 TELLING = (
     "max_size", "max_latency", "max_energy", "max", "min", "batch_size", "recipe", "epochs", "lr", "seed", "protocol",
-    "meter", "option", "plugin",
+    "deploy", "target", "meter", "option", "plugin",
 )  # fmt: skip
 """Settings that determine what a table holds, and are named in it unless they are as by default."""
 TAKEN = frozenset({"depth", "width", "seed", "seconds"})

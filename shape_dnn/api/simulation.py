@@ -89,6 +89,8 @@ def simulate(
         UsageError: the table or a setting cannot be used.
         PluginError: a plugin cannot be used.
     """
+    if seeds < 1:
+        raise UsageError(f"{seeds} is not a whole number from 1", setting="seeds")
     base = Settings.create({**settings, "replay": table})
     if "seed" in base.given:
         raise UsageError("combinations are compared by seeds from 0; say by seeds= how many", setting="seed")

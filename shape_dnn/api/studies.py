@@ -89,8 +89,8 @@ def delete(directory: Path) -> list[Path]:
                     else:
                         path.unlink()
             others = sorted(directory.iterdir())
-            if not others:
-                directory.rmdir()
+            if not others and not directory.is_symlink():
+                directory.resolve().rmdir()  # one called "." cannot be removed by that name
         except OSError as error:
             raise StudyError(f"{error.filename!r} cannot be deleted: {error.strerror}") from error
     return others

@@ -147,10 +147,12 @@ def goal(settings: Settings, selection: Selection, metrics: Metrics) -> Goal | N
     """Read what makes the best shape, if the user said so: a plugin, the quality, or an expression over metrics.
 
     Raises:
-        UsageError: it is neither, or names a metric that there is not.
+        UsageError: it is neither, or names a metric that there is not, or an option is for no plugin.
         PluginError: the plugin cannot be used.
     """
-    text = settings.goal
+    text, option = settings.goal, next(iter(selection.options("goal")), None)
+    if text is None and option is not None:
+        raise UsageError(f"goal.{option} is given without --goal", setting="option")
     if text is None:
         return None
     if settings.pareto:
@@ -163,14 +165,20 @@ def goal(settings: Settings, selection: Selection, metrics: Metrics) -> Goal | N
             quality = metrics.quality.name
             message = f"trainings are judged by {quality}, not by accuracy; write --goal {quality}"
             raise UsageError(message, setting="goal")
-        return None if is_expression(name, selection, metrics) else _goal_plugin(name, selection, metrics)
+        if is_expression(name, selection, metrics):
+            return None
+        plugins.append(_goal_plugin(name, selection, metrics))
+        return plugins[-1]
 
+    plugins: list[Goal] = []
     try:
         found = goal_expressions.parse(text, by_name, metrics.names)
         for metric in found.metrics:
             metrics.named("goal", metric)
     except UsageError as error:
         raise UsageError(error.message + _about_hyphens(text, metrics), error.setting) from None
+    if option is not None and not plugins:
+        raise UsageError(f"goal.{option} is an option of a plugin, and the goal {text!r} is written out", "option")
     return found
 
 

@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and end the process with its exit status."""
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     warnings.simplefilter("default", UserWarning)
-    _prepare_output()
+    _prepare_streams()
     _complete_if_asked()
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
@@ -163,10 +163,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _prepare_output() -> None:
-    """Have a standard output that takes every letter, as standard error does: no answer is lost for want of one."""
-    if sys.stdout is None:  # closed by whoever started the command
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the end
+def _prepare_streams() -> None:
+    """Open what whoever started the command has closed, and have standard output take every letter.
+
+    Otherwise a file of a study would take the number of a stream, and an answer be lost for want of a letter.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - open until the end
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")
 

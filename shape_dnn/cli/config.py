@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from shape_dnn.settings import SETTINGS, Settings, flag_of, unknown_setting
 
 PREFIX = "SHAPE_DNN_"
 NOT_SETTINGS = ("SHAPE_DNN_PLUGINS", "SHAPE_DNN_CONFIG", "SHAPE_DNN_FORMAT", "SHAPE_DNN_QUIET", "SHAPE_DNN_VERBOSE")
+
+OPTIONS = r",(?=[^,]*=|\s*$)"
+"""Commas between options; a value such as that of ``recipe.milestones=0.3,0.6`` may have others."""
 
 
 @dataclass
@@ -54,15 +58,21 @@ class Gathered:
             return Settings.create(self.values)
 
     def as_yaml(self) -> str:
-        """Write every setting as YAML, with its origin as a comment; those that a replay does without, if given."""
+        """Write every setting as YAML, with its origin as a comment.
+
+        Those that a replay, or a trainer of one's own, does without are written if they are given.
+        """
         import yaml
 
+        from shape_dnn.assembly.own_trainer import CLASSIFIER, OF_CLASSIFIER
         from shape_dnn.assembly.replay import DESCRIBING, UNUSED
 
         settings, lines = self.settings(), []
-        without = {*UNUSED, *DESCRIBING} - settings.given if settings.replay is not None else set()
+        of_no_use = {*UNUSED, *DESCRIBING, "trainer"} if settings.replay is not None else set()
+        if settings.trainer != CLASSIFIER:
+            of_no_use |= set(OF_CLASSIFIER)
         for name, value in settings.to_dict().items():
-            if name in without:
+            if name in of_no_use - settings.given:
                 continue
             text = yaml.safe_dump({name: value}, default_flow_style=True, width=10_000).strip()[1:-1]
             lines.append(f"{text}  # {self.origins.get(name, 'default')}")
@@ -139,8 +149,11 @@ def gather(flags: Mapping[str, Any], config: str | None, environ: Mapping[str, s
         if name not in SETTINGS:
             warnings.warn(f"environment variable {variable} is ignored: {unknown_setting(name)}", stacklevel=2)
             continue
-        several = isinstance(SETTINGS[name].default, tuple)
-        gathered.values[name] = [part.strip() for part in text.split(",")] if several else text
+        if isinstance(SETTINGS[name].default, tuple):
+            between = OPTIONS if name == "option" else ","
+            gathered.values[name] = [part.strip() for part in re.split(between, text)]
+        else:
+            gathered.values[name] = text
         gathered.origins[name] = variable
         if name == "option":
             gathered.origins |= {_name(text): variable for text in gathered.values[name]}

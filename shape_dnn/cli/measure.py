@@ -50,7 +50,6 @@ def command(metrics: str, config: str | None, output: str, quiet: bool, verbose:
     gathered = gather(flags, config)
     settings = gathered.settings()
 
-    from shape_dnn.answers.measurements import Measurements
     from shape_dnn.api.measure import measure
     from shape_dnn.display.progress import Progress
     from shape_dnn.events import ignore
@@ -59,13 +58,10 @@ def command(metrics: str, config: str | None, output: str, quiet: bool, verbose:
     progress = None if talkative is None else Progress(verbose=talkative)
     gathered.origins = {"meter": "--metrics", **gathered.origins, "metrics": "--metrics"}
     with gathered.named(), results_only(), progress or nullcontext():
-        measured = measure(
-            names, notify=progress or ignore, **{name: getattr(settings, name) for name in settings.given}
-        )
+        found = measure(names, notify=progress or ignore, **{name: getattr(settings, name) for name in settings.given})
         if progress is not None:
             for name in names:
-                progress.tell_known(name, len(measured))
-    found = Measurements(measured)
+                progress.tell_known(name, len(found))
     if output == "json":
         print_json(found.rows())
     elif output == "csv":
