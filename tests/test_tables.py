@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shape_dnn import MeterError, Shape, UsageError, simulate, tune
+from shape_dnn import MeterError, Shape, UsageError, bench, measure, simulate, tune
 from shape_dnn.study.tables import Replay, Table, read_curves
 
 
@@ -301,6 +301,15 @@ def test_simulate_takes_sampler_and_model_as_a_search_does(table: Path) -> None:
     assert [(row.sampler, row.model) for row in rows] == [("random", "ridge")]
     with pytest.raises(UsageError, match="seed: combinations are compared by seeds from 0; say by seeds= how many"):
         simulate(table, seed=3)
+
+
+def test_one_text_is_a_name_or_several_with_commas(table: Path) -> None:
+    rows = simulate(table, samplers="interval, random", models="ridge", seeds=1)
+    assert [(row.sampler, row.model) for row in rows] == [("interval", "ridge"), ("random", "ridge")]
+    (row,) = bench(table, methods="model=ridge,confidence=0.9", questions=1, noise=0.4, workers=1)
+    assert row.method == "model=ridge,confidence=0.9"
+    space = {"depth": "10:11:6", "width": "1/4:1/2:1/4"}
+    assert list(measure("size", **space).values()) == list(measure(["size"], **space).values())
 
 
 def test_simulate_has_no_error_where_everything_is_trained(table: Path) -> None:

@@ -22,6 +22,7 @@ from shape_dnn.benchmarking.running import Task, run
 from shape_dnn.errors import UsageError
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.settings import Settings
+from shape_dnn.system.text import listed
 
 SHOWN = {
     "method": "method", "trainings": "trainings", "seconds_percent": "seconds %",
@@ -104,7 +105,8 @@ def bench(
     _check(questions, seed, ask, noise, workers)
     selection = Selection(Settings.create({"plugin": list(map(str, plugin))}), Registry(list(map(Path, plugin))))
     named = [str(each) for each in ([tables] if isinstance(tables, str | Path) else tables)]
-    read = _read(named, selection, noise, tuple(metrics))
+    read = _read(named, selection, noise, tuple(listed(metrics)))
+    methods = [methods] if isinstance(methods, str) else list(methods)  # commas are part of what a method is called
     specs = list(dict.fromkeys([*(methods or (() if peers else DEFAULTS)), *(installed() if peers else ())]))
     task = Task(read, specs, questions, seed, ask, tuple(map(Path, plugin)))
     pairs = list(_pairs(task, set(methods or DEFAULTS)))

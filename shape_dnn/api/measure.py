@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from shape_dnn.events import Event, ignore
 from shape_dnn.records import Measurement
 from shape_dnn.settings import Settings
 from shape_dnn.store.facts import Store
+from shape_dnn.system.text import listed
 
 
-def measure(metrics: Sequence[str], *, notify: Callable[[Event], None] = ignore, **settings: Any) -> Measurements:
+def measure(metrics: Iterable[str], *, notify: Callable[[Event], None] = ignore, **settings: Any) -> Measurements:
     """Measure metrics of every shape of a space, without training.
 
     Args:
@@ -35,9 +36,10 @@ def measure(metrics: Sequence[str], *, notify: Callable[[Event], None] = ignore,
         UsageError: a setting cannot be used.
         MeterError: a metric cannot be measured here.
     """
+    metrics = listed(metrics)
     if not metrics:
         raise UsageError("name at least one metric", setting="metrics")
-    twice = next((metric for metric in metrics if list(metrics).count(metric) > 1), None)
+    twice = next((metric for metric in metrics if metrics.count(metric) > 1), None)
     if twice is not None:
         raise UsageError(f"{twice} is named twice", setting="metrics")
     parts = Assembly(Settings.create(by_file(settings)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from shape_dnn.store.families import TRAININGS
 from shape_dnn.study.seeds import of_every_seed
 from shape_dnn.study.tables import quality_line
 from shape_dnn.system import durable
-from shape_dnn.system.text import one_line
+from shape_dnn.system.text import listed, one_line
 
 SEEDS = 3
 """Trainings of each shape unless the user says how many."""
@@ -57,7 +57,7 @@ def record(
     path: str | Path,
     *,
     seeds: int = SEEDS,
-    metrics: Sequence[str] = (),
+    metrics: Iterable[str] = (),
     overwrite: bool = False,
     notify: Callable[[Event], None] = ignore,
     **settings: Any,
@@ -89,7 +89,7 @@ def record(
     parts = Assembly(Settings.create({**by_file(settings), "seeds": seeds}))
     parts.check()
     _check(parts)
-    columns, place = _columns(metrics, parts), Path(path)
+    columns, place = _columns(listed(metrics), parts), Path(path)
     _check_place(place, overwrite)
     curves = place.with_name(f"{place.stem}-curves{place.suffix}")
     _check_place(curves, overwrite)

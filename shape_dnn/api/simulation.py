@@ -22,6 +22,7 @@ from shape_dnn.search.algorithm import apply_limits, predict
 from shape_dnn.search.modes import sample, search
 from shape_dnn.search.posterior_of import PosteriorOf
 from shape_dnn.settings import Settings
+from shape_dnn.system.text import listed
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,9 @@ def simulate(
     registry = Registry([Path(name) for name in base.plugin])
     own = {name: [getattr(base, name)] for name in ("sampler", "model") if name in base.given}
     compared = {
-        "strategy": list(strategies) or [base.strategy],
-        "sampler": list(samplers) or own.get("sampler") or registry.names("sampler"),
-        "model": list(models) or own.get("model") or registry.names("accuracy_model"),
+        "strategy": listed(strategies) or [base.strategy],
+        "sampler": listed(samplers) or own.get("sampler") or registry.names("sampler"),
+        "model": listed(models) or own.get("model") or registry.names("accuracy_model"),
     }
     _check_options(base, registry, compared)
     if not models and "model" not in own:

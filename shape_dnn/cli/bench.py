@@ -67,9 +67,8 @@ def command(output: str, quiet: bool, metrics: str | None, plugin: tuple[str, ..
 
     from shape_dnn.api.bench import bench
 
-    columns = [name.strip() for name in metrics.split(",")] if metrics else []
     with gathered.named(), results_only():
-        found = bench(**given, metrics=columns, plugin=plugin, notify=(lambda _line: None) if quiet else _say)
+        found = bench(**given, metrics=metrics or (), plugin=plugin, notify=(lambda _line: None) if quiet else _say)
     if output == "json":
         print_json(found.rows())
     elif output == "csv":

@@ -53,14 +53,16 @@ def command(metrics: str, config: str | None, output: str, quiet: bool, verbose:
     from shape_dnn.api.measure import measure
     from shape_dnn.display.progress import Progress
     from shape_dnn.events import ignore
+    from shape_dnn.system.text import listed
 
-    names = [name.strip() for name in metrics.split(",") if name.strip()]
     progress = None if talkative is None else Progress(verbose=talkative)
     gathered.origins = {"meter": "--metrics", **gathered.origins, "metrics": "--metrics"}
     with gathered.named(), results_only(), progress or nullcontext():
-        found = measure(names, notify=progress or ignore, **{name: getattr(settings, name) for name in settings.given})
+        found = measure(
+            metrics, notify=progress or ignore, **{name: getattr(settings, name) for name in settings.given}
+        )
         if progress is not None:
-            for name in names:
+            for name in listed(metrics):
                 progress.tell_known(name, len(found))
     if output == "json":
         print_json(found.rows())

@@ -46,11 +46,10 @@ def command(
     from shape_dnn.display.progress import Progress
     from shape_dnn.events import ignore
 
-    names = [name.strip() for name in metrics.split(",") if name.strip()]
     given = {"seeds": SEEDS, **{name: getattr(settings, name) for name in settings.given}}
     progress = None if talkative is None else Progress(verbose=talkative, debug=is_debugging())
     with gathered.named(), results_only(), progress or nullcontext():
-        written = record(file, metrics=names, overwrite=overwrite, notify=progress or ignore, **given)
+        written = record(file, metrics=metrics, overwrite=overwrite, notify=progress or ignore, **given)
     click.echo(str(written.path))
     if written.curves is not None:
         click.echo(str(written.curves))

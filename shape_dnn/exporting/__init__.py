@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shape_dnn.errors import UsageError
+from shape_dnn.system.text import listed
 
 FORMATS: Mapping[str, str] = {
     "safetensors": "model.safetensors",
@@ -60,7 +61,7 @@ def export(
         NothingCompliesError: no trained shape meets the limits.
         ExportError: the weights are gone, a format cannot hold the network, or a file computes something else.
     """
-    wanted = [name.strip() for name in formats.split(",")] if isinstance(formats, str) else list(formats or ())
+    wanted = listed(formats or ())
     unknown = sorted(set(wanted) - {*FORMATS, ARTIFACT})
     if unknown:
         accepted = ", ".join([*FORMATS, ARTIFACT])

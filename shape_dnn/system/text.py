@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 
 def visible(text: str) -> str:
@@ -23,6 +24,12 @@ def one_line(text: str) -> str:
 def counted(number: int, one: str, several: str = "") -> str:
     """Write how many there are of something: ``1 shape``, ``1,000 shapes``; the plural has an s unless it is given."""
     return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
+def listed(given: Iterable[str]) -> list[str]:
+    """Return names that stand in one text with commas between them, or one by one."""
+    parts = given.split(",") if isinstance(given, str) else given
+    return [part.strip() for part in parts if part.strip()]
 
 
 def grouped(text: str) -> str:
