@@ -28,6 +28,25 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_defau
     assert gathered.origins == {"epochs": "--epochs", "lr": "SHAPE_DNN_LR", "seed": "conf.yaml:3:7"}
 
 
+@pytest.mark.parametrize(
+    ("file", "variables", "flags", "expected"),
+    [
+        ("goal: size", {}, {"pareto": "size,accuracy"}, {"goal": None, "pareto": ("size", "accuracy")}),
+        ("pareto: [size, accuracy]", {"GOAL": "size"}, {}, {"goal": "size", "pareto": ()}),
+        ("option: {recipe.epochs: 2, arch.stem: 8}", {}, {"epochs": "3"}, {"epochs": 3, "option": ("arch.stem=8",)}),
+        ("lr: 0.1", {"EPOCHS": "4"}, {"option": ("recipe.lr=0.2",)}, {"lr": None, "epochs": 4}),
+        ("epochs: 1", {"OPTION": "trainer.epochs=2"}, {}, {"epochs": None, "option": ("trainer.epochs=2",)}),
+        ("epochs: 1\noption: [recipe.epochs=2]", {}, {"seed": "1"}, {"epochs": 1, "option": ("recipe.epochs=2",)}),
+    ],
+)
+def test_what_says_the_same_under_another_name_is_replaced_where_it_counts_less(
+    file: str, variables: dict[str, str], flags: dict[str, object], expected: dict[str, object]
+) -> None:
+    environment = {f"SHAPE_DNN_{name}": text for name, text in variables.items()}
+    settings = gather(flags, write(file), environment).settings()
+    assert {name: getattr(settings, name) for name in expected} == expected
+
+
 def test_print_config_shows_the_outcome_and_can_be_read_again(shape_dnn: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHAPE_DNN_MAX_SIZE", "2MB")
     config = write("depth: 10:30:6\nmax:\n  latency: 4ms\noption: [arch.stem=16]\nreplay: null\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,16 @@ NOT_SETTINGS = ("SHAPE_DNN_PLUGINS", "SHAPE_DNN_CONFIG", "SHAPE_DNN_FORMAT", "SH
 
 OPTIONS = r",(?=[^,]*=|\s*$)"
 """Commas between options; a value such as that of ``recipe.milestones=0.3,0.6`` may have others."""
+
+
+_LENGTH = {name: (f"recipe.{name}", f"trainer.{name}") for name in ("epochs", "lr")}
+SAME: Mapping[str, tuple[str, ...]] = {
+    "goal": ("pareto",),
+    "pareto": ("goal",),
+    **_LENGTH,
+    **{option: (name,) for name, options in _LENGTH.items() for option in options},
+}
+"""Settings and options that say the same, so that one replaces those that are given where they count less."""
 
 
 @dataclass
@@ -47,6 +57,15 @@ class Gathered:
                 raise
             where = self.origins.get(error.setting, flag_of(error.setting))
             raise UsageError(f"{where}: {error.message}") from error
+
+    def supersede(self, given: Collection[str]) -> None:
+        """Forget what says the same as a setting or an option that is given now, unless that is given now, too."""
+        others = {other for name in given for other in SAME.get(name, ())}.difference(given)
+        for other in others:
+            self.values.pop(other, None)
+            self.origins.pop(other, None)
+        if "option" in self.values:
+            self.values["option"] = [text for text in _texts(self.values["option"]) if _name(text) not in others]
 
     def settings(self) -> Settings:
         """Check the values.
@@ -142,6 +161,7 @@ def gather(flags: Mapping[str, Any], config: str | None, environ: Mapping[str, s
         from shape_dnn.cli.yaml_file import read
 
         gathered.values, gathered.origins = read(Path(config))
+    by_variable: list[str] = []
     for variable, text in sorted((os.environ if environ is None else environ).items()):
         name = variable.removeprefix(PREFIX).lower()
         if not variable.startswith(PREFIX) or variable in NOT_SETTINGS or not text:
@@ -155,19 +175,26 @@ def gather(flags: Mapping[str, Any], config: str | None, environ: Mapping[str, s
         else:
             gathered.values[name] = text
         gathered.origins[name] = variable
+        by_variable.append(name)
         if name == "option":
             gathered.origins |= {_name(text): variable for text in gathered.values[name]}
+            by_variable += map(_name, gathered.values[name])
+    gathered.supersede(by_variable)
+    by_flag: list[str] = []
     for name, value in flags.items():
         if value in (None, ()):
             continue
+        by_flag.append(name)
         gathered.origins[name] = flag_of(name)
         if name == "option":  # one that is given by a flag replaces the same one of a file, and no other
             given = {_name(text): f"-o {_name(text)}" for text in value}
             kept = [text for text in _texts(gathered.values.get(name, ())) if _name(text) not in given]
             gathered.values[name] = [*kept, *value]
             gathered.origins |= given
+            by_flag += given
         else:
             gathered.values[name] = value
+    gathered.supersede(by_flag)
     return gathered
 
 
