@@ -164,7 +164,7 @@ class Trainer(ABC):
         Raises:
             UsageError: unless it is overridden; whatever needs a network cannot be asked for then.
         """
-        raise UsageError(f"{label(self)} builds no networks, so nothing can be known of a shape but its quality")
+        raise UsageError(f"{label(self)} has no build(shape), so there are no networks to measure or to export")
 
     def example(self, batch_size: int) -> Any:
         """Make inputs for a forward pass of so many examples: a tensor, or tensors in tuples, lists and mappings.
