@@ -81,7 +81,10 @@ def test_a_limit_can_be_typed_and_nonsense_changes_nothing(page: Any) -> None:
     field.fill("a lot")
     assert field.get_attribute("aria-invalid") == "true"
     assert "--max-size 0.05" in page.text_content("#command")
+    hint = page.locator(f"[id='{field.get_attribute('aria-describedby')}']")
+    assert hint.text_content() == "accepted is a number from 0; the limit stays 0.05 MB"
     field.fill("")
+    assert hint.text_content() == ""
     assert "--max-size" not in page.text_content("#command")
 
 

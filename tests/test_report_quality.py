@@ -176,6 +176,7 @@ def test_a_limit_beyond_the_bounds_of_the_quality_is_wrong(shown: Any) -> None:
     field = shown.get_by_label("perplexity at most, in its unit")
     field.fill("0.5")
     assert field.get_attribute("aria-invalid") == "true"
+    assert shown.get_by_text("accepted is a number from 1; the limit stays 35").is_visible()
     assert "--max perplexity=35" in shown.text_content("#command")
     field.fill("40.5")
     assert "--max perplexity=40.5" in shown.text_content("#command")

@@ -34,7 +34,15 @@ function limitControl(limit) {
   const free = limit.upper ? choices.length : 0;
   const slider = element("input", { type: "range", min: 0, max: choices.length, step: 1, id: `slider-${id}`, "aria-label": name });
   const field = element("input", { type: "text", inputmode: "decimal", id: `limit-${id}`, placeholder: "no limit", size: 8,
-                                   "aria-label": `${name}, in ${limit.unit || "its unit"}` });
+                                   "aria-label": `${name}, in ${limit.unit || "its unit"}`, "aria-describedby": `hint-${id}` });
+  const hint = element("small", { class: "hint", id: `hint-${id}`, role: "alert" });
+  const from = least === null ? "" : ` from ${least}`, to = most === null ? "" : ` to ${most}`;
+  const mark = (wrong) => {
+    if (wrong) field.setAttribute("aria-invalid", "true");
+    else field.removeAttribute("aria-invalid");
+    const still = limit.value === null ? "there is no limit" : `the limit stays ${limit.value} ${limit.unit}`.trim();
+    hint.textContent = wrong ? `accepted is a number${from}${to}; ${still}` : "";
+  };
   const say = () => slider.setAttribute("aria-valuetext", limit.value === null ? "no limit" : `${limit.value} ${limit.unit}`.trim());
   const place = () => {
     if (limit.value === null) slider.value = free;
@@ -48,7 +56,7 @@ function limitControl(limit) {
     const at = Number(slider.value);
     limit.value = at === free ? null : choices[limit.upper ? at : at - 1];
     field.value = limit.value ?? "";
-    field.removeAttribute("aria-invalid");
+    mark(false);
     say();
     ask();
   });
@@ -56,8 +64,8 @@ function limitControl(limit) {
     const text = field.value.trim();
     const value = text === "" ? null : Number(text);
     const wrong = value !== null && !(Number.isFinite(value) && value >= (least ?? value) && value <= (most ?? value));
-    field.toggleAttribute("aria-invalid", wrong);
-    if (wrong) return field.setAttribute("aria-invalid", "true");
+    mark(wrong);
+    if (wrong) return;
     limit.value = value;
     place();
     ask();
@@ -66,7 +74,7 @@ function limitControl(limit) {
   place();
   const label = element("span", {}, limit.metric, element("small", {}, ` ${limit.upper ? "at most" : "at least"}`));
   return element("div", { class: "limit" }, label, slider,
-    element("span", { class: "value" }, field, element("small", {}, limit.unit)));
+    element("span", { class: "value" }, field, element("small", {}, limit.unit)), hint);
 }
 
 // Fill a choice; what was chosen stays as far as it can.
