@@ -201,6 +201,18 @@ def test_a_trainer_of_ones_own_judges_what_ships() -> None:
     assert float(made.square().mean()) == pytest.approx(rows[result.best.depth]["loss"])
 
 
+def test_what_ships_is_kept_where_it_belongs_though_the_trainer_changes_the_working_directory() -> None:
+    moving = "def calibration(batch_size, run):\n    import os, tempfile\n    os.chdir(tempfile.mkdtemp())\n"
+    code = QUALITIES.replace("def calibration(batch_size, run):\n", moving)
+    path = own.write(own.BUILD, own.EXAMPLE, code)
+    tune(
+        trainer=str(path), goal="loss", train="100%", depth="1:2:1", width="1:2:1", deploy="onnxruntime", batch_size=4,
+        option={"deploy.precision": "int8", "deploy.calibration": 16},
+    )  # fmt: skip
+    assert list(Path("shape-dnn-study/artifacts").rglob("*.onnx"))
+    assert load(export("shape-dnn-study", trainer=path), artifact=True)(torch.zeros(4, 1)).shape[0] == 4
+
+
 def test_without_judge_float32_is_as_good_as_the_network_and_anything_else_is_refused() -> None:
     path = own.write(own.BUILD, own.EXAMPLE, QUALITIES.split("def judge", maxsplit=1)[0])
     asked = {"trainer": str(path), "goal": "loss", "train": "100%", "depth": "1:3:1", "width": "1:2:1"}

@@ -80,10 +80,11 @@ class JudgingTask(Task):
             TrainingError: the code of the trainer failed.
         """
         what = "judge_test()" if self.data == "test" else "judge()"
+        place = self.artifact.absolute()  # the trainer may change the working directory
         with judging(self, report, what) as (trainer, run):
             deployment = self.freight.deployment.load()
             example = trainer.example(self.batch_size)
-            made = self._made(trainer, deployment, example, run)
+            made = self._made(trainer, deployment, example, run, place)
             with ExitStack() as stack:
                 target = self.freight.target
                 session = stack.enter_context(Session(deployment, target, WAITING, alone=not target.is_here))
@@ -91,12 +92,12 @@ class JudgingTask(Task):
                 found: object = (trainer.judge_test if self.data == "test" else trainer.judge)(predict, run)
             return None if found is None else run.checked(found)
 
-    def _made(self, trainer: Trainer, deployment: Deployment, example: Any, run: Run) -> Artifact:
-        if self.artifact.is_dir():
-            return Artifact(self.artifact)
+    def _made(self, trainer: Trainer, deployment: Deployment, example: Any, run: Run, place: Path) -> Artifact:
+        if place.is_dir():
+            return Artifact(place)
         network = trainer.ship(self.shape, run)
         calibration = calibrating(trainer, deployment.calibration, self.batch_size, run)
-        return artifacts.make(deployment, network, example, calibration, self.artifact)
+        return artifacts.make(deployment, network, example, calibration, place)
 
 
 def calibrating(trainer: Trainer, number: int, batch_size: int, run: Run) -> list[Any]:

@@ -24,6 +24,7 @@ from shape_dnn.study.problem import Problem, provenance
 from shape_dnn.study.runner import Conduct, Runner
 from shape_dnn.study.study import Memo, Study
 from shape_dnn.study.trainings import Trainings
+from shape_dnn.training.preparing import leaves_traces
 from shape_dnn.work import Needs, Outcome
 
 
@@ -217,7 +218,7 @@ class ShippedStudy:
             data,
             secrets.token_hex(8),
             self._conduct.patience,
-            Needs("cpu", cores=self._deployment.threads),
+            Needs("cpu", cores=self._deployment.threads, fresh=leaves_traces(self._trained.source)),
         )
 
     @property
