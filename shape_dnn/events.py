@@ -263,10 +263,11 @@ class Judged(Event):
 
 @dataclass(frozen=True)
 class Tested(Event):
-    """The test set was read for the shape that is returned."""
+    """The test set was read for the shape that is returned, and its training with this seed."""
 
     shape: Shape
     quality: float
+    seed: int = 0
 
 
 @dataclass(frozen=True)

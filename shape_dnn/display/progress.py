@@ -189,14 +189,16 @@ class Progress:
                 where = "below" if quality.better == "higher" else "above"
                 before = f"{shape} came out far {where} a smaller shape, with {quality.phrase(first)}"
                 yield f"{before}; trained again with another seed it has {quality.phrase(again)}"
-            case Converted(shape, shipped, before, too_much, done, total):
+            case Converted(shape, shipped, before, too_much, done, total, seed):
+                name = named(shape, seed, among_seeds=self._has_seeds)
                 was = f"({quality.phrase(before)} before)"
-                yield f"shipped {done:>3,}/{total:,} {shape!s:<12} {quality.phrase(shipped):>8} {was}"
+                yield f"shipped {done:>3,}/{total:,} {name:<12} {quality.phrase(shipped):>8} {was}"
                 if too_much:
                     lost = quality.difference(abs(before - shipped))
                     yield f"note: the conversion of {shape} loses {lost}, more than deploy.max_drop allows"
-            case Tested(shape, tested):
-                yield f"test set read for {shape}: {quality.phrase(tested)}"
+            case Tested(shape, tested, seed):
+                name = named(shape, seed, among_seeds=self._has_seeds)
+                yield f"test set read for {name}: {quality.phrase(tested)}"
 
     def _prepared(self, event: TrainingsPrepared) -> Iterator[str]:
         if event.reason or (self._verbose and event.precision):

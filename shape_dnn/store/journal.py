@@ -340,7 +340,7 @@ FIELDS: Mapping[type[Event], Mapping[str, Callable[[Any], Any]]] = {
                        "done": _whole, "total": _whole, "seed": _whole},
     events.TrainedAgain: {"shape": _shape, "quality": _finite, "again": _finite},
     events.Judged: {"trained": _whole, "doubt": _finite, "best": _optional(_shape), "tolerance": _finite},
-    events.Tested: {"shape": _shape, "quality": _finite},
+    events.Tested: {"shape": _shape, "quality": _finite, "seed": _whole},
     events.SearchFinished: {},
     events.SearchInterrupted: {"reason": _text},
 }  # fmt: skip

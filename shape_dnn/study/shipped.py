@@ -238,11 +238,12 @@ class ShippedStudy:
         if known is not None or found is None:
             return known
         with self._runner.stopping_well():
-            for outcome in self._outcomes([self._task(found[0], shape, "test")]):
+            task = self._task(found[0], shape, "test")
+            for outcome in self._outcomes([task]):
                 if outcome.result is not None:
                     quality = cast("float", outcome.result)
                     self.facts.store.add_test(self._context(found[0]), shape, quality)
-                    self._conduct.notify(Tested(shape, quality))
+                    self._conduct.notify(Tested(shape, quality, task.seed))
         return self.facts.test(shape)
 
     def weights(self, shape: Shape, *, again: bool = False) -> Path | None:

@@ -206,7 +206,7 @@ class Trainings:
                 if outcome.result is not None:
                     quality = cast("float", outcome.result)
                     self.facts.store.add_test(self.facts.contexts[TRAININGS], shape, quality)
-                    self.conduct.notify(Tested(shape, quality))
+                    self.conduct.notify(Tested(shape, quality, seed))
         return self.facts.test(shape)
 
     def weights(self, shape: Shape) -> Path | None:
