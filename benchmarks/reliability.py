@@ -9,16 +9,22 @@ they end stands the part that missed a shape better by more than some tolerance,
 - the noise of the upper half of the shapes, where the table has repeated trainings.
 
 ``right`` are the answers as good as the noise allows, by the noise of all shapes and by that of the upper half.
+
+The second table has every decision of the default searches, by the doubt that was stated then, and the part that missed
+a shape better by more than the noise of the upper half: what a result says of searches that were as sure
+(:mod:`shape_dnn.answers.reliability`).
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from shape_dnn.answers.reliability import MISSED
 from shape_dnn.assembly.replay import find_table
 from shape_dnn.assembly.selection import Selection
 from shape_dnn.benchmarking.judging import Decision, Outcome, Run, judge
@@ -39,6 +45,14 @@ def noise_of_upper_half(table: RecordedTable) -> float:
         return table.noise
     order = np.argsort(-table.quality.sign * table.truth)
     return float(np.sqrt(table.qualities.var(1, ddof=1)[order[: len(order) // 2]].mean()))
+
+
+def by_stated_doubt(table: RecordedTable, pairs: Sequence[tuple[Question, Run]]) -> Iterator[tuple[float, bool]]:
+    """Give every decision's doubt, and whether it missed a shape better by more than the noise of the upper half."""
+    noise = noise_of_upper_half(table)
+    for question, made in pairs:
+        decisions = [dataclasses.replace(decision, tolerance=noise) for decision in made.decisions]
+        yield from judge(table, question, dataclasses.replace(made, decisions=decisions)).doubts
 
 
 def at_its_end(table: RecordedTable, question: Question, made: Run, tolerance: float | None) -> Outcome:
@@ -69,6 +83,7 @@ def main() -> None:
     print(f"{'':42}{'missed by more than':<51}right by the noise of")
     heads = ("counts as equal", "noise of all", "upper half", "all", "upper half", "trainings")
     print(f"{'table (noise: all, upper half)':<30}{'sure':<6}{'doubt':<6}" + "".join(f"{head:<17}" for head in heads))
+    told: list[tuple[float, bool]] = []
     for sure, spec in SEARCHES.items():
         runs = run(task, [(i, spec) for i in range(len(tables))], results=given.results)
         everything: list[list[float]] = []
@@ -82,9 +97,17 @@ def main() -> None:
                 + [judge(table, question, made).trainings]
                 for question, made in pairs
             ]
+            told += by_stated_doubt(table, pairs) if spec == "default" else ()
             show(f"{table.name} ({table.noise:.2f}, {upper.noise:.2f})", sure, rows)
             everything += rows
         show("all", sure, everything)
+    print("\nstated doubt up to   decisions   stated   missed, in percent")
+    least = -1.0
+    for most, _ in MISSED:
+        some = [(doubt, missed) for doubt, missed in told if least < doubt <= most]
+        stated = f"{100 * np.mean([doubt for doubt, _ in some]):.1f}" if some else ""
+        print(f"{most:<21}{len(some):<12}{stated:<9}{percent([missed for _, missed in some]) if some else ''}")
+        least = most
 
 
 def show(name: str, sure: str, rows: list[list[float]]) -> None:

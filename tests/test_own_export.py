@@ -190,7 +190,7 @@ def test_questions_and_reports_need_no_code(copied: Path, shape_dnn: Callable[..
     ran = shape_dnn("report", "study")
     assert ran.status == 0, ran.err
     page = (Path("study") / "report.html").read_text()
-    assert "trainer tagger: 1 shapes" in page
+    assert "trainer tagger: 1 shape." in page
     assert '"export":"shape-dnn export study --trainer tagger.py"' in page
     assert "wrn on digits" not in page
 

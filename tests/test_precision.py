@@ -15,7 +15,7 @@ from test_training import TINY, go_on, trainer
 from shape_dnn import Shape, tune
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.builtin.architectures.wrn import WideResNet
-from shape_dnn.events import Event, TrainingsPrepared
+from shape_dnn.events import Event, TrainingFinished, TrainingsPrepared
 from shape_dnn.settings import Settings
 from shape_dnn.store.facts import Store
 from shape_dnn.training import precision
@@ -187,11 +187,12 @@ def test_the_reason_is_told_and_kept_with_the_trainings(executor: str, reason: s
     Path("frail.py").write_text(FRAIL)
     tune(depth="10:17:6", width="1/2:1:1/2", train=2, sampler="interval", device="cpu", seeds=2, plugin="frail.py",
          executor=executor, notify=events.append)  # fmt: skip
-    first, second = (event for event in events if isinstance(event, TrainingsPrepared))
-    assert (first.reason, second.reason) == (reason, ""), "the second seed goes on in the precision of the first"
-    assert first.precision == second.precision == reason.partition(":")[0]
+    (prepared,) = [event for event in events if isinstance(event, TrainingsPrepared)]
+    assert prepared.reason == reason, "it is decided once for all seeds"
+    assert prepared.precision == reason.partition(":")[0]
+    assert {event.seed for event in events if isinstance(event, TrainingFinished)} == {0, 1}
     store = Store(Path("shape-dnn-study"), create=False)
     try:
-        assert sum(reason in content for content in store.provenances()) == 1
+        assert all(reason in content for content in store.provenances())
     finally:
         store.close()

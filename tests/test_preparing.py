@@ -274,7 +274,7 @@ def test_a_study_goes_on_in_the_precision_that_it_began_with() -> None:
     tune(**SEARCH, option="recipe.precision=bfloat16")
     tune(**{**SEARCH, "train": 3, "depth": "10:23:6"}, seeds=2, notify=events.append)
     prepared = [event for event in events if isinstance(event, TrainingsPrepared)]
-    assert [event.precision for event in prepared] == ["bfloat16"] * 2
+    assert [event.precision for event in prepared] == ["bfloat16"], "once for both seeds"
     assert all(event.reason == "" and event.memory > 0 for event in prepared)
     assert precisions("shape-dnn-study") == {"bfloat16"}
     assert tune(**SEARCH, dry_run=True).new_trainings == 0
