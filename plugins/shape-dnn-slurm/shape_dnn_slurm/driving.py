@@ -172,8 +172,10 @@ class Job:
         return lines
 
     def _last_words(self) -> str:
-        """Say what it printed last, without what Slurm adds to that."""
-        lines = [line for line in self._logs() if not OF_SLURM.match(line)] or self._logs()
+        """Say what it printed last, or else what Slurm added: of that, srun only says that something went wrong."""
+        said = self._logs()
+        own = [line for line in said if not OF_SLURM.match(line)]
+        lines = own or [line for line in said if not line.startswith("srun: ")] or said
         return f": {lines[-1][-300:]}" if lines else ""
 
     def memory_shortage(self) -> Mapping[str, int]:

@@ -209,6 +209,8 @@ def test_what_slurm_adds_to_the_log_of_a_job_is_told_from_what_its_program_said(
     broken = error("no such image", f"{who}error: *** STEP 7.0 ON a1 CANCELLED ***", "srun: error: a1: task 0: Killed")
     assert isinstance(broken, ProcessDiedError)
     assert str(broken).endswith(": no such image")
+    absent = error(f"{who}error: execve(): python: No such file or directory", "srun: error: a1: task 0: Exited")
+    assert str(absent).endswith("execve(): python: No such file or directory")
 
 
 def died(job: Job, state: State | None) -> Outcome:
