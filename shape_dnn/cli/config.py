@@ -25,13 +25,13 @@ OPTIONS = r",(?=[^,]*=|\s*$)"
 
 
 _LENGTH = {name: (f"recipe.{name}", f"trainer.{name}") for name in ("epochs", "lr")}
-SAME: Mapping[str, tuple[str, ...]] = {
+RIVALS: Mapping[str, tuple[str, ...]] = {
     "goal": ("pareto",),
     "pareto": ("goal",),
     **_LENGTH,
     **{option: (name,) for name, options in _LENGTH.items() for option in options},
 }
-"""Settings and options that say the same, so that one replaces those that are given where they count less."""
+"""Settings and options of which only one can be in force: it replaces those that are given where they count less."""
 
 
 @dataclass
@@ -59,8 +59,8 @@ class Gathered:
             raise UsageError(f"{where}: {error.message}") from error
 
     def supersede(self, given: Collection[str]) -> None:
-        """Forget what says the same as a setting or an option that is given now, unless that is given now, too."""
-        others = {other for name in given for other in SAME.get(name, ())}.difference(given)
+        """Forget the rivals of settings and options that are given now, unless they are given now, too."""
+        others = {other for name in given for other in RIVALS.get(name, ())}.difference(given)
         for other in others:
             self.values.pop(other, None)
             self.origins.pop(other, None)

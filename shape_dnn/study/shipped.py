@@ -22,13 +22,13 @@ from shape_dnn.study.known import KnownFacts
 from shape_dnn.study.measurer import Measurer
 from shape_dnn.study.problem import Problem, provenance
 from shape_dnn.study.runner import Conduct, Runner
-from shape_dnn.study.study import Memo, Study
+from shape_dnn.study.study import Memo, Study, TrainsAgain
 from shape_dnn.study.trainings import Trainings
 from shape_dnn.training.preparing import leaves_traces
 from shape_dnn.work import Needs, Outcome
 
 
-class ShippedStudy:
+class ShippedStudy(TrainsAgain):
     """What a search for what ships asks: metrics are those of artifacts, and so are qualities.
 
     Trainings are had from a study of networks as they are trained. Each family of its facts has one here, of the same
@@ -59,9 +59,9 @@ class ShippedStudy:
         remeasure: bool = False,
         reseeded: Callable[[], Memo] | None = None,
     ) -> None:
+        super().__init__(reseeded)
         self.facts = facts
-        self.second: Memo | None = None
-        self._trained, self._problem, self._conduct, self._reseeded = trained, problem, conduct, reseeded
+        self._trained, self._problem, self._conduct = trained, problem, conduct
         self._runner = Runner(executor)
         self._measurer = Measurer(facts, problem, self._runner, conduct, remeasure=remeasure)
 
@@ -113,18 +113,6 @@ class ShippedStudy:
         """Train and judge shapes that may be the answer, from other weights where that is wanted and possible."""
         self._record(self._trained.verify(shapes))
         return self.facts.verify(shapes)
-
-    def again(self, shapes: Sequence[Shape]) -> list[Training]:
-        """Train and judge shapes with another seed, unless they were."""
-        second = self.reseed()
-        return [] if second is None else second.train(shapes)
-
-    def reseed(self) -> Memo | None:
-        """Return the study of second trainings, which is made the first time; None if there are to be none."""
-        if self.second is None and self._reseeded is not None:
-            self.second = self._reseeded()
-            self.second.prepare()
-        return self.second
 
     @property
     def trainer(self) -> Trainings:

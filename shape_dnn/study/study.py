@@ -64,7 +64,34 @@ class Memo(Facts, Protocol):
         """Return where the weights of a shape lie, or those of its training again; None if it was not trained."""
 
 
-class Study:
+class TrainsAgain:
+    """Has shapes trained again, by a study of its own for that.
+
+    Args:
+        reseeded: makes that study, with the seed of second trainings; None if there are to be none.
+
+    Attributes:
+        second: the study of second trainings, once there are any.
+    """
+
+    def __init__(self, reseeded: Callable[[], Memo] | None) -> None:
+        self.second: Memo | None = None
+        self._reseeded = reseeded
+
+    def again(self, shapes: Sequence[Shape]) -> list[Training]:
+        """Train shapes with another seed, from random weights, unless they were."""
+        second = self.reseed()
+        return [] if second is None else second.train(shapes)
+
+    def reseed(self) -> Memo | None:
+        """Return the study of second trainings, which is made the first time; None if there are to be none."""
+        if self.second is None and self._reseeded is not None:
+            self.second = self._reseeded()
+            self.second.prepare()
+        return self.second
+
+
+class Study(TrainsAgain):
     """What a search asks: what is known, and the rest measured, trained, and recorded the moment it arrives.
 
     Args:
@@ -96,9 +123,8 @@ class Study:
         transfer: Fraction | None = None,
         reseeded: Callable[[], Memo] | None = None,
     ) -> None:
+        super().__init__(reseeded)
         self.facts = facts
-        self.second: Memo | None = None
-        self._reseeded = reseeded
         runner = Runner(executor)
         self._measurer = Measurer(facts, problem, runner, conduct, remeasure=remeasure)
         self.trainer = Trainings(facts, problem, runner, terminator, conduct)
@@ -157,18 +183,6 @@ class Study:
     def transfers(self) -> bool:
         """Whether shapes that may be the answer are trained from other weights."""
         return self._transfer is not None
-
-    def again(self, shapes: Sequence[Shape]) -> list[Training]:
-        """Train shapes with another seed, from random weights, unless they were."""
-        second = self.reseed()
-        return [] if second is None else second.train(shapes)
-
-    def reseed(self) -> Memo | None:
-        """Return the study of second trainings, which is made the first time; None if there are to be none."""
-        if self.second is None and self._reseeded is not None:
-            self.second = self._reseeded()
-            self.second.prepare()
-        return self.second
 
     def test(self, shape: Shape, *, again: bool = False) -> float | None:
         """Return the accuracy on the test set, reading it now if it was not read for this shape before."""

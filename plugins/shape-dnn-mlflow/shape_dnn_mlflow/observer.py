@@ -8,6 +8,7 @@ import re
 import sqlite3
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -25,8 +26,6 @@ from shape_dnn.quality import ACCURACY
 
 Place = tuple[int, float]
 """Depth and width of a shape."""
-Key = tuple[int, float, int]
-"""Depth and width of a shape that is trained, and the seed."""
 LONGEST = 500
 """Characters of a value that servers of any version take."""
 SQLITE = "sqlite:///"
@@ -65,7 +64,7 @@ class MLflow(Observer):
         self._search = ""
         self._quality = ACCURACY
         self._ended = False
-        self._runs: dict[Key, _Run] = {}
+        self._runs: defaultdict[Place, dict[int, _Run]] = defaultdict(dict)  # of a shape by the seed
         self._metrics: dict[Place, dict[str, float]] = {}
         address = _check_file(tracking_uri)
         with self._asking(), _impatient(), warnings.catch_warnings():
@@ -85,24 +84,24 @@ class MLflow(Observer):
                     if measurement.value is not None:
                         self._learn((shape.depth, float(shape.width)), metric, measurement.value)
                 case EpochFinished(shape, epoch, seed=seed):
-                    key = shape.depth, float(shape.width), seed
-                    run = self._runs.get(key)
+                    place = shape.depth, float(shape.width)
+                    run = self._runs[place].get(seed)
                     if run is None or run.ended or epoch.number <= run.epochs:
-                        run = self._begin(key)
+                        run = self._begin(place, seed)
                     run.epochs = epoch.number
                     self._log(run, epoch.numbers(self._quality))
                 case TrainingFinished(training, seed=seed):
-                    key = training.shape.depth, float(training.shape.width), seed
-                    self._finish(key, training.quality, training.reason, stopped=training.stopped)
+                    place = training.shape.depth, float(training.shape.width)
+                    self._finish(place, seed, training.quality, training.reason, stopped=training.stopped)
                 case Converted(shape, quality, before, seed=seed):
-                    self._convert((shape.depth, float(shape.width), seed), quality, before)
+                    self._convert((shape.depth, float(shape.width)), seed, quality, before)
                 case SearchFinished(result, files):
                     self._answer(cast("Mapping[str, Any]", result), files)
 
     def close(self) -> None:
         """Mark as killed what did not come to its end."""
         with self._asking(), _impatient():
-            for run in self._runs.values():
+            for run in (run for runs in self._runs.values() for run in runs.values()):
                 self._end(run, "KILLED", "the search ended before the training did")
             if self._search and not self._ended:
                 self._client.set_terminated(self._search, "KILLED")
@@ -137,8 +136,8 @@ class MLflow(Observer):
         quality = self._quality.name
         for row in (*result["trained"], *result["failed"]):
             place = row["depth"], row["width"]
-            if not self._of(place):
-                self._finish((*place, 0), row.get(quality), row.get("reason", ""))
+            if not self._runs[place]:
+                self._finish(place, 0, row.get(quality), row.get("reason", ""))
         for row in result["shapes"]:
             for name in row.keys() - {*NO_METRICS, quality, f"predicted_{quality}"}:
                 if row[name] is not None:
@@ -159,49 +158,45 @@ class MLflow(Observer):
 
     # Trainings
 
-    def _begin(self, key: Key) -> _Run:
+    def _begin(self, place: Place, seed: int) -> _Run:
         """Begin a run of a shape, with what is known of it."""
-        if key in self._runs:
-            self._end(self._runs[key], "FAILED", "it was tried again")
-        depth, width, _ = key
+        if seed in self._runs[place]:
+            self._end(self._runs[place][seed], "FAILED", "it was tried again")
+        depth, width = place
         tags = {"mlflow.parentRunId": self._search_run()}
         run = self._client.create_run(self._experiment, tags=tags, run_name=f"{depth}-{width:g}")
-        self._runs[key] = _Run(run.info.run_id)
+        self._runs[place][seed] = _Run(run.info.run_id)
         parameters = [Param("depth", str(depth)), Param("width", str(width))]
-        self._client.log_batch(run.info.run_id, _metrics(self._metrics.get((depth, width), {})), parameters)
-        return self._runs[key]
+        self._client.log_batch(run.info.run_id, _metrics(self._metrics.get(place, {})), parameters)
+        return self._runs[place][seed]
 
-    def _finish(self, key: Key, quality: float | None, reason: str, *, stopped: bool = False) -> None:
+    def _finish(self, place: Place, seed: int, quality: float | None, reason: str, *, stopped: bool = False) -> None:
         """Record what a training came to."""
-        run = self._runs.get(key)
+        run = self._runs[place].get(seed)
         if run is None or run.ended:
-            run = self._begin(key)
+            run = self._begin(place, seed)
         if quality is not None:
             self._log(run, {f"final_{self._quality.name}": quality})
         status = "FINISHED" if quality is not None else "KILLED" if stopped else "FAILED"
         self._end(run, status, reason)
 
-    def _convert(self, key: Key, quality: float, before: float) -> None:
+    def _convert(self, place: Place, seed: int, quality: float, before: float) -> None:
         """Record what a training comes to once its network is what ships, and what it came to before."""
         name = self._quality.name
-        if key in self._runs:
-            self._log(self._runs[key], {f"final_{name}": quality})
+        if seed in self._runs[place]:
+            self._log(self._runs[place][seed], {f"final_{name}": quality})
         else:
-            self._finish(key, quality, "")
-        self._metrics.setdefault(key[:2], {})[f"float_{name}"] = before
-        self._log(self._runs[key], {f"float_{name}": before})
+            self._finish(place, seed, quality, "")
+        self._metrics.setdefault(place, {})[f"float_{name}"] = before
+        self._log(self._runs[place][seed], {f"float_{name}": before})
 
     def _learn(self, place: Place, metric: str, value: float) -> None:
         """Take note of a metric of a shape, and record it in the runs that the shape has."""
         known = self._metrics.setdefault(place, {})
         if metric not in known:
             known[metric] = value
-            for run in self._of(place):
+            for run in self._runs[place].values():
                 self._log(run, {metric: value})
-
-    def _of(self, place: Place) -> list[_Run]:
-        """Return the runs of a shape, one for each seed."""
-        return [run for (depth, width, _), run in self._runs.items() if (depth, width) == place]
 
     def _log(self, run: _Run, values: Mapping[str, float]) -> None:
         self._client.log_batch(run.id, _metrics(values, run.epochs))

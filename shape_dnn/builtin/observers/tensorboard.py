@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -28,8 +28,6 @@ except ImportError as missing:
 
 Place = tuple[int, float]
 """Depth and width of a shape."""
-Key = tuple[int, float, int]
-"""Depth and width of a shape that is trained, and the seed."""
 SHOWN_ELSEWHERE = ("trained", "failed", "shapes")
 """Parts of a result that the runs of the shapes show."""
 NO_METRICS = ("depth", "width", "predicted_std", "estimated")
@@ -59,7 +57,7 @@ class TensorBoard(Observer):
             raise UsageError(message, setting="option") from None
         self._search = _Run(self._directory)
         self._quality = ACCURACY
-        self._runs: dict[Key, _Run] = {}
+        self._runs: defaultdict[Place, dict[int, _Run]] = defaultdict(dict)  # of a shape by the seed
         self._begun: Counter[Place] = Counter()
         self._metrics: dict[Place, dict[str, float]] = {}
 
@@ -74,20 +72,20 @@ class TensorBoard(Observer):
                 if measurement.value is not None:
                     self._learn((shape.depth, float(shape.width)), f"metric/{metric}", measurement.value)
             case EpochFinished(shape, epoch, seed=seed):
-                key = shape.depth, float(shape.width), seed
-                run = self._runs.get(key)
+                place = shape.depth, float(shape.width)
+                run = self._runs[place].get(seed)
                 if run is None or epoch.number <= run.epochs:
-                    run = self._begin(key)
+                    run = self._begin(place, seed)
                 run.epochs = epoch.number
                 run.write(_scalars(epoch.numbers(self._quality)), epoch.number)
             case TrainingFinished(training, seed=seed):
-                key = training.shape.depth, float(training.shape.width), seed
-                self._finish(key, training.quality, training.reason)
+                place = training.shape.depth, float(training.shape.width)
+                self._finish(place, seed, training.quality, training.reason)
             case Converted(shape, quality, before, seed=seed):
-                key = shape.depth, float(shape.width), seed
-                self._finish(key, quality, "")
-                self._metrics.setdefault(key[:2], {})[self._in_float] = before
-                self._runs[key].write(_scalars({self._in_float: before}))
+                place = shape.depth, float(shape.width)
+                self._finish(place, seed, quality, "")
+                self._metrics.setdefault(place, {})[self._in_float] = before
+                self._runs[place][seed].write(_scalars({self._in_float: before}))
             case SearchFinished(result):
                 self._answer(cast("Mapping[str, Any]", result))
 
@@ -98,25 +96,24 @@ class TensorBoard(Observer):
 
     def close(self) -> None:
         """Close every file."""
-        for run in (self._search, *self._runs.values()):
+        for run in (self._search, *(run for runs in self._runs.values() for run in runs.values())):
             run.close()
 
-    def _begin(self, key: Key) -> _Run:
+    def _begin(self, place: Place, seed: int) -> _Run:
         """Begin a run of a shape, with what is known of it."""
-        if key in self._runs:
-            self._runs[key].close()
-        depth, width, _ = key
-        place = depth, width
+        if seed in self._runs[place]:
+            self._runs[place][seed].close()
+        depth, width = place
         self._begun[place] += 1
         again = f"_{self._begun[place]}" if self._begun[place] > 1 else ""
-        run = self._runs[key] = _Run(self._directory / f"{depth}-{width:g}{again}")
+        run = self._runs[place][seed] = _Run(self._directory / f"{depth}-{width:g}{again}")
         run.write(hparams_pb({"depth": depth, "width": width}, trial_id=f"{self._directory.name}/{run.directory.name}"))
         run.write(_scalars(self._metrics.get(place, {})))
         return run
 
-    def _finish(self, key: Key, quality: float | None, reason: str) -> None:
+    def _finish(self, place: Place, seed: int, quality: float | None, reason: str) -> None:
         """Write what a training came to, and close its file: there may be many."""
-        run = self._runs.get(key) or self._begin(key)
+        run = self._runs[place].get(seed) or self._begin(place, seed)
         final = f"final/{self._quality.name}"
         run.write(_text("reason", reason) if quality is None else _scalars({final: quality}), run.epochs)
         run.close()
@@ -126,20 +123,16 @@ class TensorBoard(Observer):
         known = self._metrics.setdefault(place, {})
         if tag not in known:
             known[tag] = value
-            for run in self._of(place):
+            for run in self._runs[place].values():
                 run.write(_scalars({tag: value}))
-
-    def _of(self, place: Place) -> list[_Run]:
-        """Return the runs of a shape, one for each seed."""
-        return [run for (depth, width, _), run in self._runs.items() if (depth, width) == place]
 
     def _answer(self, result: Mapping[str, Any]) -> None:
         """Write the answer, and of each trained shape what no event told: what was known before, and sizes."""
         name = self._quality.name
         self._search.write(_text("answer", {n: value for n, value in result.items() if n not in SHOWN_ELSEWHERE}))
         for row in (*result["trained"], *result["failed"]):
-            if not self._of((row["depth"], row["width"])):
-                self._finish((row["depth"], row["width"], 0), row.get(name), row.get("reason", ""))
+            if not self._runs[row["depth"], row["width"]]:
+                self._finish((row["depth"], row["width"]), 0, row.get(name), row.get("reason", ""))
         for row in result["shapes"]:
             for metric in row.keys() - {*NO_METRICS, name, f"predicted_{name}"}:
                 if row[metric] is not None:
@@ -148,7 +141,7 @@ class TensorBoard(Observer):
                     self._learn((row["depth"], row["width"]), tag, row[metric])
         best = result["best"]
         if best and best[f"test_{name}"] is not None:
-            run = self._of((best["depth"], best["width"]))[-1]
+            *_, run = self._runs[best["depth"], best["width"]].values()
             run.write(_scalars({f"final/test_{name}": best[f"test_{name}"]}), run.epochs)
 
 
