@@ -43,6 +43,7 @@ IN_REPOSITORY: Mapping[tuple[str, str], str] = {
     ("architecture", "nasnet"): "plugins/shape-dnn-nasnet",
     ("architecture", "resnet"): "plugins/shape-dnn-timm",
     ("deployment", "openvino"): "plugins/shape-dnn-openvino",
+    ("deployment", "executorch"): "plugins/shape-dnn-executorch",
     ("deployment", "litert"): "plugins/shape-dnn-litert",
     ("sampler", "sobol"): "plugins/shape-dnn-sobol",
     ("meter", "zeus"): "plugins/shape-dnn-zeus",

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from shape_dnn.builtin.deployments.flat import Flat, export, layer, quietly
+from shape_dnn.builtin.deployments.flat import Flat, export, layers_of, quietly
 from shape_dnn.deploying import agreement
 from shape_dnn.errors import DeploymentError, describe
 from shape_dnn.measuring import inputs
@@ -115,18 +115,10 @@ def _unconvertible(flat: Flat, given: tuple[Tensor, ...], error: Exception) -> s
     if unknown := re.search(r"target=torch\.ops\.([\w.]+)\.\w+\]", str(error)):
         nodes = [*exported.graph.nodes, *exported.run_decompositions().graph.nodes]
         found = (node for node in nodes if str(node.target).rpartition(".")[0] == unknown[1])
-        return f"LiteRT has no operator for {unknown[1]}{_of_layers(list(found)[:1])}"
+        return f"LiteRT has no operator for {unknown[1]}{layers_of(list(found)[:1])}"
     if refused := re.search(r"([^/\\]+\.py):(\d+):\d+: error: (.*)", str(error)):
         # The converter knows operators by the line of code that they come from, which several layers may share.
         line = f'{refused[1]}", line {refused[2]},'
         found = (node for node in exported.graph.nodes if line in node.meta.get("stack_trace", ""))
-        return f"LiteRT cannot have the network: {refused[3]}{_of_layers(list(found))}"
+        return f"LiteRT cannot have the network: {refused[3]}{layers_of(found)}"
     return f"LiteRT cannot have the network: {describe(error)[:300]}"
-
-
-def _of_layers(nodes: Sequence[torch.fx.Node]) -> str:
-    stacks = [list(node.meta.get("nn_module_stack", {}).values()) for node in nodes]
-    layers = dict.fromkeys(repr(layer(stack[-1][0])) for stack in stacks if stack)
-    if len(layers) < 2:
-        return "".join(f" of the layer {name}" for name in layers)
-    return f" of one of the layers {', '.join(layers)}"

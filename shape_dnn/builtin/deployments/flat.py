@@ -7,7 +7,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -87,6 +87,15 @@ def layer(scopes: str) -> str:
             path.pop()
         path.append(scope)
     return ".".join(path[1:] if path[0] == "network" else path).removeprefix("network.")
+
+
+def layers_of(nodes: Iterable[torch.fx.Node]) -> str:
+    """Say in which layers of a network operators of its program are; nothing if that is not known."""
+    stacks = [list(node.meta.get("nn_module_stack", {}).values()) for node in nodes]
+    layers = dict.fromkeys(repr(layer(stack[-1][0])) for stack in stacks if stack)
+    if len(layers) < 2:
+        return "".join(f" of the layer {name}" for name in layers)
+    return f" of one of the layers {', '.join(layers)}"
 
 
 @contextmanager
