@@ -281,6 +281,15 @@ def test_a_program_that_python_reads_from_standard_input_searches_as_one_in_a_fi
     assert json.loads(ran.stdout) == [3, pytest.approx(1 / 6)]
 
 
+def test_a_file_whose_name_no_encoding_can_write_is_trained_with_and_reported() -> None:
+    directory = Path(os.fsdecode(b"caf\xe9"))
+    directory.mkdir()
+    file = write(BUILD, TRAIN).rename(directory / "my_training.py")
+    result = tune(trainer=str(file), study=str(directory / "study"), goal="loss")
+    assert result.report is not None
+    assert "caf?/my_training.py" in result.report.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("as_script", [True, False], ids=["script", "notebook"])
 def test_functions_travel_from_where_they_are_and_are_known_again(as_script: bool) -> None:
     assert session(as_script) == (3, pytest.approx(1 / 6))
