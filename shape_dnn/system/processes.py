@@ -32,7 +32,7 @@ class Family:
             _kill(self._leader, *_descendants(self._leader))
         # What lost its parent is no descendant any more, but still of the group. As long as it has members, no other
         # process is given its number; a process that has been can only be that of a group which was empty.
-        if hasattr(os, "killpg") and not self._is_number_of_another():
+        if not self._is_number_of_another():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._number, signal.SIGKILL)
 

@@ -137,8 +137,7 @@ class SpawnedProcess(SpawnProcess):
 
     def start(self) -> None:
         """Start it."""
-        if sys.platform != "win32":
-            resource_tracker.ensure_running()  # it would let interrupts through at the end of its own start
+        resource_tracker.ensure_running()  # it would let interrupts through at the end of its own start
         with interrupts.blocked():  # which it inherits, until it ignores them
             super().start()
 
