@@ -21,7 +21,9 @@ SEARCHED = ("sampler", "accuracy_model", "strategy", "architecture", "dataset", 
 
 
 @pytest.mark.parametrize(
-    "kinds", [("trainer",), ("executor",), SEARCHED[:3], pytest.param(tuple(KINDS), marks=pytest.mark.nightly)], ids=len
+    "kinds",
+    [("trainer",), ("executor", "terminator"), SEARCHED[:3], pytest.param(tuple(KINDS), marks=pytest.mark.nightly)],
+    ids=len,
 )
 def test_a_package_of_every_kind_installs_and_passes_its_own_tests(
     shape_dnn: Callable[..., Any], kinds: tuple[str, ...], table: Path
