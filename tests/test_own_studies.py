@@ -282,12 +282,12 @@ def test_a_program_that_python_reads_from_standard_input_searches_as_one_in_a_fi
 
 
 def test_a_file_whose_name_no_encoding_can_write_is_trained_with_and_reported() -> None:
-    directory = Path(os.fsdecode(b"caf\xe9"))
+    directory = Path(os.fsdecode(b"mine\xe9"))
     directory.mkdir()
     file = write(BUILD, TRAIN).rename(directory / "my_training.py")
     result = tune(trainer=str(file), study=str(directory / "study"), goal="loss")
     assert result.report is not None
-    assert "caf?/my_training.py" in result.report.read_text(encoding="utf-8")
+    assert "mine?/my_training.py" in result.report.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("as_script", [True, False], ids=["script", "notebook"])
