@@ -10,7 +10,7 @@ import yaml
 
 from shape_dnn import UsageError
 from shape_dnn.cli.config import gather
-from shape_dnn.settings import SETTINGS, Settings
+from shape_dnn.settings import SETTINGS, Settings, flag_of
 
 Ran = Callable[..., object]
 
@@ -45,6 +45,14 @@ def test_what_says_the_same_under_another_name_is_replaced_where_it_counts_less(
     environment = {f"SHAPE_DNN_{name}": text for name, text in variables.items()}
     settings = gather(flags, write(file), environment).settings()
     assert {name: getattr(settings, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("name", [name for name, declared in SETTINGS.items() if declared.default is False])
+def test_what_a_file_switches_on_a_flag_switches_off(shape_dnn: Ran, name: str) -> None:
+    config = write(f"{name}: true\n")
+    assert f"{name}: true  # {config}" in shape_dnn("--config", config, "--print-config").out
+    off = flag_of(f"no_{name}")
+    assert f"{name}: false  # {off}" in shape_dnn("--config", config, off, "--print-config").out
 
 
 def test_print_config_shows_the_outcome_and_can_be_read_again(shape_dnn: Ran, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,8 +112,9 @@ def train(shape, run, told=3):
 
 
 def test_a_table_says_what_shipped(shape_dnn: Callable[..., Any]) -> None:
-    ships = {"deploy": "onnxruntime", "target": ["here=local"]}
-    record("mine.csv", **{**SMALL, "depth": "10:11:6", "width": "1/4:1/2:1/4"}, **ships, seeds=1)
+    shape = ("--depth", "10:11:6", "--width", "1/4:1/2:1/4", "--seeds", "1")
+    ran = shape_dnn("record", "mine.csv", *FLAGS, *shape, "--deploy", "onnxruntime", "--target", "here=local")
+    assert ran.status == 0, ran.error
     assert "--deploy onnxruntime --target here=local " in Path("mine.csv").read_text().splitlines()[0]
     assert shape_dnn("--replay", "mine.csv", "--goal", "size", "--deploy", "onnxruntime").status == 0
     assert "which is onnxruntime" in shape_dnn("--replay", "mine.csv", "--goal", "size", "--deploy", "openvino").error

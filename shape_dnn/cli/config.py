@@ -135,6 +135,8 @@ def _option(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     declared = SETTINGS[name]
     flags = [flag_of(name)] + (["--option"] if name == "option" else [])
     default = declared.default
+    if isinstance(default, bool):  # a file or the environment may have said the other
+        flags = [f"{flag_of(name)}/{flag_of(f'no_{name}')}"]
     help_text = declared.description
     if default not in (None, (), False):
         help_text += f" [default: {default}]"
@@ -185,7 +187,7 @@ def gather(flags: Mapping[str, Any], config: str | None, environ: Mapping[str, s
         if value in (None, ()):
             continue
         by_flag.append(name)
-        gathered.origins[name] = flag_of(name)
+        gathered.origins[name] = flag_of(f"no_{name}" if value is False else name)
         if name == "option":  # one that is given by a flag replaces the same one of a file, and no other
             given = {_name(text): f"-o {_name(text)}" for text in value}
             kept = [text for text in _texts(gathered.values.get(name, ())) if _name(text) not in given]

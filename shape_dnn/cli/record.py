@@ -24,8 +24,8 @@ from shape_dnn.cli.output import CONFIG, DEBUG, QUIET, VERBOSE, is_debugging, is
 @CONFIG
 @options(
     "trainer", "arch", "dataset", "data_dir", "depth", "width", "max_size", "max_latency", "max_energy", "max", "min",
-    "batch_size", "device", "recipe", "epochs", "lr", "seed", "protocol", "executor", "workers", "meter", "option",
-    "plugin", "study", "retry_failed", "checkpoint_minutes", "hang_minutes", "remeasure",
+    "batch_size", "device", "deploy", "target", "recipe", "epochs", "lr", "seed", "protocol", "executor", "workers",
+    "meter", "option", "plugin", "study", "retry_failed", "checkpoint_minutes", "hang_minutes", "remeasure",
 )  # fmt: skip
 @QUIET
 @VERBOSE
