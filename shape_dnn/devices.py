@@ -5,11 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from shape_dnn.errors import UnavailableError, UsageError, describe
 from shape_dnn.system import cgroups, cuda
+
+PROCESSOR = Path("/proc/cpuinfo")
+NAMING = ("model name", "cpu family", "model", "stepping", "Hardware", "CPU implementer", "CPU architecture")
+"""What names a processor there: of x86 the first four, of ARM the others, with the parts of its cores."""
+SYSCTL = ("/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string")
+"""What prints the name on macOS, such as ``Apple M4``; Python says ``arm`` of all of them."""
 
 
 def resolve(device: str) -> str:
@@ -191,10 +199,17 @@ def hardware(device: str) -> str:
 
 
 def _processor() -> str:
+    """Name the processor so that two kinds of them have two names."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = PROCESSOR.read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    wanted = ("model name", "cpu family", "model\t", "stepping")
-    found = {line.split(":")[0].strip(): line.split(":")[1].strip() for line in lines if line.startswith(wanted)}
-    return ", ".join(f"{name} {value}" for name, value in sorted(found.items())) or platform.processor() or "unknown"
+    said = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+    found = {name: value for name, value in said if name in NAMING}
+    parts = sorted({value for name, value in said if name == "CPU part"})  # cores may be of several kinds
+    if parts:
+        found["CPU parts"] = ", ".join(parts)
+    named = ", ".join(f"{name} {value}" for name, value in sorted(found.items()))
+    if not named and sys.platform == "darwin":
+        named = subprocess.run(SYSCTL, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+    return named or platform.processor() or "unknown"

@@ -341,13 +341,13 @@ def shape_dnn_terminators() -> Iterable[Plugin]:
 
         from shape_dnn import Plugin, Terminator, hookimpl
 
-        class Hopeless(Terminator):
+        class Stuck(Terminator):
             def should_stop(self, curve, epochs, others):
-                return len(curve) >= 5 and curve[-1].quality < 20
+                return len(curve) >= 5 and not self.quality.is_better(curve[-1].quality, curve[-3].quality)
 
         @hookimpl
         def shape_dnn_terminators():
-            yield Plugin("hopeless", "stop what is still below 20 % after five epochs", Hopeless)
+            yield Plugin("stuck", "stop what two epochs have made no better", Stuck)
     """
 
 

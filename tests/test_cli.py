@@ -32,6 +32,40 @@ def test_help_version_and_plugins_import_nothing_heavy() -> None:
         assert ran.returncode == 0, ran.stderr
 
 
+WINDOWS = """
+import os, signal, sys
+import {imported}  # which would look for parts of Windows
+for name in ("fcntl", "grp", "pwd", "resource", "termios"):
+    sys.modules[name] = None
+for module, names in ((os, "O_NOFOLLOW O_NONBLOCK fork getpgid killpg setsid register_at_fork sched_getaffinity"),
+                      (signal, "SIGCHLD SIGKILL pthread_sigmask")):
+    for name in names.split():
+        delattr(module, name)
+sys.platform = "win32"
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["doctor"]])
+def test_who_comes_with_windows_reads_one_line_about_it(arguments: list[str]) -> None:
+    code = f"{WINDOWS.format(imported='click, platform')}from shape_dnn.cli import main\nmain({arguments})"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (4, "", 1)
+    assert ran.stderr.startswith("shape-dnn: error: shape_dnn runs on Linux and macOS, not on Windows itself")
+
+
+def test_functions_say_the_same_on_windows() -> None:
+    code = f"""{WINDOWS.format(imported="click, multiprocessing.connection, psutil, torch")}
+import shape_dnn
+for act in (shape_dnn.tune, lambda: shape_dnn.measure("size"), lambda: shape_dnn.bench("table.csv")):
+    try:
+        act()
+    except shape_dnn.UnavailableError as error:
+        print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.count("runs on Linux and macOS, not on Windows itself") == 3
+
+
 def test_importing_the_package_imports_no_library() -> None:
     code = "import sys; before = set(sys.modules); import shape_dnn; print(sorted(set(sys.modules) - before))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

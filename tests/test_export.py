@@ -283,6 +283,8 @@ def test_a_question_keeps_the_goal_of_the_search_until_limits_are_given(searched
     assert card_of(out)["shape"]["depth"] == getattr(searched[1].best, "depth", None)
     with pytest.raises(UsageError, match="max: contradicts --shape"):
         export(searched[0], "out", shape="10,1/4", max={"latency": 1})
+    with pytest.raises(UsageError, match=r"option: 'page.html' is not of the form KIND.OPTION=VALUE"):
+        export(searched[0], "out", option=["page.html"])
     with pytest.raises(UsageError, match=r"option: 'dataset.limit=5' cannot be changed by a question"):
         export(searched[0], "out", option={"dataset.limit": 5})
 

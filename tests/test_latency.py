@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import platform
 import random
 import statistics
+import sys
 import time
 import weakref
 from collections import Counter
@@ -11,11 +13,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from simulated_machine import KINDS, Machine, Network, estimates
 
-from shape_dnn import DeploymentError, Measurement, Shape, ShapeDnnError, TargetError, UsageError, Workload
+from shape_dnn import DeploymentError, Measurement, Shape, ShapeDnnError, TargetError, UsageError, Workload, devices
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.meters.latency import GraphLatency, Latency
 from shape_dnn.measuring import disturbance
@@ -317,6 +320,50 @@ LATER = replace(QUIET, wall=1.0, own=1.0, busy=1.0)
 def test_each_sign_of_other_work_is_noticed(change: dict[str, float], sign: str) -> None:
     assert disturbance.signs(QUIET, LATER, 1) == {}
     assert set(disturbance.signs(QUIET, replace(LATER, **change), 1)) == {sign}  # type: ignore[arg-type]
+
+
+ARM = """
+processor : 0
+CPU implementer : 0x41
+CPU architecture: 8
+CPU part : 0xd05
+
+processor : 1
+CPU implementer : 0x41
+CPU architecture: 8
+CPU part : 0xd0b
+"""
+
+
+def test_processors_of_two_kinds_have_two_names_so_that_one_does_not_take_the_latencies_of_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    about, sysctl = Path("cpuinfo"), Path("sysctl")
+    monkeypatch.setattr(devices, "PROCESSOR", about)
+    monkeypatch.setattr(devices, "SYSCTL", (str(sysctl.resolve()), "-n", "machdep.cpu.brand_string"))
+    monkeypatch.setattr(platform, "processor", lambda: "arm")
+    about.write_text("model : 17\nmodel name : AMD EPYC\nstepping : 1\nflags : fpu\ncpu family : 25\n")
+    assert devices.hardware("cpu") == "cpu family 25, model 17, model name AMD EPYC, stepping 1"
+    about.write_text(ARM)
+    assert devices.hardware("cpu") == "CPU architecture 8, CPU implementer 0x41, CPU parts 0xd05, 0xd0b"
+    about.unlink()
+    assert devices.hardware("cpu") == "arm"
+    sysctl.write_text("#!/bin/sh\necho Apple M4 Pro\n")
+    sysctl.chmod(0o755)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert devices.hardware("cpu") == "Apple M4 Pro"
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("no frequency file"), RuntimeError("no such device"), OSError()])
+def test_a_machine_that_hides_its_clock_measures_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def hide() -> None:
+        raise error
+
+    monkeypatch.setattr(psutil, "cpu_freq", hide)
+    monkeypatch.setattr(psutil, "sensors_temperatures", hide, raising=False)
+    assert disturbance.condition() == {"clock_mhz": None, "temperature_c": None}
 
 
 def test_what_a_system_does_not_tell_is_no_sign() -> None:

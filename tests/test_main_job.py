@@ -280,12 +280,12 @@ def test_a_plugin_can_replace_every_part(tmp_path: Path) -> None:
     Path("everything.py").write_text("".join(example(kind.hook) for kind in KINDS.values()))
     result = tune(
         plugin="everything.py", arch="perceptron", dataset="stripes", sampler="shallow", strategy="root", model="nearest",
-        goal="error-times-size", executor="here", terminator="hopeless", observer="count", max={"layers": 2}, epochs=2,
+        goal="error-times-size", executor="here", terminator="stuck", observer="count", max={"layers": 2}, epochs=2,
         device="cpu", option={"recipe.crop": 0, "recipe.flip": "no"},
     )  # fmt: skip
     assert result.verified
     assert {p["name"] for p in result.plugins if p["distribution"] == "everything.py"} == {
-        "perceptron", "stripes", "shallow", "root", "nearest", "error-times-size", "here", "hopeless", "count", "layers",
+        "perceptron", "stripes", "shallow", "root", "nearest", "error-times-size", "here", "stuck", "count", "layers",
     }  # fmt: skip
     assert all(row["layers"] <= 2 for row in result.rows())
 

@@ -21,7 +21,9 @@ SEARCHED = ("sampler", "accuracy_model", "strategy", "architecture", "dataset", 
 
 
 @pytest.mark.parametrize(
-    "kinds", [("trainer",), SEARCHED[:3], pytest.param(tuple(KINDS), marks=pytest.mark.nightly)], ids=len
+    "kinds",
+    [("trainer",), ("executor", "terminator"), SEARCHED[:3], pytest.param(tuple(KINDS), marks=pytest.mark.nightly)],
+    ids=len,
 )
 def test_a_package_of_every_kind_installs_and_passes_its_own_tests(
     shape_dnn: Callable[..., Any], kinds: tuple[str, ...], table: Path
@@ -44,8 +46,8 @@ def test_a_package_of_every_kind_installs_and_passes_its_own_tests(
     told = re.search(r"(\d+) checks of (\d+) plugins ran", ran.stdout)
     assert told is not None
     assert int(told[2]) == len(kinds)
-    assert ran.stdout.count("excepted: ") == 2 * ("executor" in kinds), (
-        "an executor that works in the process of the search cannot do two things"
+    assert ran.stdout.count("excepted: ") == 4 * ("executor" in kinds), (
+        "an executor that works in the process of the search cannot do four things"
     )
     listed = subprocess.run(
         [sys.executable, "-m", "shape_dnn", "plugins"], capture_output=True, text=True, check=True, env=environment
@@ -57,6 +59,7 @@ def test_a_package_of_every_kind_installs_and_passes_its_own_tests(
         chosen += ["--trainer", names["trainer"], "--goal", "loss"]
     elif "executor" in kinds:
         chosen += ["--epochs", "1", "--device", "cpu", "-o", "recipe.crop=0"]
+        chosen += [] if "architecture" in kinds else ["--depth", "10:17:6", "--width", "1/4:3/4:1/4"]
     else:
         chosen += ["--replay", str(table)]
     searched = subprocess.run(

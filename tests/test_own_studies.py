@@ -274,6 +274,22 @@ def session(as_script: bool, factor: float = 1.0, divisor: float = 1.0) -> tuple
     return new, best
 
 
+def test_a_program_that_python_reads_from_standard_input_searches_as_one_in_a_file_does() -> None:
+    code = SESSION.format(factor=1.0, divisor=1.0)
+    ran = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == [3, pytest.approx(1 / 6)]
+
+
+def test_a_file_whose_name_no_encoding_can_write_is_trained_with_and_reported() -> None:
+    directory = Path(os.fsdecode(b"mine\xe9"))
+    directory.mkdir()
+    file = write(BUILD, TRAIN).rename(directory / "my_training.py")
+    result = tune(trainer=str(file), study=str(directory / "study"), goal="loss")
+    assert result.report is not None
+    assert "mine?/my_training.py" in result.report.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("as_script", [True, False], ids=["script", "notebook"])
 def test_functions_travel_from_where_they_are_and_are_known_again(as_script: bool) -> None:
     assert session(as_script) == (3, pytest.approx(1 / 6))

@@ -108,7 +108,8 @@ class StudyQuestion:
         wrong = sorted(set(settings) - allowed)
         if wrong:
             raise UsageError(f"cannot be changed by a question; it takes {', '.join(sorted(allowed))}", wrong[0])
-        fixed = [text for text in asked.option if not text.startswith(("goal.", "model."))]
+        # What is no option at all is told so where options are read.
+        fixed = [text for text in asked.option if "=" in text and not text.startswith(("goal.", "model."))]
         if fixed:
             message = f"{fixed[0]!r} cannot be changed by a question; it takes options of goal and model"
             raise UsageError(message, setting="option")

@@ -85,6 +85,8 @@ EXCEPTIONS: Mapping[str, Mapping[str, str]] = {
     "executor": {
         "test_a_task_whose_process_dies_leaves_the_others_alone": "tasks run in the process of the search",
         "test_ends_a_task_that_hangs": "tasks run in the process of the search",
+        "test_a_task_has_a_fresh_process_if_it_needs_one": "tasks run in the process of the search",
+        "test_does_not_wait_for_gpus_that_there_will_never_be": "tasks find out for themselves",
     }
 }
 """What the contract of a kind asks and its example does not do, with the reason."""

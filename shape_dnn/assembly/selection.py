@@ -13,6 +13,7 @@ from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.plugins.table_of_kinds import KINDS
 from shape_dnn.settings import Settings
+from shape_dnn.system import operating
 
 SHARED_OPTIONS = ("seed", "data_dir", "batch_size")
 """Plugin options that take the setting of the same name unless they are given themselves."""
@@ -31,9 +32,11 @@ class Selection:
 
     Raises:
         UsageError: an option is not of the form KIND.OPTION=VALUE, or of no plugin.
+        UnavailableError: this is no system that searches run on.
     """
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
+        operating.check()  # here, since nothing is searched, asked or compared without one
         self.settings, self.registry = settings, registry
         self._options = split_options(settings.option, registry)
         self.meters_by_metric = dict(split_pair("meter", text) for text in settings.meter)

@@ -15,6 +15,7 @@ import click
 
 from shape_dnn import __version__
 from shape_dnn.errors import PluginError, ShapeDnnError
+from shape_dnn.system import operating
 from shape_dnn.system.spelling import suggest
 from shape_dnn.system.text import one_line
 
@@ -125,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _complete_if_asked()
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
+        operating.check()
         with program.make_context("shape-dnn", list(sys.argv[1:] if arguments is None else arguments)) as context:
             status = program.invoke(context)
         sys.stdout.flush()

@@ -101,8 +101,11 @@ def condition() -> dict[str, float | None]:
     """Return the clock of the processor in MHz and its temperature in degrees Celsius; None where it does not tell."""
     import psutil
 
-    frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
-    sensors = psutil.sensors_temperatures() if hasattr(psutil, "sensors_temperatures") else {}
+    frequency, sensors = None, {}
+    with contextlib.suppress(AttributeError, OSError, RuntimeError):  # as in some containers and virtual machines
+        frequency = psutil.cpu_freq()
+    with contextlib.suppress(AttributeError, OSError, RuntimeError):  # psutil has no such function on macOS
+        sensors = psutil.sensors_temperatures()
     readings = [entry.current for name in ("coretemp", "k10temp", "cpu_thermal") for entry in sensors.get(name, ())]
     return {
         "clock_mhz": round(frequency.current) if frequency else None,

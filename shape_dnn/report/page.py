@@ -19,7 +19,7 @@ from shape_dnn.report import charts, sections
 from shape_dnn.report.encoding import encode
 from shape_dnn.report.overview import Overview
 from shape_dnn.system import durable
-from shape_dnn.system.text import counted
+from shape_dnn.system.text import counted, encodable
 
 if TYPE_CHECKING:
     import jinja2
@@ -61,7 +61,8 @@ def render(overview: Overview) -> str:
 def render_content(shown: Mapping[str, Any]) -> str:
     """Return the page as HTML that shows what :func:`content` returned."""
     made = {name: trusted(shown[name]) for name in ("header", "main")}  # by templates that escape what they are given
-    return complete("report", shown["data"], PROGRAM, title=shown["title"], **made)
+    page = complete("report", shown["data"], PROGRAM, title=shown["title"], **made)
+    return encodable(page)  # it names files, such as that of a trainer or a table
 
 
 def content(overview: Overview) -> dict[str, Any]:

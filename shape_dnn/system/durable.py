@@ -96,8 +96,6 @@ def replaced_directory(path: Path) -> Iterator[Path]:
 
 def sync(path: Path) -> None:
     """Wait until a file, or the names in a directory, are on the disk."""
-    if path.is_dir() and os.name == "nt":  # directories cannot be opened there
-        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

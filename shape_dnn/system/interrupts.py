@@ -72,9 +72,6 @@ def postponed(note: Callable[[], None]) -> Iterator[None]:
 @contextlib.contextmanager
 def blocked() -> Iterator[None]:
     """Keep interrupts waiting, and from every process that is started meanwhile, for as long as it lives."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
@@ -31,7 +32,7 @@ class Family:
             _kill(self._leader, *_descendants(self._leader))
         # What lost its parent is no descendant any more, but still of the group. As long as it has members, no other
         # process is given its number; a process that has been can only be that of a group which was empty.
-        if hasattr(os, "killpg") and not self._is_number_of_another():
+        if not self._is_number_of_another():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._number, signal.SIGKILL)
 
@@ -89,6 +90,25 @@ def start_method_left_open() -> Iterator[None]:
         yield
     finally:
         multiprocessing.set_start_method(settled, force=True)
+
+
+@contextlib.contextmanager
+def main_left_out_if_no_file() -> Iterator[None]:
+    """Start processes that do not import the main program where Python has read it from no file, as from a pipe.
+
+    Python calls that file ``<stdin>``, and would have each of them look for it.
+    """
+    main = sys.modules["__main__"]
+    name = getattr(main, "__file__", None)
+    began: str = getattr(multiprocessing.process, "ORIGINAL_DIR", None) or ""  # where a relative name is looked for
+    if name is None or Path(began, name).exists():
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = name
 
 
 def print_to_standard_error() -> None:

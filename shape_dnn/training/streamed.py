@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -143,7 +142,7 @@ def _begin(loader: DataLoader[Batch]) -> Iterator[Batch]:
     Torch has the death of a reader raised in the middle of whatever the training does. It is noticed as well where the
     next batch is asked for, so the handler of that signal stays what it was.
     """
-    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         return iter(loader)
     before = signal.getsignal(signal.SIGCHLD)
     loaded = iter(loader)

@@ -44,7 +44,7 @@ class Worker:
         self.connection, theirs = multiprocessing.Pipe()
         self.process = process_type()(target=_serve, args=(theirs, environment, processes.start_method()), daemon=True)
         try:
-            with processes.start_method_left_open():
+            with processes.start_method_left_open(), processes.main_left_out_if_no_file():
                 self.process.start()
         except (EOFError, OSError) as error:
             raise UnavailableError(f"a worker process could not start: {describe(error)}") from None
@@ -137,8 +137,7 @@ class SpawnedProcess(SpawnProcess):
 
     def start(self) -> None:
         """Start it."""
-        if sys.platform != "win32":
-            resource_tracker.ensure_running()  # it would let interrupts through at the end of its own start
+        resource_tracker.ensure_running()  # it would let interrupts through at the end of its own start
         with interrupts.blocked():  # which it inherits, until it ignores them
             super().start()
 
