@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import re
@@ -13,12 +14,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from own import BUILD, EXAMPLE, SINE, TRAIN, write
 
-from shape_dnn import Quality, UsageError, ask, export, measure, record, tune
+from shape_dnn import PluginError, Quality, UsageError, ask, export, measure, record, tune
 from shape_dnn.training.fingerprint import fingerprint
 
 FILE = ("--trainer", "my_training.py")
@@ -306,6 +308,52 @@ def test_functions_of_an_imported_module_are_found_there(monkeypatch: pytest.Mon
     found = tune(trainer=train, quality=LOSS, depth="1:4:1", width="1:2:1", goal="loss")
     assert found.new_trainings == 3
     assert tune(trainer=train, quality=LOSS, depth="1:4:1", width="1:2:1", goal="loss").new_trainings == 0
+
+
+FACTORED = """
+FACTOR = 1.0
+
+def scaled(value):
+    return FACTOR * value
+
+def train(shape, run):
+    return scaled(shape.depth)
+"""
+
+
+@pytest.fixture
+def factored(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Import a module that trains."""
+    Path("factored.py").write_text(FACTORED)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    monkeypatch.delitem(sys.modules, "factored", raising=False)
+    return importlib.import_module("factored")
+
+
+def test_a_variable_of_an_imported_module_that_was_set_from_outside_is_not_what_workers_have(
+    factored: ModuleType,
+) -> None:
+    question: dict[str, Any] = {"depth": "1:4:1", "width": "1:2:1", "goal": "loss"}
+    assert tune(trainer=factored.train, quality=LOSS, **question).new_trainings == 3
+    vars(factored)["FACTOR"] = 10.0
+    with pytest.raises(PluginError, match=r"factored\.FACTOR is 10\.0 where the search runs, and 1\.0 in workers"):
+        tune(trainer=factored.train, quality=LOSS, **question)
+
+
+@pytest.mark.parametrize("edited", [FACTORED.replace("FACTOR * value", "FACTOR / value"), "\n" + FACTORED, "def"])
+def test_a_module_whose_file_was_changed_after_it_was_imported_is_refused(factored: ModuleType, edited: str) -> None:
+    Path("factored.py").write_text(edited)
+    with pytest.raises(UsageError, match=r"factored\.py was changed after factored was imported .*reload"):
+        tune(trainer=factored.train, quality=LOSS, depth="1:4:1", width="1:2:1", goal="loss")
+    if edited != "def":
+        found = tune(trainer=importlib.reload(factored).train, quality=LOSS, depth="1:4:1", width="1:2:1", goal="loss")
+        assert found.new_trainings == 3
+
+
+def test_a_changed_constant_of_an_imported_module_is_refused_until_it_is_reloaded(factored: ModuleType) -> None:
+    Path("factored.py").write_text(FACTORED.replace("1.0", "7.0"))
+    with pytest.raises(PluginError, match=r"factored\.FACTOR is 1\.0 where the search runs, and 7\.0 in workers"):
+        tune(trainer=factored.train, quality=LOSS, depth="1:4:1", width="1:2:1", goal="loss")
 
 
 def test_functions_are_measured_and_recorded_as_well() -> None:

@@ -32,11 +32,24 @@ def fingerprint(values: Mapping[str, object], own: Collection[str]) -> str:
     return walk.digest.hexdigest()[:12]
 
 
+def functions_of(values: Mapping[str, object], own: Collection[str]) -> list[types.FunctionType]:
+    """Return every function whose code has a part in that name; arguments as of :func:`fingerprint`."""
+    walk = _Walk(own)
+    walk.add(values)
+    return walk.functions
+
+
+def global_names(function: types.FunctionType) -> set[str]:
+    """Return the names of its module that a function refers to."""
+    return _names(function.__code__) & function.__globals__.keys()
+
+
 class _Walk:
     """A walk through everything that functions refer to."""
 
     def __init__(self, own: Collection[str]) -> None:
         self.digest = hashlib.sha256()
+        self.functions: list[types.FunctionType] = []
         self._own = own
         self._seen: dict[int, object] = {}  # with the objects, so that no other one gets the number of one of them
 
@@ -75,11 +88,12 @@ class _Walk:
             self._add_object(value)
 
     def _add_function(self, function: types.FunctionType) -> None:
+        self.functions.append(function)
         try:
             self._tell(inspect.getsource(function))
         except (OSError, TypeError):
             self._add_code(function.__code__)
-        named = sorted(_names(function.__code__) & function.__globals__.keys())
+        named = sorted(global_names(function))
         self._add_all(*((name, function.__globals__[name]) for name in named))
         self._add_all(function.__defaults__, function.__kwdefaults__)
         for cell in function.__closure__ or ():

@@ -46,6 +46,7 @@ class Functions:
         quality: what trainings are judged by.
         depths: range of depths searched unless the user gives one; None if there is none.
         widths: range of widths.
+        imported: numbers and texts of imported modules that the functions refer to, as Python writes them, by name.
 
     Raises:
         UsageError: one of these cannot be used.
@@ -63,6 +64,7 @@ class Functions:
     quality: Quality = ACCURACY
     depths: str | None = None
     widths: str | None = None
+    imported: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Option] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import hashlib
 import importlib.util
@@ -17,7 +18,8 @@ from shape_dnn.kinds import Resources
 from shape_dnn.measuring import inputs
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.system import durable
-from shape_dnn.training.fingerprint import fingerprint
+from shape_dnn.training import imported
+from shape_dnn.training.fingerprint import fingerprint, functions_of
 from shape_dnn.training.functions import GIVEN, SPELT, Functions
 
 PICKLED = ".pickle"
@@ -52,10 +54,11 @@ def keep(declared: Functions, directory: Path) -> Path:
     """Pickle functions, so that workers can read them, under a name that says what they are made of.
 
     Raises:
-        UsageError: they cannot be pickled.
+        UsageError: they cannot be pickled, or a module of theirs was changed after it was imported.
     """
     import cloudpickle
 
+    declared = dataclasses.replace(declared, imported=imported.variables(functions_of(*_content(declared))))
     try:
         content = cloudpickle.dumps(declared)
     except Exception as error:
@@ -71,12 +74,17 @@ def keep(declared: Functions, directory: Path) -> Path:
 
 def _digest(declared: Functions) -> str:
     """Name functions by what they are made of."""
+    return fingerprint(*_content(declared))
+
+
+def _content(declared: Functions) -> tuple[dict[str, object], set[str]]:
+    """Return what functions are made of, and the modules that are theirs."""
     own = {getattr(getattr(declared, name), "__module__", "") for name in declared.callables}
     # Those that came later go without saying where there are none, so that functions keep the name they had.
     values = {name: getattr(declared, name) for name in GIVEN if name not in LATER or getattr(declared, name)}
     if "example" not in declared.callables:  # whose values do not matter
         values["example"] = inputs.change(declared.example, lambda tensor: (str(tensor.dtype), *tensor.shape))
-    return fingerprint(values, {"__main__", *own})
+    return values, {"__main__", *own}
 
 
 @functools.lru_cache(maxsize=4)

@@ -42,13 +42,15 @@ class OwnTrainer:
 
         Raises:
             UsageError: the file is gone, or cannot be used.
-            PluginError: it has changed, so that its trainings would be others.
+            PluginError: it has changed, or a module that it imports is another here, so that its trainings would be others.
         """
+        from shape_dnn.training.imported import check_same
         from shape_dnn.training.reading import digest, read
 
         functions = read(self.path, self.function)
         if digest(self.path) != self.version:
             raise PluginError(f"{str(self.path)!r} has changed since the search started; start again")
+        check_same(getattr(functions, "imported", {}))  # former versions pickled none
         return functions.trainer(self.options)
 
 

@@ -1,0 +1,90 @@
+"""Functions of imported modules: workers import these again, and must find there what is here.
+
+Functions of a notebook or of the main program are sent to workers as they are. Those of other modules are sent by their
+name. So a variable that was set from outside, or a file that was edited after it was imported, would make trainings
+that are not those of the name under which they are kept.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from shape_dnn.errors import PluginError, UsageError
+from shape_dnn.training.fingerprint import PLAIN, global_names
+
+REMEDY = "restart Python, or reload it by importlib.reload"
+
+
+def variables(functions: Iterable[types.FunctionType]) -> dict[str, str]:
+    """Return the numbers and texts that functions of imported modules refer to, as Python writes them, by their names.
+
+    Raises:
+        UsageError: the file of a module is no longer what was imported.
+    """
+    found: dict[str, str] = {}
+    for function in functions:
+        if function.__module__ != "__main__" and function.__module__ in sys.modules:
+            _check_current(function)
+            for name in sorted(global_names(function)):
+                if _is_plain(value := function.__globals__[name]):
+                    found[f"{function.__module__}.{name}"] = repr(value)
+    return found
+
+
+def check_same(wanted: Mapping[str, str]) -> None:
+    """See that modules of this process have the variables that they have where the search runs.
+
+    Raises:
+        PluginError: one has another value; names it.
+    """
+    for path, there in wanted.items():
+        module, _, name = path.rpartition(".")
+        here = repr(getattr(sys.modules.get(module), name, None))
+        if here != there:
+            problem = f"{path} is {there:.60} where the search runs, and {here:.60} in workers, which import {module} again"
+            raise PluginError(f"{problem}; make it an option of the function, or set it in the file of the module")
+
+
+def _check_current(function: types.FunctionType) -> None:
+    """See that a function is still in the file that it was imported from.
+
+    What differs in a file that is older than this process was rewritten while it was imported, as pytest does.
+
+    Raises:
+        UsageError: it was changed there.
+    """
+    path = Path(function.__code__.co_filename)
+    if not path.is_file() or path.stat().st_mtime < psutil.Process().create_time():
+        return
+    if function.__code__ not in _codes(path, path.read_bytes()):
+        problem = f"{path.name} was changed after {function.__module__} was imported from it"
+        raise UsageError(f"{problem}; {REMEDY}", setting="trainer")
+
+
+@functools.lru_cache(maxsize=16)
+def _codes(path: Path, content: bytes) -> frozenset[types.CodeType]:
+    """Return the code of every function in a file; none if it is no Python."""
+    try:
+        return frozenset(_within(compile(content, path, "exec", dont_inherit=True)))
+    except (SyntaxError, ValueError):
+        return frozenset()
+
+
+def _within(code: types.CodeType) -> Iterator[types.CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield constant
+            yield from _within(constant)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, (*value, *value.values())))
+    return isinstance(value, PLAIN) or (isinstance(value, list | tuple) and all(map(_is_plain, value)))
