@@ -48,8 +48,9 @@ def check_same(wanted: Mapping[str, str]) -> None:
         module, _, name = path.rpartition(".")
         here = repr(getattr(sys.modules.get(module), name, None))
         if here != there:
-            problem = f"{path} is {there:.60} where the search runs, and {here:.60} in workers, which import {module} again"
-            raise PluginError(f"{problem}; make it an option of the function, or set it in the file of the module")
+            problem = f"{path} is {there:.60} where the search runs, and {here:.60} in workers"
+            remedy = "make it an option of the function, or set it in the file of the module"
+            raise PluginError(f"{problem}, which import {module} again; {remedy}")
 
 
 def _check_current(function: types.FunctionType) -> None:

@@ -42,7 +42,8 @@ class OwnTrainer:
 
         Raises:
             UsageError: the file is gone, or cannot be used.
-            PluginError: it has changed, or a module that it imports is another here, so that its trainings would be others.
+            PluginError: it has changed, or a module that its functions are of is another here. Trainings would be
+                others.
         """
         from shape_dnn.training.imported import check_same
         from shape_dnn.training.reading import digest, read
