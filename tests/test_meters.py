@@ -255,8 +255,12 @@ def test_the_contract_of_meters_finds_another_unit() -> None:
         MeterContract().test_says_what_it_measures(meter)
 
 
-def test_a_notebook_and_pandas_are_given_tables_of_what_was_measured() -> None:
+def test_notebooks_terminals_and_pandas_are_given_tables_of_what_was_measured() -> None:
+    from IPython.lib.pretty import pretty
+
     found = measure(["size"], depth="10:17:6", width="1/4:1/2:1/4")
     assert [row["size_status"] for row in found.rows()] == ["ok", "ok"]
     assert "<table>" in found._repr_html_()
+    assert str(found).splitlines()[:3] == ["2 shapes", "", "depth   width      size"]
+    assert pretty(found) == str(found), "in a terminal of IPython, which knows how to write a dictionary"
     assert found.to_pandas()["size"].tolist() == [values["size"].value for values in found.values()]

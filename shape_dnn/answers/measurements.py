@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn.answers.summary import Summary
+from shape_dnn.answers.summary import Shown, Summary
 from shape_dnn.answers.table import data_frame, number
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-class Measurements(dict[Shape, dict[str, Measurement]]):
+class Measurements(Shown, dict[Shape, dict[str, Measurement]]):
     """For each shape its measurements by metric: a dictionary that is also a table."""
 
     @property
@@ -47,17 +47,13 @@ class Measurements(dict[Shape, dict[str, Measurement]]):
         return data_frame(self.rows(), self.columns)
 
     @property
-    def summary(self) -> Summary:
+    def summaries(self) -> list[Summary]:
         """The table for people."""
         cells = [
             [str(shape.depth), str(shape.width), *(map(_cell, measurements.values()))]
             for shape, measurements in self.items()
         ]
-        return Summary(counted(len(self), "shape"), ["depth", "width", *self.metrics], cells)
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
-        return self.summary.html
+        return [Summary(counted(len(self), "shape"), ["depth", "width", *self.metrics], cells)]
 
 
 def _cell(measurement: Measurement) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn.answers import encoding
+from shape_dnn.answers.summary import Shown, Summary
 from shape_dnn.answers.table import data_frame, number, summarize
 from shape_dnn.constraints import Constraint
 from shape_dnn.errors import NothingCompliesError
@@ -25,7 +26,7 @@ ALWAYS_SHOWN = ("size", "latency", "energy")
 
 
 @dataclass(frozen=True, repr=False)
-class Result:
+class Result(Shown):
     """What :func:`shape_dnn.tune` returns.
 
     Attributes:
@@ -79,13 +80,10 @@ class Result:
         best = f", best {self.best}" if self.best else ""
         return f"<Result: {len(self.shapes):,} of {self.answer.space:,} shapes comply{best}, verified {self.verified}>"
 
-    def __str__(self) -> str:
-        """Return the table of the command, with the lines around it."""
-        return summarize(self).text
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
-        return summarize(self).html
+    @property
+    def summaries(self) -> list[Summary]:
+        """The table of the command, with the lines around it."""
+        return [summarize(self)]
 
     @property
     def shapes(self) -> list[Shape]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from shape_dnn.system.text import visible
 
@@ -46,6 +47,26 @@ class Summary:
         body = "".join(_row("td", cells, bold=place == self.best) for place, cells in enumerate(self.rows))
         table = f"<table><caption>{html.escape(self.title)}</caption><thead>{head}</thead><tbody>{body}</tbody></table>"
         return f"<div>{_lines(self.before)}{table}{_lines(self.after)}</div>"
+
+
+class Shown:
+    """What is shown as tables: in a notebook, where IPython shows the value of a line, and where it is printed."""
+
+    @property
+    def summaries(self) -> Sequence[Summary]:
+        """The tables for people."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "\n\n".join(summary.text.strip("\n") for summary in self.summaries)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return "".join(summary.html for summary in self.summaries)
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """Show it in a terminal of IPython."""
+        printer.text(str(self))
 
 
 def _row(tag: str, cells: Iterable[str], *, bold: bool = False) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
-from shape_dnn.answers.summary import Summary
+from shape_dnn.answers.summary import Shown, Summary
 from shape_dnn.answers.table import Records, number
 from shape_dnn.assembly.replay import find_table
 from shape_dnn.assembly.selection import Selection
@@ -33,7 +33,7 @@ SHOWN = {
 """Figures that a table for people shows, if any method has them, with their headings."""
 
 
-class Benchmark(Records[Row]):
+class Benchmark(Shown, Records[Row]):
     """The figures of each method on each table: a list that is also a table.
 
     Args:
@@ -57,10 +57,6 @@ class Benchmark(Records[Row]):
             cells = [[v if isinstance(v := each[name], str) else number(v, 3) for name in shown] for each in own]
             found.append(Summary(table, [SHOWN[name] for name in shown], cells))
         return found
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
-        return "".join(summary.html for summary in self.summaries)
 
 
 def bench(

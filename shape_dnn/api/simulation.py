@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shape_dnn.answers.summary import Summary
+from shape_dnn.answers.summary import Shown, Summary
 from shape_dnn.answers.table import Records, number
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.assembly.replay import warn_of_oddities
@@ -51,20 +51,16 @@ class Comparison:
     found: float | None
 
 
-class Comparisons(Records[Comparison]):
+class Comparisons(Shown, Records[Comparison]):
     """How each combination did: a list that is also a table."""
 
     columns = tuple(field.name for field in dataclasses.fields(Comparison))
 
     @property
-    def summary(self) -> Summary:
+    def summaries(self) -> list[Summary]:
         """The table for people."""
         cells = [[v if isinstance(v, str) else number(v, 3) for v in row.values()] for row in self.rows()]
-        return Summary("", self.columns, cells)
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
-        return self.summary.html
+        return [Summary("", self.columns, cells)]
 
 
 def simulate(

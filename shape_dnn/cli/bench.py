@@ -8,7 +8,7 @@ import click
 
 from shape_dnn.cli.config import gather, options
 from shape_dnn.cli.help import Command
-from shape_dnn.cli.output import DEBUG, FORMAT, QUIET, print_csv, print_json, print_table, results_only
+from shape_dnn.cli.output import DEBUG, FORMAT, QUIET, print_found, results_only
 from shape_dnn.cli.usage import AT_LEAST_0, AT_LEAST_1
 
 
@@ -69,13 +69,7 @@ def command(output: str, quiet: bool, metrics: str | None, plugin: tuple[str, ..
 
     with gathered.named(), results_only():
         found = bench(**given, metrics=metrics or (), plugin=plugin, notify=(lambda _line: None) if quiet else _say)
-    if output == "json":
-        print_json(found.rows())
-    elif output == "csv":
-        print_csv(found.rows(), found.columns)
-    else:
-        for summary in found.summaries:
-            print_table(summary.rows, summary.columns, title=summary.title)
+    print_found(found, output)
 
 
 def _say(line: str) -> None:

@@ -16,9 +16,7 @@ from shape_dnn.cli.output import (
     QUIET,
     VERBOSE,
     is_verbose,
-    print_csv,
-    print_json,
-    print_table,
+    print_found,
     results_only,
 )
 
@@ -64,9 +62,4 @@ def command(metrics: str, config: str | None, output: str, quiet: bool, verbose:
         if progress is not None:
             for name in listed(metrics):
                 progress.tell_known(name, len(found))
-    if output == "json":
-        print_json(found.rows())
-    elif output == "csv":
-        print_csv(found.rows(), found.columns)
-    else:
-        print_table(found.summary.rows, found.summary.columns, title=found.summary.title)
+    print_found(found, output)

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 from click.core import ParameterSource
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from shape_dnn.answers.result import Result
+    from shape_dnn.answers.summary import Summary
     from shape_dnn.display.console import Console
 
 CONFIG = click.option(
@@ -218,6 +219,41 @@ LEFT = frozenset(
 )
 
 
+class Found(Protocol):
+    """What a command has found: records, and tables of them."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of what records hold."""
+
+    @property
+    def summaries(self) -> Sequence[Summary]:
+        """The tables for people."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the records."""
+
+
+def print_found(found: Found, output: str) -> None:
+    """Print records in a form, or as tables."""
+    if output == "json":
+        print_json(found.rows())
+    elif output == "csv":
+        print_csv(found.rows(), found.columns)
+    else:
+        print_summaries(found.summaries)
+
+
+def print_summaries(summaries: Iterable[Summary]) -> None:
+    """Print tables with the lines around them."""
+    for summary in summaries:
+        for line in summary.before:
+            console().print(plain(line))
+        print_table(summary.rows, summary.columns, title=summary.title)
+        for line in summary.after:
+            console().print(plain(line))
+
+
 def print_result(result: Result, output: str) -> None:
     """Print the answer of a search."""
     if output == "json":
@@ -226,11 +262,4 @@ def print_result(result: Result, output: str) -> None:
         rows = [{**row, "estimated": " ".join(row.get("estimated", ()))} for row in result.rows()]
         print_csv(rows, result.columns)
     else:
-        from shape_dnn.answers.table import summarize
-
-        summary = summarize(result)
-        for line in summary.before:
-            console().print(plain(line))
-        print_table(summary.rows, summary.columns, title=summary.title)
-        for line in summary.after:
-            console().print(plain(line))
+        print_summaries(result.summaries)

@@ -8,7 +8,7 @@ import click
 
 from shape_dnn.cli.config import gather, options
 from shape_dnn.cli.help import Command
-from shape_dnn.cli.output import DEBUG, FORMAT, print_csv, print_json, print_table, results_only
+from shape_dnn.cli.output import DEBUG, FORMAT, print_found, results_only
 from shape_dnn.cli.usage import AT_LEAST_1
 
 
@@ -78,9 +78,4 @@ def command(
 
     with gathered.named(), results_only():
         found = simulate(table, strategies=strategies, samplers=samplers, models=models, seeds=seeds, **gathered.values)
-    if output == "json":
-        print_json(found.rows())
-    elif output == "csv":
-        print_csv(found.rows(), found.columns)
-    else:
-        print_table(found.summary.rows, found.columns)
+    print_found(found, output)
