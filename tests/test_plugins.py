@@ -83,6 +83,34 @@ def test_a_broken_plugin_harms_nothing_and_says_why(how: str, install: Install) 
     assert REASONS[how] in str(refused.value)
 
 
+UNSTARTABLE = """
+from shape_dnn import Option, Plugin, hookimpl
+
+@hookimpl
+def shape_dnn_samplers():
+    yield Plugin("unstartable", "needs what is missing", "a_library_that_is_not_there:Sampler")
+
+@hookimpl
+def shape_dnn_observers():
+    options = {"address": Option(help="where to tell")}
+    yield Plugin("unstartable", "needs what is missing", "a_library_that_is_not_there:Observer", options)
+"""
+
+
+def test_a_plugin_that_does_not_start_harms_nobody_who_has_not_named_it(
+    install: Install, table: Path, shape_dnn: Callable[..., Any]
+) -> None:
+    install("acme-sleepy", "0.3", {"sleepy": "acme_sleepy"}, {"acme_sleepy": UNSTARTABLE})
+    ran = shape_dnn("--replay", table, "--goal", "size", "--observer", "jsonl", "-o", "observer.path=events.jsonl")
+    assert ran.status == 0, ran.err
+    assert Path("events.jsonl").stat().st_size > 0
+    simulated = shape_dnn("simulate", table, "--model", "ridge", "--seeds", "1", "--format", "csv")
+    assert simulated.status == 0, simulated.err
+    assert "left out: sampler 'unstartable' of acme-sleepy 0.3 failed to start" in simulated.err
+    named = shape_dnn("--replay", table, "--goal", "size", "--observer", "unstartable", "-o", "observer.address=x")
+    assert (named.status, "observer 'unstartable' of acme-sleepy 0.3 failed to start" in named.error) == (4, True)
+
+
 def test_a_goal_that_names_a_metric_twice_is_refused() -> None:
     """It would never have all the values that it names, and so no score."""
     goal = example("shape_dnn_goals").replace('("size", "accuracy")', '("size", "size", "accuracy")')

@@ -15,7 +15,7 @@ from shape_dnn.answers.summary import Shown, Summary
 from shape_dnn.answers.table import Records, number
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.assembly.replay import warn_of_oddities
-from shape_dnn.errors import UsageError
+from shape_dnn.errors import PluginError, UsageError
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.plugins.table_of_kinds import KINDS
 from shape_dnn.search.algorithm import apply_limits, predict
@@ -95,8 +95,8 @@ def simulate(
     own = {name: [getattr(base, name)] for name in ("sampler", "model") if name in base.given}
     compared = {
         "strategy": listed(strategies) or [base.strategy],
-        "sampler": listed(samplers) or own.get("sampler") or registry.names("sampler"),
-        "model": listed(models) or own.get("model") or registry.names("accuracy_model"),
+        "sampler": listed(samplers) or own.get("sampler") or _usable(registry, "sampler"),
+        "model": listed(models) or own.get("model") or _usable(registry, "accuracy_model"),
     }
     _check_options(base, registry, compared)
     if not models and "model" not in own:
@@ -108,6 +108,19 @@ def simulate(
         _compare(base, registry, strategy, sampler, model, range(seeds))
         for strategy, sampler, model in itertools.product(*compared.values())
     )
+
+
+def _usable(registry: Registry, kind: str) -> list[str]:
+    """Return the plugins of a kind that start; others are left out with a warning, since nobody has named them."""
+    usable = []
+    for name in registry.names(kind):
+        try:
+            registry.load(kind, name)
+        except PluginError as error:
+            warnings.warn(f"left out: {error}", stacklevel=3)
+        else:
+            usable.append(name)
+    return usable
 
 
 def _check_options(base: Settings, registry: Registry, compared: Mapping[str, Sequence[str]]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from shape_dnn.constraints import base_of
-from shape_dnn.errors import UsageError
+from shape_dnn.errors import PluginError, UsageError
 from shape_dnn.kinds import Formula, Meter, Option
 from shape_dnn.plugins import checked_meters, options
 from shape_dnn.plugins.registry import Registry
@@ -175,12 +175,25 @@ def split_options(texts: Iterable[str], registry: Registry) -> dict[str, dict[st
 
 
 def _check_declared(registry: Registry, kind: str, option: str, value: str) -> None:
-    """Refuse an option that no installed plugin of the kind has or accepts, whether it is in use or not."""
+    """Refuse an option that no installed plugin of the kind has or accepts, whether it is in use or not.
+
+    Raises:
+        UsageError: there is no such option, or the value is none of it.
+        PluginError: it may be one of a plugin that does not start.
+    """
     accepted: dict[str, list[Option]] = {}
+    broken: list[PluginError] = []
     for name in registry.names(kind):
-        for own, declared in registry.options(kind, name).items():
+        try:
+            found = registry.options(kind, name)
+        except PluginError as error:  # which is no matter as long as nobody asks for it
+            broken.append(error)
+            continue
+        for own, declared in found.items():
             accepted.setdefault(own, []).append(declared)
             accepted[f"{name}.{own}"] = [declared]
+    if option not in accepted and broken:
+        raise broken[0]
     if option not in accepted:
         known = ", ".join(f"{kind}.{label}" for label in sorted(accepted)) or "none"
         raise UsageError(f"{kind}.{option} is not an option of any {kind}; accepted: {known}", setting="option")
