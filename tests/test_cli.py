@@ -54,7 +54,7 @@ def test_who_comes_with_windows_reads_one_line_about_it(arguments: list[str]) ->
 
 
 def test_functions_say_the_same_on_windows() -> None:
-    code = f"""{WINDOWS.format(imported="click, multiprocessing.connection, psutil, torch")}
+    code = f"""{WINDOWS.format(imported="click, multiprocessing.connection, psutil, scipy, torch")}
 import shape_dnn
 for act in (shape_dnn.tune, lambda: shape_dnn.measure("size"), lambda: shape_dnn.bench("table.csv")):
     try:
