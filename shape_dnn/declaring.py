@@ -111,9 +111,9 @@ TEXT, TEXTS, NAMES, FLAG = ValueKind(_text), ValueKind(_texts), ValueKind(_names
 class Group(enum.Enum):
     """What settings are for: the parts of the help, in their order. Each has a heading."""
 
-    LIMITS = "Limits (what a shape has to keep to)"
+    LIMITS = "Limits (what a shape must meet)"
     GOAL = "Goal (what makes a shape the best)"
-    SPACE = "Space (which shapes there are, and what they learn from)"
+    SPACE = "Space (which shapes to choose from, and what they learn)"
     SEARCH = "Search (what is trained, and what is predicted)"
     TRAINING = "Training (how a shape is trained)"
     MEASURING = "Measuring (what ships, and where it runs)"

@@ -81,21 +81,22 @@ class Settings:
     depth: str | None = setting(
         Group.SPACE,
         None,
-        "Depths to choose from, for example 10:29:6 for 10, 16, 22 and 28. MAX itself is left out. By default "
-        "the architecture says.",
+        "Depths to choose from, for example 10:29:6 for 10, 16, 22 and 28. MAX itself is left out. The default "
+        "depends on the architecture.",
         metavar="MIN:MAX:STEP",
     )
     width: str | None = setting(
         Group.SPACE,
         None,
-        "Widths to choose from, for example 1/4:5/4:1/4 for 1/4, 1/2, 3/4 and 1. MAX itself is left out. By default "
-        "the architecture says.",
+        "Widths to choose from, for example 1/4:5/4:1/4 for 1/4, 1/2, 3/4 and 1. MAX itself is left out. The default "
+        "depends on the architecture.",
         metavar="MIN:MAX:STEP",
     )
     strategy: str = setting(
         Group.SEARCH,
         "standard",
-        "How many shapes to train at most, by how many there are: thorough, standard, optimistic or exhaustive (all).",
+        "How many shapes to train at most, depending on how many there are: thorough, standard, optimistic or "
+        "exhaustive (all).",
     )
     train: str | None = setting(
         Group.SEARCH,
@@ -112,7 +113,7 @@ class Settings:
         Group.SEARCH,
         None,
         "What the same architecture achieved on other data or with another recipe: the directory of a study, a table, "
-        "or none. The accuracy model goes by it as far as it fits.",
+        "or none. The accuracy model uses it as far as it fits.",
         metavar="STUDY|TABLE",
     )
     confidence: str | None = setting(
@@ -132,7 +133,7 @@ class Settings:
     replay: str | None = setting(
         Group.SEARCH,
         None,
-        "Train nothing: look accuracies up in a recorded table, a CSV file or the name of a table of a plugin.",
+        "Train nothing: look accuracies up in a recorded table, a CSV file or the name of a plugin's table.",
         metavar="TABLE",
     )
     recipe: Literal["short", "paper"] = setting(
@@ -168,11 +169,11 @@ class Settings:
     workers: int | None = setting(
         Group.TRAINING,
         None,
-        "Trainings at once. By default as many as there are cores, memory and GPUs for.",
+        "Trainings at once. By default as many as cores, memory and GPUs allow.",
         whole(1),
     )
     terminator: str = setting(Group.TRAINING, "none", "Which trainings are stopped early: none, asha, curve or median.")
-    retry_failed: bool = setting(Group.TRAINING, False, "Train shapes again whose training failed before.", FLAG)
+    retry_failed: bool = setting(Group.TRAINING, False, "Train shapes again whose training failed.", FLAG)
     checkpoint_minutes: float = setting(
         Group.TRAINING,
         1.0,
@@ -199,7 +200,7 @@ class Settings:
     target: tuple[str, ...] = setting(
         Group.MEASURING,
         (),
-        "Machine that it runs on: local, or another one by ssh; repeatable. With several of them limits name one: "
+        "Machine that runs it: local, or another one over ssh; repeatable. With several of them limits name one: "
         "--max latency@pi=20ms.",
         TEXTS,
         metavar="[NAME=]local|ssh://[USER@]HOST[:PORT]",
@@ -219,7 +220,7 @@ class Settings:
         whole(3),
     )
     remeasure: bool = setting(
-        Group.MEASURING, False, "Measure again what was disturbed, imprecise or came to no value before.", FLAG
+        Group.MEASURING, False, "Measure again what was disturbed, imprecise or without a value.", FLAG
     )
     study: str = setting(
         Group.OUTPUT,
@@ -234,7 +235,7 @@ class Settings:
         metavar="FILE.html",
     )
     observer: tuple[str, ...] = setting(
-        Group.OUTPUT, (), "Who else is told what happens, for example jsonl or tensorboard; repeatable.", TEXTS
+        Group.OUTPUT, (), "What else follows the search, for example jsonl or tensorboard; repeatable.", TEXTS
     )
     option: tuple[str, ...] = setting(
         Group.GENERAL,

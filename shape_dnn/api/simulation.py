@@ -75,7 +75,7 @@ def simulate(
     """Run the search on a table with every combination of strategy, sampler and model.
 
     Args:
-        table: CSV file (:mod:`shape_dnn.study.tables`), or the name of a table of a plugin.
+        table: CSV file (:mod:`shape_dnn.study.tables`), or the name of a plugin's table.
         strategies: names; by default the one of the settings.
         samplers: names; by default the one of the settings if they name one, and else every one that is installed.
         models: names; the same, or with a prior every one that takes it.

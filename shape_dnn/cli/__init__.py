@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "tune": "Find the best shape within limits (the default command).",
-    "space": "List the shapes that there are, and their sizes.",
+    "space": "List the shapes of a space, and their sizes.",
     "measure": "Measure size, latency or energy of shapes, without training.",
     "ask": "Ask a study another question, without measuring or training.",
     "report": "Write what a study knows as one HTML page.",
@@ -35,8 +35,8 @@ COMMANDS = {
     "record": "Train every shape, and write a table that searches can replay.",
     "simulate": "Compare samplers, strategies and models on a recorded table.",
     "bench": "Compare ways of searching on recorded tables.",
-    "doctor": "Tell what this machine can measure, and what is missing.",
-    "new-plugin": "Write a package for a plugin of your own, to start from.",
+    "doctor": "Show what this machine can measure, and what is missing.",
+    "new-plugin": "Write a package from which to start a plugin of your own.",
     "plugins": "List the plugins, and why some cannot be used.",
     "studies": "List, merge or delete studies.",
 }
@@ -111,7 +111,7 @@ class Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="shape-dnn")
 def program() -> None:
-    """Find the depth and width of a neural network that keeps to limits on size, latency, energy and accuracy.
+    """Find the depth and width of a neural network that meets limits on size, latency, energy and accuracy.
 
     A depth with a width is a shape. A few shapes are trained, the accuracy of the others is predicted, and the best
     shape within the limits is named. Options without a command are those of tune.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = {
     "The smallest shape that is right on 97 % of images:": "shape-dnn --min-accuracy 97% --goal size",
-    "The most accurate one within 4 ms. Only tell what that would train:": (
+    "The most accurate one within 4 ms. Only show what would be trained:": (
         "shape-dnn --max-latency 4ms --goal accuracy --dry-run"
     ),
     "Networks of your own, from a file with train(shape, run) and build(shape):": (

@@ -32,7 +32,7 @@ CONFIG = click.option(
     group=Group.GENERAL,
     metavar="FILE.yaml",
     envvar="SHAPE_DNN_CONFIG",
-    help="YAML file with settings by name. A variable SHAPE_DNN_NAME beats it, and a flag beats both.",
+    help="YAML file with settings by name. A variable SHAPE_DNN_NAME overrides it, and a flag overrides both.",
 )
 PLUGIN_FILES = click.option(
     "--plugin",
@@ -68,7 +68,7 @@ VERBOSE = click.option(
     group=Group.OUTPUT,
     is_flag=True,
     envvar="SHAPE_DNN_VERBOSE",
-    help="Show more progress: also every epoch, what is known from before, and what was found out before training.",
+    help="Show more progress: every epoch, what was known before, and what was found out before training.",
 )
 DEBUG = click.option(
     "--debug",

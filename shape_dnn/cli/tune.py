@@ -31,7 +31,7 @@ from shape_dnn.declaring import Group
     cls=Option,
     group=Group.OUTPUT,
     is_flag=True,
-    help="Only tell what would be trained. Nothing is measured or trained.",
+    help="Only show what would be trained. Nothing is measured or trained.",
 )
 @click.option(
     "--print-config",
