@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn.errors import PluginError, blame, label
+from shape_dnn.errors import PluginError, UsageError, blame, label
 from shape_dnn.kinds import Deployment, Workload
 from shape_dnn.measuring import inputs
 from shape_dnn.plugins import checked
@@ -140,12 +140,17 @@ def make(
     """Make the artifact of a network; the directory is there whole or not at all.
 
     Raises:
+        UsageError: there are too few examples to calibrate by.
         DeploymentError: the runtime cannot have the network.
         PluginError: the deployment failed, or made nothing.
         StudyError: the directory cannot be written.
     """
     import numpy as np
 
+    there = sum(len(inputs.tensors(batch)[0]) for batch in calibration)
+    if there < deployment.calibration:
+        message = f"deploy.calibration={deployment.calibration} training examples are needed, and there are {there}"
+        raise UsageError(f"{message}; accepted are up to {there}", setting="option")
     with durable.naming_errors(directory), durable.replaced_directory(directory) as partial:
         artifact, files = Artifact(partial), partial / FILES
         files.mkdir()

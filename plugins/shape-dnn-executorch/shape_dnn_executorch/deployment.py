@@ -7,9 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn.errors import UnavailableError, UsageError, describe
+from shape_dnn.errors import UnavailableError, describe
 from shape_dnn.kinds import Deployment
-from shape_dnn.measuring import inputs
 
 if TYPE_CHECKING:
     import torch
@@ -53,18 +52,10 @@ class ExecuTorch(Deployment):
         Raises:
             DeploymentError: ExecuTorch cannot have the network, or computes something else.
             UnavailableError: ExecuTorch is not installed, or is for another version of torch.
-            UsageError: there are too few examples to calibrate by.
         """
-        self._check(calibration)
         try:
             from shape_dnn_executorch import conversion
         except (ImportError, OSError) as error:  # its libraries are made for one version of torch
             raise UnavailableError(f"{describe(error)}; pip install shape-dnn-executorch") from error
 
         conversion.write(network, example, calibration, directory / MODEL)
-
-    def _check(self, calibration: Sequence[Any]) -> None:
-        there = sum(len(inputs.tensors(batch)[0]) for batch in calibration)
-        if there < self.calibration:
-            message = f"deploy.calibration={self.calibration} training examples are needed, and there are {there}"
-            raise UsageError(f"{message}; accepted are up to {there}", setting="option")

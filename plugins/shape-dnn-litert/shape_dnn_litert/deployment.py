@@ -7,9 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shape_dnn.errors import UnavailableError, UsageError, describe
+from shape_dnn.errors import UnavailableError, describe
 from shape_dnn.kinds import Deployment
-from shape_dnn.measuring import inputs
 
 if TYPE_CHECKING:
     import torch
@@ -53,9 +52,7 @@ class LiteRT(Deployment):
         Raises:
             DeploymentError: litert-torch or LiteRT cannot have the network, or computes something else.
             UnavailableError: litert-torch is not installed.
-            UsageError: there are too few examples to calibrate by.
         """
-        self._check(calibration)
         try:
             from shape_dnn_litert import conversion, quantization
         except ImportError as error:
@@ -67,9 +64,3 @@ class LiteRT(Deployment):
             quantization.to_float16(path)
         elif self.precision == "int8":
             quantization.to_int8(path, calibration)
-
-    def _check(self, calibration: Sequence[Any]) -> None:
-        there = sum(len(inputs.tensors(batch)[0]) for batch in calibration)
-        if there < self.calibration:
-            message = f"deploy.calibration={self.calibration} training examples are needed, and there are {there}"
-            raise UsageError(f"{message}; accepted are up to {there}", setting="option")

@@ -103,13 +103,11 @@ class OnnxRuntime(Deployment):
 
         Raises:
             DeploymentError: ONNX or ONNX Runtime cannot have the network, or computes something else.
-            UsageError: there are too few examples to calibrate by.
         """
         import torch
 
         from shape_dnn.builtin.deployments import onnx_files, onnx_program
 
-        self._check(calibration)
         model = onnx_program.program(network, example)
         path = directory / MODEL
         onnx_files.save(model, path)
@@ -126,12 +124,6 @@ class OnnxRuntime(Deployment):
             onnx_files.save_int8(model, path, batches, symmetric)
         if self.precision != "float32":
             _run(model, path, example)
-
-    def _check(self, calibration: Sequence[Any]) -> None:
-        there = sum(len(inputs.tensors(batch)[0]) for batch in calibration)
-        if there < self.calibration:
-            message = f"deploy.calibration={self.calibration} training examples are needed, and there are {there}"
-            raise UsageError(f"{message}; accepted are up to {there}", setting="option")
 
 
 def _arrays(example: Any) -> list[np.ndarray[Any, Any]]:
