@@ -8,6 +8,7 @@ that are not those of the name under which they are kept.
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +26,8 @@ REMEDY = "restart Python, or reload it by importlib.reload"
 def variables(functions: Iterable[types.FunctionType]) -> dict[str, str]:
     """Return the numbers and texts that functions of imported modules refer to, as Python writes them, by their names.
 
+    Texts that look like paths are left out, since files may lie elsewhere where a training runs.
+
     Raises:
         UsageError: the file of a module is no longer what was imported.
     """
@@ -33,7 +36,7 @@ def variables(functions: Iterable[types.FunctionType]) -> dict[str, str]:
         if function.__module__ != "__main__" and function.__module__ in sys.modules:
             _check_current(function)
             for name in sorted(global_names(function)):
-                if _is_plain(value := function.__globals__[name]):
+                if not name.startswith("__") and _is_plain(value := function.__globals__[name]):
                     found[f"{function.__module__}.{name}"] = repr(value)
     return found
 
@@ -86,6 +89,8 @@ def _within(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return os.sep not in value
     if isinstance(value, Mapping):
         return all(map(_is_plain, (*value, *value.values())))
     return isinstance(value, PLAIN) or (isinstance(value, list | tuple) and all(map(_is_plain, value)))
