@@ -351,7 +351,9 @@ def test_a_module_whose_file_was_changed_after_it_was_imported_is_refused(factor
 
 
 def test_paths_of_an_imported_module_may_be_others_where_a_training_runs(factored: ModuleType) -> None:
-    Path("placed.py").write_text("HOME = '/here'\n\ndef train(shape, run):\n    return float(bool(HOME and __file__))\n")
+    Path("placed.py").write_text(
+        "HOME = '/here'\n\ndef train(shape, run):\n    return float(bool(HOME and __file__))\n"
+    )
     placed = importlib.import_module("placed")
     vars(placed).update(HOME="/there", __file__="elsewhere")
     assert tune(trainer=placed.train, quality=LOSS, depth="1:4:1", width="1:2:1", goal="loss").new_trainings == 3
