@@ -15,8 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from shape_dnn.errors import PluginError, UsageError
 from shape_dnn.training.fingerprint import PLAIN, global_names
 
@@ -64,6 +62,8 @@ def _check_current(function: types.FunctionType) -> None:
     Raises:
         UsageError: it was changed there.
     """
+    import psutil
+
     path = Path(function.__code__.co_filename)
     if not path.is_file() or path.stat().st_mtime < psutil.Process().create_time():
         return
