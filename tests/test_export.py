@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import resource
 import shutil
 import sqlite3
@@ -173,10 +174,13 @@ def test_a_shape_can_be_named(searched: tuple[Path, Result], text: Any) -> None:
 def test_the_command_prints_the_files_and_how_well_they_agree(
     searched: tuple[Path, Result], shape_dnn: Callable[..., Any]
 ) -> None:
-    ran = shape_dnn("export", searched[0], "--output", "out", "--formats", "onnx")
+    ran = shape_dnn("export", searched[0], "--output", "out", "--formats", "onnx,pt2")
     assert ran.status == 0, ran.err
-    assert ran.out.splitlines() == ["out/card.json", "out/model.onnx", "out/model.safetensors"]
-    assert "logits of onnx differ by at most" in ran.err
+    assert ran.out.splitlines() == [
+        f"out/{name}" for name in ("card.json", "model.onnx", "model.pt2", "model.safetensors")
+    ]
+    assert re.search(r"logits of onnx differ by at most \d\.\de-\d\d on", ran.err)
+    assert re.search(r"logits of pt2 (do not differ|differ by at most [1-9]\.\de-\d\d) on", ran.err), "never by 0.0e+00"
 
 
 def test_another_question_has_another_best_and_what_was_not_trained_is_not_exported(

@@ -63,5 +63,6 @@ def _describe(card: dict[str, Any]) -> str:
         lines.append(f"test {quality.name} {quality.with_unit(tested)}")
     for name, difference in agreement["largest_difference"].items():
         what, on = ("logits", "images") if "images" in agreement else ("outputs", "examples")
-        lines.append(f"{what} of {name} differ by at most {difference:.1e} on {agreement[on]} {on}")
+        differ = f"differ by at most {difference:.1e}" if difference else "do not differ"
+        lines.append(f"{what} of {name} {differ} on {agreement[on]} {on}")
     return "; ".join(lines)
