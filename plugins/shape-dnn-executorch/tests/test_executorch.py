@@ -123,6 +123,19 @@ def test_a_shortcut_around_a_normalisation_is_computed_as_it_is_in_torch(tmp_pat
     assert np.corrcoef(made.ravel(), expected.ravel())[0, 1] > 0.99
 
 
+def test_ranges_are_found_by_the_calibration_alone(tmp_path: Path) -> None:
+    """And not by the example, which may be noise."""
+    torch.manual_seed(0)
+    network, calibration = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval(), images(8, 0).split(4)
+    contents = []
+    for scale in (1, 100):
+        artifact = artifacts.make(
+            ExecuTorch("int8", calibration=8), network, scale * images(4, 1), calibration, tmp_path / str(scale)
+        )
+        contents.append((artifact.files_in / MODEL).read_bytes())
+    assert contents[0] == contents[1]
+
+
 def test_a_quantizer_that_makes_something_else_of_a_network_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
