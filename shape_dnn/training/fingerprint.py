@@ -89,10 +89,8 @@ class _Walk:
 
     def _add_function(self, function: types.FunctionType) -> None:
         self.functions.append(function)
-        try:
-            self._tell(inspect.getsource(function))
-        except (OSError, TypeError):
-            self._add_code(function.__code__)
+        source = _source(function)
+        self._add_code(function.__code__) if source is None else self._tell(source)
         named = sorted(global_names(function))
         self._add_all(*((name, function.__globals__[name]) for name in named))
         self._add_all(function.__defaults__, function.__kwdefaults__)
@@ -144,6 +142,16 @@ def _pickled(value: object) -> bytes:
     content = io.BytesIO()
     Pickler(content).dump(value)
     return content.getvalue()
+
+
+def _source(function: types.FunctionType) -> str | None:
+    """Return the text of a function; None where Python does not have it, or may have another one."""
+    if function.__code__.co_filename == "<string>":  # any text has that name, and Python 3.13 shows lines of others
+        return None
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):
+        return None
 
 
 def _names(code: types.CodeType) -> set[str]:
