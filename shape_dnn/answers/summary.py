@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,13 +50,13 @@ class Summary:
         return f"<div>{_lines(self.before)}{table}{_lines(self.after)}</div>"
 
 
-class Shown:
+class Shown(ABC):
     """What is shown as tables: in a notebook, where IPython shows the value of a line, and where it is printed."""
 
     @property
+    @abstractmethod
     def summaries(self) -> Sequence[Summary]:
         """The tables for people."""
-        raise NotImplementedError
 
     def __str__(self) -> str:
         return "\n\n".join(summary.text.strip("\n") for summary in self.summaries)

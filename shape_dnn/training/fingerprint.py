@@ -27,16 +27,14 @@ def fingerprint(values: Mapping[str, object], own: Collection[str]) -> str:
         own: names of modules whose functions and classes are followed to what they refer to; those of other modules
             are known by their name.
     """
-    walk = _Walk(own)
-    walk.add(values)
-    return walk.digest.hexdigest()[:12]
+    return examine(values, own)[0]
 
 
-def functions_of(values: Mapping[str, object], own: Collection[str]) -> list[types.FunctionType]:
-    """Return every function whose code has a part in that name; arguments as of :func:`fingerprint`."""
+def examine(values: Mapping[str, object], own: Collection[str]) -> tuple[str, list[types.FunctionType]]:
+    """Return that name, and every function whose code has a part in it; arguments as of :func:`fingerprint`."""
     walk = _Walk(own)
     walk.add(values)
-    return walk.functions
+    return walk.digest.hexdigest()[:12], walk.functions
 
 
 def global_names(function: types.FunctionType) -> set[str]:

@@ -11,7 +11,7 @@ import inspect
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 from shape_dnn.errors import UsageError, describe
 from shape_dnn.kinds import Resources
@@ -19,7 +19,7 @@ from shape_dnn.measuring import inputs
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.system import durable
 from shape_dnn.training import imported
-from shape_dnn.training.fingerprint import fingerprint, functions_of
+from shape_dnn.training.fingerprint import examine
 from shape_dnn.training.functions import GIVEN, SPELT, Functions
 
 PICKLED = ".pickle"
@@ -58,33 +58,29 @@ def keep(declared: Functions, directory: Path) -> Path:
     """
     import cloudpickle
 
-    declared = dataclasses.replace(declared, imported=imported.variables(functions_of(*_content(declared))))
+    digest, functions = _examine(declared)
+    declared = dataclasses.replace(declared, imported=imported.variables(functions))
     try:
         content = cloudpickle.dumps(declared)
     except Exception as error:
         problem = f"{declared.where} cannot be sent to other processes: {describe(error)}"
         raise UsageError(f"{problem}; what it refers to must be picklable", setting="trainer") from error
     name = getattr(declared.train, "__name__", type(declared.train).__name__).strip("<>")
-    path = directory / f"{name}-{_digest(declared)}{PICKLED}"
+    path = directory / f"{name}-{digest}{PICKLED}"
     with durable.naming_errors(path):
         directory.mkdir(parents=True, exist_ok=True)
         durable.write(path, content)
     return path
 
 
-def _digest(declared: Functions) -> str:
-    """Name functions by what they are made of."""
-    return fingerprint(*_content(declared))
-
-
-def _content(declared: Functions) -> tuple[dict[str, object], set[str]]:
-    """Return what functions are made of, and the modules that are theirs."""
+def _examine(declared: Functions) -> tuple[str, list[FunctionType]]:
+    """Name functions by what they are made of, and return all those that they call."""
     own = {getattr(getattr(declared, name), "__module__", "") for name in declared.callables}
     # Those that came later go without saying where there are none, so that functions keep the name they had.
     values = {name: getattr(declared, name) for name in GIVEN if name not in LATER or getattr(declared, name)}
     if "example" not in declared.callables:  # whose values do not matter
         values["example"] = inputs.change(declared.example, lambda tensor: (str(tensor.dtype), *tensor.shape))
-    return values, {"__main__", *own}
+    return examine(values, {"__main__", *own})
 
 
 @functools.lru_cache(maxsize=4)

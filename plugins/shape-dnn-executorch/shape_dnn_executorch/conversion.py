@@ -14,7 +14,7 @@ from torch.export import ExportedProgram
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from shape_dnn.builtin.deployments.flat import Flat, export, layers_of, quietly
+from shape_dnn.builtin.deployments.flat import Flat, export, layer_with, quietly
 from shape_dnn.deploying import agreement
 from shape_dnn.errors import DeploymentError, describe
 from shape_dnn.measuring import inputs
@@ -175,6 +175,4 @@ def _leave_out_aliases(program: ExportedProgram) -> None:
 
 def _lacks(program: ExportedProgram, operator: str) -> str:
     """Say that there is no such operator, and of which layer it is."""
-    nodes = [*program.graph.nodes, *program.run_decompositions().graph.nodes]
-    found = [node for node in nodes if str(node.target).rpartition(".")[0] == operator]
-    return f"ExecuTorch has no operator for {operator}{layers_of(found[:1])}"
+    return f"ExecuTorch has no operator for {operator}{layer_with(program, operator)}"

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from shape_dnn.builtin.deployments.flat import Flat, export, layers_of, quietly
+from shape_dnn.builtin.deployments.flat import Flat, export, layer_with, layers_of, quietly
 from shape_dnn.deploying import agreement
 from shape_dnn.errors import DeploymentError, describe
 from shape_dnn.measuring import inputs
@@ -113,9 +113,7 @@ def _unconvertible(flat: Flat, given: tuple[Tensor, ...], error: Exception) -> s
     export(flat, given)
     exported = torch.export.export(flat, given, strict=False)  # with the lines of code that operators come from
     if unknown := re.search(r"target=torch\.ops\.([\w.]+)\.\w+\]", str(error)):
-        nodes = [*exported.graph.nodes, *exported.run_decompositions().graph.nodes]
-        found = (node for node in nodes if str(node.target).rpartition(".")[0] == unknown[1])
-        return f"LiteRT has no operator for {unknown[1]}{layers_of(list(found)[:1])}"
+        return f"LiteRT has no operator for {unknown[1]}{layer_with(exported, unknown[1])}"
     if refused := re.search(r"([^/\\]+\.py):(\d+):\d+: error: (.*)", str(error)):
         # The converter knows operators by the line of code that they come from, which several layers may share.
         line = f'{refused[1]}", line {refused[2]},'

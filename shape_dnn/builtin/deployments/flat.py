@@ -98,6 +98,12 @@ def layers_of(nodes: Iterable[torch.fx.Node]) -> str:
     return f" of one of the layers {', '.join(layers)}"
 
 
+def layer_with(program: torch.export.ExportedProgram, operator: str) -> str:
+    """Say in which layer of a network an operator comes first, such as ``aten.sort``, or one that consists of it."""
+    nodes = [*program.graph.nodes, *program.run_decompositions().graph.nodes]
+    return layers_of([node for node in nodes if str(node.target).rpartition(".")[0] == operator][:1])
+
+
 @contextmanager
 def quietly() -> Iterator[list[warnings.WarningMessage]]:
     """Keep what exporters print and log from the user, to whom it says nothing; yield what they warned of."""
