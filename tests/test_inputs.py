@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import UserDict
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -13,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shape_dnn import Shape, Trainer, Workload, tune
+from shape_dnn import Shape, Trainer, Workload, devices, tune
 from shape_dnn.builtin.meters.memory import Memory
 from shape_dnn.errors import NetworkError
 from shape_dnn.measuring import inputs, peak_memory
@@ -155,6 +156,23 @@ def test_example_inputs_that_hold_data_or_look_at_it_are_made_for_real() -> None
         assert value.is_meta
         assert value.shape == (workload.batch_size, 3)
         assert peak_memory.computed(workload, SHAPE, Numerics()) > 0
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_a_batch_that_this_machine_has_no_memory_for_is_never_made(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Systems grant it all the same, and end the process that fills it; batches for a GPU are made here, too."""
+    workload = dataclasses.replace(workload_of(Pair, CASES["two tensors"][1], 10**9), device=device)
+    builder, free = Builder(workload, Numerics()), {"cpu": 10**11}
+    monkeypatch.setattr(devices, "free_memory", free.__getitem__)
+    assert builder.attempt(SHAPE, lambda: pytest.fail("it was made")) is None
+    refusal = builder.refusal(SHAPE)
+    assert refusal.status == "out of memory"
+    assert re.match(r"it needs at least \d+ MB, and 100000 MB are free", str(refusal.details["why"]))
+    builder.forget(SHAPE)
+    free["cpu"] = 10**13
+    assert builder.attempt(SHAPE, lambda: "made") == "made"
 
 
 @pytest.mark.gpu

@@ -9,8 +9,9 @@ from typing import TypeVar
 from shape_dnn import devices
 from shape_dnn.errors import DeploymentError, NetworkError
 from shape_dnn.kinds import BYTES, Workload
-from shape_dnn.measuring import peak_memory
+from shape_dnn.measuring import inputs, peak_memory
 from shape_dnn.measuring.forward_pass import ForwardPass, Numerics
+from shape_dnn.plugins import checked
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
 from shape_dnn.work import alive
@@ -83,25 +84,31 @@ class Builder:
         return None
 
     def _check_memory(self, shape: Shape) -> None:
-        """Refuse on the processor what the system would end this process for, as it grants memory it has not.
+        """Refuse what the system would end this process for, as it grants memory it has not.
 
         Raises:
             MemoryError: says how much is needed and how much there is.
         """
-        shipping = self.workload.shipping
-        runs_here = shipping is None or shipping.target.is_here
-        if self.workload.device == "cpu" and runs_here:
-            import psutil
+        try:
+            needed = self._least_memory(shape)
+        except NetworkError:
+            return  # it may look at the values of its inputs, and if it is wrong, that shows when it runs
+        free = devices.free_memory("cpu")
+        if needed > free:
+            raise MemoryError(f"it needs at least {needed / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free")
 
-            try:
-                needed = peak_memory.computed(self.workload, shape, self.numerics)
-            except NetworkError:
-                return  # it may look at the values of its inputs, and if it is wrong, that shows when it runs
-            if shipping is not None and self.workload.ships:
-                needed = needed * BYTES[shipping.deployment.precision] // BYTES[self.numerics.precision]
-            available = psutil.virtual_memory().available
-            if needed > available:
-                raise MemoryError(f"it needs at least {needed / 1e6:.0f} MB, and {available / 1e6:.0f} MB are free")
+    def _least_memory(self, shape: Shape) -> int:
+        """Return the bytes that a forward pass takes of this machine's memory at least; 0 if it runs on another one."""
+        workload, shipping = self.workload, self.workload.shipping
+        if shipping is not None and not shipping.target.is_here:
+            return 0
+        if workload.device != "cpu":  # the inputs are made here, and go there
+            with checked.blame_network(workload.architecture, checked.EXAMPLE, shape):
+                return sum(value.nbytes for value in inputs.tensors(inputs.on_meta(workload.example)))
+        needed = peak_memory.computed(workload, shape, self.numerics)
+        if shipping is not None and workload.ships:
+            return needed * BYTES[shipping.deployment.precision] // BYTES[self.numerics.precision]
+        return needed
 
     def is_hopeless(self, shape: Shape) -> bool:
         """Tell whether more memory would not help, since a smaller one does not fit or it cannot be run at all."""
