@@ -1,14 +1,24 @@
+import math
+import re
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shape_dnn import Shape, Strategy, Training
+from shape_dnn import Sampler, Shape, Strategy, Training
+from shape_dnn.assembly.goal_expressions import Expression
 from shape_dnn.assembly.modelling import _training_count
+from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
+from shape_dnn.builtin.goals import Accuracy
 from shape_dnn.builtin.samplers.paper import Interval, Random, Wider
 from shape_dnn.builtin.strategies import Exhaustive, optimistic, standard, thorough
+from shape_dnn.constraints import Constraint
 from shape_dnn.errors import UsageError
+from shape_dnn.search.posterior import AnswerPosterior
 from shape_dnn.shape import by_width_then_depth
 from shape_dnn.testing import SamplerContract
 
@@ -82,12 +92,42 @@ def test_train_refuses_anything_else(text: str) -> None:
         _training_count(text)
 
 
+TRAINED = [Training(shape, 90 + shape.depth / 10) for shape in SPACE_D[:4]]
+
+
 def test_a_sampler_may_look_at_surfaces_once_a_training_has_succeeded() -> None:
-    """So it can have a rule of its own, such as to train the best shape of one surface (Thompson 1933)."""
-    known = SamplerContract.known(SPACE_D, [])
+    known = SamplerContract.known(SPACE_D, [], Accuracy())
     with pytest.raises(ValueError, match="no draws before a training has succeeded"):
         _ = known.draws
-    trained = [Training(shape, 90 + shape.depth / 10) for shape in SPACE_D[:3]]
-    draws = SamplerContract.known(SPACE_D, trained).draws
+    with pytest.raises(ValueError, match="no scores without a goal, nor before a training has succeeded"):
+        _ = known.scores
+    draws = SamplerContract.known(SPACE_D, TRAINED).draws
     assert draws.shape[1] == len(SPACE_D)
-    assert abs(draws[:, :3].mean(0) - [training.quality for training in trained]).max() < 1
+    assert abs(draws[:, :4].mean(0) - [training.quality for training in TRAINED]).max() < 1
+
+
+@pytest.mark.parametrize("expression", ["accuracy", "size", "size - 0.01 * accuracy"])
+def test_a_sampler_may_look_at_what_the_goal_says_of_each_surface(expression: str) -> None:
+    goal, limit = Expression(expression), Constraint("accuracy", False, 91.5)
+    known = AnswerPosterior(SPACE_D, TRAINED, LogLinear(), [limit], goal, lambda *_: list(range(119)), ["size"])
+    for i in range(0, 512, 50):
+        for shape in range(0, 119, 10):
+            quality = min(known.draws[i, shape], 100.0)
+            score = goal.score({"accuracy": quality, "size": shape}) if quality >= 91.5 else math.inf
+            assert known.scores[i, shape] == pytest.approx(score, abs=1e-5)
+    assert np.isinf(known.scores).any()
+    with pytest.raises(ValueError, match="no scores without a goal"):
+        _ = SamplerContract.known(SPACE_D, TRAINED).scores
+
+
+class TestThompson(SamplerContract):
+    """The rule of its own that the documentation shows."""
+
+    @pytest.fixture
+    def plugin(self) -> Sampler:
+        page = (Path(__file__).parents[1] / "docs" / "plugins" / "samplers.md").read_text()
+        (code,) = [code for code in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S) if "Thompson" in code]
+        made: dict[str, Any] = {}
+        exec(compile(code, "samplers.md", "exec"), made)  # noqa: S102
+        sampler: Sampler = made["Thompson"]()
+        return sampler

@@ -93,6 +93,16 @@ class Posterior(Protocol):
             ValueError: no training succeeded yet.
         """
 
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """What the goal says of each of the draws, of their shape: the lowest is the best, infinite does not comply.
+
+        A metric of the goal that need not be measured to tell the answer is guessed.
+
+        Raises:
+            ValueError: no training succeeded yet, or there is no goal.
+        """
+
     def choose(self, number: int) -> list[Shape]:
         """Return the untrained shapes whose training improves the answer most for its cost, at most ``number``."""
 

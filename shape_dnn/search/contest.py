@@ -194,6 +194,15 @@ class Contest:
         return np.asarray(gains * complies(self.limits, self._open_draws))
 
     @cached_property
+    def scores(self) -> Floats:
+        """The scores of all shapes, of the shape of the draws; infinite where a shape does not comply or has none."""
+        return np.where(complies(self.limits, self.draws), self._scores_of_all, np.inf)
+
+    @property
+    def _scores_of_all(self) -> Floats:
+        return self._scores(self._likely, self.draws, np.arange(len(self.shapes)))
+
+    @cached_property
     def _reference(self) -> Floats:
         """The score of the incumbent in each draw; without one, somewhat worse than any shape has in the mean.
 
@@ -206,8 +215,7 @@ class Contest:
                 return self._scores(self._likely, self.draws[:, places], places)
             own = self.trained[self.shapes[self.incumbent]]
             return np.full((1, 1), self._score(self._likely_metrics, self.incumbent, own))
-        scores = self._scores(self._likely, self.draws, np.arange(len(self.shapes)))
-        typical = np.ma.masked_invalid(scores).mean(0).compressed()
+        typical = np.ma.masked_invalid(self._scores_of_all).mean(0).compressed()
         return np.full((1, 1), typical.max() + 0.3 * np.ptp(typical) + 1e-9 if len(typical) else 0.0)
 
     @cached_property

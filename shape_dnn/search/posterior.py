@@ -279,6 +279,19 @@ class AnswerPosterior:
             raise ValueError("there are no draws before a training has succeeded")
         return self._fitted[0]
 
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The goal's scores of all shapes on each of the draws: the lowest is the best, infinite does not comply.
+
+        A metric of the goal that need not be measured to tell the answer is guessed.
+
+        Raises:
+            ValueError: no training succeeded yet, or there is no goal.
+        """
+        if self.goal is None or not self._trained:
+            raise ValueError("there are no scores without a goal, nor before a training has succeeded")
+        return self._contest.scores
+
     @cached_property
     def _most_promising(self) -> int:
         """The position of the shape that is expected to come closest to the limits."""
