@@ -420,7 +420,7 @@ def test_which_file_systems_are_shared(
 
 def test_who_writes_keeps_out_others_until_it_is_closed(tmp_path: Path, on_network: None) -> None:
     store = Store(tmp_path)
-    with pytest.raises(StudyError, match=rf"is in use by process {os.getpid()} on .*; wait for it, or choose another"):
+    with pytest.raises(StudyError, match=rf"is in use by process {os.getpid()} on .*, which is this one; wait for it"):
         Store(tmp_path)
     store.close()
     Store(tmp_path).close()

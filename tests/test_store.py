@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sqlite3
@@ -194,6 +195,14 @@ store.runs.begin("tune", {}, {})
 print("holding", flush=True)
 sys.stdin.read()
 """
+
+
+def test_a_study_in_use_by_this_very_process_is_refused_and_so_named() -> None:
+    """As of a notebook that searches in another thread."""
+    store = Store(Path("study"))
+    store.runs.begin("tune", {}, {})
+    with pytest.raises(StudyError, match=rf"in use by process {os.getpid()} on \S+, which is this one; wait for it"):
+        Store(Path("study")).runs.begin("tune", {}, {})
 
 
 def test_a_study_in_use_by_another_process_is_refused_and_taken_over_when_that_dies() -> None:

@@ -36,6 +36,12 @@ CLOCK_ERROR = 2.0
 """By how much two readings of the start of one process may differ."""
 
 
+def named(pid: int, host: str) -> str:
+    """Name a process by its number and its machine; it may be this one, of which another thread is meant then."""
+    this = ", which is this one" if (pid, host) == (os.getpid(), socket.gethostname()) else ""
+    return f"process {pid} on {host}{this}"
+
+
 @dataclass(frozen=True)
 class Holder:
     """The process that holds a lease.
@@ -63,7 +69,7 @@ class Holder:
         return cls(socket.gethostname(), _place(), pid, _started(pid) or 0.0, secrets.token_hex(8))
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}" if self.token else "another process"
+        return named(self.pid, self.host) if self.token else "another process"
 
     @property
     def is_dead(self) -> bool | None:

@@ -114,8 +114,8 @@ def require() -> None:
 
 def _absent(command: str) -> UnavailableError:
     return UnavailableError(
-        f"{command} is not here, so this machine is none of a Slurm cluster; search on one where jobs are submitted, "
-        "such as a login node, or leave out --executor slurm"
+        f"{command} is not here, so this machine does not belong to a Slurm cluster; search on one where jobs are "
+        "submitted, such as a login node, or leave out --executor slurm"
     )
 
 

@@ -215,7 +215,7 @@ def test_what_slurm_does_not_accept_is_laid_at_the_door_of_the_option(options: d
 def test_a_machine_without_slurm_is_told_from_a_login_node(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     for ask in (lambda: Slurm().device("cpu"), lambda: list(Slurm().run([Steps()], None, go_on))):
-        with pytest.raises(UnavailableError, match=r"^sbatch is not here, so this machine is none of a Slurm cluster"):
+        with pytest.raises(UnavailableError, match=r"^sbatch is not here, so this machine does not belong to a Slurm"):
             ask()
 
 
