@@ -1,8 +1,8 @@
 """Does everything that has to do with a GPU work on this one, and how well?
 
-``python benchmarks/gpu.py [--device cuda:0] [--output gpu.md] [PART …]`` runs the parts named, by default all, about
-12 minutes, without network: images are random or scikit-learn's digits. Every part has a process of its own and a time
-limit, so that what fails or hangs costs itself alone. What they print is one file in Markdown.
+``python benchmarks/gpu.py [--device cuda:0] [--output gpu.md] [PART …]`` runs the parts named, by default all, in a
+quarter of an hour, without network: images are random or scikit-learn's digits. Every part has a process of its own and
+a time limit, so that what fails or hangs costs itself alone. What they print is one file in Markdown.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ from shape_dnn.builtin.meters.latency import Latency
 from shape_dnn.builtin.meters.memory import Memory
 from shape_dnn.data import images
 from shape_dnn.kinds import Run
+from shape_dnn.recipes import PRECISIONS
 from shape_dnn.records import Measurement
+from shape_dnn.training.precision import decide
 from shape_dnn.work import Task
 
 if TYPE_CHECKING:
@@ -162,7 +164,7 @@ def repetitions(device: str) -> None:
 
     header("shape", "precision", "same losses", "same weights", "resumed: same losses", "same weights", "largest gap")
     with tempfile.TemporaryDirectory() as name:
-        for shape, precision in itertools.product(SHAPES[:2], ("float32", "bfloat16")):
+        for shape, precision in itertools.product(SHAPES[:2], PRECISIONS):
             own, directory = job(shape, DIGITS | {"device": device}, epochs=6, precision=precision), Path(name)
             label = f"{shape.depth}-{shape.width.numerator}-{precision}"
             first, weights = train(own, directory, f"{label}-first")
@@ -273,7 +275,7 @@ def torch_memory(own: Job) -> tuple[float, float]:
 def memory(device: str) -> None:
     """The memory of a training beside its estimate, and what the meter says first and second."""
     header("shape", "precision", "estimate MB", "used MB", "used / estimate", "allocated MB", "reserved MB")
-    for shape, precision in itertools.product([*SHAPES, Shape(16, Fraction(8))], ("float32", "bfloat16")):
+    for shape, precision in itertools.product([*SHAPES, Shape(16, Fraction(8))], PRECISIONS):
         own = random_images(shape, device, epochs=1, precision=precision)
         estimate = own.trainer.resources(shape).memory / 1e6
         with most_used(device) as most:
@@ -310,7 +312,7 @@ class Clock(Run):
         """Nothing was saved."""
 
 
-MODES = [(precision, as_graph) for precision in ("float32", "bfloat16") for as_graph in (False, True)]
+MODES = [(precision, as_graph) for precision in PRECISIONS for as_graph in (False, True)]
 
 
 def images_a_second(own: Job, place: type[Pixels], precision: str, *, as_graph: bool) -> float:
@@ -361,6 +363,22 @@ def data(device: str) -> None:
     for shape in SHAPES[:2]:
         rates = alone(in_places, random_images(shape, device))
         row(shape, *(f"{rate:.0f} ({rate / rates[0]:.2f}x)" for rate in rates))
+
+
+def in_precisions(own: Job) -> list[float]:
+    """Train in each precision, its steps as graphs; return images a second."""
+    from shape_dnn.training.pixels import OnDevice
+
+    return [images_a_second(own, OnDevice, precision, as_graph=True) for precision in PRECISIONS]
+
+
+def precisions(device: str) -> None:
+    """Images a second of thin networks in each precision, and which one is chosen for them by themselves."""
+    header("shape", *PRECISIONS, "chosen")
+    for shape in (*(Shape(22, Fraction(width, 8)) for width in (1, 2, 4, 6)), *SHAPES[:2]):
+        own = random_images(shape, device)
+        rates = alone(in_precisions, own)
+        row(shape, *(f"{rate:.0f} ({rate / rates[0]:.2f}x)" for rate in rates), decide(own.trainer, shape).precision)
 
 
 def with_and_without_augmentation(own: Job) -> list[float]:
@@ -512,6 +530,7 @@ PARTS: dict[str, tuple[Callable[[str], None], float]] = {
     "search": (search, 150),
     "rates": (rates, 300),
     "data": (data, 120),
+    "precisions": (precisions, 120),
     "augmentation": (augmentation, 90),
     "layouts": (layouts, 120),
     "packing": (packing, 120),
