@@ -330,6 +330,20 @@ def test_a_gpu_for_which_torch_has_no_kernels_is_said_though_cudnn_refuses_it(
     assert ran.json["warnings"] == [NO_KERNELS]
 
 
+def test_how_trainings_share_a_gpu_is_told(
+    gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch, shape_dnn: Callable[..., Any]
+) -> None:
+    def told() -> object:
+        return shape_dnn("doctor", "--format", "json").json["system"].get("trainings on a GPU")
+
+    assert told() is None
+    gpu((9, 0), ["sm_90"])
+    monkeypatch.setenv("PATH", str(Path.cwd()))
+    assert told() == "in turns, as there is no nvidia-cuda-mps-control"
+    Path("nvidia-cuda-mps-control").touch(0o755)
+    assert told() == "in turns, or with -o executor.mps=true side by side"
+
+
 NO_KERNELS = (
     f"cuda:0, Stand-in, has compute capability 6.1, for which torch {torch.__version__} has no kernels, but for sm_75, "
     "sm_80, sm_86, sm_90, sm_100, sm_120; install a torch for an older CUDA, if one has them"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 
 from shape_dnn.errors import describe
 
+CONTROL = "nvidia-cuda-mps-control"
+"""The program that starts NVIDIA's multi-process service and speaks with it, which comes with the driver on Linux."""
 OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
 """By major version of CUDA: of the driver, the oldest that runs it. Minor versions make no difference."""
 
@@ -36,6 +39,13 @@ def why_absent() -> str:
     """Say why torch may not see a GPU; return nothing if there is no more to say than that it is not there."""
     named = hiding()
     return why_none() or (f"{named} may hide it" if named else "")
+
+
+def sharing() -> str:
+    """Say how processes that share a GPU run."""
+    if shutil.which(CONTROL) is None:
+        return f"in turns, as there is no {CONTROL}"
+    return "in turns, or with -o executor.mps=true side by side"
 
 
 def visible() -> tuple[str, str | None]:

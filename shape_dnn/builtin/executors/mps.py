@@ -15,10 +15,9 @@ from pathlib import Path
 
 from shape_dnn.errors import UnavailableError
 from shape_dnn.system import cuda
+from shape_dnn.system.cuda import CONTROL
 from shape_dnn.system.text import one_line
 
-CONTROL = "nvidia-cuda-mps-control"
-"""The program that starts the service and speaks with it, which comes with the driver on Linux."""
 PIPES, LOGS = "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"
 SECONDS = 30.0
 """Time in which the program must have done what it is told."""
