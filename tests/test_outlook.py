@@ -418,7 +418,7 @@ def test_durations_are_learnt_from_finished_trainings() -> None:
 
     observed = [Training(shape, 90.0, seconds=seconds(shape)) for shape in SHAPES[::11]]
     true = np.array([seconds(shape) for shape in SHAPES])
-    assert estimate(SHAPES, observed) == pytest.approx(true / true.mean(), rel=0.05)
+    assert estimate(SHAPES, observed) == pytest.approx(true / true.mean(), rel=1e-6)
     assumed = estimate(SHAPES, observed[:2])
     assert assumed.mean() == pytest.approx(1)
     assert assumed[SHAPES.index(Shape(52, Fraction(3)))] == assumed.max()
