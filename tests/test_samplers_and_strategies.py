@@ -1,5 +1,6 @@
 import math
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shape_dnn import Sampler, Shape, Strategy, Training
+from shape_dnn import AccuracyModel, Prediction, Sampler, Shape, Strategy, Training
 from shape_dnn.assembly.goal_expressions import Expression
 from shape_dnn.assembly.modelling import _training_count
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
@@ -118,6 +119,21 @@ def test_a_sampler_may_look_at_what_the_goal_says_of_each_surface(expression: st
     assert np.isinf(known.scores).any()
     with pytest.raises(ValueError, match="no scores without a goal"):
         _ = SamplerContract.known(SPACE_D, TRAINED).scores
+
+
+class Certain(AccuracyModel):
+    """Has no doubt that every shape has the same accuracy."""
+
+    def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None: ...
+
+    def predict(self, shapes: Sequence[Shape]) -> list[Prediction]:
+        return [Prediction(90.0, 0.0)] * len(shapes)
+
+
+def test_scores_are_told_also_where_a_model_has_no_doubt() -> None:
+    goal = Expression("size - 0.01 * accuracy")
+    known = AnswerPosterior(SPACE_D, TRAINED, Certain(), [], goal, lambda *_: list(range(119)), ["size"], noise=0.0)
+    assert known.scores == pytest.approx(np.broadcast_to(np.arange(119) - 0.9, known.draws.shape))
 
 
 class TestThompson(SamplerContract):
