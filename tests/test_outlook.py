@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
 from shape_dnn import AccuracyModel, Constraint, Goal, NothingCompliesError, Shape, Training, UsageError, tune
 from shape_dnn.assembly.goal_expressions import parse
@@ -21,7 +24,7 @@ from shape_dnn.builtin.samplers.active import Active
 from shape_dnn.builtin.samplers.d_optimal import CheapDOptimal, DOptimal, corners
 from shape_dnn.events import ignore
 from shape_dnn.kinds import Strategy
-from shape_dnn.search import fitting, rounding
+from shape_dnn.search import fitting, guesses, rounding
 from shape_dnn.search.algorithm import apply_quality_limits, predict
 from shape_dnn.search.contest import between
 from shape_dnn.search.design import d_optimal
@@ -559,6 +562,29 @@ def test_guesses_of_a_metric_hold_what_is_measured_later(metric: Callable[[Shape
         errors.append(distances.mean())
     assert np.mean(held) > 0.97
     assert np.mean(errors) < 0.2
+
+
+def test_guesses_are_those_of_gaussian_processes_averaged_by_their_evidence() -> None:
+    """As scikit-learn computes each; the second moment of the mixture is that of its parts."""
+    known = {shape: latency(shape) * (1.3 if shape.depth > 30 else 1.0) for shape in SHAPES[::7]}
+    others = [shape for shape in SHAPES if shape not in known]
+    places = np.log([(shape.depth, float(shape.width)) for shape in [*known, *others]])
+    places = (places - places.mean(0)) / places.std(0)
+    target = np.log(list(known.values()))
+    plane = DotProduct(guesses.LEVEL / guesses.SLOPES) * ConstantKernel(guesses.SLOPES**2)
+    evidences, moments = [], []
+    for amplitude, length in itertools.product(guesses.AMPLITUDES, guesses.LENGTHS):
+        kernel = plane + ConstantKernel(amplitude**2) * Matern(length, nu=2.5)
+        process = GaussianProcessRegressor(kernel, alpha=guesses.NOISE**2, optimizer=None)
+        process.fit(places[: len(known)], target - target.mean())
+        mean, std = process.predict(places[len(known) :], return_std=True)
+        evidences.append(process.log_marginal_likelihood_value_)
+        moments.append((mean, std**2 + mean**2))
+    weights = np.exp(np.array(evidences) - max(evidences))
+    first, second = np.einsum("p,pmn->mn", weights / weights.sum(), np.array(moments))
+    means, deviations = guess(known, others)
+    assert means == pytest.approx(first + target.mean(), abs=1e-6)
+    assert deviations == pytest.approx(np.sqrt(second - first**2), rel=1e-3)
 
 
 def test_a_plan_says_that_more_depends_on_results() -> None:
