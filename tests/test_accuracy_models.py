@@ -1,12 +1,13 @@
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from shape_dnn import AccuracyModel, Shape
+from shape_dnn import AccuracyModel, PluginError, Shape
 from shape_dnn.builtin.accuracy_models import log_error
 from shape_dnn.builtin.accuracy_models.equation2 import features
 from shape_dnn.builtin.accuracy_models.log_error import LogError
@@ -270,3 +271,25 @@ def test_draws_of_a_model_without_any_are_of_what_is_expected_and_hold_no_noise(
     model.noise = noise
     draws = fitting.draw(model, [Training(SPACE[0], 90.0)], SPACE, 400)
     assert draws.std() == pytest.approx(spread, rel=0.02, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("about", "ask", "wrong", "right"),
+    [
+        ("noise", fitting.noise, (-0.1, math.inf, math.nan), (0.0, 2.0)),
+        ("initial", fitting.initial, (0, -1, 2.5, "3"), (1, 7)),
+        ("prior_weight", fitting.prior_weight, (-0.1, 1.1, math.nan), (0.0, 0.5, 1.0, None)),
+    ],
+)
+def test_what_a_model_says_of_itself_is_checked(
+    about: str, ask: Callable[[AccuracyModel], object], wrong: Sequence[object], right: Sequence[object]
+) -> None:
+    def saying(value: object) -> AccuracyModel:
+        model: AccuracyModel = type("Saying", (LogLinear,), {about: property(lambda _: value)})()
+        return model
+
+    for value in right:
+        assert ask(saying(value)) == value
+    for value in wrong:
+        with pytest.raises(PluginError, match=str(value)):
+            ask(saying(value))

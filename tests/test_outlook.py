@@ -420,6 +420,7 @@ def test_durations_are_learnt_from_finished_trainings() -> None:
         return 3 + 0.2 * shape.depth + 0.01 * shape.depth * float(shape.width) ** 2
 
     observed = [Training(shape, 90.0, seconds=seconds(shape)) for shape in SHAPES[::11]]
+    observed += [Training(SHAPES[5], None, "killed", seconds=1000.0)]  # from which nothing is learnt
     true = np.array([seconds(shape) for shape in SHAPES])
     assert estimate(SHAPES, observed) == pytest.approx(true / true.mean(), rel=1e-6)
     assumed = estimate(SHAPES, observed[:2])
