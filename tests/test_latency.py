@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -24,7 +25,7 @@ from shape_dnn.builtin.meters.latency import GraphLatency, Latency
 from shape_dnn.measuring import disturbance
 from shape_dnn.measuring.disturbance import ProcessorState
 from shape_dnn.measuring.groups import GROUP
-from shape_dnn.measuring.latency import LatencyMeter
+from shape_dnn.measuring.latency import LatencyMeter, TimedCall
 from shape_dnn.measuring.rounds import LEAST_VISITS, Anchor, Series, Visit, median_interval, visit_in_rounds
 from shape_dnn.testing import MeterContract
 
@@ -51,6 +52,23 @@ class TestLatencyOnCuda(MeterContract):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 class TestGraphLatencyOnCuda(MeterContract):
     name, device = "graph-latency", "cuda:0"
+
+
+@pytest.mark.parametrize("seconds", [0.0003, 0.05])
+def test_a_visit_tells_the_seconds_of_one_call(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of them are timed as a block; by a clock that nothing but the calls moves."""
+    now = 0.0
+
+    def call() -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr("shape_dnn.measuring.latency.time", SimpleNamespace(perf_counter=lambda: now))
+    timed = TimedCall(call, SimpleNamespace(start=lambda: None, stop=dict))  # type: ignore[arg-type]
+    timed.warm_up()
+    assert timed.details["warm_up_ms"] == pytest.approx([1e3 * seconds] * 2)
+    visit = timed.visit()
+    assert visit.blocks == pytest.approx([seconds] * len(visit.blocks))
 
 
 def test_a_latency_keeps_all_that_is_needed_to_judge_it() -> None:

@@ -121,13 +121,34 @@ def test_a_sampler_may_look_at_what_the_goal_says_of_each_surface(expression: st
         _ = SamplerContract.known(SPACE_D, TRAINED).scores
 
 
-class Certain(AccuracyModel):
-    """Has no doubt that every shape has the same accuracy."""
+@pytest.mark.parametrize("upper", [True, False])
+def test_the_doubt_of_sets_is_the_probability_that_a_shape_lies_beyond_a_limit_by_more_than_the_noise(
+    upper: bool,
+) -> None:
+    known = AnswerPosterior(SPACE_D, TRAINED, LogLinear(), [Constraint("accuracy", upper, 92.3)], noise=0.2)
+    draws = known.draws[:, 4:] if not upper else -known.draws[:, 4:]
+    limit = 92.3 if not upper else -92.3
+    meets, misses = (draws - 0.2 >= limit).mean(0), (draws + 0.2 < limit).mean(0)
+    assert known.doubt == pytest.approx(np.minimum(meets, misses).max())
+    assert 0.05 < known.doubt < 0.5
 
-    def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None: ...
+
+class Certain(AccuracyModel):
+    """Has no doubt that every shape has the same accuracy, or does not say how much."""
+
+    def __init__(self, std: float | None = 0.0) -> None:
+        self.std = std
+
+    def fit(self, shapes: Sequence[Shape], accuracies: Sequence[float]) -> None:
+        assert shapes, "at least one"
 
     def predict(self, shapes: Sequence[Shape]) -> list[Prediction]:
-        return [Prediction(90.0, 0.0)] * len(shapes)
+        return [Prediction(90.0, self.std)] * len(shapes)
+
+
+def test_a_model_is_fitted_to_one_training_at_least() -> None:
+    draws = AnswerPosterior(SPACE_D, TRAINED[:1], Certain(None)).draws
+    assert (draws == 90.0).all(), "its own error is not known from one training"
 
 
 def test_scores_are_told_also_where_a_model_has_no_doubt() -> None:
