@@ -176,6 +176,7 @@ def test_the_mean_power_is_right_within_half_a_percent(board: Board, settings: d
     assert window.source == "counter"
     assert window.watts == pytest.approx(board.watts(*recording.span), rel=0.005)
     assert window.joules == pytest.approx(window.watts * window.seconds)
+    assert window.agreement == pytest.approx(1, abs=0.05), "with the power that is read beside the counter"
     assert 0.005 < window.seconds < 0.5
     assert recording.condition() == {"clock_mhz": 1410, "temperature_c": 50}
 

@@ -17,6 +17,7 @@ from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.search import fitting
 from shape_dnn.search.facts import in_order
 from shape_dnn.search.frontier import beyond
+from shape_dnn.search.ordering import beats
 from shape_dnn.study.tables import Table
 
 TABLE = Path(__file__).parents[1] / "plugins/shape-dnn-tables/shape_dnn_tables/wrn-fashion-mnist.csv"
@@ -96,3 +97,14 @@ def test_the_command_says_how_sure_a_front_is(shape_dnn: Callable[..., Any]) -> 
     doubt = 100 * shape_dnn(*asked, "--format", "json").json["certificate"]["doubt"]
     told = f"{doubt:.1f} %" if doubt >= 0.5 else "below 0.5 %"
     assert f"the probability that a shape beyond the front was missed is {told}; what is" in shape_dnn(*asked).out
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_beaten"),
+    [((1, 2), (1, 3), True), ((1, 2), (2, 3), True), ((1, 2), (1, 2), False), ((1, 2), (0, 3), False)],
+)
+def test_a_shape_is_beaten_by_one_that_is_as_good_in_everything_and_better_in_something(
+    one: tuple[float, ...], other: tuple[float, ...], is_beaten: bool
+) -> None:
+    assert beats(one, other) == is_beaten
+    assert not beats(other, one)

@@ -78,6 +78,8 @@ def test_a_latency_keeps_all_that_is_needed_to_judge_it() -> None:
         details = measurement.details
         assert details["visits"] == len(details["samples_ms"]) >= LEAST_VISITS  # type: ignore[arg-type]
         assert {"threads", "clock_mhz", "temperature_c", "anchor_ms", "signs", "disturbed_visits"} <= set(details)
+        anchors: list[float] = details["anchor_samples_ms"]  # type: ignore[assignment]
+        assert min(anchors) <= details["anchor_ms"] <= max(anchors)  # type: ignore[operator]
     assert torch.get_num_threads() == threads
 
 
