@@ -63,8 +63,8 @@ class Deployment(ABC):
     where there may be neither torch nor shape_dnn, it imports only the standard library, numpy and the runtime, and
     works with Python 3.9. It has
 
-    - ``REQUIRES``: the packages that it needs and the least versions, as ``{"onnxruntime": "1.16"}``;
-    - ``versions() -> dict``: the versions that are installed, by package; any error that it raises says what is missing;
+    - ``REQUIRES``: the packages that it needs, each with the least version, such as ``{"onnxruntime": "1.16"}``;
+    - ``versions() -> dict``: the installed versions, by package; any error that it raises says what is missing;
     - ``load(directory, settings)``: returns a model of the artifact in a directory, where ``settings`` are those of the
       deployment (:attr:`settings`). If a setting is not available there, it raises a ValueError that says what is
       accepted, and never uses another setting instead. ``model.run(arrays) -> list`` takes and returns numpy arrays,
