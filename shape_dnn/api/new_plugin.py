@@ -106,7 +106,7 @@ depth,width,seed,accuracy,size
 
 
 class Example(NamedTuple):
-    """summary with which the plugin is declared.
+    """The example of a hook, in parts.
 
     Attributes:
         imports: names from the package that the class needs.
@@ -115,7 +115,7 @@ class Example(NamedTuple):
         constants: what is defined before the class.
         code: source of the class.
         class_name: name of the class.
-        summary: as it is declared.
+        summary: summary with which the plugin is declared.
     """
 
     imports: tuple[str, ...]
