@@ -22,9 +22,9 @@ class Metric:
 
     Attributes:
         name: the word used in flags and results.
-        unit: unit of every value of the metric; a limit may be written in others of the same quantity.
+        unit: unit of every value of the metric; a limit may also be written in other units of the same quantity.
         maximum: largest value that makes sense, if there is one.
-        minimum: least value that makes sense.
+        minimum: smallest value that makes sense.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Metric:
         """Read a quantity such as ``2MB`` or, in the metric's own unit, ``2``.
 
         Raises:
-            UsageError: not a number, not one of the units, or not a possible value.
+            UsageError: the text is not a number, its unit is not accepted, or the value is not possible.
         """
         units = {"": Fraction(1), self.unit: Fraction(1), **SCALES.get(self.unit, {})}
         match = re.fullmatch(r"\s*([-+]?[0-9./]+(?:[eE][-+]?[0-9]{1,2})?)\s*(.*?)\s*", text)
@@ -83,12 +83,12 @@ KNOWN_METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (SIZE, 
 
 
 def base_of(metric: str) -> str:
-    """Return the name of a metric without that of the target it is measured on: ``latency`` for ``latency@pi``."""
+    """Return the name of a metric without the target that it is measured on: ``latency`` for ``latency@pi``."""
     return metric.partition("@")[0]
 
 
 def known_metric(name: str) -> Metric | None:
-    """Return one of the metrics that have a unit by their name, be it on a target; None for any other."""
+    """Return a metric whose unit is known from its name, which may name a target, too; None for any other metric."""
     found = KNOWN_METRICS.get(base_of(name))
     return None if found is None else replace(found, name=name)
 
@@ -110,7 +110,7 @@ class Constraint:
     unit: str = ""
 
     def allows(self, value: float | None) -> bool:
-        """Tell whether a shape with this value complies; one whose value could not be obtained does not."""
+        """Tell whether a shape with this value complies. A shape whose value could not be obtained does not."""
         if value is None:
             return False
         return value <= self.limit if self.upper else value >= self.limit
@@ -122,7 +122,7 @@ class Constraint:
 
     @property
     def in_words(self) -> str:
-        """The same for people, such as ``multiply-adds <= 2,000,000``."""
+        """The limit for people, such as ``multiply-adds <= 2,000,000``."""
         return f"{self.metric} {grouped(self.bound)} {self.unit}".rstrip()
 
     def __str__(self) -> str:
@@ -130,10 +130,10 @@ class Constraint:
 
 
 def check_consistent(constraints: Iterable[Constraint]) -> None:
-    """Refuse two limits of one kind on a metric, and limits that no value can meet.
+    """Refuse two upper or two lower limits on the same metric, and limits that no value can meet.
 
     Raises:
-        UsageError: names the two constraints.
+        UsageError: limits are refused; the message names the two.
     """
     seen: dict[tuple[str, bool], Constraint] = {}
     for constraint in constraints:

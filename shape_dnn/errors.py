@@ -19,8 +19,8 @@ class UsageError(ShapeDnnError):
 
     Args:
         message: what is wrong and what is accepted.
-        setting: name of the setting at fault, if one is; the command line puts in its place where the value came from
-            (a flag, an environment variable, or a file with line and column).
+        setting: name of the setting at fault, if there is one. The command line says in its place where the value came
+            from (a flag, an environment variable, or a file with line and column).
     """
 
     exit_status = 2
@@ -41,7 +41,7 @@ class NothingCompliesError(ShapeDnnError):
 
 
 class UnavailableError(ShapeDnnError):
-    """Something the search needs is not there: a plugin, a sensor, a dataset. The message says the remedy."""
+    """Something that the search needs is missing: a plugin, a sensor, a dataset. The message says what to do."""
 
     exit_status = 4
 
@@ -63,7 +63,7 @@ class DeploymentError(UnavailableError):
 
 
 class TargetError(UnavailableError):
-    """The machine that artifacts run on cannot be reached or used. The message says the remedy."""
+    """The machine that artifacts run on cannot be reached or used. The message says what to do."""
 
 
 class TargetLostError(TargetError):
@@ -79,15 +79,15 @@ class ExportError(UnavailableError):
 
 
 class TrainingError(ShapeDnnError):
-    """One training came to no result, for example because its loss became NaN. The search goes on without it."""
+    """A training has no result, for example because its loss became NaN. The search goes on without it."""
 
 
 class MemoryShortageError(TrainingError):
-    """A training needs more memory than there is at the moment. Alone on its device it may fit."""
+    """A training needs more memory than there is at the moment. If it runs alone on its device, it may fit."""
 
 
 class NetworkError(TrainingError):
-    """The code of an architecture failed, to build the network of a shape or in its forward pass."""
+    """The code of an architecture failed when it built the network of a shape, or in a forward pass."""
 
 
 class ProcessDiedError(TrainingError):
@@ -99,7 +99,7 @@ class MachineLostError(ProcessDiedError):
 
     Args:
         message: what happened.
-        machine: its name, if it has one, by which losses are told together.
+        machine: name of the machine, if it has one, by which losses are reported together.
     """
 
     def __init__(self, message: str, machine: str = "") -> None:
@@ -108,22 +108,22 @@ class MachineLostError(ProcessDiedError):
 
 
 def describe(error: BaseException) -> str:
-    """Say what was raised in one line, or where, if it says nothing itself.
+    """Describe an error in one line: what it says or, if it says nothing, where it was raised.
 
-    Any file can hold the line: names of files may have bytes that are no UTF-8.
+    The line can be written to any file, even if names of files in it have bytes that are not UTF-8.
     """
     said = str(error) or _place(error)
     return " ".join(f"{type(error).__name__}: {said}".split()).encode(errors="backslashreplace").decode()
 
 
 def _place(error: BaseException) -> str:
-    """Say where an error was raised and by what; nothing if that is not known."""
+    """Say where an error was raised and by what; empty if that is not known."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"in line {frames[-1].lineno} of {Path(frames[-1].filename).name}, {frames[-1].line}" if frames else ""
 
 
 def label(plugin: object) -> str:
-    """Name a plugin, as it was declared if it was looked up, or else by its class."""
+    """Return the name of a plugin: as it was declared if it was looked up, otherwise that of its class."""
     return str(getattr(plugin, "_plugin_label", f"plugin {type(plugin).__qualname__}"))
 
 

@@ -23,12 +23,12 @@ class Event:
 
 @dataclass(frozen=True)
 class SearchStarted(Event):
-    """A search began, before anything else.
+    """A search began. This comes before anything else.
 
     Attributes:
-        settings: as JSON values.
-        shapes: how many its space has.
-        quality: by which trainings are judged.
+        settings: the settings as JSON values.
+        shapes: how many shapes its space has.
+        quality: the quality that trainings are judged by.
     """
 
     settings: Mapping[str, object]
@@ -38,7 +38,10 @@ class SearchStarted(Event):
 
 @dataclass(frozen=True)
 class DatasetRead(Event):
-    """Images of a dataset that says so have been read, ``done`` of ``total``; told now and then, and at the end."""
+    """``done`` of ``total`` images have been read, of a dataset that reports this.
+
+    Told now and then, and at the end.
+    """
 
     dataset: str
     done: int
@@ -66,7 +69,7 @@ class Remarked(Event):
 
 @dataclass(frozen=True)
 class Measured(Event):
-    """A shape's metric was measured, the ``done``-th of ``total``."""
+    """A metric of a shape was measured, the ``done``-th of ``total``."""
 
     metric: str
     unit: str
@@ -78,7 +81,7 @@ class Measured(Event):
 
 @dataclass(frozen=True)
 class MeasuringFinished(Event):
-    """A metric of some shapes was measured: how many values have which status."""
+    """A metric was measured for some shapes; ``statuses`` says how many values have which status."""
 
     metric: str
     statuses: Mapping[str, int]
@@ -97,36 +100,37 @@ class Reason(StrEnum):
     """Why a search trains a shape."""
 
     SAMPLE = "sample"
-    """The sampler took it: it tells much about all shapes, whatever is asked."""
+    """The sampler took it: it tells much about all shapes, whatever the question is."""
     IMPROVES = "improves"
-    """For what its training costs, it is expected to improve most on the best shape so far."""
+    """In relation to the cost of its training, it is expected to improve most on the best shape so far."""
     CLOSEST = "closest"
     """Nothing is likely to comply, and this shape is expected to come closest."""
     UNDECIDED = "undecided"
     """Without a goal: it is least clear on which side of a limit it lies."""
     UNCERTAIN = "uncertain"
-    """Without a goal and a limit: its quality is least known."""
+    """Without a goal or a limit: its quality is known least."""
     BEYOND = "beyond"
-    """For what its training costs, it is most likely to lie beyond the front so far."""
+    """In relation to the cost of its training, it is most likely to lie beyond the front so far."""
     VERIFY = "verify"
-    """It is the best by what is predicted, and is trained before it is returned."""
+    """By the predictions it is the best, and it is trained before it is returned."""
     FRONT = "front"
-    """It lies on the front by what is predicted, and is trained before it is returned."""
+    """By the predictions it lies on the front, and it is trained before it is returned."""
     AGAIN = "again"
     """It came out far worse than a smaller shape, and gets a second training with another seed."""
 
 
 @dataclass(frozen=True)
 class Chosen(Event):
-    """A search decided to train a shape, unless it is known already what comes of that.
+    """A search decided to train a shape, unless the outcome is known already.
 
-    What it knew of the shape is there where it had a part in the decision, and None elsewhere.
+    What the search knew of the shape is given if it played a part in the decision, and is None otherwise.
 
     Attributes:
-        shape: what.
-        reason: why.
-        expected: its quality as it was predicted.
-        std: how sure that was: the standard deviation of what is expected, without the noise of a training.
+        shape: the shape.
+        reason: why it was chosen.
+        expected: its predicted quality.
+        std: how uncertain the prediction was: the standard deviation of what is expected, without the noise of a
+            training.
         complies: the probability that it meets the limits on quality.
         better: the probability that it is better than the best shape so far by more than the noise.
     """
@@ -141,9 +145,9 @@ class Chosen(Event):
 
 @dataclass(frozen=True)
 class TrainingsPlanned(Event):
-    """Some shapes were selected, each to be trained with so many seeds.
+    """Some shapes were selected, each to be trained with ``seeds`` seeds.
 
-    ``known`` of these trainings were made before, and ``failed`` of these failed.
+    ``known`` of these trainings were made before, and ``failed`` of those failed.
     """
 
     shapes: tuple[Shape, ...]
@@ -159,10 +163,10 @@ class TrainingsPlanned(Event):
 
 @dataclass(frozen=True)
 class TrainingsPrepared(Event):
-    """What the missing trainings of a batch take was found out.
+    """It was determined what the missing trainings of a batch take.
 
-    They compute in ``precision``; if that was decided now, ``reason`` says so and why, and otherwise it is empty. None
-    needs more than ``memory`` bytes of its device.
+    They compute in ``precision``. If that was decided now, ``reason`` says so, and why; otherwise it is empty. No
+    training needs more than ``memory`` bytes of its device.
     """
 
     precision: str
@@ -185,12 +189,12 @@ class EpochFinished(Event):
 
 @dataclass(frozen=True)
 class TrainingLost(Event):
-    """The machine of a training is gone, and the training with it, which is made again once the others have ended.
+    """A training was lost with its machine. It is made again once the others have ended.
 
     Attributes:
-        shape: what was trained.
-        machine: its name; empty if it is not known.
-        seed: of the training.
+        shape: the shape that was trained.
+        machine: name of the machine; empty if it is not known.
+        seed: seed of the training.
     """
 
     shape: Shape
@@ -200,9 +204,9 @@ class TrainingLost(Event):
 
 @dataclass(frozen=True)
 class TrainingFinished(Event):
-    """A training ended, with or without result, the ``done``-th of ``total`` in its batch.
+    """A training ended, with or without a result, the ``done``-th of ``total`` in its batch.
 
-    For one that failed, ``traceback`` says where; ``seed`` is that of the training.
+    If it failed, ``traceback`` says where. ``seed`` is the seed of the training.
     """
 
     training: Training
@@ -214,16 +218,16 @@ class TrainingFinished(Event):
 
 @dataclass(frozen=True)
 class Converted(Event):
-    """What was trained was turned into what ships, and judged there, the ``done``-th of ``total``.
+    """A trained network was converted into what ships, and judged in that form, the ``done``-th of ``total``.
 
     Attributes:
-        shape: what.
-        quality: of what ships.
-        before: of the network as it was trained.
-        loses_too_much: whether it is worse by more than the user allows (``deploy.max_drop``).
-        done: how many are by now.
-        total: of them.
-        seed: of the training.
+        shape: shape of the network.
+        quality: quality of what ships.
+        before: quality of the network as it was trained.
+        loses_too_much: whether ``quality`` is worse by more than the user allows (``deploy.max_drop``).
+        done: how many networks have been converted by now.
+        total: how many there are to convert.
+        seed: seed of the training.
     """
 
     shape: Shape
@@ -237,7 +241,10 @@ class Converted(Event):
 
 @dataclass(frozen=True)
 class TrainedAgain(Event):
-    """A shape that came out far worse than a smaller one was trained again with another seed: its qualities."""
+    """A shape came out far worse than a smaller one, and was trained again with another seed.
+
+    It had ``quality`` the first time, and ``again`` the second.
+    """
 
     shape: Shape
     quality: float
@@ -246,11 +253,11 @@ class TrainedAgain(Event):
 
 @dataclass(frozen=True)
 class Judged(Event):
-    """A search with a confidence considered what it knows after so many trainings.
+    """A search with a confidence judged what it knows after some trainings.
 
     Attributes:
-        trained: number of trainings that it went by.
-        doubt: the probability that training more would change the answer by more than the noise.
+        trained: number of trainings that the judgement rests on.
+        doubt: the probability that further trainings would change the answer by more than the noise.
         best: the best of the shapes that were trained; None if none complies, or without a goal.
         tolerance: the noise, in points: the standard deviation of a training as far as it is known.
     """
@@ -263,7 +270,7 @@ class Judged(Event):
 
 @dataclass(frozen=True)
 class Tested(Event):
-    """The test set was read for the shape that is returned, and its training with this seed."""
+    """The shape that is returned was evaluated on the test set, as trained with this seed."""
 
     shape: Shape
     quality: float
@@ -272,14 +279,14 @@ class Tested(Event):
 
 @dataclass(frozen=True)
 class SearchFinished(Event):
-    """A search came to its end, after everything else.
+    """A search came to its end. This comes after everything else.
 
-    One that is interrupted, or fails, does not.
+    A search that is interrupted, or fails, does not come to its end.
 
     Attributes:
         result: the object that ``--format json`` prints (:meth:`shape_dnn.Result.to_dict`).
-        files: what it left that is worth keeping: the weights of the best shape, of the first seed that counts, if it
-            was trained, and the report.
+        files: what it left that is worth keeping: the report, and if the best shape was trained, its weights, from the
+            first seed that counts.
     """
 
     result: Mapping[str, object]
@@ -288,10 +295,12 @@ class SearchFinished(Event):
 
 @dataclass(frozen=True)
 class SearchInterrupted(Event):
-    """A search ended before it came to its end. The journal of a study has it; observers are closed instead.
+    """A search broke off before it came to its end.
+
+    The journal of a study has this event; observers are closed instead.
 
     Attributes:
-        reason: what went wrong, in a line; empty if somebody stopped it.
+        reason: what went wrong, in a line; empty if somebody stopped the search.
     """
 
     reason: str

@@ -1,9 +1,9 @@
-"""The hooks by which plugins declare themselves, one per kind.
+"""The hooks with which plugins declare themselves, one for each kind.
 
 A plugin package has an entry point in the group ``shape_dnn`` that names a module (or an object) with hook
-implementations; a single file can be given to the command as ``--plugin FILE.py``. Hooks declare, they never do the
-work: each yields :class:`~shape_dnn.kinds.Plugin` records, and only the factory of the plugin that a user selects is
-called. The specs themselves have no body, since nobody calls them. The examples are complete.
+implementations. A single file can be given to the command as ``--plugin FILE.py``. Hooks only declare and do no work:
+each yields :class:`~shape_dnn.kinds.Plugin` records, and only the factory of the plugin that a user selects is called.
+The specs themselves have no body, since nobody calls them. The examples are complete.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ hookimpl = pluggy.HookimplMarker("shape_dnn")
 
 @hookspec
 def shape_dnn_trainers() -> Iterable[Plugin]:
-    """Declare trainers (``--trainer``): how a shape comes to its quality, with networks, data and loop of its own.
+    """Declare trainers (``--trainer``), which find out the quality of a shape with their own networks, data and loop.
 
     Example::
 
@@ -71,7 +71,7 @@ def shape_dnn_trainers() -> Iterable[Plugin]:
 
 @hookspec
 def shape_dnn_deployments() -> Iterable[Plugin]:
-    """Declare deployments (``--deploy``): what ships, and the module that runs it where neither torch nor this is.
+    """Declare deployments (``--deploy``): what ships, and the module that runs it without torch or shape_dnn.
 
     Example::
 
@@ -201,7 +201,7 @@ def shape_dnn_datasets() -> Iterable[Plugin]:
 
 @hookspec
 def shape_dnn_meters() -> Iterable[Plugin]:
-    """Declare meters. A meter called like its metric is used for it; another needs ``--meter METRIC=NAME``.
+    """Declare meters. One with the same name as its metric is used for it; others need ``--meter METRIC=NAME``.
 
     Example::
 
@@ -373,7 +373,7 @@ def shape_dnn_observers() -> Iterable[Plugin]:
 
 @hookspec
 def shape_dnn_tables() -> Iterable[Plugin]:
-    """Declare recorded tables (``--replay``). This one lies beside the file that declares it, and is called like it.
+    """Declare recorded tables (``--replay``). This one lies beside the file that declares it, and has its name.
 
     Example::
 

@@ -21,13 +21,13 @@ class Quality:
 
     Attributes:
         name: the word used in limits, goals and results.
-        unit: of its values; empty if it has none.
+        unit: unit of its values; empty if it has none.
         better: whether a ``higher`` or a ``lower`` value is better.
-        minimum: the smallest value there can be; minus infinity if there is none.
-        maximum: the largest value there can be; infinity if there is none.
+        minimum: the smallest possible value; minus infinity if there is none.
+        maximum: the largest possible value; infinity if there is none.
 
     Raises:
-        ValueError: a part cannot be used; names it and what is accepted.
+        ValueError: an attribute cannot be used; the message names it and says what is accepted.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Quality:
     maximum: float = math.inf
 
     def __post_init__(self) -> None:
-        """Check every part, wherever it comes from."""
+        """Check every attribute, wherever it comes from."""
         if not (isinstance(self.name, str) and re.fullmatch(r"[^\W\d][\w-]*", self.name)):
             raise ValueError(f"name is {self.name!r}; accepted are letters, digits, hyphens and underscores")
         if self.name in RESERVED_QUALITIES:
@@ -53,7 +53,7 @@ class Quality:
 
     @property
     def sign(self) -> int:
-        """1 where higher is better, else -1: times this, a better value is a larger one."""
+        """1 if higher is better, otherwise -1. Multiplied by this, a better value is always a larger one."""
         return 1 if self.better == "higher" else -1
 
     @property
@@ -63,15 +63,15 @@ class Quality:
 
     @property
     def metric(self) -> Metric:
-        """The same as something that can be limited."""
+        """The quality as a metric, which can be limited."""
         return Metric(self.name, self.unit, self.maximum, self.minimum)
 
     def allows(self, value: float) -> bool:
-        """Tell whether a value is a number that is possible."""
+        """Tell whether a value is finite and possible."""
         return math.isfinite(value) and self.minimum <= value <= self.maximum
 
     def fractions_remark(self, values: Iterable[float]) -> str:
-        """Say that percentages look like fractions, if the highest is at most 1 and above 0; otherwise nothing."""
+        """Say that percentages look like fractions, if the highest is above 0 and at most 1; otherwise say nothing."""
         highest = max(values, default=0.0)
         if self.unit != "%" or self.better == "lower" or not 0 < highest <= 1:
             return ""
@@ -87,11 +87,11 @@ class Quality:
         return self.sign * (self.best - value)
 
     def heading(self, what: str) -> str:
-        """Write what stands above a column of values, such as ``trained [%]`` or ``trained [perplexity]``."""
+        """Write the heading of a column of values, such as ``trained [%]`` or ``trained [perplexity]``."""
         return f"{what} [{self.unit or self.name}]"
 
     def number(self, value: float, digits: int = 4) -> str:
-        """Write a value alone, with so many digits; for a percentage two of them stand before the point."""
+        """Write a value without its unit, with so many digits. Of a percentage, two of them stand before the point."""
         if self.unit == "%":
             return f"{value:,.{digits - 2}f}"
         if abs(value) >= 10 ** (digits - 1):  # no digit before the point is left out
@@ -107,15 +107,15 @@ class Quality:
         return ("" if self.unit else f"{self.name} ") + self.with_unit(value, digits)
 
     def spread(self, value: float) -> str:
-        """Write a difference of two values, or a standard deviation, alone."""
+        """Write a difference of two values, or a standard deviation, without its unit."""
         return self.number(value, 4 if self.unit == "%" else 2)
 
     def difference(self, value: float, sign: str = "") -> str:
-        """Write it so that it can stand by itself, such as ``0.30 points``, ``0.35 dB`` or ``0.35 in perplexity``.
+        """Write a difference to stand by itself, such as ``0.30 points``, ``0.35 dB`` or ``0.35 in perplexity``.
 
         Args:
-            value: of the difference.
-            sign: ``+`` to write that of a positive one, too.
+            value: the difference.
+            sign: ``+`` to write the sign of a positive difference, too.
         """
         number = (sign if value >= 0 else "") + self.spread(value)
         if self.unit == "%":
@@ -124,12 +124,12 @@ class Quality:
 
     @property
     def record(self) -> dict[str, str]:
-        """Name, unit and direction, as results have them."""
+        """Name, unit and direction, as they stand in results."""
         return {"name": self.name, "unit": self.unit, "better": self.better}
 
     @property
     def whole_record(self) -> dict[str, object]:
-        """All of it as JSON values, which :meth:`of_record` reads; a bound that there is not is None."""
+        """The whole quality as JSON values, which :meth:`of_record` reads. A bound that does not exist is None."""
         bounds = {"minimum": self.minimum, "maximum": self.maximum}
         return {**self.record, **{name: value if math.isfinite(value) else None for name, value in bounds.items()}}
 
@@ -138,7 +138,7 @@ class Quality:
         """Read what :attr:`whole_record` gives.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: the record is something else.
         """
         low, high = record["minimum"], record["maximum"]
         return cls(
@@ -152,7 +152,7 @@ class Quality:
 
 _OF_RESULTS = frozenset({"depth", "width", "seed", "training", "predicted_std", "score", "estimated", "probability"})
 RESERVED_METRICS = _OF_RESULTS | {"accuracy", "predicted_accuracy", "test_accuracy"}
-"""Words that no metric can be called, since they stand for something else beside metrics in results."""
+"""Words that no metric can be called, since they stand for something else in results, beside metrics."""
 RESERVED_QUALITIES = _OF_RESULTS.union(
     ("shape", "size", "file-size", "latency", "energy", "memory", "std", "smaller", "again", "reason", "number"),
     ("curve", "seconds", "stop", "repetitions", "time", "event", "done", "total", "traceback"),
@@ -160,7 +160,7 @@ RESERVED_QUALITIES = _OF_RESULTS.union(
 """Words that no quality can be called, since they stand for something else in results, or in what observers write."""
 
 MOST_WRITTEN_OUT = 1e7
-"""From here on a value is written with an exponent."""
+"""From this value on, numbers are written with an exponent."""
 
 ACCURACY = Quality("accuracy", "%", "higher", 0.0, 100.0)
-"""What classifiers are trained for: the percentage of images that are given their class."""
+"""What classifiers are trained for: the percentage of images that are assigned to their class."""

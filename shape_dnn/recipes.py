@@ -16,7 +16,7 @@ CHOICES: Mapping[str, tuple[str | bool, ...]] = {
     "precision": ("auto", *PRECISIONS),
     "tf32": (True, False),
 }
-"""The accepted values of those parts of a recipe that have few."""
+"""The accepted values of those parts of a recipe that accept only a few."""
 RANGES: Mapping[str, tuple[float, float]] = {
     "epochs": (1, 1e6),
     "batch_size": (1, 1e6),
@@ -32,16 +32,16 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "mixup": (0, 100),
     "label_smoothing": (0, 0.99),
 }
-"""The least and the largest accepted value of those that are numbers."""
+"""The smallest and the largest accepted value of those parts that are numbers."""
 WHOLE = frozenset({"epochs", "batch_size", "crop", "randaugment"})
-"""Those that are whole numbers."""
+"""The parts that are whole numbers."""
 COUNTS_WITH: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "milestones": ("schedule", ("steps",)),
     "gamma": ("schedule", ("steps",)),
     "warmup": ("schedule", ("one-cycle", "cosine")),
     "beta2": ("optimizer", ("adamw",)),
 }
-"""Those that make a difference only with some values of another part: that part, and these values."""
+"""The parts that make a difference only with some values of another part: that other part, and these values."""
 UNSAID: Mapping[str, object] = {
     "precision": "float32",
     "optimizer": "sgd",
@@ -51,7 +51,7 @@ UNSAID: Mapping[str, object] = {
     "mixup": 0.0,
     "tf32": True,
 }
-"""The values that go without saying where a training is identified: all that there was in former studies."""
+"""Values that are left out where a training is identified, since in former studies there were no others."""
 
 
 @dataclass(frozen=True)
@@ -63,33 +63,37 @@ class Recipe:
         batch_size: images per step; a last incomplete batch is left out.
         lr: highest learning rate.
         schedule: ``steps`` multiplies the rate by ``gamma`` at each milestone; ``one-cycle`` rises linearly during the
-            first ``warmup`` of all steps and then falls linearly to zero; ``cosine`` rises likewise, and falls to zero
-            by half a cosine.
-        milestones: for ``steps``, as fractions of all epochs, so that they move with ``epochs``.
-        gamma: for ``steps``.
-        warmup: for ``one-cycle`` and ``cosine``, as a fraction of all steps.
+            first ``warmup`` of all steps and then falls linearly to zero; ``cosine`` rises in the same way, and then
+            falls to zero along half a cosine.
+        milestones: for ``steps``, the points at which the rate is multiplied, as fractions of all epochs, so that they
+            move with ``epochs``.
+        gamma: for ``steps``, the factor.
+        warmup: for ``one-cycle`` and ``cosine``, how long the rate rises, as a fraction of all steps.
         optimizer: ``sgd`` with Nesterov momentum, or ``adamw``.
-        momentum: of ``sgd``, Nesterov's; of ``adamw``, the decay rate of the mean gradient, beta 1.
+        momentum: for ``sgd``, Nesterov's momentum; for ``adamw``, the decay rate of the mean gradient, beta 1.
         beta2: for ``adamw``, the decay rate of the mean squared gradient.
-        weight_decay: of ``sgd``, an L2 penalty (paper, Table 2) on all parameters; of ``adamw``, the part that is taken
-            off per unit of the learning rate in each step, of all parameters but biases and the scales of norms and
+        weight_decay: for ``sgd``, an L2 penalty (paper, Table 2) on all parameters; for ``adamw``, the part that each
+            step takes off, per unit of the learning rate, from all parameters except biases and the scales of norms and
             layers.
-        crop: pixels of black border added on each side before cropping at random to the former size; 0 for none.
+        crop: pixels of black border added on each side before images are cropped at random to their former size; 0 for
+            none.
         flip: whether images are mirrored left to right at random.
-        randaugment: magnitude of the two operations of RandAugment (Cubuk et al. 2019) on images of 1 or 3 channels,
-            which groups of 8 images share; 0 for none.
-        erasing: probability that a rectangle is blackened (Zhong et al. 2020), in such a group at the same place.
-        mixup: alpha of the Beta distribution (Zhang et al. 2018) from which each batch draws the weight by which its
-            images, and their labels, are mixed with others of it; 0 for none.
-        label_smoothing: probability mass taken from the right class and spread over all.
-        precision: in which operators compute that gain from less of it; weights are always ``float32``. ``auto`` is
-            that of the trainings that a study has already, and for the first ones ``bfloat16`` where the device has
-            instructions for it and the networks are of a kind that gains (:mod:`shape_dnn.training.precision`).
-        tf32: whether a GPU that has it may compute convolutions in ``float32`` in TF32, with factors of 10 bits, as
+        randaugment: magnitude of the two operations of RandAugment (Cubuk et al. 2019) on images of 1 or 3 channels.
+            Groups of 8 images share the operations. 0 for none.
+        erasing: probability that a rectangle is blackened (Zhong et al. 2020), at the same place in all images of such
+            a group.
+        mixup: alpha of the Beta distribution (Zhang et al. 2018) from which each batch draws a weight, with which its
+            images and their labels are mixed with others of the batch; 0 for none.
+        label_smoothing: probability mass that is taken from the right class and spread over all classes.
+        precision: precision of those operators that gain from a lower one; weights are always ``float32``. ``auto`` is
+            the precision of the trainings that a study already has. For its first trainings it is ``bfloat16`` if the
+            device has instructions for it and the networks are of a kind that gains
+            (:mod:`shape_dnn.training.precision`).
+        tf32: whether a GPU that has TF32 may use it to compute convolutions in ``float32``, with factors of 10 bits, as
             torch does unless told otherwise; of no effect elsewhere.
 
     Raises:
-        ValueError: a part has a value that cannot be used; names it and what is accepted.
+        ValueError: a part has a value that cannot be used; the message names the part and says what is accepted.
     """
 
     epochs: int
@@ -141,7 +145,8 @@ def _accepts(name: str, value: object) -> bool:
 
 
 WRN_PAPER = Recipe(epochs=200, precision="float32")
-"""Zagoruyko and Komodakis (2016), as the paper uses it: rate 0.1, times 0.2 at epochs 60, 120 and 160 of 200."""
+"""The recipe of Zagoruyko and Komodakis (2016), as the paper uses it: rate 0.1, times 0.2 at epochs 60, 120 and 160 of
+200."""
 
 IMAGENET32_PAPER = Recipe(epochs=60, lr=0.01, milestones=(1 / 3, 2 / 3), precision="float32")
 """The paper's recipe for its space D1 on ImageNet32x32: rate 0.01, times 0.2 at epochs 20 and 40 of 60."""

@@ -20,7 +20,7 @@ class Measurement:
     """One metric of one shape.
 
     Attributes:
-        value: in the unit of the metric; None if there is none, and then ``status`` says why.
+        value: value in the unit of the metric; None if there is none, and ``status`` then says why.
         low: lower end of the 95 % confidence interval, if the meter gives one.
         high: upper end of it.
         status: ``ok``, or what went wrong (such as ``out of memory``).
@@ -40,9 +40,9 @@ class Epoch:
 
     Attributes:
         number: epochs trained so far, counted from 1.
-        loss: mean training loss of the epoch; None if it was not told.
-        quality: on the split that the protocol selects on.
-        more: other numbers that were told of it, by name.
+        loss: mean training loss of the epoch; None if it was not reported.
+        quality: quality on the split that the protocol selects on.
+        more: other numbers that were reported, by name.
     """
 
     number: int
@@ -52,14 +52,14 @@ class Epoch:
 
     @property
     def accuracy(self) -> float:
-        """The quality, as it was called when there was no other; plugins of that time go on working."""
+        """The quality, as it was called before there were others; plugins of that time go on working."""
         return self.quality
 
     def numbers(self, quality: Quality) -> dict[str, float]:
-        """Return all that was told of it, by name; the loss is ``training_loss`` where the quality is called ``loss``.
+        """Return all reported numbers by name; the loss is ``training_loss`` if the quality is called ``loss``.
 
         Args:
-            quality: by which the training is judged.
+            quality: the quality that the training is judged by.
         """
         loss = {} if self.loss is None else {"training_loss" if quality.name == "loss" else "loss": self.loss}
         return {**self.more, **loss, quality.name: self.quality}
@@ -70,8 +70,8 @@ class Stop:
     """Why a training was stopped early.
 
     Attributes:
-        terminator: which plugin stopped it, with its options, as canonical JSON; empty if that was not recorded.
-        question: what was asked, in words, if the terminator decides by that.
+        terminator: the plugin that stopped it, with its options, as canonical JSON; empty if that was not recorded.
+        question: the question, in words, if the terminator decides by it.
     """
 
     terminator: str
@@ -80,16 +80,18 @@ class Stop:
 
 @dataclass(frozen=True)
 class Training:
-    """What came of training one shape.
+    """The outcome of training one shape.
 
     Attributes:
-        shape: what was trained.
-        quality: what it came to, such as accuracy in percent; None if it came to nothing, and then ``reason`` says why.
+        shape: the shape that was trained.
+        quality: the quality that was reached, such as accuracy in percent; None if there is none, and ``reason`` then
+            says why.
         reason: empty for a finished training.
         curve: one point per finished epoch.
         seconds: duration of the training.
-        repetitions: qualities with different seeds, of which ``quality`` is the mean; empty if there was only one.
-        stop: by whom it was stopped early, if it was.
+        repetitions: qualities of trainings with different seeds, of which ``quality`` is the mean; empty if there was
+            only one training.
+        stop: why it was stopped early, if it was.
     """
 
     shape: Shape
@@ -102,23 +104,23 @@ class Training:
 
     @property
     def accuracy(self) -> float | None:
-        """The quality, as it was called when there was no other; plugins of that time go on working."""
+        """The quality, as it was called before there were others; plugins of that time go on working."""
         return self.quality
 
     @property
     def stopped(self) -> bool:
-        """Whether it was stopped early, and did not fail."""
+        """Whether it was stopped early, as opposed to having failed."""
         return self.stop is not None
 
     @property
     def qualities(self) -> tuple[float, ...]:
-        """The quality of every single training that came to one."""
+        """The quality of every single training that has one."""
         return self.repetitions or (() if self.quality is None else (self.quality,))
 
     def mean_until(self, epochs: int) -> float:
-        """Return the mean quality of the first epochs of its curve, of which there must be as many.
+        """Return the mean quality of the first ``epochs`` epochs of its curve, which must have as many.
 
-        It is kept, since early termination asks for it after every epoch of every other training.
+        The mean is kept, since early termination asks for it after every epoch of every other training.
         """
         if epochs not in self._means:
             self._means[epochs] = statistics.fmean(epoch.quality for epoch in self.curve[:epochs])
@@ -131,11 +133,11 @@ class Training:
 
 @dataclass(frozen=True)
 class Transferred:
-    """What came of trainings that started from the weights of a smaller shape.
+    """The outcome of trainings that started from the weights of a smaller shape.
 
     Attributes:
-        shapes: that were trained so for the answer.
-        bias: by how many points one shape came out better so than from scratch; None if none could be compared.
+        shapes: shapes that were trained in this way for the answer.
+        bias: by how many points a shape came out better in this way than from scratch; None if none could be compared.
     """
 
     shapes: tuple[Shape, ...]
@@ -147,10 +149,10 @@ class Failing:
     """A shape that fails to train: a smaller one came out far better.
 
     Attributes:
-        shape: which.
-        quality: the mean over its trainings.
+        shape: the shape that fails to train.
+        quality: mean quality of its trainings.
         smaller: the best of the smaller shapes.
-        smaller_quality: what it has.
+        smaller_quality: quality of that smaller shape.
     """
 
     shape: Shape
@@ -159,19 +161,19 @@ class Failing:
     smaller_quality: float
 
     def tell(self, quality: Quality) -> str:
-        """Say in words what they have of a quality."""
+        """Say in words what quality the two shapes have."""
         own, other = (quality.phrase(value, 3) for value in (self.quality, self.smaller_quality))
         return f"{self.shape} has {own}, the smaller {self.smaller} has {other}"
 
 
 @dataclass(frozen=True)
 class Accident:
-    """A training that came out badly by accident of its seed, so that another one counts.
+    """A training that came out badly because of an unlucky seed, so that another one counts.
 
     Attributes:
-        shape: of which shape.
-        quality: that it came out with.
-        again: what it has, trained again with another seed.
+        shape: the shape that was trained.
+        quality: what the training came out with.
+        again: quality of the training with another seed.
     """
 
     shape: Shape
@@ -179,7 +181,7 @@ class Accident:
     again: float
 
     def tell(self, quality: Quality) -> str:
-        """Say in words what it has of a quality."""
+        """Say in words what quality the two trainings have."""
         first = f"{self.shape} came out with {quality.phrase(self.quality, 3)} by accident"
         return f"{first}; trained again with another seed it has {quality.phrase(self.again, 3)}"
 
@@ -189,8 +191,9 @@ class Prediction:
     """What an accuracy model expects of training a shape.
 
     Attributes:
-        mean: in the unit of the quality.
-        std: standard deviation of what a training would come to, its own noise included; None if the model cannot tell.
+        mean: expected value, in the unit of the quality.
+        std: standard deviation of the value that a training would reach, including the noise of the training; None if
+            the model cannot tell it.
     """
 
     mean: float
@@ -202,8 +205,8 @@ class Noise:
     """How much the quality of one shape varies from training to training.
 
     Attributes:
-        points: two standard deviations, pooled over the shapes (paper, Section 4.3 and Table 1), in points of percent
-            or else in the unit of the quality.
+        points: two standard deviations, pooled over the shapes (paper, Section 4.3 and Table 1): in points if the
+            quality is in percent, otherwise in the unit of the quality.
         shapes: number of shapes that were trained more than once.
         trainings: number of their trainings.
     """
@@ -214,7 +217,7 @@ class Noise:
 
     @classmethod
     def estimate(cls, trainings: Sequence[Training]) -> Noise | None:
-        """Estimate it; None where no shape was trained more than once."""
+        """Estimate the noise; None if no shape was trained more than once."""
         repeated = [training.qualities for training in trainings if len(training.qualities) > 1]
         if not repeated:
             return None

@@ -23,7 +23,7 @@ class Shape(NamedTuple):
         """Read ``DEPTH,WIDTH``, such as ``10,3/4`` or ``(10, 0.75)``.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: the text is something else.
         """
         depth, width = map(exact, text.strip().removeprefix("(").removesuffix(")").split(","))
         if depth.denominator != 1 or depth <= 0 or width <= 0:
@@ -35,7 +35,7 @@ class Shape(NamedTuple):
 
 
 def by_width_then_depth(shape: Shape) -> tuple[Fraction, int]:
-    """Sort key of the lexicographic order in which samplers see the shapes."""
+    """Return the key that sorts shapes by width and then by depth, the order in which samplers see them."""
     return shape.width, shape.depth
 
 
@@ -47,7 +47,7 @@ def exact(text: str) -> Fraction:
     """Read an integer, a decimal or a fraction such as ``1/16`` without rounding.
 
     Raises:
-        ValueError: it is none of these, or beyond any use.
+        ValueError: the text is none of these, or has more digits than could be of any use.
     """
     if not _EXACT.fullmatch(text):
         raise ValueError(f"{text!r} is not a number")

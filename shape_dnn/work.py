@@ -19,19 +19,20 @@ from shape_dnn.errors import ProcessDiedError, TrainingError, describe
 
 @dataclass(frozen=True)
 class Needs:
-    """What a task takes of the machine it runs on.
+    """What a task takes of the machine that it runs on.
 
     Attributes:
         device: where its networks run, as torch writes it, such as ``cpu`` or ``cuda:0``.
-        memory: bytes that it needs at most on that device, its process included; 0 if that is not known.
-        share: the same as a part of what was free there when nothing ran.
+        memory: the most memory that it needs on that device, in bytes, including that of its process; 0 if that is not
+            known.
+        share: the same memory, as a fraction of what was free there when nothing ran.
         exclusive: whether nothing else may run on the device, since it is measured.
-        cores: of the processor, one for each thread of its operators.
-        gpus: whole ones that it has for itself, where the device is a GPU; None for its part of one, by memory.
-        fresh: whether it must have a process in which nothing ran before and that ends with it, children included,
-            since it runs code that may leave anything behind.
-        seconds: that it is expected to take, by others that have ended; 0 if that is not known.
-        loaders: processes of its own that load data, each of which keeps a further core busy.
+        cores: cores of the processor, one for each thread of its operators.
+        gpus: how many whole GPUs it has to itself, if the device is a GPU; None if it shares one, by memory.
+        fresh: whether it must have a process in which nothing ran before, since it runs code that may leave anything
+            behind. The process ends with the task, and so do all processes that it has started.
+        seconds: how long it is expected to take, judging by others that have ended; 0 if that is not known.
+        loaders: number of processes of its own that load data, each of which keeps a further core busy.
     """
 
     device: str = "cpu"
@@ -46,30 +47,30 @@ class Needs:
 
     @property
     def whole_gpus(self) -> int:
-        """Number of GPUs that nothing else may use; none of them where the device is the processor."""
+        """Number of GPUs that nothing else may use; 0 if the device is the processor."""
         return (self.gpus or 0) if self.device.startswith("cuda") else 0
 
     @property
     def shares_gpu(self) -> bool:
-        """Whether it has a part of a GPU, beside others."""
+        """Whether it has a part of a GPU, beside other tasks."""
         return self.device.startswith("cuda") and self.gpus is None and not self.exclusive
 
 
 NOTHING_KNOWN = Needs()
-"""What a task of the processor needs of which nothing is known."""
+"""The needs of a task on the processor of which nothing is known."""
 
 
 class Task(ABC):
-    """Something to run elsewhere. Must be picklable and name the plugins it needs rather than hold them."""
+    """Something to run elsewhere. It must be picklable, and name the plugins that it needs rather than hold them."""
 
     attempt: str = ""
-    """Tells this task from every other one, an earlier try at the same work included."""
+    """Distinguishes this task from every other one, including an earlier try at the same work."""
     patience: float | None = None
-    """Seconds without a report after which the task hangs, and its executor ends it; None for no limit."""
+    """Seconds without a report after which the task counts as hanging, and its executor ends it; None for no limit."""
 
     @property
     def needs(self) -> Needs:
-        """What it takes of its machine, by which executors tell how many run at once."""
+        """What the task takes of its machine, from which executors tell how many run at once."""
         return NOTHING_KNOWN
 
     @property
@@ -79,16 +80,16 @@ class Task(ABC):
 
     @property
     def writes(self) -> tuple[Path, ...]:
-        """Files and directories that are to be there once it has returned; some may be missing if it stopped early."""
+        """Files and directories that exist once it has returned. Some may be missing if it stopped early."""
         return ()
 
     @property
     def scratch(self) -> tuple[Path, ...]:
-        """Directories that are of use to another attempt at the same work, and that it can do without."""
+        """Directories that are of use to another attempt at the same work, but that it can do without."""
         return ()
 
     def moved(self, places: Mapping[Path, Path]) -> Self:
-        """Return the same task with other paths, for a machine that does not share them with the one it comes from."""
+        """Return the same task with other paths, for a machine that does not share those of the first."""
         return cast("Self", _moved(self, places))
 
     @abstractmethod
@@ -96,14 +97,14 @@ class Task(ABC):
         """Do the work and return a picklable result.
 
         Args:
-            report: hands over something picklable while the work goes on, or None as a sign of life; False asks the
-                task to stop early.
+            report: takes something picklable while the work goes on, or None as a sign of life. If it returns False,
+                the task is to stop early.
         """
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: ``result`` is what it returned unless ``error`` says why it did not return.
+    """How a task ended: ``result`` is what it returned, unless ``error`` says why it did not return.
 
     ``error`` is what the task raised, or a ProcessDiedError that describes the death of its process.
     """
@@ -117,7 +118,7 @@ class Pulse:
     """Reports a sign of life, but not more often than needed.
 
     Args:
-        report: of a task.
+        report: the ``report`` of a task.
     """
 
     SECONDS = 5.0
@@ -127,7 +128,7 @@ class Pulse:
         self._last = time.monotonic()
 
     def __call__(self) -> bool:
-        """Report if it is time to; return whether the task is to go on, as far as is known."""
+        """Report if it is time to; return whether, as far as is known, the task is to go on."""
         goes_on = True
         if time.monotonic() - self._last >= self.SECONDS:
             goes_on = self._report(None)
@@ -140,7 +141,7 @@ _PULSE: ContextVar[Callable[[], object]] = ContextVar("_PULSE", default=lambda: 
 
 @contextmanager
 def showing_life(report: Callable[[object], bool]) -> Iterator[None]:
-    """Have :func:`alive` report to whoever waits for a task."""
+    """Have :func:`alive` report to whoever waits for a task, while this context lasts."""
     token = _PULSE.set(Pulse(report))
     try:
         yield
@@ -149,18 +150,18 @@ def showing_life(report: Callable[[object], bool]) -> Iterator[None]:
 
 
 def alive() -> None:
-    """Show that work goes on which has nothing to hand over yet, so that it is not taken for hanging.
+    """Show that work goes on, though it has nothing to hand over yet, so that it is not taken for hanging.
 
-    May be called as often as is convenient: a sign of life is sent every few seconds at most, and none where nobody
-    waits for one.
+    May be called as often as is convenient: a sign of life is sent every few seconds at most, and none if nobody waits
+    for one.
     """
     _PULSE.get()()
 
 
 def sendable(error: Exception) -> Exception:
-    """Return what a task raised, with its traceback as a note, in a form that can go to another process.
+    """Return the error that a task raised, with its traceback as a note, in a form that can be sent to another process.
 
-    Where CUDA failed it is of no use to the process any more, which has died as far as the task is concerned.
+    Once CUDA has failed, the process cannot use it any more. As far as the task is concerned, the process has died.
     """
     where = "".join(traceback.format_exception(error))
     cause = next((each for each in _origins(error) if type(each).__name__ == "AcceleratorError"), None)  # of torch
@@ -175,7 +176,7 @@ def sendable(error: Exception) -> Exception:
 
 
 def _origins(error: BaseException) -> list[BaseException]:
-    """List an error and all that it came of, each once, though they may be each other's causes."""
+    """List an error and all errors that it came of, each once, even if they are each other's causes."""
     found = [error]
     for each in found:
         for origin in (each.__cause__, each.__context__):

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from shape_dnn.study.known import KnownFacts
 
 OUTCOMES = 32
-"""Equally likely outcomes of a fact that are looked at."""
+"""How many equally likely outcomes of a fact are looked at."""
 DEVIATIONS = 1.96
-"""Standard deviations that half of a 95 % interval is wide."""
+"""Half the width of a 95 % interval, in standard deviations."""
 Standing = tuple[int, float, tuple[object, ...]]
-"""Of a shape that complies: how well that is known (0 best), its score (infinite for none), and how large it is. The
-first of all is the best, if it has a score."""
+"""How a shape that complies stands: how well it is known to comply (0 is best), its score (infinite if it has none),
+and how large it is. The shape with the lowest standing is the best, if it has a score."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Advice:
     """A fact that is missing or uncertain.
 
     Attributes:
-        metric: name of the quality for a training.
-        shape: of which shape.
-        probability: that the answer would be another one if the fact were known.
+        metric: name of the metric; for a training, that of the quality.
+        shape: the shape that the fact is about.
+        probability: probability that the answer would be another one if the fact were known.
     """
 
     metric: str
@@ -57,16 +57,18 @@ def most_telling(
 ) -> Advice | None:
     """Return the training or measurement that most likely changes the answer; None if none is likely to.
 
-    A training comes out as the model predicts, a measurement again within its interval. Without a goal the answer
-    changes if the shape itself enters or leaves it. Shapes whose metric nobody knows are left out.
+    A training is assumed to come out as the model predicts, and another measurement to lie within the interval of the
+    first. Without a goal, the answer changes if the shape itself enters or leaves it. Shapes with an unknown metric are
+    left out.
 
     Args:
         query: what is asked.
         candidates: every shape, with its prediction.
         facts: what is known.
         known: measurements with their intervals.
-        model: that made the predictions.
-        verified: whether the question was searched, so that the best shape is one that was trained if any complies.
+        model: the model that made the predictions.
+        verified: whether the question was searched, so that the best shape is one that was trained, if any of these
+            complies.
     """
     what_if = WhatIf(query, candidates, facts, verified)
     trainings = facts.verify([candidate.shape for candidate in candidates])
@@ -108,13 +110,13 @@ def _outcomes(mean: float, std: float) -> list[float]:
 
 
 def _wins(own: Standing, rival: Standing | None = None) -> bool:
-    """Tell whether a shape is the best, if its rival is the best of the others."""
+    """Tell whether a shape is the best, given the best of the others as its rival."""
     return own[1] < math.inf and (rival is None or own < rival)
 
 
 @dataclass
 class WhatIf:
-    """A question, and what would be answered if something else were known of a shape.
+    """A question, and what its answer would be if something else were known of a shape.
 
     Attributes:
         query: what is asked.
@@ -130,7 +132,7 @@ class WhatIf:
 
     @cached_property
     def metrics(self) -> list[str]:
-        """The metrics but the quality on which the answer depends."""
+        """The metrics on which the answer depends, without the quality."""
         return sorted(self.query.metrics - {self.query.quality.name})
 
     def changes(self, place: int, metric: str, value: float) -> bool:
@@ -195,7 +197,8 @@ class WhatIf:
     def _rivals(self) -> list[tuple[Costs, int]]:
         """The shapes that can beat any other, in order: the front, and what would be the front without it.
 
-        Whatever beats a shape is beaten by one of the front, and where that is the shape itself, by one of the second.
+        Whatever beats a shape is on the front, or is beaten by a shape of the front. If the latter is the shape in
+        question itself, the same holds for the second front.
         """
         known = [
             (costs, i)

@@ -24,22 +24,22 @@ def weights(of_shape: tuple[Shape, str]) -> dict[str, Any]:
 
 
 def failing(each: Failing, quality: str) -> dict[str, Any]:
-    """Return a shape that fails to train, beside the smaller one that does better.
+    """Return a shape that fails to train, with the smaller one that does better.
 
     Args:
         each: the shape.
-        quality: name of what both came to.
+        quality: name of the quality that both have.
     """
     smaller = {**shape(each.smaller), quality: each.smaller_quality}
     return {**shape(each.shape), quality: each.quality, "smaller": smaller}
 
 
 def accident(each: Accident, quality: str) -> dict[str, Any]:
-    """Return a shape of which a second training counts, and what both trainings came to.
+    """Return a shape whose second training counts, with the qualities of both trainings.
 
     Args:
-        each: the shape.
-        quality: name of what both came to.
+        each: the shape, with its two trainings.
+        quality: name of the quality that both have.
     """
     return {**shape(each.shape), quality: each.quality, "again": each.again}
 

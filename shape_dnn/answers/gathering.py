@@ -1,4 +1,4 @@
-"""A result put together: the answer of a search, with what is known of the shapes in it."""
+"""Put a result together: the answer of a search, with what is known of the shapes in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shape_dnn.shape import Shape
 from shape_dnn.study.known import KnownFacts
 
 FILE_SIZE = Metric("file-size", "MB")
-"""What is also shown wherever the user says what ships."""
+"""The metric that is also shown wherever the user says what ships."""
 
 Metrics = Mapping[str, Mapping[Shape, float | None]]
 
@@ -34,16 +34,16 @@ def gather(
     """Put an answer together with what is known of its shapes.
 
     Args:
-        parts: of the search or the question.
-        answer: of the kernel.
-        facts: that it rests on.
+        parts: the parts of the search or the question.
+        answer: the answer of the search, or to the question.
+        facts: the facts that it rests on.
         arch: name of the architecture, if there is one.
         new_trainings: trainings made for this answer.
         of_seeds: what a study knows for each seed.
         **more: other attributes of the result.
 
     Raises:
-        MeterError: the question names a metric that cannot be had.
+        MeterError: the question names a metric that is not available.
     """
     shown = [*answer.complying, *([] if answer.closest is None else [answer.closest])]
     shapes = [candidate.shape for candidate in shown]
@@ -69,7 +69,7 @@ def gather(
 
 
 def _metrics(parts: Assembly, answer: Answer, facts: Facts, shapes: Sequence[Shape]) -> Metrics:
-    """Return what is known of each shape by metric: of those of the question, and of those that are always shown."""
+    """Return what is known of each shape, for the metrics of the question and those that are always shown."""
     found: dict[str, Mapping[Shape, float | None]] = {}
     for metric in sorted(_obtainable(parts)):
         try:
@@ -85,7 +85,7 @@ def _metrics(parts: Assembly, answer: Answer, facts: Facts, shapes: Sequence[Sha
 
 
 def _obtainable(parts: Assembly) -> set[str]:
-    """Return the metrics that a meter or a table may tell."""
+    """Return the metrics that a meter or a table may provide."""
     wanted = {*ALWAYS_SHOWN, *parts.query.costs} - {parts.quality.name}
     if parts.table is None:
         return wanted & parts.meters.keys()
@@ -95,7 +95,7 @@ def _obtainable(parts: Assembly) -> set[str]:
 
 
 def _units(parts: Assembly, metrics: Metrics) -> dict[str, str]:
-    """Return the unit of each metric, by its meter where it has one."""
+    """Return the unit of each metric, from its meter if it has one."""
     units = {name: found.unit for name in {*KNOWN_METRICS, *metrics} if (found := known_metric(name)) is not None}
     units[FILE_SIZE.name] = FILE_SIZE.unit
     return units | {name: meter.instance.unit for name, meter in parts.meters.items()}

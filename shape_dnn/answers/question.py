@@ -32,7 +32,7 @@ from shape_dnn.study.known import KnownFacts, stop_by
 from shape_dnn.study.seeds import mean_over_seeds
 
 MODEL = ("model", "prior")
-"""Settings of a search that hold for whatever question to its study, unless that has others."""
+"""Settings of a search that hold for any question to its study, unless the question has its own."""
 
 
 def ask(study: str | Path, **settings: Any) -> Result:
@@ -40,8 +40,8 @@ def ask(study: str | Path, **settings: Any) -> Result:
 
     Args:
         study: directory of the study.
-        **settings: other limits, another goal, model or prior than those of the search; what is not given is taken
-            from it, except its limits and its goal.
+        **settings: limits, goal, model or prior of the question. What is not given is taken from the search, except
+            limits and goal.
 
     Returns:
         The result, with the one further training or measurement that would most likely change it.
@@ -56,12 +56,12 @@ def ask(study: str | Path, **settings: Any) -> Result:
 
 @dataclass(frozen=True)
 class KnownMetric:
-    """A metric that is known of some shapes.
+    """A metric that is known for some shapes.
 
     Attributes:
         name: the word used in flags.
-        unit: of its values.
-        values: of each shape, with interval and status where it was measured.
+        unit: unit of its values.
+        values: value of each shape, with interval and status if it was measured.
     """
 
     name: str
@@ -78,7 +78,7 @@ class StudyQuestion:
         run: the search whose settings the question takes over.
         parts: the objects of that search, with the limits and the goal of the question.
         of_seeds: what is known for each seed.
-        repeats: whether the question is that of the search.
+        repeats: whether the question is the one that was searched.
     """
 
     store: Store
@@ -97,8 +97,8 @@ class StudyQuestion:
         Args:
             study: its directory.
             settings: limits, goal, confidence, model or prior of the question.
-            as_searched: whether those of the search are meant where none is given.
-            latest: whether the search that began last is meant, finished or not.
+            as_searched: whether the limits and the goal of the search apply if none are given.
+            latest: whether to take the search that began last, finished or not.
 
         Raises:
             UsageError: there is no study, nothing was searched in it, or a setting cannot be used.
@@ -166,17 +166,17 @@ class StudyQuestion:
 
     @cached_property
     def counted(self) -> Counted:
-        """Every training as it counts."""
+        """Every training, as it counts."""
         return self.count(self.facts.known(self.parts.shapes))
 
     def first_that_counts(self, shape: Shape) -> KnownFacts:
-        """What is known for the first seed, or for that of the second training if that of a shape counts instead."""
+        """Return what is known for the first seed, or for that of a second training if that counts for the shape."""
         second = self.first_seed.second if shape in self.counted.accidental else None
         return self.first_seed if second is None else second
 
     @cached_property
     def metrics(self) -> list[KnownMetric]:
-        """Every metric of which something is known, but for the quality."""
+        """Every metric of which something is known, except the quality."""
         names = in_order({"size", *(family.metric for family in self.first_seed.contexts if family.metric is not None)})
         return [metric for metric in map(self._metric, names) if metric.values]
 
@@ -200,13 +200,13 @@ class StudyQuestion:
 
     @cached_property
     def prior(self) -> Mapping[str, object] | None:
-        """What the accuracy model knew from elsewhere, and how much that counts by all that the study knows."""
+        """What the accuracy model knew from elsewhere, and how much that counts, given all that the study knows."""
         _ = self.candidates  # the weight is that of the last fit
         return None if self.parts.prior is None else self.parts.prior.record(self.parts.model.instance)
 
     @cached_property
     def answer(self) -> Answer:
-        """The answer to the question; that of the search, if it was searched."""
+        """The answer to the question; that of the search, if the question was searched."""
         parts, counted = self.parts, self.counted
         found = recall(
             parts.shapes, parts.query, self.candidates, self.facts, verified=self.was_searched, again=counted.accidental
@@ -215,7 +215,7 @@ class StudyQuestion:
 
     @cached_property
     def was_searched(self) -> bool:
-        """Whether a search with this question came to its end, in this space and by these trainings."""
+        """Whether a search with this question came to its end, in this space and with these trainings."""
         return self.store.runs.was_searched(self.parts.question_record, self.run, self.parts.resolved)
 
     def result(self) -> Result:
@@ -253,7 +253,7 @@ class StudyQuestion:
 
 
 def _check_prior(parts: Assembly, settings: Mapping[str, Any]) -> None:
-    """See that the prior of a question can be read; if it is that of the search, the user did not name it now."""
+    """Check that the prior of a question can be read. If it is that of the search, say so: the user did not name it."""
     try:
         _ = parts.prior
     except UsageError as error:
@@ -264,7 +264,7 @@ def _check_prior(parts: Assembly, settings: Mapping[str, Any]) -> None:
 
 
 def in_order(names: Set[str]) -> list[str]:
-    """Sort metrics: those of the paper first, on whatever target."""
+    """Sort metrics: those of the paper come first, on whatever target."""
     first = list(KNOWN_METRICS)
     return sorted(names, key=lambda name: (first.index(base) if (base := base_of(name)) in first else len(first), name))
 

@@ -30,28 +30,32 @@ class Result(Shown):
     """What :func:`shape_dnn.tune` returns.
 
     Attributes:
-        answer: of the kernel.
+        answer: the answer of the search, or to a question.
         arch: name of the architecture; None if a table was replayed and none was named.
-        metrics: the values of each metric for the complying shapes; None where nobody measured.
-        units: of each metric.
-        plugins: name, version and distribution of each plugin that had a part in it.
-        new_trainings: trainings made for this answer; the others were known.
-        estimated: the shapes whose value of a metric was not measured but predicted by a line in depth; None where
-            nothing may be.
-        seeds: trainings of each shape.
-        goal: what makes the best shape, as the user wrote it, if anything does.
-        scores: by the goal, the lowest being the best; None for a shape whose score nobody can compute.
-        confidence: probability from which a shape that was not trained surely complies; None if that was not asked.
+        metrics: the values of each metric for the complying shapes; None where nothing was measured.
+        units: unit of each metric.
+        plugins: name, version and distribution of each plugin that had a part in the result.
+        new_trainings: number of trainings made for this answer; the others were known.
+        estimated: for each metric, the shapes whose value was not measured but predicted by a line in depth; None if
+            none may be.
+        seeds: number of trainings of each shape.
+        goal: what decides which shape is the best, as the user wrote it; None if nothing does.
+        scores: score of each shape by the goal, of which the lowest is the best; None for a shape whose score cannot be
+            computed.
+        confidence: probability from which a shape that was not trained counts as surely complying; None if that was not
+            asked for.
         is_front: whether the shapes are the front of a trade-off.
-        transferred: what came of trainings that started from the weights of a smaller shape, if there were any.
-        recipe: how shapes are trained: of each part its ``value`` and who set it, ``from``; None where nothing is.
+        transferred: the outcome of trainings that started from the weights of a smaller shape, if there were any.
+        recipe: how shapes are trained: for each part its ``value``, and in ``from`` who set it; None if nothing is
+            trained.
         report: the file that shows the outcome of a search.
-        prior: what the accuracy model knew from elsewhere, and how much that counted; None where it knew nothing.
-        advice: of a question: the further training or measurement that would most likely change the answer, if any.
-        quality: by which trainings are judged.
-        weights: names of those that trainings started from, by shape; None for random ones.
-        deployment: what ships and where it runs, as JSON values; None where a table was replayed.
-        as_trained: the quality of each network before it was converted; None where the precision changes none.
+        prior: what the accuracy model knew from elsewhere, and how much that counted; None if it knew nothing.
+        advice: for a question, the further training or measurement that would most likely change the answer, if there
+            is one.
+        quality: the quality that trainings are judged by.
+        weights: names of the weights that trainings started from, by shape; None for random weights.
+        deployment: what ships and where it runs, as JSON values; None if a table was replayed.
+        as_trained: the quality of each network before it was converted; None if the precision changes no quality.
     """
 
     answer: Answer
@@ -92,7 +96,7 @@ class Result(Shown):
 
     @property
     def best(self) -> Shape | None:
-        """The best of them by the goal; None without a goal."""
+        """The best of the shapes that comply, by the goal; None without a goal."""
         return None if self.answer.best is None else self.answer.best.shape
 
     @property
@@ -107,13 +111,13 @@ class Result(Shown):
 
     @property
     def shows_score(self) -> bool:
-        """Whether a score says more than the metrics, as where the goal is simply one of them it does not."""
+        """Whether a score says more than the metrics; it does not if the goal is simply one of them."""
         known = any(score is not None for score in self.scores.values())
         return known and (self.goal or "").strip() not in {*self.metrics, self.quality.name}
 
     @property
     def shows_probability(self) -> bool:
-        """Whether the quality is limited, so that those shapes that were not trained comply with a probability."""
+        """Whether the quality is limited, so that shapes that were not trained comply with a probability."""
         return bool(self._limits_on_quality)
 
     @property
@@ -139,7 +143,7 @@ class Result(Shown):
         return ["depth", "width", *self.metric_names, name, *shipped, f"predicted_{name}", "predicted_std", *more]
 
     def to_pandas(self) -> DataFrame:
-        """Return the complying shapes as a data frame with the columns of :meth:`rows`; what nobody measured is NaN.
+        """Return the complying shapes as a data frame with the columns of :meth:`rows`; what was not measured is NaN.
 
         Raises:
             ImportError: pandas is not installed.
@@ -182,11 +186,11 @@ class Result(Shown):
 
     @property
     def cost(self) -> dict[str, float | None]:
-        """The paper's cost: trainings against shapes left after the limits that need no training.
+        """The cost as the paper has it: trainings, against the shapes left after the limits that need no training.
 
         A shape that was trained again counts twice.
 
-        Of a plan, ``most`` is the most trainings before verification, by which the speedup is told.
+        In a plan, ``most`` is the largest number of trainings before verification, and the speedup is computed from it.
         """
         answer = self.answer
         trained, candidates, space = len(answer.trainings) + answer.repeated, answer.candidates, answer.space
@@ -204,7 +208,8 @@ class Result(Shown):
         """Raise an error if nothing complies.
 
         Raises:
-            NothingCompliesError: says which constraint left nothing over, or that no training succeeded.
+            NothingCompliesError: nothing complies; the message says which constraint dropped the last shapes, or that
+                no training succeeded.
         """
         answer = self.answer
         if answer.complying:
@@ -246,7 +251,7 @@ class Result(Shown):
 
 
 def _digits(value: float, limits: Iterable[Constraint], write: Callable[[float, int], str]) -> int:
-    """Return as many digits as a value needs so that what is written is on the same side of its limits as it is."""
+    """Return how many digits a value needs so that, as written, it is on the same side of its limits."""
     known = [(limit, limit.allows(value)) for limit in limits]
     return next(
         (

@@ -1,4 +1,4 @@
-"""What an answer says of what ships, beside its metrics and qualities."""
+"""What an answer says about what ships, besides metrics and qualities."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def deployment(parts: Assembly, facts: KnownFacts) -> dict[str, Any]:
 
 
 def _versions(facts: KnownFacts) -> dict[str, Any]:
-    """Return the versions of converters and runtimes by which facts are told apart, or else that of torch."""
+    """Return the versions of converters and runtimes that distinguish facts, or else the version of torch."""
     found: dict[str, Any] = {}
     with facts.store.decoding():
         for family in sorted(facts.contexts, key=str):
@@ -42,13 +42,13 @@ def _versions(facts: KnownFacts) -> dict[str, Any]:
 def as_trained(
     parts: Assembly, of_seeds: Sequence[KnownFacts], counted: Answer | Counted, shapes: Iterable[Shape]
 ) -> dict[Shape, float] | None:
-    """Return the quality that each network had before it was converted; None where the precision changes none.
+    """Return the quality that each network had before it was converted; None if the precision changes no quality.
 
     Args:
-        parts: of the search.
+        parts: the parts of the search.
         of_seeds: what is known for each seed.
-        counted: tells which trainings of a shape count; of several the mean does.
-        shapes: of which networks.
+        counted: says which trainings of a shape count; of several, the mean does.
+        shapes: shapes of the networks.
     """
     if parts.table is not None or parts.deployment is None or parts.deployment.instance.precision == "float32":
         return None
@@ -63,7 +63,7 @@ def as_trained(
 
 
 def _before(of_seeds: Sequence[KnownFacts | None], shape: Shape) -> list[float]:
-    """Return the quality for each seed before the conversion; nothing if one is not known."""
+    """Return the qualities before the conversion, one for each seed; empty if one of them is not known."""
     trainings = [None if facts is None else facts.as_trained(shape) for facts in of_seeds]
     found = [training.quality for training in trainings if training is not None and training.quality is not None]
     return found if len(found) == len(of_seeds) else []

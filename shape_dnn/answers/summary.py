@@ -16,11 +16,11 @@ class Summary:
     """What is shown of a result.
 
     Attributes:
-        title: of the table.
-        columns: names.
-        rows: cells.
+        title: title of the table.
+        columns: names of the columns.
+        rows: cells of each row.
         before: lines before the table.
-        after: lines after it.
+        after: lines after the table.
         best: number of the row that is the answer, if one is.
     """
 
@@ -33,7 +33,7 @@ class Summary:
 
     @property
     def text(self) -> str:
-        """The same as lines of text."""
+        """The summary as lines of text."""
         widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
         head, *body = (
             "   ".join(map(str.rjust, map(visible, cells), widths)).rstrip() for cells in (self.columns, *self.rows)
@@ -43,7 +43,7 @@ class Summary:
 
     @property
     def html(self) -> str:
-        """The same for a notebook; the best row is bold, and no colours are set, which may be dark or bright."""
+        """The summary as HTML, with the best row in bold. No colours are set: notebooks may be dark or bright."""
         head = _row("th", self.columns)
         body = "".join(_row("td", cells, bold=place == self.best) for place, cells in enumerate(self.rows))
         table = f"<table><caption>{html.escape(self.title)}</caption><thead>{head}</thead><tbody>{body}</tbody></table>"
@@ -51,7 +51,7 @@ class Summary:
 
 
 class Shown(ABC):
-    """What is shown as tables: in a notebook, where IPython shows the value of a line, and where it is printed."""
+    """Something shown as tables: when it is printed, and in notebooks, where IPython shows the value of a line."""
 
     @property
     @abstractmethod

@@ -25,7 +25,7 @@ Record = TypeVar("Record", bound="DataclassInstance")
 
 
 def data_frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> DataFrame:
-    """Make a pandas data frame of flat records; a value that nobody knows is NaN.
+    """Make a pandas data frame of flat records; a value that is not known is NaN.
 
     Raises:
         ImportError: pandas is not installed.
@@ -42,17 +42,17 @@ class Records(list[Record]):
     """Records of one kind: a list that is also a table.
 
     Attributes:
-        columns: names of their entries.
+        columns: names of the entries of each record.
     """
 
     columns: ClassVar[tuple[str, ...]]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return them as dictionaries."""
+        """Return the records as dictionaries."""
         return list(map(dataclasses.asdict, self))
 
     def to_pandas(self) -> DataFrame:
-        """Return them as a data frame; what nobody knows, or does not apply, is NaN.
+        """Return the records as a data frame; what is not known, or does not apply, is NaN.
 
         Raises:
             ImportError: pandas is not installed.
@@ -61,7 +61,7 @@ class Records(list[Record]):
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Write a number with a sensible precision; a value nobody knows is a dash."""
+    """Write a number with a sensible precision; a value that is not known is a dash."""
     if value is None:
         return "-"
     text = f"{value:.{digits}g}"
@@ -108,11 +108,11 @@ def summarize(result: Result) -> Summary:
 
 
 AS_TRAINED = "in float32"
-"""What stands above the qualities of networks before they were converted."""
+"""The heading of the qualities that networks had before they were converted."""
 
 
 def deployment_in_words(deployment: Mapping[str, Any]) -> str:
-    """Say what ships and where it runs, given the record of it in a result; empty for plain torch on this machine."""
+    """Say what ships and where it runs, given its record in a result; empty for plain torch on this machine."""
     name, precision, target = (deployment[part] for part in ("name", "precision", "target"))
     if (name, precision, target) == ("torch", "float32", "local"):
         return ""
@@ -124,25 +124,25 @@ def deployment_in_words(deployment: Mapping[str, Any]) -> str:
 
 
 def recipe_lines(recipe: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
-    """Say what each of those who had a part in a recipe has set."""
+    """Say, in a line for each of those who had a part in a recipe, what they have set."""
     for setter in dict.fromkeys(part["from"] for part in recipe.values()):
         parts = {name: part["value"] for name, part in recipe.items() if part["from"] == setter}
         yield f"{setter}: " + ", ".join(f"{name} {notation(value)}" for name, value in parts.items())
 
 
 def prior_in_words(prior: Mapping[str, object]) -> str:
-    """Say what the accuracy model knew from elsewhere, given the record of it in a result."""
+    """Say what the accuracy model knew from elsewhere, given the record of that in a result."""
     weight = "" if prior["weight"] is None else f", weight {prior['weight']:.2f}"
     return f"{prior['trainings']:,} shapes of {prior['path']}{weight}"
 
 
 def notation(value: object) -> str:
-    """Write a part of a recipe, as JSON but for text."""
+    """Write the value of a part of a recipe: text as it is, and anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _value(result: Result, metric: str, shape: Shape) -> str:
-    """Write a value of a metric; one that was not measured is approximate."""
+    """Write a value of a metric, and mark it as approximate if it was not measured."""
     return ("~" if result.is_estimated(metric, shape) else "") + number(result.metrics[metric][shape])
 
 
@@ -153,7 +153,7 @@ def _as_trained(result: Result, candidate: Candidate) -> str:
 
 
 def _complies(result: Result, candidate: Candidate) -> str:
-    """Say how sure it is that a shape meets the limits on the quality, and with which probability."""
+    """Say how sure it is that a shape meets the limits on the quality, and how probable."""
     probability = result.probability(candidate)
     if candidate.quality is not None or probability is None:
         return _sureness(result, candidate)
@@ -170,7 +170,7 @@ def _sureness(result: Result, candidate: Candidate) -> str:
 
 
 def _how_surely(result: Result) -> str:
-    """Count the shapes that comply by how sure that is; empty if there is nothing to tell."""
+    """Count the shapes that comply by how sure that is; empty if there is nothing to say."""
     sure = [_sureness(result, candidate) for candidate in result.answer.complying]
     if not result.shows_probability or "likely" not in sure:
         return ""
@@ -240,7 +240,7 @@ def _notes(result: Result) -> Iterator[str]:
 
 
 def _predictions(result: Result) -> Iterator[str]:
-    """Say of an answer that was given from memory what of it is only predicted, and what would change it most."""
+    """Say what of an answer given from memory is only predicted, and what would change the answer most."""
     candidates, advice = result.answer.complying, result.advice
     predicted = sum(candidate.quality is None and candidate.prediction is not None for candidate in candidates)
     if predicted and not result.answer.trainings:
@@ -252,7 +252,7 @@ def _predictions(result: Result) -> Iterator[str]:
 
 
 def _probability(value: float) -> str:
-    """Write a probability, which is told from a few hundred draws."""
+    """Write a probability that was found from a few hundred draws."""
     return "below 0.5 %" if value < 0.005 else f"{100 * value:.1f} %"
 
 
@@ -287,7 +287,7 @@ def _cost(result: Result) -> Iterator[str]:
 
 
 def _trained(answer: Answer) -> str:
-    """Count the shapes that were trained, those apart that are no candidates of this question."""
+    """Count the shapes that were trained, and separately those that are no candidates of this question."""
     among = f"{len(answer.trainings) - answer.beyond:,} of {answer.candidates:,} candidates"
     if not answer.beyond:
         return among

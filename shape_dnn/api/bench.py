@@ -30,7 +30,7 @@ SHOWN = {
     "regret_percent": "regret %", "recall": "recall", "precision": "precision", "coverage": "coverage",
     "doubt_error": "doubt err", "as_good_after": "as good at",
 }  # fmt: skip
-"""Figures that a table for people shows, if any method has them, with their headings."""
+"""The figures that a table for people shows if any method has them, with their headings."""
 
 
 class Benchmark(Shown, Records[Row]):
@@ -48,7 +48,7 @@ class Benchmark(Shown, Records[Row]):
 
     @property
     def summaries(self) -> list[Summary]:
-        """A table for people for each recorded table: the figures that any of the methods has."""
+        """For each recorded table, a table for people with the figures that any of the methods has."""
         records = [{**figures, "as_good_after": row.as_good} for figures, row in zip(self.rows(), self, strict=True)]
         shown = [name for name in SHOWN if any(record[name] is not None for record in records)]
         found = []
@@ -78,21 +78,22 @@ def bench(
     """Ask every method the same random questions about tables, and compare its answers with the truth.
 
     Args:
-        tables: CSV files (:mod:`shape_dnn.study.tables`), or names of tables of plugins; learning curves lie in
-            ``STEM-curves.csv`` beside a file, and may be among the files.
+        tables: CSV files (:mod:`shape_dnn.study.tables`), or names of tables that plugins declare. Learning curves lie
+            in ``STEM-curves.csv`` beside a file, and may be among the files given.
         methods: names such as ``default``, ``paper:thorough``, ``top-k:5`` and ``optuna-tpe``, or settings of a search
             such as ``model=ridge,confidence=0.9``; by default ``default``, ``paper`` and ``random``.
         peers: whether to add every other method that is installed.
         questions: number of questions about each table.
-        seed: of the questions.
-        ask: ``best`` for the best shape by a goal, ``sets`` for all that comply.
+        seed: seed of the questions.
+        ask: ``best`` to ask for the best shape by a goal, ``sets`` to ask for all shapes that comply.
         noise: standard deviation of a training in points, for tables that do not tell it.
-        metrics: columns that questions are about; by default size, multiply-adds, latency, energy and memory, if there.
-        workers: processes; by default one for each core. The figures are the same with any number.
-        results: directory that keeps what was answered, so that the same command goes on after an interruption.
+        metrics: columns that questions are about; by default size, multiply-adds, latency, energy and memory, where a
+            table has them.
+        workers: number of processes; by default one for each core. The figures are the same with any number.
+        results: directory in which answers are kept, so that the same command goes on after an interruption.
         report: HTML file to write.
         plugin: Python files that declare plugins.
-        notify: told a line whenever a method is done with a table.
+        notify: called with a line of text whenever a method is done with a table.
 
     Raises:
         UsageError: a table, a method or a setting cannot be used.
@@ -117,7 +118,7 @@ def bench(
 
 
 def _pairs(task: Task, explicit: Collection[str]) -> Iterator[tuple[int, str]]:
-    """Give the number of each table with every method that can be asked about it."""
+    """Yield the number of each table with every method that can be asked about it."""
     for i, table in enumerate(task.tables):
         for spec, method in task.methods.items():
             refusal = method.refuses(table, task.ask)

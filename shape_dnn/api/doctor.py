@@ -1,4 +1,4 @@
-"""What this machine can measure, what targets are fit for, and why not the rest."""
+"""What this machine can measure, which targets can be used, and why the rest is unavailable."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Ability:
     """Whether a meter works on a device.
 
     Attributes:
-        metric: what it measures; empty if the meter could not even be loaded.
-        meter: its name.
-        device: as torch writes it.
+        metric: the metric that it measures; empty if the meter could not even be loaded.
+        meter: name of the meter.
+        device: the device, as torch writes it.
         state: ``available`` or ``unavailable``.
         reason: why it is unavailable, with the remedy.
     """
@@ -50,13 +50,13 @@ class Fitness:
     """Whether what ships runs on a target.
 
     Attributes:
-        target: its name.
-        address: as ``--target`` takes it.
+        target: name of the target.
+        address: the target as ``--target`` takes it.
         state: ``available`` or ``unavailable``.
         reason: why it is unavailable, with the remedy.
         warnings: what makes measurements there worse than they need be, with the remedy.
-        fingerprint: what determines measurements there; empty where networks are measured in process.
-        condition: what may change at any time.
+        fingerprint: what determines measurements there; empty if networks are measured in this process.
+        condition: what may change there at any time.
     """
 
     target: str
@@ -70,14 +70,14 @@ class Fitness:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found.
+    """What was found out about this machine and its targets.
 
     Attributes:
-        system: versions and hardware by name.
-        warnings: what keeps torch from using a GPU that is here, with the remedy.
-        abilities: of each meter on each device.
-        signs: for each sign of other work, whether this system tells it.
-        targets: that were asked for.
+        system: versions and hardware, by name.
+        warnings: what keeps torch from using a GPU that this machine has, with the remedy.
+        abilities: for each meter and each device, whether the meter works there.
+        signs: for each sign of other work, whether this system shows it.
+        targets: fitness of the targets that were asked for.
     """
 
     system: dict[str, str]
@@ -87,7 +87,7 @@ class Diagnosis:
     targets: list[Fitness]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the diagnosis as JSON values."""
         return {
             "system": self.system,
             "warnings": self.warnings,
@@ -102,7 +102,8 @@ def examine(plugin_files: Sequence[Path] = (), **settings: Any) -> Diagnosis:
 
     Args:
         plugin_files: files that declare further plugins.
-        **settings: ``deploy``, ``target`` and ``option``, as for :func:`shape_dnn.tune`; no target is tried without.
+        **settings: ``deploy``, ``target`` and ``option``, as for :func:`shape_dnn.tune`; without any, no target is
+            tried.
 
     Raises:
         UsageError: a setting cannot be used.
@@ -128,7 +129,7 @@ def _targets(selection: Selection) -> list[Fitness]:
 
 
 def _fitness(deployment: Deployment, target: Target) -> Fitness:
-    """Have a runner start on a target, with the runtime."""
+    """Try to start a runner, with the runtime, on a target."""
     try:
         with blame(deployment):
             deployment.identity()
@@ -142,7 +143,7 @@ def _fitness(deployment: Deployment, target: Target) -> Fitness:
 
 
 def _try(registry: Registry, name: str, device: str) -> Ability:
-    """Ask one meter what its values on a device depend on, which it can only say if it can measure there."""
+    """Ask a meter what its values on a device depend on, which it can only say if it can measure there."""
     metric = ""
     try:
         meter = registry.load("meter", name, {}).instance

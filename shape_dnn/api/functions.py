@@ -1,4 +1,4 @@
-"""Functions of a trainer that are given in Python, among settings."""
+"""Functions of a trainer that are given in Python, as settings."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from shape_dnn.training.functions import GIVEN, Functions
 from shape_dnn.training.reading import keep
 
 BESIDE_TRAIN = tuple(name for name in GIVEN if name != "train")
-"""What may be declared beside the function that trains, and its quality."""
+"""What may be given besides the function that trains and its quality."""
 
 
 def by_file(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings that name a trainer's functions by a file in the study, where worker processes find them.
+    """Return settings in which a trainer's functions are replaced by a file in the study, where workers find them.
 
     Args:
-        given: settings, in which ``trainer`` may be a function, with others of :data:`BESIDE_TRAIN` and ``quality``;
-            None is the same as nothing.
+        given: settings, in which ``trainer`` may be a function, together with any of :data:`BESIDE_TRAIN` and
+            ``quality``. None counts as not given.
 
     Raises:
-        UsageError: functions go with a trainer that is none, or cannot be sent to other processes.
+        UsageError: functions are given for a trainer that is not a function itself, or they cannot be sent to other
+            processes.
     """
     settings = dict(given)
     declared = {name: value for name in BESIDE_TRAIN if (value := settings.pop(name, None)) is not None}

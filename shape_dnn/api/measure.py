@@ -27,7 +27,7 @@ def measure(metrics: Iterable[str], *, notify: Callable[[Event], None] = ignore,
     Args:
         metrics: names of metrics.
         notify: called with every event.
-        **settings: as for :func:`tune`, the functions of a trainer included.
+        **settings: as for :func:`tune`, including the functions of a trainer.
 
     Returns:
         For each shape its measurements by metric: a dictionary that is also a table.

@@ -1,4 +1,4 @@
-"""A complete package for a plugin of one's own, to start from: it installs, it works, and its tests pass."""
+"""A complete package to start a plugin of your own from: it installs, it works, and its tests pass."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ EXCEPTIONS: Mapping[str, Mapping[str, str]] = {
         "test_does_not_wait_for_gpus_that_there_will_never_be": "tasks find out for themselves",
     }
 }
-"""What the contract of a kind asks and its example does not do, with the reason."""
+"""What the contract of a kind asks for and its example does not do, with the reason."""
 DATA: Mapping[str, str] = {
     "table": """\
 # validation accuracy in percent, size in MB; put your own rows in place of these
@@ -102,7 +102,7 @@ depth,width,seed,accuracy,size
 2,3/4,0,85,0.003848
 """
 }
-"""What lies beside the code of a kind, in a file called like that of the code, but ``.csv``."""
+"""Content of a ``.csv`` file that lies beside the code of a kind and has the same name."""
 
 
 class Example(NamedTuple):
@@ -113,9 +113,9 @@ class Example(NamedTuple):
         further: other lines that import something.
         beside: lines that import something from rooms of the package.
         constants: what is defined before the class.
-        code: of the class.
-        class_name: its name.
-        summary: as it is declared.
+        code: source of the class.
+        class_name: name of the class.
+        summary: summary with which the plugin is declared.
     """
 
     imports: tuple[str, ...]
@@ -154,8 +154,8 @@ def files(name: str, kind: str) -> dict[str, str]:
     """Return the files of a package by their path in it.
 
     Args:
-        name: of the plugin: lower-case letters, digits and hyphens.
-        kind: of the plugin, such as ``sampler``.
+        name: name of the plugin: lower-case letters, digits and hyphens.
+        kind: kind of the plugin, such as ``sampler``.
     """
     parts = parts_of(KINDS[kind].hook)
     class_name = "".join(word.capitalize() for word in name.split("-"))
@@ -197,7 +197,7 @@ def write(name: str, kind: str, directory: Path) -> Path:
     """Write a package into a new directory; return its path.
 
     Raises:
-        UsageError: the name is not one, or taken, or the directory is there already or cannot be written.
+        UsageError: the name is not accepted or already taken, or the directory already exists or cannot be written.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         accepted = "words of lower-case letters and digits, a letter first, with single hyphens between them"

@@ -48,9 +48,9 @@ TELLING = (
     "max_size", "max_latency", "max_energy", "max", "min", "batch_size", "recipe", "epochs", "lr", "seed", "protocol",
     "deploy", "target", "meter", "option", "plugin",
 )  # fmt: skip
-"""Settings that determine what a table holds, and are named in it unless they are as by default."""
+"""Settings that determine what a table holds. They are named in it unless they have their defaults."""
 TAKEN = frozenset({"depth", "width", "seed", "seconds"})
-"""Columns that are no metrics to be measured, beside the quality."""
+"""Columns that, like the quality, are no metrics to be measured."""
 
 
 def record(
@@ -64,25 +64,25 @@ def record(
 ) -> TableFile:
     """Train every shape of a space with several seeds, and write a table that can be replayed.
 
-    The study remembers each training, so a recording that was interrupted goes on when it is called again. The table
-    is written at the end, and the learning curves, if trainings report any, beside it as ``…-curves.csv``, each whole
-    or not at all. The first lines of both say how they came about.
+    The study remembers each training, so a recording that was interrupted goes on when it is called again. The table is
+    written at the end. If trainings report learning curves, these are written beside it, as ``…-curves.csv``. Each file
+    is written completely or not at all, and its first lines say how it came about.
 
     Args:
         path: the CSV file.
         seeds: trainings of each shape, with seeds from the setting ``seed`` on.
-        metrics: names of metrics to be measured, beside the size, which is known wherever there are networks.
-        overwrite: whether files that are there are replaced.
+        metrics: names of metrics to measure, besides the size, which is known wherever there are networks.
+        overwrite: whether existing files are replaced.
         notify: called with every event.
-        **settings: as for :func:`tune`, the functions of a trainer included; limits say which shapes are recorded, and
-            there can be none on quality. What chooses among shapes, such as a sampler or a goal, has no part in it, and
-            neither have observers.
+        **settings: as for :func:`tune`, including the functions of a trainer. Limits say which shapes are recorded;
+            there can be none on quality. Settings that choose among shapes, such as a sampler or a goal, play no part,
+            and neither do observers.
 
     Returns:
         Where the table and the learning curves lie.
 
     Raises:
-        UsageError: a setting cannot be used, or a file is there already.
+        UsageError: a setting cannot be used, or a file already exists.
         NothingCompliesError: no shape is within the limits.
         MeterError: a metric cannot be measured here.
     """
@@ -115,7 +115,7 @@ def _check(parts: Assembly) -> None:
 
 
 def _columns(metrics: Sequence[str], parts: Assembly) -> list[str]:
-    """Return the metrics that are recorded, the size first, which a trainer without networks lacks."""
+    """Return the metrics to record. The size comes first, unless a trainer has no networks."""
     for place, name in enumerate(metrics):
         taken = name in TAKEN or name == parts.quality.name
         if taken or name in metrics[:place]:
@@ -126,7 +126,7 @@ def _columns(metrics: Sequence[str], parts: Assembly) -> list[str]:
 
 
 def _check_place(path: Path, overwrite: bool) -> None:
-    """See that a file can be written, before hours of training."""
+    """Check, before hours of training, that a file can be written."""
     if path.exists() and not (overwrite and path.is_file()):
         remedy = "; --overwrite replaces it" if path.is_file() else ", and is no file"
         raise UsageError(f"{str(path)!r} is there already{remedy}", setting="path")
@@ -135,13 +135,13 @@ def _check_place(path: Path, overwrite: bool) -> None:
 
 @dataclass(frozen=True)
 class _Recording:
-    """What is written.
+    """What a recording writes.
 
     Attributes:
-        origin: how it came about, in lines.
-        quality: by which trainings are judged.
+        origin: how the recording came about, in lines.
+        quality: the quality that trainings are judged by.
         metrics: values of each shape, by metric.
-        trainings: each with its seed.
+        trainings: the trainings, each with its seed.
     """
 
     origin: Sequence[str]
@@ -150,7 +150,7 @@ class _Recording:
     trainings: Sequence[tuple[int, Training]]
 
     def rows(self) -> Iterator[tuple[object, ...]]:
-        """Give the lines of the table."""
+        """Yield the lines of the table."""
         yield "depth", "width", "seed", self.quality.name, *self.metrics, "seconds"
         for seed, training in self.trainings:
             seconds = "" if training.seconds is None else f"{training.seconds:.3f}"
@@ -159,11 +159,11 @@ class _Recording:
 
     @property
     def has_curves(self) -> bool:
-        """Whether any training reported how far it was."""
+        """Whether any training has a learning curve."""
         return any(training.curve for _, training in self.trainings)
 
     def epochs(self) -> Iterator[tuple[object, ...]]:
-        """Give the lines of the learning curves: whatever was reported counts from 1, at each step or now and then."""
+        """Yield the lines of the learning curves. Reports count from 1, whether made at each step or now and then."""
         curves = [training.curve for _, training in self.trainings]
         steps = ["step"] if any(epoch.number != i for curve in curves for i, epoch in enumerate(curve, 1)) else []
         losses = [] if self.quality.name == "loss" else ["loss"]  # of training, beside what is judged
@@ -237,7 +237,7 @@ def _flags(parts: Assembly) -> Iterator[str]:
 
 
 def _hardware(parts: Assembly) -> str:
-    """Name what trained."""
+    """Name the hardware that the trainings ran on."""
     if parts.executor.instance.elsewhere:
         return f"executor {parts.settings.executor}"
     threads = parts.problem.threads

@@ -1,4 +1,4 @@
-"""What is kept in a study of a command that works on it, and closing what it used."""
+"""Record in a study what a command does with it, and close what the command used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shape_dnn.study.study import Memo
 
 @contextmanager
 def recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Memo]) -> Iterator[int]:
-    """Keep in the study that a command works on it, and how it ended; give the number of the run."""
+    """Record in the study that a command works on it, and how the command ended; yield the number of the run."""
     number = store.runs.begin(command, parts.settings.to_dict(), _problem_record(parts))
     store.runs.know(number, _contexts(studies))  # for questions before anything has happened
     state = RunState.INTERRUPTED
@@ -33,14 +33,14 @@ def recorded(store: Store, command: str, parts: Assembly, studies: Sequence[Memo
 
 
 class Recorder:
-    """Told of all that happens in a search; keeps its study up to date for those who look into it meanwhile.
+    """Follows everything that happens in a search, and keeps its study up to date for those who look into it meanwhile.
 
     Args:
         store: the study file.
-        notify: told of every event after it.
+        notify: called with every event after it was recorded.
 
     Attributes:
-        studies: whose facts the search uses.
+        studies: the studies whose facts the search uses.
     """
 
     def __init__(self, store: Store, notify: Callable[[Event], None]) -> None:
@@ -61,7 +61,7 @@ class Recorder:
                 self._run = None
 
     def __call__(self, event: Event) -> None:
-        """Record an event, and which facts there are by now."""
+        """Record an event, and which facts exist by now."""
         self._journal.append(event)
         if self._run is not None and not isinstance(event, EpochFinished | Measured):
             known = _contexts(self.studies)
@@ -94,7 +94,7 @@ def _problem_record(parts: Assembly) -> dict[str, object]:
 
 
 def close(plugin: Observer | Executor) -> None:
-    """Close a plugin; what goes wrong is said, but costs nobody the result."""
+    """Close a plugin. If that fails, only warn, so that the result is not lost."""
     try:
         with blame(plugin):
             plugin.close()

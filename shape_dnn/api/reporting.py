@@ -11,7 +11,7 @@ from shape_dnn.report.overview import Overview
 
 
 def write_if_possible(overview: Callable[[], Overview], path: Path) -> Path | None:
-    """Write a report; what goes wrong is said, but costs nobody the result."""
+    """Write a report. If that fails, only warn, so that the result is not lost."""
     from shape_dnn.report import page
 
     try:
@@ -23,7 +23,7 @@ def write_if_possible(overview: Callable[[], Overview], path: Path) -> Path | No
 
 
 def check_writable(path: Path, setting: str) -> None:
-    """See that a file can be written where a setting wants it, before hours of training."""
+    """Check, before hours of training, that a file can be written where a setting wants it."""
     is_new = not path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

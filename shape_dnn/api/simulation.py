@@ -1,4 +1,4 @@
-"""Compare modelling strategies on a recorded table: what would each have trained, and how well had it predicted?"""
+"""Compare modelling strategies on a recorded table: what would each train, and how well would it predict?"""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Comparison:
     """How one combination of plugins did, as means over the seeds.
 
     Attributes:
-        strategy: how many shapes are trained (or the value of ``--train``).
-        sampler: which.
-        model: predicts the others.
-        trained: number of trainings, the verification included.
-        percent: of the candidates.
+        strategy: the strategy, which says how many shapes are trained (or the value of ``--train``).
+        sampler: the sampler, which says which shapes are trained.
+        model: the model, which predicts the other shapes.
+        trained: number of trainings, including verification.
+        percent: the same in percent of the candidates.
         mean_error: mean absolute error of the predictions for shapes that were not trained, in points; None if every
             shape was trained.
-        max_error: the largest of them.
-        found: part of the searches that returned a shape, given a goal.
+        max_error: the largest of these errors.
+        found: fraction of the searches that returned a shape; None without a goal.
     """
 
     strategy: str
@@ -75,12 +75,14 @@ def simulate(
     """Run the search on a table with every combination of strategy, sampler and model.
 
     Args:
-        table: CSV file (:mod:`shape_dnn.study.tables`), or the name of a plugin's table.
-        strategies: names; by default the one of the settings.
-        samplers: names; by default the one of the settings if they name one, and else every one that is installed.
-        models: names; the same, or with a prior every one that takes it.
+        table: CSV file (:mod:`shape_dnn.study.tables`), or the name of a table that a plugin declares.
+        strategies: names of strategies; by default the one in the settings.
+        samplers: names of samplers; by default the one in the settings if they name one, otherwise every sampler that
+            is installed.
+        models: names of models; by default the one in the settings if they name one, otherwise every model that is
+            installed and, with a prior, takes it.
         seeds: number of searches for each combination, with seeds from 0.
-        **settings: limits, goal, prior and others as for :func:`shape_dnn.tune`.
+        **settings: limits, goal, prior and others, as for :func:`shape_dnn.tune`.
 
     Raises:
         UsageError: the table or a setting cannot be used.
@@ -111,7 +113,7 @@ def simulate(
 
 
 def _usable(registry: Registry, kind: str) -> list[str]:
-    """Return the plugins of a kind that start; others are left out with a warning, since nobody has named them."""
+    """Return the plugins of a kind that start. Others are left out with a warning, since nobody has named them."""
     usable = []
     for name in registry.names(kind):
         try:
@@ -124,7 +126,7 @@ def _usable(registry: Registry, kind: str) -> list[str]:
 
 
 def _check_options(base: Settings, registry: Registry, compared: Mapping[str, Sequence[str]]) -> None:
-    """Refuse an option that none of the compared plugins has; those that lack it go without it."""
+    """Refuse an option that none of the compared plugins has. Plugins that lack an option go without it."""
     for flag, names in compared.items():
         for text in base.option:
             if text.startswith(f"{flag}.") and not any(_has_option(registry, flag, name, text) for name in names):
@@ -132,7 +134,7 @@ def _check_options(base: Settings, registry: Registry, compared: Mapping[str, Se
 
 
 def _that_take_the_prior(base: Settings, registry: Registry, models: Sequence[str]) -> list[str]:
-    """Leave out the models that take no prior, with a warning, if there is one."""
+    """Leave out, with a warning, the models that take no prior, if there is one."""
     by_name = {model: _assemble(base, registry, base.strategy, base.sampler, model) for model in models}
     taking = [model for model, parts in by_name.items() if _takes_the_prior(parts)]
     if len(taking) < len(models):
@@ -154,7 +156,7 @@ def _takes_the_prior(parts: Assembly) -> bool:
 
 
 def _assemble(base: Settings, registry: Registry, strategy: str, sampler: str, model: str, seed: int = 0) -> Assembly:
-    """Put a search together whose plugins are each given those of the options that they have."""
+    """Put together a search in which each plugin is given only the options that it has."""
     names = {"strategy": strategy, "sampler": sampler, "model": model}
     options = tuple(
         text

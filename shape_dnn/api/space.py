@@ -17,7 +17,7 @@ from shape_dnn.shape import Shape
 def sized_shapes(parts: Assembly) -> list[tuple[Shape, float]]:
     """Return every shape of the space that meets the limits on size, with its size in MB.
 
-    Networks of a trainer of one's own are built without memory for their weights; no other is built at all.
+    Networks of a user's own trainer are built, though without memory for their weights. No other networks are built.
 
     Raises:
         UsageError: a limit is on something else, or a setting cannot be used.

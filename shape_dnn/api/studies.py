@@ -19,16 +19,17 @@ CONTENT = (
     "weights", "checkpoints", "artifacts", "images", "trainers", "*.format-*", journal.FILE_NAME,
     f"{FILE_NAME}-journal", FILE_NAME, f".partial-{FILE_NAME}*", "executor", "lock", "lease*",
 )  # fmt: skip
-"""What belongs to a study, in the order in which it is deleted: the file that makes it one towards the end."""
+"""What belongs to a study, in the order in which it is deleted: the file that makes it a study comes towards the
+end."""
 
 
 def find(root: Path) -> Iterator[dict[str, object]]:
-    """Yield the path, the state and the counts of each study in a directory and below; in order of the paths.
+    """Yield path, state and counts of each study in a directory and below it, in the order of their paths.
 
-    A study that cannot be read is one whose state says why.
+    If a study cannot be read, its state says why.
 
     Raises:
-        UsageError: there is no such directory.
+        UsageError: the directory does not exist.
     """
     if not root.is_dir():
         raise UsageError(f"DIRECTORY: {str(root)!r} is not a directory")
@@ -42,18 +43,18 @@ def find(root: Path) -> Iterator[dict[str, object]]:
 
 
 def merge(source: Path, into: Path) -> Merged:
-    """Add to a study what another one knows and it does not; the other one stays as it is.
+    """Add to a study what another one knows and it does not. The other study stays as it is.
 
-    A shape of which ``into`` has a value keeps it. Searches are only taken over by a study that has none, so that
-    questions to the others still refer to their own.
+    If ``into`` already has a value of a shape, it keeps that value. Searches are taken over only by a study that has
+    none, so that questions to any other study still refer to its own searches.
 
     Args:
         source: directory of the study to read; it need not be writable.
-        into: directory of the study to add to; made if it is not there.
+        into: directory of the study to add to; it is made if it does not exist.
 
     Raises:
-        UsageError: one of them is no study, or they are the same.
-        StudyError: one of them is in use, or cannot be read or written.
+        UsageError: one of the directories is no study, or they are the same.
+        StudyError: one of the studies is in use, or cannot be read or written.
     """
     if source.resolve() == into.resolve():
         raise UsageError(f"{str(source)!r} cannot be merged into itself")
@@ -66,13 +67,14 @@ def merge(source: Path, into: Path) -> Merged:
 
 
 def delete(directory: Path) -> list[Path]:
-    """Delete a study and nothing else; return what else lies in its directory, which then stays.
+    """Delete a study and nothing else; return what else lies in its directory, which is then kept.
 
-    What its executors have left running is ended before.
+    Work that its executors have left running is ended first.
 
     Raises:
         UsageError: there is no study in the directory.
-        StudyError: it is in use, something of it still runs and cannot be ended, or something cannot be deleted.
+        StudyError: the study is in use, some of its work still runs and cannot be ended, or something cannot be
+            deleted.
     """
     if not (directory / FILE_NAME).is_file():
         raise UsageError(no_study(directory))
@@ -97,10 +99,10 @@ def delete(directory: Path) -> list[Path]:
 
 
 def _end_work(left: Path) -> None:
-    """Have each executor end what goes on without a search, of which it keeps what it must know in a directory.
+    """Have each executor that has left a directory end the work that goes on without a search.
 
     Raises:
-        StudyError: one cannot, or is not installed here.
+        StudyError: an executor cannot end its work, or is not installed here.
     """
     for place in sorted(path for path in left.glob("*") if path.is_dir()):
         try:

@@ -1,4 +1,4 @@
-"""The memo of a search, from the parts of one."""
+"""The memo of a search, made from the parts of the search."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ def study_of(
     """Make a study that measures and trains what is missing.
 
     Args:
-        parts: of a search.
+        parts: the parts of a search.
         store: where its facts lie.
-        meters: by metric.
-        notify: told what happens.
-        question: for which trainings may be stopped, in words.
-        seed: of its trainings; that of the settings if not given.
-        transfer: part of the epochs that verification takes from other weights; None to train from scratch.
+        meters: meters, by metric.
+        notify: called with every event.
+        question: the question, in words, for which trainings may be stopped.
+        seed: seed of its trainings; by default that of the settings.
+        transfer: fraction of the epochs that verification takes when it starts from other weights; None to train from
+            scratch.
     """
     settings = parts.settings
     seed = settings.seed if seed is None else seed

@@ -57,19 +57,20 @@ def tune(
 
     Args:
         notify: called with every event (:mod:`shape_dnn.events`).
-        dry_run: only tell what would be trained.
-        trainer: name or file, as ``--trainer`` takes it, or a function ``train(shape, run)``. The following are for a
-            function alone; they and it travel to worker processes by cloudpickle.
-        build: function of the shape that returns its network; needed for whatever is known of networks.
-        test: function of shape and run that judges what was trained on data kept for the end.
-        example: inputs of a network, or a function of the batch size that makes some; needed to run networks.
-        resources: of a training, :class:`~shape_dnn.Resources`, or a function of the shape.
-        calibration: function of batch size and run that gives inputs of the training split, to find the ranges of
-            activations on where what ships needs them.
-        judge: function of ``predict`` and run that returns the quality of what ships, where that is another runtime
-            or precision; ``predict`` computes what the network does.
-        judge_test: the same on data kept for the end.
-        quality: what trainings are judged by.
+        dry_run: whether to only tell what would be trained.
+        trainer: name or file, as ``--trainer`` takes it, or a function ``train(shape, run)``. The arguments from
+            ``build`` to ``quality`` are for a function only. The function and these arguments are sent to worker
+            processes by cloudpickle.
+        build: function of the shape that returns its network; needed for everything that concerns networks.
+        test: function of shape and run that judges the trained network on data kept for the end.
+        example: inputs of a network, or a function of the batch size that makes them; needed to run networks.
+        resources: what a training takes: :class:`~shape_dnn.Resources`, or a function of the shape that returns them.
+        calibration: function of batch size and run that gives inputs of the training split. The ranges of activations
+            are found on these inputs, where what ships needs them.
+        judge: function of ``predict`` and run that returns the quality of what ships, if that has another runtime or
+            precision; ``predict`` computes what the network does.
+        judge_test: the same, on data kept for the end.
+        quality: the quality that trainings are judged by.
         **settings: the flags of the command with underscores, such as ``max_size="2MB"``
             (:class:`shape_dnn.settings.Settings`).
 
@@ -78,7 +79,7 @@ def tune(
 
     Raises:
         UsageError: a setting cannot be used.
-        UnavailableError: a plugin, a sensor or a dataset is not there.
+        UnavailableError: a plugin, a sensor or a dataset is missing.
     """
     declared = {
         "build": build, "test": test, "example": example, "resources": resources,
@@ -89,7 +90,7 @@ def tune(
 
 
 def run(parts: Assembly, notify: Notify = ignore, *, dry_run: bool = False) -> Result:
-    """Do what :func:`tune` does with parts that were put together before."""
+    """Do what :func:`tune` does, with parts that are already put together."""
     parts.check()
     if parts.settings.report is not None:
         check_writable(Path(parts.settings.report), setting="report")
@@ -121,7 +122,7 @@ def _start_of(parts: Assembly) -> SearchStarted:
 
 
 def _recorded_start(parts: Assembly) -> SearchStarted:
-    """Return what a journal begins with: with the confidence that holds where the settings leave it to a default."""
+    """Return the first event of a journal, with the confidence that applies if the settings leave it to a default."""
     return replace(_start_of(parts), settings=parts.settings.to_dict() | {"confidence": parts.confidence})
 
 
@@ -167,7 +168,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
 
 
 def _count_sizes(study: Memo, shapes: Sequence[Shape]) -> None:
-    """Count the sizes of networks that have to be built for it; what goes wrong costs nobody the result."""
+    """Count sizes for which networks have to be built. If that fails, only warn, so that the result is not lost."""
     try:
         study.measure("size", shapes)
     except PluginError as error:

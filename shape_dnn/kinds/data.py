@@ -24,7 +24,8 @@ class LabelledImages:
 
     Attributes:
         images: uint8, of shape (number, channels, height, width).
-        labels: int64, of shape (number,), from 0 to classes - 1; other whole numbers are accepted and kept as int64.
+        labels: int64, of shape (number,), from 0 to classes - 1; other types of whole numbers are accepted and kept as
+            int64.
     """
 
     images: NDArray[np.uint8]
@@ -40,20 +41,20 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class EncodedImages:
-    """Images with their classes, in files of any usual format. Each is decoded and resized when it is needed.
+    """Images with their classes, in files of any usual format. Each image is decoded and resized when it is needed.
 
-    So there may be more of them than memory or disk would hold as pixels. Several may lie in one file, as in a tar
-    archive.
+    So there may be more images than would fit into memory or on disk as pixels. Several images may lie in one file,
+    such as a tar archive.
 
     Attributes:
         root: directory of the files, the same on every machine that trains.
-        names: of the files, from there.
-        places: int64, of shape (number, 3): of each image the position of its file in ``names``, its first byte there,
-            and its length in bytes; -1 for all up to the end of the file.
+        names: names of the files, relative to ``root``.
+        places: int64, of shape (number, 3): for each image the position of its file in ``names``, its first byte in
+            that file, and its length in bytes, which is -1 for everything up to the end of the file.
         labels: int64, of shape (number,), from 0 to classes - 1.
-        input_shape: channels (1 or 3), height and width to which they are decoded.
-        sums: int64, of shape (number, channels, 2): of each image the sum of its levels, from 0 to 255, and of their
-            squares. None until it was decoded once, which this package does before it trains.
+        input_shape: channels (1 or 3), height and width of the decoded images.
+        sums: int64, of shape (number, channels, 2): for each image the sum of its levels, from 0 to 255, and the sum of
+            their squares. None until each image has been decoded once, which this package does before it trains.
     """
 
     root: Path
@@ -73,51 +74,52 @@ class EncodedImages:
 
 
 Images = LabelledImages | EncodedImages
-"""Images with their classes, wherever they lie."""
+"""Images with their classes, in memory or in files."""
 
 
 class Dataset(ABC):
     """An image classification problem."""
 
     validation_fraction: float = 0.1
-    """Part of the training images held out for validation."""
+    """Fraction of the training images that is held out for validation."""
 
     @property
     @abstractmethod
     def input_shape(self) -> InputShape:
-        """Channels, height and width of an image. Known without the files where possible."""
+        """Channels, height and width of an image. Where possible, this is known without the files."""
 
     @property
     @abstractmethod
     def classes(self) -> int:
-        """Number of classes. Known without the files where possible."""
+        """Number of classes. Where possible, this is known without the files."""
 
     @property
     def class_names(self) -> Sequence[str]:
-        """Names of the classes in the order of their labels, for people; empty where they have none."""
+        """Names of the classes, for people, in the order of their labels; empty if the classes have no names."""
         return ()
 
     @abstractmethod
     def load(self) -> tuple[Images, Images]:
         """Read the training images and the test images. The same files always give the same arrays.
 
-        Where these are too many for memory, only find them: both parts are :class:`EncodedImages` then.
+        If there are too many images for memory, they are only located: both parts are then :class:`EncodedImages`.
 
         Raises:
-            DatasetError: files are missing or damaged; the message says which and what to do.
+            DatasetError: files are missing or damaged; the message says which, and what to do.
         """
 
     def load_with_progress(self, progress: Callable[[int, int], None]) -> tuple[Images, Images]:
-        """Read the same as :meth:`load`, and say now and then how many images of how many have been read.
+        """Read the same images as :meth:`load`, and report now and then how many of how many have been read.
 
-        A search reads by this method. A dataset that takes long overrides it, so that people see how far it is.
+        This is the method that a search calls. A dataset that takes long to read overrides it, so that people see how
+        far it has come.
         """
         return self.load()
 
     def short_recipe(self, device_type: str) -> Recipe:
-        """Give a recipe that ranks the shapes well in a fraction of the time, on ``cpu`` or ``cuda``."""
+        """Return a recipe for ``cpu`` or ``cuda`` that ranks the shapes well in a fraction of the time."""
         return Recipe(epochs=20, schedule="one-cycle")
 
     def paper_recipe(self) -> Recipe:
-        """Give the recipe of the paper, or of the literature, for this dataset."""
+        """Return the recipe of the paper, or of the literature, for this dataset."""
         return WRN_PAPER

@@ -17,17 +17,17 @@ OptionValue = str | int | float | bool | Fraction
 class Option:
     """A setting of a plugin, given as ``-o KIND.OPTION=VALUE``.
 
-    An option called ``seed``, ``data_dir`` or ``batch_size`` takes the command's setting of that name unless it is
-    given itself.
+    An option called ``seed``, ``data_dir`` or ``batch_size`` takes its value from the command's setting of that name,
+    unless it is given itself.
 
     Attributes:
-        default: value if it is not given; its type is the type of the option. None for the one that the factory has for
-            its parameter of this name, so that it is said once.
+        default: value if the option is not given; its type is the type of the option. None stands for the default of
+            the factory's parameter of this name, so that it is written only once.
         help: one line.
-        choices: the accepted values, if they are few.
-        minimum: the least accepted value of a number.
-        is_path: whether it says where something lies. That does not tell one fact from another; what lies there may,
-            and for the plugin to say.
+        choices: the accepted values, if there are only a few.
+        minimum: the least number that is accepted.
+        is_path: whether the value says where something lies. Its place does not distinguish one fact from another; what
+            lies there may, and then it is up to the plugin to say so.
     """
 
     default: OptionValue | None = None
@@ -44,9 +44,9 @@ class Plugin:
     Attributes:
         name: unique within its kind; lower-case letters, digits and hyphens.
         summary: one line for lists.
-        factory: called with the options as keyword arguments, returns an object of the kind. Either a callable or its
-            import path ``"package.module:name"``, which is imported when the plugin is selected.
-        options: by name.
+        factory: returns an object of the kind, given the options as keyword arguments. Either a callable, or its import
+            path ``"package.module:name"``, which is imported when the plugin is selected.
+        options: the options of the plugin, by name.
     """
 
     name: str

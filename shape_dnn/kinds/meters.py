@@ -1,4 +1,4 @@
-"""What obtains a metric without training."""
+"""Meters, which obtain a metric without training."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Workload:
-    """What a meter measures shapes under.
+    """What a meter is given: the conditions under which shapes are measured.
 
     Attributes:
-        architecture: builds the networks.
+        architecture: the architecture, which builds the networks.
         input_shape: channels, height and width of an image.
         classes: number of outputs.
         batch_size: images in one forward pass.
-        device: as torch writes it, such as ``cpu`` or ``cuda:0``.
-        shipping: the artifacts to measure instead of networks; None to measure networks as torch runs them.
+        device: the device as torch writes it, such as ``cpu`` or ``cuda:0``.
+        shipping: deployment and target of the artifacts to measure instead of networks; None to measure networks as
+            torch runs them.
     """
 
     architecture: Architecture
@@ -59,7 +60,7 @@ class Conditions:
         input_shape: channels, height and width of an image.
         classes: number of outputs.
         batch_size: images in one forward pass.
-        device: as torch writes it, such as ``cpu`` or ``cuda:0``.
+        device: the device as torch writes it, such as ``cpu`` or ``cuda:0``.
     """
 
     input_shape: InputShape
@@ -68,12 +69,12 @@ class Conditions:
     device: str
 
     def of(self, architecture: Architecture, shipping: Shipping | None = None) -> Workload:
-        """Return the workload with an architecture, and what ships."""
+        """Return the workload for an architecture and for what ships."""
         return Workload(architecture, self.input_shape, self.classes, self.batch_size, self.device, shipping)
 
     @property
     def record(self) -> dict[str, object]:
-        """The same as JSON values."""
+        """The conditions as JSON values."""
         return {**asdict(self), "input_shape": list(self.input_shape)}
 
 
@@ -86,15 +87,17 @@ class Meter(ABC):
     metric: str
     """Name of the metric, used in ``--max METRIC=VALUE`` and in results."""
     unit: str
-    """Unit of all its values; of ``size`` MB, of ``latency`` ms, of ``energy`` J."""
+    """Unit of all its values. For ``size`` it must be MB, for ``latency`` ms, and for ``energy`` J."""
     cost: float
-    """Place in the order of the filters, the cheapest first: size 0, memory 0.5, latency 1, energy 2."""
+    """Place in the order of the filters, where the cheapest comes first: size has 0, memory 0.5, latency 1, energy
+    2."""
     linear_in_depth: bool = False
-    """Whether the metric is a straight line in depth at fixed width, so that ``--fit-depths`` may spare some of it."""
+    """Whether the metric is a straight line in depth at fixed width, so that ``--fit-depths`` may skip some
+    measurements."""
 
 
 class Formula(Meter):
-    """A meter that computes: nothing runs, and values are recorded only where a question could not compute them."""
+    """A meter that computes: nothing runs, and values are recorded only if a question could not compute them."""
 
     @abstractmethod
     def compute(self, workload: Workload, shapes: Sequence[Shape]) -> Sequence[float]:
@@ -105,32 +108,35 @@ class Instrument(Meter):
     """A meter that runs networks on the device. Every value is recorded in the study."""
 
     measures_artifacts: ClassVar[bool] = False
-    """Whether it measures artifacts where a workload has them (:attr:`Workload.ships`), and not networks alone."""
+    """Whether it measures artifacts where a workload has them (:attr:`Workload.ships`), rather than networks alone."""
     depends_on_device: ClassVar[bool] = True
-    """Whether its values depend on what runs networks: on the device and, of artifacts, on the target."""
+    """Whether its values depend on what runs the networks: on the device and, for artifacts, on the target."""
 
     @abstractmethod
     def identity(self, workload: Workload) -> Mapping[str, object]:
-        """Return what else determines a value, as JSON values: a fingerprint of the device, library versions.
+        """Return what else determines a value, as JSON values: a fingerprint of the device, versions of libraries.
 
-        Architecture, shape, input, classes, batch size, device name, meter and options need not be repeated.
-        Runs in the process of the search, before anything is measured.
+        Architecture, shape, input, classes, batch size, device name, meter and options need not be repeated. This runs
+        in the process of the search, before anything is measured.
 
         Raises:
-            MeterError: there is nothing to measure with; the message says why and the remedy.
+            MeterError: there is nothing to measure with; the message says why, and what to do.
         """
 
     def remarks(self, workload: Workload) -> Sequence[str]:
-        """Say what makes its values worse than they need be, a line each with the remedy, before anything is measured.
+        """Say what will make values worse than they need be: a line for each cause, with the remedy.
 
-        Runs in the process of the search, after :meth:`identity`. By default there is nothing to say.
+        This runs in the process of the search, after :meth:`identity` and before anything is measured. By default there
+        is nothing to say.
         """
         return ()
 
     @abstractmethod
     def measure(self, workload: Workload, shapes: Sequence[Shape]) -> Iterator[tuple[Shape, Measurement]]:
-        """Measure every shape, in any order, handing over each as soon as it is known. Runs in a worker process.
+        """Measure every shape, in any order, and yield each value as soon as it is known.
+
+        This runs in a worker process.
 
         Raises:
-            MeterError: the sensor failed; the message says why and the remedy.
+            MeterError: the sensor failed; the message says why, and what to do.
         """

@@ -25,12 +25,12 @@ InputShape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Weights that there are of a shape, for trainings to start from.
+    """Existing weights of a shape, for trainings to start from.
 
     Attributes:
-        name: tells them from all others, and is part of what identifies a training: a digest of their file, or the name
-            under which they are published.
-        file: where they lie, and which is taken to wherever the shape is trained; None where the name is enough.
+        name: distinguishes these weights from all others, and is part of what identifies a training: a digest of their
+            file, or the name under which they are published.
+        file: the file that they lie in, which is copied to wherever the shape is trained; None if the name is enough.
     """
 
     name: str
@@ -40,11 +40,11 @@ class Pretrained:
 class Architecture(ABC):
     """A family of networks that differ in depth and width.
 
-    Instances are created anew in every worker process from name and options, and must not change.
+    Instances are created anew in every worker process, from the name and the options, and must not change.
     """
 
     title: ClassVar[str]
-    """The name in messages, such as ``Wide ResNet``."""
+    """The name of the family in messages, such as ``Wide ResNet``."""
     depth_rule: ClassVar[str] = "see its documentation"
     """Which depths exist, in words."""
     width_rule: ClassVar[str] = "widths are above 0"
@@ -68,8 +68,9 @@ class Architecture(ABC):
     def count_values(self, shape: Shape, input_shape: InputShape, classes: int) -> int:
         """Count the numbers that a trained network stores, by a closed form: no network is built.
 
-        Parameters and buffers of floating point count (for batch normalisation weight, bias, running mean and running
-        variance). Size is four bytes for each (paper, Section 3). Called for up to millions of shapes: keep it fast.
+        Parameters and buffers of floating point count; for batch normalisation these are weight, bias, running mean and
+        running variance. The size is four bytes for each number (paper, Section 3). This is called for up to millions
+        of shapes, so keep it fast.
 
         Args:
             shape: depth and width, both valid.
@@ -85,7 +86,7 @@ class Architecture(ABC):
         """
 
     def example(self, batch_size: int, input_shape: InputShape) -> Any:
-        """Make inputs for a forward pass, of which only shapes and types matter: by default random images.
+        """Make inputs for a forward pass, of which only shapes and types matter; by default these are random images.
 
         Args:
             batch_size: number of examples.
@@ -96,41 +97,42 @@ class Architecture(ABC):
         return torch.randn(batch_size, *input_shape)
 
     def recipe(self, recipe: Recipe) -> Recipe:
-        """Return the recipe for networks of this family, given that of the dataset; by default unchanged.
+        """Return the recipe for networks of this family, given that of the dataset; by default it is left unchanged.
 
-        What the user asks for comes after it.
+        What the user asks for is applied afterwards.
         """
         return recipe
 
     def pretrained(self) -> Mapping[Shape, Pretrained] | None:
-        """Return the weights that trainings start from, by shape; by default None, for random ones.
+        """Return the weights that trainings start from, by shape; None, as by default, for random weights.
 
-        Only shapes that have weights are in the space then. Asked where the search runs, once.
+        With such weights, the space has only the shapes that they exist for. This is called once, where the search
+        runs.
 
         Raises:
-            UsageError: an option names weights that are not there, or that are of another family.
+            UsageError: an option names weights that do not exist, or that belong to another family.
         """
         return None
 
     def load_pretrained(self, network: torch.nn.Module, shape: Shape, pretrained: Pretrained) -> None:
-        """Give a network that :meth:`build` made the weights that its training starts from.
+        """Load the weights that a training starts from into a network that :meth:`build` made.
 
-        What does not depend on the family alone, such as the last layer, may stay random. Called where the shape is
-        trained, for shapes of :meth:`pretrained` only.
+        What does not depend on the family alone, such as the last layer, may stay random. This is called where the
+        shape is trained, and only for shapes of :meth:`pretrained`.
 
         Args:
-            network: with random weights.
+            network: the network, with random weights.
             shape: its shape.
-            pretrained: the weights; its file lies where it was taken to.
+            pretrained: the weights; ``file`` is where their file was copied to.
 
         Raises:
-            UsageError: they do not fit.
-            UnavailableError: they cannot be had; the message says the remedy.
+            UsageError: the weights do not fit the network.
+            UnavailableError: the weights cannot be obtained; the message says what to do.
         """
         raise PluginError(f"{label(self)} has weights to start from, and no load_pretrained()")
 
     def can_grow(self, shape: Shape, larger: Shape) -> bool:
-        """Tell whether :meth:`grow` can make a network of one shape of a network of another."""
+        """Tell whether :meth:`grow` can turn a network of one shape into a network of the other."""
         return False
 
     def grow(
@@ -144,14 +146,14 @@ class Architecture(ABC):
     ) -> Mapping[str, torch.Tensor]:
         """Turn the weights of a trained network into those of a larger one that computes the same (``--transfer``).
 
-        Called only where :meth:`can_grow` holds.
+        This is called only if :meth:`can_grow` returns True.
 
         Args:
             weights: state of the trained network.
             shape: its shape.
-            larger: the wanted one.
+            larger: the shape that is wanted.
             input_shape: channels, height and width of an image.
             classes: number of outputs.
-            seed: of what is random about it.
+            seed: seed of whatever is random about this.
         """
         raise PluginError(f"{label(self)} says that it can grow, and has no grow()")

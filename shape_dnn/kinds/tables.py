@@ -1,4 +1,4 @@
-"""Recorded tables of shapes and what their trainings came to."""
+"""Recorded tables of shapes and of the results of their trainings."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class TableFile:
     """Where a recorded table lies, for ``--replay`` and ``shape-dnn simulate``.
 
     Attributes:
-        path: CSV with the columns ``depth,width,accuracy`` and any others that hold a metric, a row for every training.
-            Where trainings are judged by something else, a comment says so (:mod:`shape_dnn.study.tables`), and the
-            column has its name.
-        curves: CSV with the columns ``depth,width,seed,epoch,accuracy``, a row for every epoch of these trainings; None
-            if their learning curves were not recorded.
+        path: CSV file with the columns ``depth,width,accuracy`` and one for each other metric, and with a row for every
+            training. If trainings are judged by another quality, a comment says so (:mod:`shape_dnn.study.tables`), and
+            the column has its name.
+        curves: CSV file with the columns ``depth,width,seed,epoch,accuracy``, and with a row for every epoch of these
+            trainings; None if their learning curves were not recorded.
     """
 
     path: Path

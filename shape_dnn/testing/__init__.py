@@ -1,4 +1,4 @@
-"""For authors of plugins: a class of tests for each kind, which says what a plugin must keep to. Needs pytest."""
+"""For authors of plugins: for each kind, a class of tests that says what a plugin must keep to. Needs pytest."""
 
 # ruff: noqa: E402 - the modules are rewritten when they are imported
 import pkgutil

@@ -19,13 +19,14 @@ from shape_dnn.testing.contract import Contract
 from shape_dnn.testing.spaces import GRID, SPACES, accuracy
 
 TOLERANCE = 1e-4
-"""Points of accuracy by which answers may differ that ought to be the same."""
+"""Points of accuracy by which answers that ought to be the same may differ."""
 
 
 GROUPS, GROUP = 100, 20
-"""How many means of how many draws are looked at."""
+"""How many means are looked at, and of how many draws each."""
 MOST_FAR = 305
-"""Draws of 2,000 that may be more than three standard deviations off: the quantile at 1 - 1e-8 if each is with 1/9."""
+"""How many of 2,000 draws may be more than three standard deviations off: the quantile at 1 - 1e-8 if each draw is that
+far off with a probability of 1/9."""
 EPOCHS = 10
 ERROR = Quality("error", "%", "lower", 0.0, 100.0)
 OTHERS = {
@@ -33,11 +34,11 @@ OTHERS = {
     "one with a best value alone": Quality("R2", "", "higher", maximum=1.0),
     "one without bounds": Quality("log-likelihood"),
 }
-"""Qualities that have other bounds than accuracies."""
+"""Qualities with other bounds than those of accuracies."""
 
 
 def _as(quality: Quality, accuracy: float) -> float:
-    """Return what a quality without a range might be of a shape that has an accuracy."""
+    """Return a plausible value of a quality without a range, for a shape that has an accuracy."""
     return (quality.best if math.isfinite(quality.best) else -800.0) - quality.sign * (100 - accuracy) / 25
 
 
@@ -55,21 +56,21 @@ class AccuracyModelContract(Contract):
     def predict(
         self, plugin: AccuracyModel, trained: Mapping[Shape, float], shapes: Sequence[Shape]
     ) -> list[Prediction]:
-        """Fit and predict; a model may warn of what it cannot do well."""
+        """Fit and predict, without the warnings that a model may give of what it cannot do well."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return fitting.predict(plugin, [Training(*pair) for pair in trained.items()], shapes)
 
     @pytest.mark.parametrize("space", SPACES)
     def test_predicts_every_shape(self, plugin: AccuracyModel, space: str) -> None:
-        """A finite mean for each, and a standard deviation of zero or more or none, from one training on."""
+        """From one training on, it predicts a finite mean for each shape, and a standard deviation from 0 or none."""
         shapes = SPACES[space]
         for number in sorted({1, 2, 3, len(shapes)} & set(range(1, len(shapes) + 1))):
             trained = {shape: accuracy(shape) for shape in shapes[:number]}
             assert len(self.predict(plugin, trained, shapes)) == len(shapes)
 
     def test_knows_more_than_the_mean(self, plugin: AccuracyModel) -> None:
-        """On accuracies that grow smoothly with depth and width it errs less than their mean does."""
+        """If accuracies grow smoothly with depth and width, it errs less than their mean does."""
         trained = {shape: accuracy(shape) for shape in self.TRAINED}
         others = [shape for shape in GRID if shape not in trained]
         predictions = self.predict(plugin, trained, others)
@@ -101,7 +102,7 @@ class AccuracyModelContract(Contract):
             assert one.mean == pytest.approx(other.mean, abs=TOLERANCE)
 
     def test_takes_several_trainings_of_a_shape(self, plugin: AccuracyModel) -> None:
-        """Trainings with different seeds are given as what they are, one by one."""
+        """Trainings with different seeds are handed to it one by one, as what they are."""
         trained = [
             Training(shape, accuracy(shape), repetitions=(accuracy(shape) - 0.2, accuracy(shape) + 0.2))
             for shape in self.TRAINED
@@ -113,7 +114,7 @@ class AccuracyModelContract(Contract):
         assert fmean(abs(a.mean - b.mean) for a, b in zip(once, several, strict=True)) < 0.5
 
     def test_takes_trainings_that_were_stopped(self, plugin: AccuracyModel) -> None:
-        """What their curves promise is handed to it with how sure that is, and beside what finished changes little."""
+        """It is told what their curves promise and how sure that is; beside finished trainings, this changes little."""
         finished = [Training(s, accuracy(s), "", _curve(accuracy(s), EPOCHS)) for s in self.TRAINED]
         stopped = [Training(s, None, "stopped", _curve(accuracy(s), EPOCHS // 2), stop=Stop("it")) for s in GRID[1::6]]
         with warnings.catch_warnings():
@@ -122,13 +123,13 @@ class AccuracyModelContract(Contract):
         assert fmean(abs(a.mean - b.mean) for a, b in zip(without, beside, strict=True)) < 1.0
 
     def test_draws_agree_with_predictions(self, plugin: AccuracyModel) -> None:
-        """Draws lie about the predicted means, no wider than the predictions, and are the same for the same seed.
+        """Draws lie around the predicted means, no wider than the predictions, and the same seed gives the same draws.
 
-        A model that keeps to this fails once in a million times at most, whatever the distribution of its draws. By
-        Chebyshev's inequality for one side, the mean of 20 draws is too high by 2 / sqrt(20) standard deviations with a
-        probability of at most 1/5, so half of 100 such means are with less than 1e-8, and likewise too low. A single
-        draw is off by 3 standard deviations with at most 1/9, so more than ``MOST_FAR`` of 2,000 are with less than
-        1e-8. Both hold for each of 54 shapes.
+        A model that keeps to this fails at most once in a million times, whatever the distribution of its draws. By
+        Chebyshev's one-sided inequality, the mean of 20 draws is too high by 2 / sqrt(20) standard deviations with a
+        probability of at most 1/5. So half of 100 such means are too high with a probability below 1e-8, and likewise
+        too low. A single draw is off by 3 standard deviations with a probability of at most 1/9. So more than
+        ``MOST_FAR`` of 2,000 draws are that far off with a probability below 1e-8. Both hold for each of 54 shapes.
         """
         trainings = [Training(shape, accuracy(shape)) for shape in self.TRAINED]
         with warnings.catch_warnings():
@@ -145,7 +146,7 @@ class AccuracyModelContract(Contract):
                 assert (abs(distances) > 3 * prediction.std + TOLERANCE).sum() <= MOST_FAR
 
     def test_a_lower_quality_may_be_the_better(self, plugin: AccuracyModel, twin: AccuracyModel) -> None:
-        """Told that it is about errors, it predicts what 100 less the accuracies would have it predict."""
+        """Told that values are errors, it predicts 100 minus what it would predict from the accuracies."""
         twin.quality = ERROR
         trained = {shape: accuracy(shape) for shape in self.TRAINED}
         accuracies = self.predict(plugin, trained, GRID)
@@ -157,7 +158,7 @@ class AccuracyModelContract(Contract):
 
     @pytest.mark.parametrize("other", OTHERS)
     def test_predicts_any_quality(self, plugin: AccuracyModel, other: str) -> None:
-        """Whatever bounds it has: from one training on, and no worse than its mean does."""
+        """Whatever bounds a quality has, it predicts from one training on, and is no worse than the mean."""
         plugin.quality = quality = OTHERS[other]
         truth = {shape: _as(quality, accuracy(shape)) for shape in GRID}
         for number in (1, 2, 3):
@@ -171,7 +172,7 @@ class AccuracyModelContract(Contract):
         assert draws.shape == (8, len(GRID))
 
     def test_takes_a_prior_or_refuses_it(self, plugin: AccuracyModel) -> None:
-        """With a prior it predicts as ever from one training on, and may say with which probability that fits."""
+        """With a prior it still predicts from one training on, and may tell the probability that the prior fits."""
         try:
             plugin.learn_from(GRID, [accuracy(shape) - 5 for shape in GRID])
         except UsageError:
@@ -183,6 +184,6 @@ class AccuracyModelContract(Contract):
             fitting.prior_weight(plugin)
 
     def test_finds_equal_accuracies_equal(self, plugin: AccuracyModel) -> None:
-        """Where every training reaches the same, so would every other."""
+        """If every training reaches the same accuracy, it predicts that accuracy for all shapes."""
         for prediction in self.predict(plugin, dict.fromkeys(self.TRAINED, 90.0), GRID):
             assert prediction.mean == pytest.approx(90.0, abs=0.1)

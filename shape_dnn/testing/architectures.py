@@ -28,9 +28,10 @@ class ArchitectureContract(Contract):
     """What every architecture must keep to.
 
     Attributes:
-        depths: range whose networks are built, without memory, to compare their sizes; by default the default one.
-        widths: likewise.
-        inputs: shapes of images that the networks are run on: channels, height and width.
+        depths: range of depths whose networks are built, without memory, to compare their sizes; by default that of the
+            architecture.
+        widths: range of widths, likewise.
+        inputs: shapes of the images that the networks are run on: channels, height and width.
         classes: number of outputs.
     """
 
@@ -46,7 +47,7 @@ class ArchitectureContract(Contract):
         return DesignSpace(plugin, Range.parse(depths), Range.parse(widths))
 
     def corners(self, plugin: Architecture) -> list[Shape]:
-        """Return the shapes that are run: the smallest, and one that differs in both dimensions."""
+        """Return the shapes whose networks are run: the smallest, and one that differs in both dimensions."""
         shapes = self.space(plugin).shapes()
         depths, widths = (sorted(set(values)) for values in zip(*shapes, strict=True))
         return [Shape(depths[0], widths[0]), Shape(depths[min(1, len(depths) - 1)], widths[min(1, len(widths) - 1)])]
@@ -66,13 +67,13 @@ class ArchitectureContract(Contract):
         assert len(DesignSpace(plugin, Range.parse(plugin.default_depths), Range.parse(plugin.default_widths))) > 1
 
     def test_refuses_shapes_that_do_not_exist(self, plugin: Architecture) -> None:
-        """No depth and no width is zero or below."""
+        """No depth and no width is zero or less."""
         for number in (0, -1):
             assert not plugin.is_depth(number)
             assert not plugin.is_width(Fraction(number))
 
     def test_adapts_the_recipes_of_datasets(self, plugin: Architecture, twin: Architecture) -> None:
-        """Given that of any dataset, it returns a recipe, the same every time."""
+        """Given the recipe of any dataset, it returns a recipe, and the same one every time."""
         short = Recipe(epochs=12, batch_size=32, lr=0.2, schedule="one-cycle", crop=0, flip=False)
         for recipe in (short, WRN_PAPER, IMAGENET32_PAPER):
             assert checked.adapt(plugin, recipe) == checked.adapt(twin, recipe)
@@ -87,14 +88,14 @@ class ArchitectureContract(Contract):
             self.check_size(plugin, *question)
 
     def test_has_a_network_of_every_width_that_it_accepts(self, plugin: Architecture) -> None:
-        """Also of thin and odd ones, which users may ask for; none has a layer without channels."""
+        """This includes thin and odd widths, which users may ask for. No network has a layer without channels."""
         depth = min(self.space(plugin).shapes()).depth
         for width in filter(plugin.is_width, ODD_WIDTHS):
             self.check_size(plugin, Shape(depth, width), self.inputs[0], self.classes)
 
     @staticmethod
     def check_size(plugin: Architecture, shape: Shape, images: InputShape, classes: int) -> None:
-        """See that a network can be built, without memory, and stores as many values as are counted."""
+        """Check that a network can be built without memory, and stores as many values as are counted."""
         import torch
 
         with torch.device("meta"):
@@ -176,7 +177,7 @@ class ArchitectureContract(Contract):
             torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)
 
     def test_starts_from_the_weights_that_it_has(self, plugin: Architecture, twin: Architecture) -> None:
-        """Weights to start from are called the same every time, and replace random ones; those in files are tried."""
+        """Weights to start from have the same names every time, and replace random ones. Those in files are tried."""
         import torch
 
         found = pretrained(plugin) or {}
@@ -192,7 +193,7 @@ class ArchitectureContract(Contract):
             assert any(torch.equal(first[name], second[name]) for name in drawn), f"{shape}: all weights stay random"
 
     def test_grows_without_changing_what_it_computes(self, plugin: Architecture) -> None:
-        """Where a network can grow into a larger one, that gives the same logits, and the copies learn to differ."""
+        """If a network can grow into a larger one, that gives the same logits, and the copies learn to differ."""
         import torch
 
         pairs = [pair for pair in itertools.permutations(self.corners(plugin), 2) if plugin.can_grow(*pair)]

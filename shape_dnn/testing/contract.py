@@ -23,9 +23,9 @@ class Contract:
                 return Mine(ends=2)
 
     Attributes:
-        name: of the plugin, as it is declared.
-        options: with which it is made.
-        exceptions: checks that do not apply to it, by name, each with the reason, which is shown.
+        name: name of the plugin, as it is declared.
+        options: options with which the plugin is made.
+        exceptions: names of checks that do not apply to the plugin, each with the reason, which is shown.
     """
 
     kind: ClassVar[str]
@@ -60,14 +60,14 @@ class Contract:
 
     @pytest.fixture
     def twin(self, plugin: Any) -> Any:
-        """Another one like it: made anew, as in another process, or where a fixture makes the plugin a copy."""
+        """Another one like it: made anew, as in another process, or a copy if a fixture makes the plugin."""
         if inspect.getattr_static(self, "plugin") is not vars(Contract)["plugin"]:
             return copy.deepcopy(plugin)
         return Registry().load(self.kind, self.name, self.options).instance
 
     @pytest.fixture(autouse=True)
     def _counted(self, request: pytest.FixtureRequest) -> None:
-        """Leave out what is excepted, and keep count of the rest."""
+        """Skip the checks that are excepted, and keep count of the others."""
         told = tally(request.config)
         reason = self.exceptions.get(getattr(request.function, "__name__", ""))
         if reason is not None:
@@ -77,9 +77,9 @@ class Contract:
 
 
 class _Tally:
-    """Checks that ran, and those that were left out, told at the end of a test session.
+    """The checks that ran, and those that were left out; shown at the end of a test session.
 
-    Processes of pytest-xdist hand theirs over to the process that tells, if that has a tally.
+    Processes of pytest-xdist hand their tallies over to the process that shows them, if that has a tally.
     """
 
     NAME = "shape_dnn_contracts"
@@ -108,7 +108,7 @@ class _Tally:
 
 
 def tally(config: pytest.Config) -> _Tally:
-    """Return the tally of a test session, which is told at its end."""
+    """Return the tally of a test session, which is shown at its end."""
     known = config.pluginmanager.get_plugin(_Tally.NAME)
     if known is None:
         known = _Tally()

@@ -12,21 +12,21 @@ from shape_dnn.testing.contract import Contract
 
 
 class DatasetContract(Contract):
-    """What every dataset must keep to. Its files have to be there, or small ones in the same format."""
+    """What every dataset must keep to. Its files have to exist, or small ones in the same format."""
 
     kind = "dataset"
 
     def test_is_what_it_says(self, plugin: Dataset) -> None:
-        """Images are uint8 of the declared shape, labels are classes, and there are some of both parts."""
+        """Images are uint8 and have the declared shape, labels are classes, and neither part is empty."""
         checked.load(plugin, plugin.input_shape, plugin.classes, lambda *_: None)
         checked.class_names(plugin, plugin.classes)
 
     def test_is_the_same_every_time(self, plugin: Dataset, twin: Dataset) -> None:
-        """The same files give the same arrays, since facts are found again by their content."""
+        """The same files give the same arrays, since facts are found again by the content of the arrays."""
         assert images.fingerprint(*plugin.load()) == images.fingerprint(*twin.load())
 
     def test_is_the_same_when_it_says_how_far_it_is(self, plugin: Dataset, twin: Dataset) -> None:
-        """The numbers of images that have been read grow, up to the number of all if there are any."""
+        """The numbers of images read so far grow; if any are told, the last one is the number of all images."""
         told: list[tuple[int, int]] = []
         watched = plugin.load_with_progress(lambda *numbers: told.append(numbers))
         assert images.fingerprint(*watched) == images.fingerprint(*twin.load())
@@ -35,7 +35,7 @@ class DatasetContract(Contract):
         assert all(done == total for done, total in told[-1:])
 
     def test_is_large_enough_to_hold_some_out(self, plugin: Dataset) -> None:
-        """Training images are left when some are held out for validation, and these are of several classes."""
+        """If images are held out for validation, training images are left, and those held out have several classes."""
         train, _ = plugin.load()
         kept, held_out = splits.Part.of_all(train).split(plugin.validation_fraction, 0)
         assert len(kept)
@@ -43,7 +43,7 @@ class DatasetContract(Contract):
 
     @pytest.mark.parametrize("device_type", ["cpu", "cuda"])
     def test_has_recipes(self, plugin: Dataset, device_type: str) -> None:
-        """A short one for every type of device, and that of the literature, which suit its images."""
+        """It has a short recipe for every type of device, and that of the literature. Both suit its images."""
         for recipe in (plugin.short_recipe(device_type), plugin.paper_recipe()):
             assert isinstance(recipe, Recipe)
             assert not recipe.randaugment or plugin.input_shape[0] in (1, 3), "RandAugment takes 1 or 3 channels"

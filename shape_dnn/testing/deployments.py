@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 2
 OLDEST = (3, 9)
-"""Version of Python that runtimes must work with."""
+"""The oldest version of Python that runtimes must work with."""
 NEWER_MODULES = frozenset({"annotationlib", "compression", "tomllib"})
-"""Of the standard library, but not of that of the oldest version."""
+"""Modules of the standard library that the oldest version does not have."""
 
 
 class Case(NamedTuple):
     """A network to ship.
 
     Attributes:
-        network: for inference.
-        example: makes inputs of a batch size.
+        network: the network, ready for inference.
+        example: makes inputs, given a batch size.
     """
 
     network: torch.nn.Module
@@ -47,7 +47,7 @@ class Case(NamedTuple):
 
 
 def images() -> Case:
-    """Return a small network of convolutions."""
+    """Return a small convolutional network."""
     import torch
     from torch import nn
 
@@ -57,7 +57,7 @@ def images() -> Case:
 
 
 def two_inputs() -> Case:
-    """Return a network that takes token ids and weights, by place."""
+    """Return a network that takes token ids and weights as positional arguments."""
     import torch
     from torch import nn
 
@@ -74,7 +74,7 @@ def two_inputs() -> Case:
 
 
 def named_inputs() -> Case:
-    """Return the same network, which takes its inputs by name."""
+    """Return the same network, with inputs as keyword arguments."""
     network, example = two_inputs()
     return Case(network, lambda batch_size: dict(zip(("tokens", "weights"), example(batch_size), strict=True)))
 
@@ -90,8 +90,8 @@ class DeploymentContract(Contract):
     """What every deployment must keep to. Its runtime must be installed.
 
     Attributes:
-        impossible: settings that can be had nowhere.
-        tolerance: most by which an output may differ from that of torch in float32; outputs are about 1.
+        impossible: settings that are not possible anywhere.
+        tolerance: how much an output may differ from that of torch in float32; outputs are about 1.
     """
 
     kind = "deployment"
@@ -99,7 +99,7 @@ class DeploymentContract(Contract):
     tolerance: ClassVar[float] = 1e-4
 
     def case(self, name: str) -> Case:
-        """Make one of the networks, the same one every time."""
+        """Make one of the networks, the same every time."""
         import torch
 
         torch.manual_seed(0)
@@ -116,7 +116,7 @@ class DeploymentContract(Contract):
         return artifacts.make(plugin, case.network, case.example(BATCH_SIZE), calibration, directory)
 
     def given(self, case: Case) -> tuple[list[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
-        """Make inputs as the runtime takes them, and what the network makes of them."""
+        """Make inputs as the runtime takes them, and compute what the network makes of them."""
         import torch
 
         torch.manual_seed(2)
@@ -126,21 +126,21 @@ class DeploymentContract(Contract):
         return [tensor.numpy() for tensor in inputs.tensors(example)], expected.numpy()
 
     def test_says_what_ships(self, plugin: Deployment) -> None:
-        """A precision, whole numbers of threads and of examples to calibrate by, and a drop that is a number from 0."""
+        """It has a precision, whole numbers of threads and of calibration examples, and a drop of at least 0."""
         assert plugin.precision in BYTES
         assert type(plugin.threads) is int and plugin.threads >= 1  # noqa: PT018
         assert type(plugin.calibration) is int and plugin.calibration >= 0  # noqa: PT018
         assert 0 <= plugin.max_drop < math.inf
 
     def test_says_what_artifacts_depend_on(self, plugin: Deployment) -> None:
-        """Identity and settings are JSON, and the same every time, since artifacts are found again by them."""
+        """Identity and settings are JSON values, and the same every time, since artifacts are found again by them."""
         for ask in (plugin.identity, lambda: plugin.settings):
             first, second = (dict(ask()) for _ in range(2))
             assert all(isinstance(name, str) for name in first)
             assert json.loads(json.dumps(first, allow_nan=False)) == second
 
     def test_the_runtime_stands_alone(self, plugin: Deployment) -> None:
-        """It is one file for Python 3.9 that imports the standard library, numpy and what it requires, and no more."""
+        """It is one file for Python 3.9, and imports only the standard library, numpy and what it requires."""
         tree = ast.parse(plugin.runtime, feature_version=OLDEST)
         assert not _evaluates_unions(tree), "Python 3.9 has no X | Y in annotations: import them from __future__"
         required = {_plain(name) for name in in_process.runtime(plugin).REQUIRES} | {"numpy"}
@@ -151,7 +151,7 @@ class DeploymentContract(Contract):
             assert is_standard or packages & required, f"it imports {module!r}, which REQUIRES does not name"
 
     def test_the_runtime_says_what_it_needs(self, plugin: Deployment) -> None:
-        """``REQUIRES`` has the least version of every package, and ``versions`` those that are there."""
+        """``REQUIRES`` has the least version of every package, and ``versions`` returns the installed versions."""
         module = in_process.runtime(plugin)
         found = module.versions()
         assert module.REQUIRES
@@ -161,7 +161,7 @@ class DeploymentContract(Contract):
 
     @pytest.mark.parametrize("case", CASES)
     def test_ships_what_the_network_computes(self, plugin: Deployment, case: str, tmp_path: Path) -> None:
-        """In float32 up to rounding; in any precision numbers of the same shape. Inputs are many, and of any type."""
+        """Outputs agree up to rounding in float32, and in shape in any precision. Inputs may be many, of any type."""
         import numpy as np
 
         network = self.case(case)
@@ -175,7 +175,7 @@ class DeploymentContract(Contract):
             assert np.abs(output - expected).max() <= self.tolerance
 
     def test_computes_the_same_every_time(self, plugin: Deployment, tmp_path: Path) -> None:
-        """Also when it is loaded again."""
+        """This holds also when the artifact is loaded again."""
         network = self.case("images")
         artifact = self.made(plugin, network, tmp_path / "artifact")
         arrays, _ = self.given(network)
@@ -186,7 +186,7 @@ class DeploymentContract(Contract):
     def test_the_same_network_becomes_the_same_artifact(
         self, plugin: Deployment, twin: Deployment, tmp_path: Path
     ) -> None:
-        """Byte for byte."""
+        """The artifacts agree byte for byte."""
         contents: list[dict[Path, bytes]] = []
         for maker in (plugin, twin):
             place = tmp_path / f"artifact-{len(contents)}"
@@ -198,7 +198,7 @@ class DeploymentContract(Contract):
         assert [str(name) for name in first if first[name] != second[name]] == []
 
     def test_an_artifact_runs_on_a_target(self, plugin: Deployment, tmp_path: Path) -> None:
-        """In a process of its own that has its module, and the files wherever they were brought to."""
+        """It runs in a process of its own that has the module, and the files wherever they were copied to."""
         network = self.case("two inputs")
         made = self.made(plugin, network, tmp_path / "made")
         artifact = Artifact(Path(shutil.move(made.directory, tmp_path / "elsewhere")))
@@ -210,7 +210,7 @@ class DeploymentContract(Contract):
         assert there.tobytes() == here.tobytes()
 
     def test_refuses_a_setting_that_cannot_be_had(self, plugin: Deployment, tmp_path: Path) -> None:
-        """By a ValueError, which says what is accepted; it never takes another one instead."""
+        """It raises a ValueError that says what is accepted, and never takes another setting instead."""
         artifact = self.made(plugin, self.case("images"), tmp_path / "artifact")
         settings = {**plugin.settings, **self.impossible}
         with pytest.raises(ValueError, match=r"\w"):
@@ -218,7 +218,7 @@ class DeploymentContract(Contract):
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
-    """Yield the packages that a module imports, nothing for one beside it."""
+    """Yield the packages that a module imports; empty for a module beside it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -227,12 +227,12 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 
 
 def _plain(name: str) -> str:
-    """Write the name of a distribution as that of a module."""
+    """Write the name of a distribution like that of a module."""
     return re.sub(r"[-_.]+", "_", name).lower()
 
 
 def _evaluates_unions(tree: ast.Module) -> bool:
-    """Tell whether annotations have ``X | Y`` that is computed when the module is read."""
+    """Tell whether annotations have an ``X | Y`` that is evaluated when the module is read."""
     if any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in tree.body):
         return False
     written = [getattr(node, name, None) for node in ast.walk(tree) for name in ("annotation", "returns")]

@@ -22,7 +22,10 @@ from shape_dnn.work import Needs, Outcome, Task
 
 @dataclass
 class Trial(Task):
-    """Base of what executors are tried with. Like the tasks of a search, none can be hashed, and each is an attempt."""
+    """Base of the tasks that executors are tried with.
+
+    Like the tasks of a search, they cannot be hashed, and each is an attempt of its own.
+    """
 
     attempt: str = field(default_factory=lambda: secrets.token_hex(8), kw_only=True)
 
@@ -59,7 +62,7 @@ class Die(Trial):
 
 @dataclass
 class Hang(Trial):
-    """Do nothing, without an end."""
+    """Do nothing, and never end."""
 
     patience: float | None = 1.5
 
@@ -73,7 +76,7 @@ class Count(Trial):
     """Count until told to stop."""
 
     def run(self, report: Callable[[object], bool]) -> int:
-        """Return how far it came."""
+        """Return how far the count came."""
         rounds = 0
         while report(rounds):
             rounds += 1
@@ -100,7 +103,7 @@ class Mark(Trial):
     needs: Needs = Needs(fresh=True)  # noqa: RUF009
 
     def run(self, report: Callable[[object], bool]) -> bool:
-        """Tell whether there was one already."""
+        """Tell whether there already was a mark."""
         _marks.append(self.attempt)
         return len(_marks) > 1
 
@@ -114,7 +117,7 @@ class Alone(Trial):
     """Need the process for itself, as trainings do."""
 
     def run(self, report: Callable[[object], bool]) -> None:
-        """Fail if another one runs."""
+        """Fail if another task runs."""
         if not _process.acquire(blocking=False):
             raise RuntimeError("another task runs in this process")
         try:
@@ -139,11 +142,11 @@ class ExecutorContract(Contract):
         plugin.close()
 
     def test_says_where_networks_run(self, executor: Executor) -> None:
-        """As torch writes it."""
+        """It names the device as torch writes it."""
         assert isinstance(executor.device("cpu"), str)
 
     def test_runs_every_task_once(self, executor: Executor) -> None:
-        """Each has one outcome that names it; before it, what it reports arrives in the thread that waits for it."""
+        """Each has one outcome, which names it. Its reports arrive before, in the thread that waits for outcomes."""
         arrived: list[tuple[str, object]] = []
 
         def take(task: Task, report: object) -> bool:
@@ -161,11 +164,11 @@ class ExecutorContract(Contract):
             assert of_task == [task.number, Outcome(task, task.number**2)]
 
     def test_runs_nothing_when_given_nothing(self, executor: Executor) -> None:
-        """No task is no error."""
+        """Having no tasks is not an error."""
         assert list(checked.run(executor, [], None, _go_on)) == []
 
     def test_can_be_used_again(self, executor: Executor) -> None:
-        """A search has many batches."""
+        """A search has many batches of tasks."""
         for number in (2, 3):
             (outcome,) = checked.run(executor, [Square(number)], None, _go_on)
             assert outcome.result == number**2
@@ -176,24 +179,24 @@ class ExecutorContract(Contract):
         assert [outcome.error for outcome in outcomes] == [None] * 4
 
     def test_lets_a_task_start_processes(self, executor: Executor) -> None:
-        """As the loading of data does."""
+        """A task may start processes, for example to load data."""
         (outcome,) = checked.run(executor, [Parallel()], 1, _go_on)
         assert (outcome.error, outcome.result) == (None, 0)
 
     def test_a_task_has_a_fresh_process_if_it_needs_one(self, executor: Executor) -> None:
-        """In which nothing ran before, and nothing will."""
+        """Nothing ran in this process before, and nothing will afterwards."""
         tasks = [Mark(), Mark(), Mark(Needs()), Mark()]
         outcomes = [outcome for task in tasks for outcome in checked.run(executor, [task], 1, _go_on)]
         assert [(outcome.error, outcome.result) for outcome in outcomes] == [(None, False)] * 4
 
     def test_does_not_wait_for_gpus_that_there_will_never_be(self, executor: Executor) -> None:
-        """The outcome of a task that needs so many is an UnavailableError."""
+        """If a task needs that many GPUs, its outcome is an UnavailableError."""
         failed = self.only_failure(executor, Mark(Needs("cuda:0", gpus=10**6)))
         assert isinstance(failed.error, UnavailableError)
         assert "\n" not in str(failed.error)
 
     def test_a_task_that_raises_leaves_the_others_alone(self, executor: Executor) -> None:
-        """Its error is its outcome."""
+        """The error that it raises is its outcome."""
         failed = self.only_failure(executor, Fail())
         assert "as usual" in str(failed.error)
 
@@ -203,13 +206,13 @@ class ExecutorContract(Contract):
         assert isinstance(failed.error, ProcessDiedError)
 
     def test_ends_a_task_that_hangs(self, executor: Executor) -> None:
-        """When its patience is over, with a ProcessDiedError; the others go on."""
+        """The task ends when its patience is over, with a ProcessDiedError. The others go on."""
         failed = self.only_failure(executor, Hang())
         assert isinstance(failed.error, ProcessDiedError)
 
     @staticmethod
     def only_failure(executor: Executor, task: Task) -> Outcome:
-        """Run a task that comes to no result beside some that do; return its outcome."""
+        """Run a task that has no result beside some that have one; return its outcome."""
         outcomes = list(checked.run(executor, [Square(1), task, Square(2), Square(3)], 2, _go_on))
         assert sorted(outcome.result for outcome in outcomes if outcome.error is None) == [1, 4, 9]  # type: ignore[type-var]
         (failed,) = [outcome for outcome in outcomes if outcome.error is not None]
@@ -222,7 +225,7 @@ class ExecutorContract(Contract):
         assert outcome.result == 3
 
     def test_starts_nothing_more_when_told_to_stop(self, executor: Executor) -> None:
-        """Outcomes of running tasks still arrive, and the run ends."""
+        """The outcomes of running tasks still arrive, and then the run ends."""
         outcomes: list[Outcome] = []
         for outcome in checked.run(executor, [Square(i) for i in range(200)], 2, _go_on):
             outcomes.append(outcome)
@@ -231,6 +234,6 @@ class ExecutorContract(Contract):
         assert all(outcome.error is None for outcome in outcomes)
 
     def test_can_be_closed_twice(self, executor: Executor) -> None:
-        """Also with nothing ever run."""
+        """This also holds if nothing ever ran."""
         executor.close()
         executor.close()

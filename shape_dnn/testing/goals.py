@@ -15,18 +15,18 @@ class GoalContract(Contract):
     kind = "goal"
 
     def values(self, plugin: Goal, seed: int) -> dict[str, float]:
-        """Draw a value of each metric that the goal asks for, and of no other."""
+        """Draw a value for each metric that the goal asks for, and for no other."""
         generator = random.Random(seed)
         return {
             m: generator.uniform(10, 99) if m == "accuracy" else generator.lognormvariate(0, 3) for m in plugin.metrics
         }
 
     def test_names_its_metrics(self, plugin: Goal) -> None:
-        """At least one, and none twice."""
+        """It names at least one metric, and none twice."""
         assert checked.metrics(plugin)
 
     def test_scores_by_its_metrics_alone(self, plugin: Goal) -> None:
-        """Given these and no others it returns a number, the same every time, and changes nothing."""
+        """Given its metrics and no others, it returns a number, the same every time, and changes nothing."""
         for seed in range(50):
             values = self.values(plugin, seed)
             before = dict(values)
@@ -41,5 +41,5 @@ class GoalContract(Contract):
         assert [checked.score(twin, values) for values in reversed(shapes)][::-1] == scores
 
     def test_tells_shapes_apart(self, plugin: Goal) -> None:
-        """Shapes of different values do not all have one score."""
+        """Shapes with different values do not all have the same score."""
         assert len({checked.score(plugin, self.values(plugin, seed)) for seed in range(50)}) > 1

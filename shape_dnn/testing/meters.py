@@ -24,8 +24,8 @@ class MeterContract(Contract):
     """What every meter must keep to.
 
     Attributes:
-        device: where it measures, as torch writes it.
-        shapes: of a Wide ResNet for images of 8x8 pixels.
+        device: the device on which it measures, as torch writes it.
+        shapes: shapes of a Wide ResNet for images of 8x8 pixels.
     """
 
     kind = "meter"
@@ -33,11 +33,11 @@ class MeterContract(Contract):
     shapes: ClassVar[tuple[Shape, ...]] = SMALL
 
     def workload(self, batch_size: int = 2) -> Workload:
-        """Return what is measured."""
+        """Return the workload that is measured."""
         return Workload(WideResNet(), (1, 8, 8), 10, batch_size, self.device)
 
     def measure(self, plugin: Meter, shapes: tuple[Shape, ...], batch_size: int = 2) -> dict[Shape, Measurement]:
-        """Ask the meter, and see that it answers once for each shape."""
+        """Ask the meter, and check that it answers once for each shape."""
         workload = self.workload(batch_size)
         if isinstance(plugin, Formula):
             values = checked_meters.compute(plugin, workload, shapes)
@@ -51,17 +51,17 @@ class MeterContract(Contract):
         return found
 
     def test_says_what_it_measures(self, plugin: Meter) -> None:
-        """A metric that can be written in a flag, a unit (that of limits on it), and a place in the order."""
+        """It has a metric that a flag can name, a unit (that of limits on it), and a place in the order."""
         checked_meters.metric(plugin)
         checked_meters.check_unit(plugin)
 
     def test_measures_every_shape_once(self, plugin: Meter) -> None:
-        """Values are finite numbers from 0 in their interval, and all of it can be sent to another process and kept."""
+        """Values are finite, at least 0, and in their intervals. All of it can be sent to a process and kept."""
         for shape, measurement in self.measure(plugin, self.shapes).items():
             assert measurement.value is not None, f"{shape}: {measurement.status}"
 
     def test_computes_each_shape_by_itself(self, plugin: Meter) -> None:
-        """What a formula gives for a shape does not depend on the others that it is asked about, nor on their order."""
+        """What a formula gives for a shape depends neither on the other shapes that it is given nor on their order."""
         if isinstance(plugin, Formula):
             workload = self.workload()
             together = checked_meters.compute(plugin, workload, self.shapes)
@@ -81,13 +81,13 @@ class MeterContract(Contract):
             assert first == second
 
     def test_reports_a_batch_that_does_not_fit_instead_of_failing(self, plugin: Meter) -> None:
-        """No value, and a status that says why; a formula computes it all the same."""
+        """Such a measurement has no value, and a status that says why; a formula gives a value all the same."""
         if isinstance(plugin, Instrument):
             for measurement in self.measure(plugin, self.shapes, batch_size=10**9).values():
                 assert (measurement.value is None) == (measurement.status == "out of memory")
 
     def test_keeps_what_tells_a_latency_from_a_disturbed_one(self, plugin: Meter) -> None:
-        """A timer hands over the samples of each shape, and those of an anchor beside them."""
+        """A timer hands over the samples of each shape, and with them the samples of an anchor."""
         if isinstance(plugin, LatencyMeter):
             for measurement in self.measure(plugin, self.shapes).values():
                 assert measurement.status in {"ok", "budget", "contended", "throttled"}

@@ -24,7 +24,7 @@ RESULT = {
     "cost": {"trained": 2, "candidates": 6, "percent_of_space": 4.4, "speedup": 3.0, "new_trainings": 2},
     "plugins": [{"kind": "sampler", "name": "active", "distribution": "shape-dnn", "version": "1.0"}],
 }
-"""What a small search with an answer comes to."""
+"""The result of a small search that found an answer."""
 EVENTS: tuple[events.Event, ...] = (
     events.SearchStarted({"study": "study", "goal": "size", "max_size": None, "observer": ["jsonl"]}, 45),
     events.DatasetRead("folder", 700, 1000),
@@ -48,7 +48,7 @@ EVENTS: tuple[events.Event, ...] = (
     events.Tested(SHAPE, 90.0),
     events.SearchFinished(RESULT, ()),
 )
-"""One of every kind, those that tell of a failure, and a point of a curve without a loss or a known end."""
+"""One event of every kind, also some that tell of a failure, and a point of a curve without a loss or a known end."""
 
 
 class ObserverContract(Contract):
@@ -57,7 +57,7 @@ class ObserverContract(Contract):
     kind = "observer"
 
     def test_bears_every_event(self, plugin: Observer) -> None:
-        """In any order, and of kinds that it does not know."""
+        """Events may come in any order, and be of kinds that it does not know."""
 
         class Unheard(events.Event):
             """Of a later version."""

@@ -25,14 +25,14 @@ class SamplerContract(Contract):
     def choose(
         self, plugin: Sampler, shapes: Sequence[Shape], budget: int, failing: bool = False, goal: Goal | None = None
     ) -> list[tuple[Shape, ...]]:
-        """Ask until the sampler is done, as the search does, which tells it first what is known; return its batches.
+        """Ask a sampler until it is done, as a search does, which first tells it what is known; return its batches.
 
         Args:
             plugin: the sampler.
             shapes: all candidates.
             budget: number of trainings.
             failing: whether every second shape fails to train.
-            goal: what is asked for; without one the whole budget is to be spent.
+            goal: the goal of the question; without one, the whole budget is to be spent.
         """
         batches: list[tuple[Shape, ...]] = []
         observed: list[Training] = []
@@ -52,40 +52,40 @@ class SamplerContract(Contract):
 
     @staticmethod
     def known(shapes: Sequence[Shape], observed: Sequence[Training], goal: Goal | None = None) -> Posterior:
-        """Return what a search knows half-way."""
+        """Return what a search knows before it has ended."""
         return AnswerPosterior(shapes, observed, LogLinear(), goal=goal, together=2, exact=goal is None)
 
     @pytest.mark.parametrize("space", SPACES)
     def test_chooses_some_of_the_shapes_within_the_budget(self, plugin: Sampler, space: str) -> None:
-        """At least one, none twice, none that is not there, not more than the budget; and it comes to an end."""
+        """It chooses at least one shape, none twice, only given ones, no more than the budget, and comes to an end."""
         shapes = SPACES[space]
         for budget in sorted({1, 2, 5, len(shapes) // 2, len(shapes)} & set(range(1, len(shapes) + 1))):
             assert self.choose(plugin, shapes, budget), f"nothing chosen with a budget of {budget}"
 
     def test_can_choose_everything(self, plugin: Sampler) -> None:
-        """A budget that suffices for all is used for all."""
+        """If the budget suffices for all shapes, it chooses all."""
         for shapes in SPACES.values():
             chosen = [shape for batch in self.choose(plugin, shapes, len(shapes)) for shape in batch]
             assert sorted(chosen) == sorted(shapes)
 
     @pytest.mark.parametrize("failing", [False, True])
     def test_chooses_also_when_told_what_is_asked(self, plugin: Sampler, failing: bool) -> None:
-        """Before every choice, with what is known of the answer."""
+        """It is told before every choice, together with what is known of the answer."""
         assert self.choose(plugin, SPACES["a grid"], 9, failing, Accuracy())
 
     def test_chooses_the_same_every_time(self, plugin: Sampler, twin: Sampler) -> None:
-        """The same question has the same answer: whatever is random is drawn from an option ``seed``."""
+        """The same question has the same answer: everything random is drawn from an option ``seed``."""
         shapes = SPACES["a grid"]
         first = self.choose(plugin, shapes, 9)
         assert self.choose(twin, shapes, 9) == first
         assert self.choose(plugin, shapes, 9) == first
 
     def test_bears_trainings_that_failed(self, plugin: Sampler) -> None:
-        """A training without a result is spent, and is not asked for again."""
+        """A training without a result counts as spent, and is not asked for again."""
         assert self.choose(plugin, SPACES["a grid"], 9, failing=True)
 
     def test_leaves_the_question_as_it_is(self, plugin: Sampler) -> None:
-        """Neither the shapes nor the trainings it is given are changed."""
+        """It changes neither the shapes nor the trainings that it is given."""
         shapes = list(SPACES["a grid"])
         observed = [Training(shape, accuracy(shape)) for shape in shapes[:3]]
         before = (list(shapes), list(observed))

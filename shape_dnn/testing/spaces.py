@@ -1,4 +1,4 @@
-"""Small design spaces, and accuracies for them, that contracts try plugins on."""
+"""Small spaces, and accuracies for them, with which contracts try plugins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 from shape_dnn.shape import Shape, by_width_then_depth
 
 GRID = tuple(Shape(depth, Fraction(width, 4)) for width in range(1, 7) for depth in range(10, 59, 6))
-"""54 shapes, every depth with every width; sorted as samplers see them, by width and then depth."""
+"""54 shapes, every depth with every width, sorted as samplers see them: by width and then by depth."""
 SPACES = {
     "a grid": GRID,
     "one shape": GRID[:1],

@@ -13,7 +13,7 @@ class StrategyContract(Contract):
     kind = "strategy"
 
     def test_trains_at_least_one_shape_and_at_most_all(self, plugin: Strategy) -> None:
-        """For every number of candidates from one."""
+        """This holds for every number of candidates from one."""
         for candidates in [*range(1, 400), 1_000, 10_000, 1_000_000]:
             checked.budget(plugin, candidates)
 

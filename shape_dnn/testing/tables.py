@@ -18,7 +18,7 @@ class TableContract(Contract):
     kind = "table"
 
     def test_has_shapes_to_choose_from(self, plugin: TableFile) -> None:
-        """It can be read, and has the quality of two shapes or more."""
+        """It can be read, and has the qualities of two or more shapes."""
         table = Table.read(plugin.path)
         name = table.quality.name
         assert sum(any(row[name] is not None for row in repetitions) for repetitions in table.rows.values()) > 1
@@ -30,7 +30,7 @@ class TableContract(Contract):
             assert tune(replay=plugin.path, goal=Table.read(plugin.path).quality.name).verified
 
     def test_curves_are_those_of_its_trainings(self, plugin: TableFile) -> None:
-        """Each belongs to a row by its shape and seed, and its epochs follow each other."""
+        """Each curve belongs to a row, by its shape and seed, and its epochs follow each other."""
         if plugin.curves is None:
             pytest.skip("it has none")
         table = Table.read(plugin.path)

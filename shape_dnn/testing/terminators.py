@@ -23,7 +23,7 @@ ERROR = Quality("error", "%", "lower", 0.0, 100.0)
 
 
 def _turned(accuracy: float | None) -> float | None:
-    """Return the error that an accuracy is."""
+    """Return the error that belongs to an accuracy."""
     return None if accuracy is None else 100 - accuracy
 
 
@@ -56,7 +56,7 @@ class TerminatorContract(Contract):
         return [Epoch(n, 2.0 / n, final * (1 - 0.5**n)) for n in range(1, EPOCHS + 1)]
 
     def questions(self) -> list[tuple[Sequence[Epoch], int, Sequence[Training]]]:
-        """Return what a terminator is asked: after each epoch, with other trainings that finished, stopped or run."""
+        """Return what a terminator is asked: after each epoch, with others that finished, stopped or still run."""
         finished = [Training(s, accuracy(s), "", tuple(self.curve(accuracy(s)))) for s in GRID[:20]]
         stopped = [
             Training(s, None, "stopped", tuple(self.curve(accuracy(s))[:4]), stop=Stop("it")) for s in GRID[20:23]
@@ -74,12 +74,12 @@ class TerminatorContract(Contract):
         ]
 
     def test_answers_after_every_epoch(self, asked: Terminator) -> None:
-        """With yes or no, also when nothing else has finished yet."""
+        """It answers yes or no, also if no other training has finished yet."""
         for question in self.questions():
             checked.should_stop(asked, *question)
 
     def test_a_lower_quality_may_be_the_better(self, plugin: Terminator, twin: Terminator) -> None:
-        """Told that it is about errors, it stops what it would stop by the accuracies that 100 less them are."""
+        """Told that values are errors, it stops what it would stop by the accuracies, 100 minus each error."""
         twin.quality = ERROR
         for question in ("a limit on accuracy", "the best accuracy"):
             self.told(plugin, question)

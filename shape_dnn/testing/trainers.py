@@ -33,7 +33,7 @@ BATCH_SIZE = 3
 
 @dataclass(frozen=True)
 class _Ready:
-    """A trainer that is there already."""
+    """A trainer that already exists."""
 
     trainer: Trainer
 
@@ -68,10 +68,10 @@ class TrainerContract(Contract):
     """What every trainer must keep to. Its trainings run here, on the processor: give it options that make them short.
 
     Attributes:
-        shape: what is trained, the smallest of the default ranges unless it is given.
-        larger: another shape, whose network is larger; the next of the default ranges in both dimensions.
-        tolerance: how far the quality of what ships may be from that of its training, where nothing is lost; a tenth
-            of it unless it is given, in its unit. Trainings that report before their last step may need more.
+        shape: the shape that is trained; by default the smallest of the default ranges.
+        larger: another shape, whose network is larger; by default the next of the default ranges in both dimensions.
+        tolerance: how far the quality of what ships may be from that of its training if nothing is lost, in the unit of
+            the quality; by default a tenth of it. Trainings that report before their last step may need more.
     """
 
     kind = "trainer"
@@ -95,9 +95,9 @@ class TrainerContract(Contract):
 
         Args:
             plugin: the trainer.
-            directory: where the weights are to be; another attempt in the same goes on from the one before.
-            most: steps after which it is asked to stop.
-            attempt: name of this one.
+            directory: directory for the weights; another attempt in the same directory goes on from the one before.
+            most: number of steps after which the training is asked to stop.
+            attempt: name of this attempt.
         """
         reported = 0
 
@@ -109,13 +109,13 @@ class TrainerContract(Contract):
         return self.task(plugin, directory, attempt).run(report)
 
     def task(self, plugin: Trainer, directory: Path, attempt: str) -> TrainingTask:
-        """Return what a search would have done."""
+        """Return the task that a search would have run."""
         shape, _ = self.shapes(plugin)
         weights = directory / "weights.safetensors"
         return TrainingTask(_Ready(plugin), shape, SEED, weights, directory / "checkpoints", 0.0, attempt)
 
     def test_says_what_it_is(self, plugin: Trainer) -> None:
-        """It has a quality, and if it says how many steps it takes, at least one; its default ranges are ranges."""
+        """It has a quality, takes at least one step if it says how many, and its default ranges are ranges."""
         assert isinstance(plugin.quality, Quality)
         assert plugin.steps is None or (type(plugin.steps) is int and plugin.steps >= 1)
         for text in (plugin.default_depths, plugin.default_widths):
@@ -129,7 +129,7 @@ class TrainerContract(Contract):
             assert isinstance(plugin.resources(shape), Resources)
 
     def test_builds_networks_that_grow(self, plugin: Trainer) -> None:
-        """A network has the same size whenever it is built, also without memory, and one of a larger shape more."""
+        """Networks have the same size whenever they are built, also without memory, and larger shapes a larger one."""
         self.needs(plugin, "build")
         networks = BuiltByTrainer(_Ready(plugin), "the trainer")
         small, large = (networks.count_values(shape, (0, 0, 0), 0) for shape in self.shapes(plugin))
@@ -151,7 +151,7 @@ class TrainerContract(Contract):
         assert any(not torch.equal(first[name], other[name]) for name in first)
 
     def test_networks_run_on_the_example(self, plugin: Trainer) -> None:
-        """Of one example and of several."""
+        """They run on a batch of one example, and of several."""
         import torch
 
         self.needs(plugin, "build", "example")
@@ -164,7 +164,7 @@ class TrainerContract(Contract):
                     inputs.call(network, example)
 
     def test_trains(self, plugin: Trainer, tmp_path: Path) -> None:
-        """It comes to a possible quality, after as many steps as it says, and saves weights that its networks load."""
+        """It reaches a possible quality after as many steps as it says, and saves weights that its networks load."""
         training = self.trained(plugin, tmp_path)
         assert training.quality is not None
         assert plugin.quality.allows(training.quality)
@@ -187,12 +187,12 @@ class TrainerContract(Contract):
         assert judged[0] == judged[1]
 
     def test_trains_the_same_every_time(self, plugin: Trainer, twin: Trainer, tmp_path: Path) -> None:
-        """The same shape and seed come to the same quality on the processor."""
+        """On the processor, the same shape and seed lead to the same quality."""
         first, again = (self.trained(each, tmp_path / str(n)) for n, each in enumerate((plugin, twin)))
         assert (first.quality, first.curve) == (again.quality, again.curve)
 
     def test_stops_when_asked_and_goes_on(self, plugin: Trainer, twin: Trainer, tmp_path: Path) -> None:
-        """Asked to stop it returns at the next step; begun again it comes to what it would have come to anyway."""
+        """Asked to stop, it returns at the next step. Begun again, it arrives at what it would have reached anyway."""
         undisturbed = self.trained(plugin, tmp_path / "undisturbed")
         if len(undisturbed.curve) < 2:
             pytest.skip("it reports no steps between which it could stop")
@@ -236,7 +236,7 @@ class TrainerContract(Contract):
             assert same, "calibration() gives other inputs each time; what ships is to be the same for the same seed"
 
     def test_judges_what_ships(self, plugin: Trainer, tmp_path: Path) -> None:
-        """``judge`` and ``judge_test`` go by ``predict``; ``judge`` comes to what the training did."""
+        """``judge`` and ``judge_test`` rely on ``predict``, and ``judge`` arrives at the quality of the training."""
         self.needs(plugin, "build", "example", "judge")
         training, task = self.to_ship(plugin, tmp_path)
         assert training.quality is not None
@@ -251,7 +251,7 @@ class TrainerContract(Contract):
             assert is_near, f"judge() comes to {first} where nothing was lost, and the training to {training.quality}"
 
     def to_ship(self, plugin: Trainer, directory: Path) -> tuple[Training, EvaluationTask]:
-        """Train, and return how with a task that has the weights; without these nothing can ship."""
+        """Train, and return the training with a task that has the weights; without weights nothing can ship."""
         training = self.trained(plugin, directory)
         task = self.task(plugin, directory, "first")
         if not task.weights.is_file():
@@ -262,7 +262,7 @@ class TrainerContract(Contract):
         return training, EvaluationTask(task.trainer, task.shape, SEED, task.weights)
 
     def judged(self, task: EvaluationTask, what: str) -> float | None:
-        """Return the quality of what ships, run by torch, as ``judge`` or ``judge_test`` tells it."""
+        """Return the quality of what ships, run by torch, according to ``judge`` or ``judge_test``."""
         with judging(task, lambda _: True, f"{what}()") as (trainer, run):
             example = trainer.example(BATCH_SIZE)
             model = _AsTrained(trainer.ship(task.shape, run), example)
@@ -272,7 +272,7 @@ class TrainerContract(Contract):
         return quality
 
     def needs(self, plugin: Trainer, *methods: str) -> None:
-        """Leave out a check of what a trainer need not have."""
+        """Skip a check of something that a trainer need not have."""
         missing = next((method for method in methods if not has(plugin, method)), None)
         if missing is not None:
             pytest.skip(f"it has no {missing}()")
