@@ -40,8 +40,8 @@ def ask(study: str | Path, **settings: Any) -> Result:
 
     Args:
         study: directory of the study.
-        **settings: limits, goal, model or prior of the question. What is not given is taken from the search, except
-            limits and goal.
+        **settings: limits, goal, confidence, model or prior of the question. Model and prior are those of the search if
+            they are not given; the others are not taken over.
 
     Returns:
         The result, with the one further training or measurement that would most likely change it.

@@ -41,6 +41,7 @@ EVENTS: tuple[events.Event, ...] = (
     events.EpochFinished(SHAPE, Epoch(1, 2.0, 50.0), 2),
     events.EpochFinished(SHAPE, Epoch(2, None, 60.0, {"learning_rate": 0.1}), None),
     events.TrainingLost(SHAPE, "node 3"),
+    events.TrainedAgain(GRID[1], 40.0, 88.0),
     events.TrainingFinished(Training(SHAPE, accuracy(SHAPE), "", (Epoch(1, 2.0, 50.0),), 1.0), 1, 2),
     events.TrainingFinished(Training(GRID[1], None, "the loss became nan"), 2, 2),
     events.Converted(SHAPE, 89.0, 91.0, True, 1, 2),
