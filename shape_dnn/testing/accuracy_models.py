@@ -158,7 +158,7 @@ class AccuracyModelContract(Contract):
 
     @pytest.mark.parametrize("other", OTHERS)
     def test_predicts_any_quality(self, plugin: AccuracyModel, other: str) -> None:
-        """Whatever bounds a quality has, it predicts from one training on, and errs no more than a tenth beyond the mean."""
+        """Whatever bounds a quality has: from one training on, and with at most a tenth more error than the mean."""
         plugin.quality = quality = OTHERS[other]
         truth = {shape: _as(quality, accuracy(shape)) for shape in GRID}
         for number in (1, 2, 3):
