@@ -172,7 +172,7 @@ def make_key(path: Path) -> None:
 def sshd_children(parent: int) -> list[int]:
     """The processes of OpenSSH below `parent`, parents first. A session may have two."""
     found: list[int] = []
-    with contextlib.suppress(FileNotFoundError):  # ended while we looked
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended while we looked, or read
         for child in map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()):
             if Path(f"/proc/{child}/comm").read_text().startswith("sshd"):
                 found += [child, *sshd_children(child)]

@@ -168,7 +168,7 @@ def test_one_process_holds_it_at_a_time_and_releases_it_for_the_next(tmp_path: P
     one, other = Lease(tmp_path), Lease(tmp_path)
     assert one.acquire()
     assert not other.acquire()
-    assert str(other.holder) == f"process {os.getpid()} on {os.uname().nodename}"
+    assert str(other.holder) == f"process {os.getpid()} on {os.uname().nodename}, which is this one"
     assert other.is_taken()
     one.release()
     assert not other.is_taken()
