@@ -342,6 +342,8 @@ def test_how_trainings_share_a_gpu_is_told(
     assert told() == "in turns, as there is no nvidia-cuda-mps-control"
     Path("nvidia-cuda-mps-control").touch(0o755)
     assert told() == "in turns, or with -o executor.mps=true side by side"
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    assert told() is None, "the service is NVIDIA's"
 
 
 NO_KERNELS = (

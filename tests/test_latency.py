@@ -374,8 +374,14 @@ def test_processors_of_two_kinds_have_two_names_so_that_one_does_not_take_the_la
     assert devices.hardware("cpu") == "Apple M4 Pro"
 
 
-# What psutil itself raises where a machine, a container or a kernel has no such file: nothing here is left to be done.
-@pytest.mark.parametrize("error", [NotImplementedError("no frequency file"), RuntimeError("no such device"), OSError()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotImplementedError("no frequency file"),  # raised by psutil where there is no such file; not ours to do
+        RuntimeError("no such device"),
+        OSError(),
+    ],
+)
 def test_a_machine_that_hides_its_clock_measures_all_the_same(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 from own import BUILD, EXAMPLE, write
-from test_augmentation import EVERYTHING
 from test_examples import FOLDER, SEARCHES, Search, need, page_of
 from test_streaming import interrupted_within, kept_and_streamed, of_photographs
 from test_training import TINY, go_on, task
@@ -21,32 +20,11 @@ from test_training import TINY, go_on, task
 from shape_dnn import Architecture, DesignSpace, Range, Shape, export, load, tune
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.recipes import Precision
-from shape_dnn.training import streamed
-from shape_dnn.training.batches import Batches
-from shape_dnn.training.classifier import split
 from shape_dnn.training.step import Step
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
 GPU = "cuda:0"
-
-
-def drawn(directory: Path) -> list[torch.Tensor]:
-    """Two epochs of batches on the GPU, and what is left of its random numbers."""
-    learning, _ = split(directory, "validation", 0.3, 0)
-    batches = Batches(learning, torch.device(GPU), classes=3)
-    torch.manual_seed(5)
-    seen = [each.clone() for _ in range(2) for batch in batches.shuffled(16, EVERYTHING) for each in batch]
-    return [*seen, torch.rand(3, device=GPU)]
-
-
-@pytest.mark.filterwarnings("ignore:This DataLoader will create")
-def test_streamed_images_make_the_same_batches_with_every_augmentation(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept, surveyed = kept_and_streamed()
-    expected = drawn(kept)
-    for number in (1, 3):
-        monkeypatch.setattr(streamed, "readers", lambda _, number=number: number)
-        assert all(torch.equal(one, other) for one, other in zip(drawn(surveyed), expected, strict=True))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

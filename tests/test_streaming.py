@@ -72,28 +72,37 @@ def kept_and_streamed(size: int = 12, number: int = 40) -> tuple[Path, Path]:
     return Path("kept"), images.survey(*found, Path("surveys"), lambda *_: None)  # type: ignore[arg-type]
 
 
-def drawn(directory: Path) -> list[torch.Tensor]:
+def drawn(directory: Path, device: torch.device) -> list[torch.Tensor]:
     """All that a training sees: statistics, two epochs of batches, and what is left of the random numbers."""
     learning, judging = split(directory, "validation", 0.3, 0)
-    learnt_from = Batches(learning, CPU, classes=3)
-    judged_on = Batches(judging, CPU, like=learnt_from)
-    tested_on = Batches(Part.of_all(images.load(directory)[1]), CPU, like=learnt_from)
+    learnt_from = Batches(learning, device, classes=3)
+    judged_on = Batches(judging, device, like=learnt_from)
+    tested_on = Batches(Part.of_all(images.load(directory)[1]), device, like=learnt_from)
     torch.manual_seed(5)
     seen = list(learnt_from.statistics)
     for _ in range(2):
         for given in (learnt_from.shuffled(16, EVERYTHING), judged_on.in_order(16), tested_on.in_order(16)):
             for batch in given:
                 seen += [each.clone() for each in batch]
-    return [*seen, torch.rand(3)]
+    return [*seen, torch.rand(3, device=device)]
+
+
+def on_a_gpu(where: str) -> Any:
+    """A parameter of tests that need one."""
+    without = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+    return pytest.param(where, marks=[pytest.mark.gpu, without])
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
-def test_streamed_images_make_the_same_batches_with_every_augmentation(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("device", ["cpu", on_a_gpu("cuda:0")])
+def test_streamed_images_make_the_same_batches_with_every_augmentation(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept, surveyed = kept_and_streamed()
-    expected = drawn(kept)
+    expected = drawn(kept, torch.device(device))
     for number in (1, 3):
         monkeypatch.setattr(streamed, "readers", lambda _, number=number: number)
-        seen = drawn(surveyed)
+        seen = drawn(surveyed, torch.device(device))
         assert all(torch.equal(one, other) for one, other in zip(seen, expected, strict=True))
 
 

@@ -114,10 +114,11 @@ def examine(plugin_files: Sequence[Path] = (), **settings: Any) -> Diagnosis:
     system = {"system": platform.platform(), "python": platform.python_version()}
     system |= {name: metadata.version(name) for name in LIBRARIES} | {"cores": str(devices.cores())}
     system |= {device: devices.hardware(device) for device in there}
-    if any(device.startswith("cuda") for device in there):
-        system["trainings on a GPU"] = cuda.sharing()
+    gpus = [device for device in there if device.startswith("cuda")]
+    if gpus and (sharing := cuda.sharing()):
+        system["trainings on a GPU"] = sharing
     abilities = [_try(registry, name, device) for name in registry.names("meter") for device in there]
-    said = [cuda.why_none(), *(cuda.missing_kernels(device) for device in there if device.startswith("cuda"))]
+    said = [cuda.why_none(), *map(cuda.missing_kernels, gpus)]
     return Diagnosis(system, [warning for warning in said if warning], abilities, _signs(), targets)
 
 

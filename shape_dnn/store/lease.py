@@ -25,6 +25,7 @@ from pathlib import Path
 
 from shape_dnn.errors import StudyError
 from shape_dnn.system import durable
+from shape_dnn.system.text import process_named
 
 LEASE = "lease"
 BEAT = 5.0
@@ -34,12 +35,6 @@ PATIENCE = 60.0
 ENDED = "ended"
 CLOCK_ERROR = 2.0
 """By how much two readings of the start of one process may differ."""
-
-
-def named(pid: int, host: str) -> str:
-    """Name a process by its number and its machine; it may be this one, of which another thread is meant then."""
-    this = ", which is this one" if (pid, host) == (os.getpid(), socket.gethostname()) else ""
-    return f"process {pid} on {host}{this}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ class Holder:
         return cls(socket.gethostname(), _place(), pid, _started(pid) or 0.0, secrets.token_hex(8))
 
     def __str__(self) -> str:
-        return named(self.pid, self.host) if self.token else "another process"
+        return process_named(self.pid, self.host) if self.token else "another process"
 
     @property
     def is_dead(self) -> bool | None:

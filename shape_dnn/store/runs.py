@@ -11,10 +11,11 @@ from enum import StrEnum
 from typing import Any
 
 from shape_dnn.errors import StudyError
-from shape_dnn.store import decoding, lease
+from shape_dnn.store import decoding
 from shape_dnn.store.database import REMEDY, Database
 from shape_dnn.store.decoding import canonical
 from shape_dnn.store.families import TRAININGS, Family
+from shape_dnn.system.text import process_named
 
 
 class RunState(StrEnum):
@@ -122,7 +123,7 @@ class Runs:
 
     def _in_use(self) -> StudyError:
         rows = self._database.read("SELECT host, pid FROM run WHERE state = 'running' ORDER BY id DESC LIMIT 1")
-        who = self._database.holder or (lease.named(rows[0][1], rows[0][0]) if rows else "another process")
+        who = self._database.holder or (process_named(rows[0][1], rows[0][0]) if rows else "another process")
         return StudyError(f"study {str(self._database.directory)!r} is in use by {who}; {REMEDY}")
 
     def begin(self, command: str, settings: Mapping[str, object], problem: Mapping[str, object]) -> int:

@@ -42,7 +42,11 @@ def why_absent() -> str:
 
 
 def sharing() -> str:
-    """Say how processes that share a GPU run."""
+    """Say how processes that share a GPU of NVIDIA run; return nothing where torch was made for others."""
+    import torch
+
+    if torch.version.hip:
+        return ""
     if shutil.which(CONTROL) is None:
         return f"in turns, as there is no {CONTROL}"
     return "in turns, or with -o executor.mps=true side by side"

@@ -1,8 +1,10 @@
-"""Text of strangers, such as the name of a class or of a file, on a terminal. Standard library only."""
+"""How things are written: text of strangers on a terminal, numbers, lists, processes. Standard library only."""
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 from collections.abc import Iterable
 
 
@@ -35,3 +37,9 @@ def listed(given: Iterable[str]) -> list[str]:
 def grouped(text: str) -> str:
     """Put a comma after every three digits before the point of the numbers in a text, such as ``<= 2000000``."""
     return re.sub(r"(?<![\d.])\d{4,}", lambda digits: f"{int(digits[0]):,}", text)
+
+
+def process_named(pid: int, host: str) -> str:
+    """Name a process by its number and its machine; if it is this one, say so, as another thread of it is meant."""
+    this = ", which is this one" if (pid, host) == (os.getpid(), socket.gethostname()) else ""
+    return f"process {pid} on {host}{this}"
