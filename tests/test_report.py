@@ -71,6 +71,44 @@ def test_the_front_of_any_two_metrics_is_that_of_ask(page: Any, study: Path) -> 
         assert set(re.findall(r"\([^)]*\)", page.text_content("#front-shapes"))) == expected
         page.locator("#front svg").wait_for()
         assert page.locator("#front svg").count() == 1
+        assert page.locator("#front .mark-line path").count() == 1
+
+
+@in_a_browser
+def test_the_front_takes_more_than_two_metrics_into_account(page: Any, study: Path) -> None:
+    def is_of(*metrics: str) -> set[str]:
+        _, question = question_of(page.text_content("#front-command"))
+        assert set(question["pareto"].split(",")) == set(metrics)
+        on_front = {str(shape) for shape in ask(study, **question).shapes}
+        assert set(re.findall(r"\([^)]*\)", page.text_content("#front-shapes"))) == on_front
+        return on_front
+
+    page.select_option("#front-x", "size")
+    page.select_option("#front-y", "accuracy")
+    two = is_of("size", "accuracy")
+    page.locator("#front-also").get_by_label("latency").check()
+    three = is_of("size", "accuracy", "latency")
+    assert two < three
+    page.select_option("#goal", "")
+    assert "the best trade-offs of size, accuracy and latency" in page.text_content("#answer")
+    page.select_option("#front-x", "latency")  # what leaves the axis stays a part of the front
+    assert is_of("latency", "accuracy", "size") == three
+    assert page.locator("#front-also").get_by_label("size").is_checked()
+    rings = page.locator("#front .mark-symbol path[stroke-width='1.5'][fill='transparent']")
+    assert page.locator("#front .mark-line path").count() == 0
+    assert rings.count() >= 1
+    page.locator("#front-also").get_by_label("size").uncheck()
+    assert is_of("latency", "accuracy") < three
+
+
+@in_a_browser
+def test_a_search_for_a_front_of_three_metrics_is_shown_as_it_was_asked(browser: Any, tmp_path: Path) -> None:
+    record_study(tmp_path / "study", **{**GRID, "goal": None, "pareto": "size,latency,accuracy"})
+    (report,) = write_report(tmp_path / "study")
+    with shown(browser, report) as page:
+        assert page.locator("#front-also").get_by_label("accuracy").is_checked()
+        _, question = question_of(page.text_content("#front-command"))
+        assert question["pareto"] == "size,latency,accuracy"
 
 
 @in_a_browser

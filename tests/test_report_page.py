@@ -53,6 +53,24 @@ def cells(page: Any) -> list[list[str]]:
 
 
 @in_a_browser
+def test_beside_a_near_limit_values_have_as_many_digits_as_it_takes_to_see_their_side(
+    browser: Any, tmp_path: Path, shape_dnn: Callable[..., Any]
+) -> None:
+    (tmp_path / "t.csv").write_text(
+        "depth,width,accuracy,params\n10,1,98.004,1234567\n16,1,98.002,1234565\n22,1,99,9\n"
+    )
+    near = "--min-accuracy 98.003 --max params=1234567.5 --goal params --strategy exhaustive --model ridge"
+    out = shape_dnn("--replay", tmp_path / "t.csv", *near.split(), "--report", tmp_path / "r.html").out
+    assert re.search(r"10 +1 .* 98\.004 ", out), out  # and not 98.00, which is beyond the limit
+    assert "16" not in re.findall(r"^ +(\d+)", out, re.MULTILINE)
+    with shown(browser, tmp_path / "r.html") as page:
+        trained = page.locator("#shapes th").all_text_contents().index("trained [%]")
+        params = page.locator("#shapes th").all_text_contents().index("params")
+        told = {row[2]: (row[trained], row[params]) for row in cells(page)}
+        assert told == {"10": ("98.004", "1,234,567"), "16": ("98.00", "1,234,565"), "22": ("99.00", "9")}
+
+
+@in_a_browser
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_terminal_json_page_and_print_have_the_same_numbers(
     browser: Any, study: Path, tmp_path: Path, shape_dnn: Callable[..., Any], question: dict[str, Any]

@@ -221,7 +221,7 @@ def front() -> Spec:
         rows.append({
             "name": row["name"], "size": row["m0"], "quality": row["quality"], "expected": expected,
             "low": row["mean"] - spread, "high": row["mean"] + spread, "state": str(row["state"]), "best": False,
-            "complies": True, "on_front": (row["depth"], row["width"]) in on_front,
+            "complies": True, **dict.fromkeys(("on_front", "on_line"), (row["depth"], row["width"]) in on_front),
         })  # fmt: skip
     states = [ShapeState(state) for state in dict.fromkeys(row["state"] for row in rows)]
     drawn = charts.front("size", "size [MB]", "expected", "accuracy [%]", overview.quality, states)

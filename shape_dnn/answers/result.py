@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn.answers import encoding
 from shape_dnn.answers.summary import Shown, Summary
-from shape_dnn.answers.table import data_frame, number, summarize
+from shape_dnn.answers.table import beside, data_frame, number, summarize
 from shape_dnn.constraints import Constraint
 from shape_dnn.errors import NothingCompliesError
 from shape_dnn.quality import ACCURACY, Quality
@@ -118,12 +118,12 @@ class Result(Shown):
     @property
     def shows_probability(self) -> bool:
         """Whether the quality is limited, so that shapes that were not trained comply with a probability."""
-        return bool(self._limits_on_quality)
+        return bool(self.limits_on(self.quality.name))
 
-    @property
-    def _limits_on_quality(self) -> list[Constraint]:
+    def limits_on(self, metric: str) -> list[Constraint]:
+        """Return the limits on a metric, or on the quality."""
         limits = [stage.constraint for stage in self.answer.stages]
-        return [limit for limit in limits if limit.metric == self.quality.name]
+        return [limit for limit in limits if limit.metric == metric]
 
     def is_estimated(self, metric: str, shape: Shape) -> bool:
         """Tell whether a value was predicted instead of measured."""
@@ -218,21 +218,22 @@ class Result(Shown):
         emptied = next((s for s in answer.stages if s.before and not s.after), None)  # no training, nothing before
         if emptied is None and failures and len(failures) == len(answer.trainings):
             raise NothingCompliesError(f"no training succeeded; the first failed because {failures[0].reason}")
-        closest = _closest(answer.closest, self.quality, self._limits_on_quality)
+        limits = self.limits_on(self.quality.name)
+        closest = _closest(answer.closest, self.quality, limits)
         if emptied is not None:
             count = f"{emptied.before:,} shapes" if emptied.before != 1 else "shape"
             closest = closest or _nearest(emptied)
             raise NothingCompliesError(f"nothing complies: {emptied.constraint} dropped the last {count}{closest}")
         if self.is_front:
             raise NothingCompliesError("nothing complies: no shape has a value of all that is traded off")
-        limits = " and ".join(map(str, self._limits_on_quality)) or "the constraints"
+        missed = " and ".join(map(str, limits)) or "the constraints"
         raise NothingCompliesError(
-            f"nothing complies: every shape predicted to meet {limits} failed it when trained{closest}"
+            f"nothing complies: every shape predicted to meet {missed} failed it when trained{closest}"
         )
 
     def probability(self, candidate: Candidate) -> float | None:
         """Return the probability that a training of a shape meets the limits on the quality."""
-        return candidate.probability(self._limits_on_quality)
+        return candidate.probability(self.limits_on(self.quality.name))
 
     def _row(self, candidate: Candidate) -> dict[str, Any]:
         prediction, quality = candidate.prediction, self.quality.name
@@ -250,25 +251,12 @@ class Result(Shown):
         }
 
 
-def _digits(value: float, limits: Iterable[Constraint], write: Callable[[float, int], str]) -> int:
-    """Return how many digits a value needs so that, as written, it is on the same side of its limits."""
-    known = [(limit, limit.allows(value)) for limit in limits]
-    return next(
-        (
-            digits
-            for digits in range(4, 17)
-            if all(limit.allows(float(write(value, digits).replace(",", ""))) == side for limit, side in known)
-        ),
-        17,
-    )
-
-
 def _closest(closest: Candidate | None, quality: Quality, limits: Sequence[Constraint]) -> str:
     """Tell which shape comes closest to the limits on the quality, if that is why nothing complies."""
     if closest is None or closest.expected is None:
         return ""
     how = "predicted" if closest.quality is None else "trained"
-    value = quality.with_unit(closest.expected, _digits(closest.expected, limits, quality.number))
+    value = f"{beside(limits, closest.expected, quality.number)} {quality.unit}".rstrip()
     return f"; the closest is {closest.shape} with a {how} {quality.name} of {value}"
 
 
@@ -277,5 +265,5 @@ def _nearest(stage: Stage) -> str:
     if stage.nearest is None:
         return ""
     shape, value = stage.nearest
-    text = number(value, _digits(value, [stage.constraint], number))
+    text = beside([stage.constraint], value, number)
     return f"; the closest is {shape} with a {stage.constraint.metric} of {text} {stage.constraint.unit}".rstrip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from shape_dnn.answers.reliability import missed_in_100
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from shape_dnn.answers.result import Result
+    from shape_dnn.constraints import Constraint
     from shape_dnn.search.query import Answer, Candidate
 
 Record = TypeVar("Record", bound="DataclassInstance")
@@ -68,6 +69,14 @@ def number(value: float | None, digits: int = 4) -> str:
     return f"{float(text):,.10g}" if 100 <= abs(float(text)) < MOST_WRITTEN_OUT else text
 
 
+def beside(limits: Iterable[Constraint], value: float, write: Callable[[float, int], str]) -> str:
+    """Write a value with as many digits as it needs to be, as written, on the same side of its limits."""
+    known = [(limit, limit.allows(value)) for limit in limits]
+    texts = (write(value, digits) for digits in range(4, 17))
+    told = (text for text in texts if all(limit.allows(float(text.replace(",", ""))) == side for limit, side in known))
+    return next(told, write(value, 17))
+
+
 def summarize(result: Result) -> Summary:
     """Say what a search found, how sure that is, and what it took."""
     answer, quality = result.answer, result.quality
@@ -84,9 +93,9 @@ def summarize(result: Result) -> Summary:
                 str(candidate.shape.depth),
                 str(candidate.shape.width),
                 *(_value(result, name, candidate.shape) for name in metrics),
-                "-" if prediction is None else quality.number(prediction.mean),
+                "-" if prediction is None else _judged(result, prediction.mean),
                 "-" if prediction is None or prediction.std is None else quality.spread(prediction.std),
-                "-" if candidate.quality is None else quality.number(candidate.quality),
+                "-" if candidate.quality is None else _judged(result, candidate.quality),
                 *([] if result.as_trained is None else [_as_trained(result, candidate)]),
                 *([_complies(result, candidate)] if limited else []),
                 *([number(result.scores[candidate.shape])] if scored else []),
@@ -143,7 +152,14 @@ def notation(value: object) -> str:
 
 def _value(result: Result, metric: str, shape: Shape) -> str:
     """Write a value of a metric, and mark it as approximate if it was not measured."""
-    return ("~" if result.is_estimated(metric, shape) else "") + number(result.metrics[metric][shape])
+    value = result.metrics[metric][shape]
+    text = number(value) if value is None else beside(result.limits_on(metric), value, number)
+    return ("~" if result.is_estimated(metric, shape) else "") + text
+
+
+def _judged(result: Result, value: float) -> str:
+    """Write a quality, with two decimals of a percentage or more where a limit is nearer than they tell."""
+    return beside(result.limits_on(result.quality.name), value, result.quality.number)
 
 
 def _as_trained(result: Result, candidate: Candidate) -> str:
@@ -199,7 +215,7 @@ def _best(result: Result) -> Iterator[str]:
         if best.quality is not None:
             known = best.shape in (result.as_trained or {})
             before = f" ({_as_trained(result, best)} {AS_TRAINED})" if known else ""
-            state = f"trained {quality.name} {quality.with_unit(best.quality)}{before}"
+            state = f"trained {quality.name} {_judged(result, best.quality)} {quality.unit}".rstrip() + before
         test = "" if tested is None else f", test {quality.name} {quality.with_unit(tested)}"
         yield f"best: depth {best.shape.depth}, width {best.shape.width}; {state}{test}"
 

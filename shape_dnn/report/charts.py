@@ -61,8 +61,8 @@ def titled(name: str, unit: str) -> str:
 def front(x: str, x_title: str, y: str, y_title: str, quality: Quality, states: Sequence[ShapeState]) -> Spec:
     """Show two columns of every shape against each other, with the front of those that comply.
 
-    What was not trained is hollow, and has a bar as long as the 95 % interval of its prediction. Rows need ``on_front``
-    and ``complies``.
+    What was not trained is hollow, and has a bar as long as the 95 % interval of its prediction. A front of these two
+    columns is a line; the shapes on one of more have rings. Rows need ``on_front``, ``on_line`` and ``complies``.
     """
     from_above = x == "expected" and quality.better == "higher"  # whoever asks for more of it gets the next shape
     bars = [
@@ -84,7 +84,7 @@ def front(x: str, x_title: str, y: str, y_title: str, quality: Quality, states: 
         "layer": [
             *bars,
             {
-                "transform": [{"filter": "datum.on_front"}],
+                "transform": [{"filter": "datum.on_line"}],
                 "mark": {"type": "line", "interpolate": "step-before" if from_above else "step-after",
                          "color": "currentColor", "strokeWidth": 1.5},
                 "encoding": {"order": {"field": x, "type": "quantitative"}},
@@ -96,6 +96,10 @@ def front(x: str, x_title: str, y: str, y_title: str, quality: Quality, states: 
                     "fillOpacity": {"condition": {"test": "datum.quality === null", "value": 0}, "value": 1},
                     "opacity": {"condition": {"test": "datum.complies", "value": 1}, "value": 0.3},
                 },
+            },
+            {
+                "transform": [{"filter": "datum.on_front && !datum.on_line"}],
+                "mark": {"type": "point", "shape": "circle", "size": 190, "stroke": "currentColor", "strokeWidth": 1.5},
             },
             {"transform": [{"filter": "datum.best"}], "mark": STAR},
         ],

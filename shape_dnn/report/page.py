@@ -74,7 +74,8 @@ def content(overview: Overview) -> dict[str, Any]:
     known = encode(overview)
     parts, quality = sections.sections(overview, known), overview.quality
     for row in known["shapes"]:
-        row["cells"] = _cells(overview, row)
+        cells = _cells(overview, row)
+        row["cells"] = list(cells.values())
     first = known["shapes"][:MOST_ROWS]
     main = environment().get_template("report/main.html").render(
         overview=overview,
@@ -97,6 +98,7 @@ def content(overview: Overview) -> dict[str, Any]:
     drawn = [*(chart for part in parts for chart in part.charts), *sections.doubts(overview)]
     data = {
         "overview": known,
+        "cells": list(cells),
         "charts": [{"id": chart.id, "spec": chart.spec, "live": chart.live} for chart in drawn],
         "fronts": sections.fronts(overview, sections.states_in(known["shapes"])),
         "orders": sections.orders(overview),
@@ -258,18 +260,19 @@ def _scores(content: dict[str, Any]) -> list[float | None]:
     return asked[0] if asked else [None] * len(content["shapes"])
 
 
-def _cells(overview: Overview, row: dict[str, Any]) -> list[str]:
+def _cells(overview: Overview, row: dict[str, Any]) -> dict[str, str]:
+    """Return what stands in the table for a shape, by the entries of its row."""
     number, spread = overview.quality.number, overview.quality.spread
-    conversion = [] if overview.as_trained is None else [("before", number), ("lost", spread)]
-    qualities = [("quality", number), *conversion, ("mean", number), ("std", spread), ("tested", number)]
-    return [
-        str(row["depth"]),
-        row["fraction"],
-        *(_measured(row[column], row[f"{column}_status"]) for column in _titles(overview)),
-        *(("–" if row[name] is None else write(row[name])) for name, write in qualities),
-        row["state"],
-        row["reason"],
-    ]
+    conversion = {} if overview.as_trained is None else {"before": number, "lost": spread}
+    qualities = {"quality": number, **conversion, "mean": number, "std": spread, "tested": number}
+    return {
+        "depth": str(row["depth"]),
+        "fraction": row["fraction"],
+        **{column: _measured(row[column], row[f"{column}_status"]) for column in _titles(overview)},
+        **{name: "–" if row[name] is None else write(row[name]) for name, write in qualities.items()},
+        "state": row["state"],
+        "reason": row["reason"],
+    }
 
 
 def _measured(value: float | None, status: str) -> str:

@@ -73,9 +73,9 @@ def sections(overview: Overview, content: Mapping[str, Any]) -> list[Section]:
     ]  # fmt: skip
     if columns:
         text = (
-            "Each point is a network; those that do not comply are faint. The line is the front: no network that "
-            "complies is better in both. Hollow points were not trained; their bars are 95 % intervals of what is "
-            "predicted."
+            "Each point is a network; those that do not comply are faint. The front is what no other network that "
+            "complies beats: a line, or rings if it takes more than two metrics into account. Hollow points were not "
+            "trained; their bars are 95 % intervals of what is predicted."
         )
         about = "Shapes by two metrics, and the front of those that comply."
         chart = Chart("front", "front of two metrics", about, None, live=True)

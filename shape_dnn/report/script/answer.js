@@ -27,7 +27,7 @@ function lede({ complying, best }) {
   }
   if (question.goal) return ["No shape that complies has a value for the goal."];
   const front = rows.filter((row) => row.on_front).length;
-  const both = names.length > 1 && front ? [`${grouped(front)} of them ${front === 1 ? "is the best trade-off" : "are the best trade-offs"} of ${question.front.join(" and ")}. `] : [];
+  const both = names.length > 1 && front ? [`${grouped(front)} of them ${front === 1 ? "is the best trade-off" : "are the best trade-offs"} of ${listed(question.front).join("")}. `] : [];
   return [...both, "Choose a goal to have one network called the best."];
 }
 

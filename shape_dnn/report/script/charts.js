@@ -57,7 +57,7 @@ async function draw(id, spec, more = {}) {
   place.querySelector("svg").setAttribute("aria-hidden", "true"); // the element around it is described
 }
 
-const drawFront = () => draw("front", fronts[question.front.join(" ")]);
+const drawFront = () => draw("front", fronts[question.front.slice(0, 2).join(" ")]);
 
 // Two latencies: which shapes change their order, and with which others.
 function drawOrder() {
@@ -113,10 +113,7 @@ function buildCharts() {
     views.delete(id);
     stale.delete(id);
   }
-  if (names.length > 1 && $("front")) axes("front", names.map((name) => [name, name]), question.front, () => {
-    changed();
-    drawFront();
-  });
+  if (names.length > 1 && $("front")) buildFront();
   if (question.order.length && $("order")) {
     axes("order", overview.timings.map(({ title }, i) => [String(i), title]), question.order, drawOrder);
     $("order-text").textContent = orders[question.order.join(" ")].text;

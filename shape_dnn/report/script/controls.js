@@ -90,14 +90,42 @@ function choice(id, label, entries, chosen, change) {
   return element("div", { class: "limit" }, element("label", { for: id }, label), select);
 }
 
-// What a chart of two things shows; whatever is chosen for both axes changes places.
+// What the axes of a chart show: the first two that are chosen. One that is chosen already changes places.
 function axes(chart, entries, chosen, change) {
   const selects = ["x", "y"].map((axis) => $(`${chart}-${axis}`));
   selects.forEach((select, axis) => fill(select, entries, chosen[axis], (value) => {
-    if (value === String(chosen[1 - axis])) selects[1 - axis].value = chosen[1 - axis] = chosen[axis];
+    const former = chosen.findIndex((each) => String(each) === value);
+    if (former >= 0) chosen[former] = chosen[axis];
+    if (former === 1 - axis) selects[former].value = chosen[former];
     chosen[axis] = value;
     change();
   }));
+}
+
+// Of which metrics the front is: both axes, and any others.
+function buildFront() {
+  const renew = () => {
+    changed();
+    drawFront();
+  };
+  const others = () => $("front-also").replaceChildren(
+    ...names.filter((name) => !question.front.slice(0, 2).includes(name)).map((name) => {
+      const box = element("input", { type: "checkbox", value: name });
+      box.checked = question.front.includes(name);
+      box.onchange = () => {
+        if (box.checked) question.front.push(name);
+        else question.front.splice(question.front.indexOf(name), 1);
+        renew();
+      };
+      return element("label", {}, box, ` ${name}`);
+    }),
+  );
+  axes("front", names.map((name) => [name, name]), question.front, () => {
+    others();
+    renew();
+  });
+  others();
+  $("front-others").hidden = names.length === 2;
 }
 
 function ask() {

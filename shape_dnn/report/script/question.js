@@ -1,11 +1,11 @@
 // What the page knows, and the answer to a question. It decides exactly as `shape-dnn ask` does.
 
-let overview, charts, fronts, orders, rows, column, quality, names;
+let overview, charts, fronts, orders, cells, rows, column, quality, names;
 const question = { limits: [], goal: "", confidence: 0.5, front: [], order: [], asked: false };
 
 // Take what is known. Whatever the viewer has asked stays; a question that nobody touched is that of the search.
 function take(data) {
-  ({ overview, charts, fronts, orders } = data);
+  ({ overview, charts, fronts, orders, cells } = data);
   rows = overview.shapes;
   quality = overview.quality;
   column = Object.fromEntries(overview.metrics.map((metric, i) => [metric.name, `m${i}`]));
@@ -31,11 +31,12 @@ function take(data) {
   if (question.order.some((place) => !overview.timings[place]) || !question.order.length) question.order = overview.compared;
 }
 
-// Two metrics; none as long as there is only one, before anything was trained or predicted.
+// Two metrics or those that were asked for, of which the first two are the axes of the chart; none as long as there is
+// only one, before anything was trained or predicted.
 function usualFront() {
   if (names.length < 2) return [];
   const asked = overview.pareto.filter((name) => names.includes(name));
-  if (asked.length >= 2) return asked.slice(0, 2);
+  if (asked.length >= 2) return asked;
   const costly = ["latency", "energy", "size"]
     .map((base) => names.find((name) => name.split("@")[0] === base))
     .find((name) => name !== undefined) ?? names[0];
@@ -73,7 +74,7 @@ function isSearched() {
 }
 
 function decide() {
-  for (const row of rows) Object.assign(row, { complies: complies(row), best: false, on_front: false });
+  for (const row of rows) Object.assign(row, { complies: complies(row), best: false, on_front: false, on_line: false });
   const complying = rows.filter((row) => row.complies);
   const goal = goalOf();
   let best = null;
@@ -89,17 +90,22 @@ function decide() {
     }
     if (best) best.row.best = true;
   }
-  const candidates = !question.front.length ? [] :
-    complying.map((row) => [row, costs(row)]).filter(([, cost]) => !cost.includes(null));
-  // From the left to the right, and from below where two are above each other, a shape is on the front if it is lower
-  // than all before it; those that are equal to it are, too.
-  candidates.sort(([, a], [, b]) => a[0] - b[0] || a[1] - b[1]);
-  let last = null;
-  for (const [row, own] of candidates) {
-    row.on_front = last === null || own[1] < last[1] || (own[0] === last[0] && own[1] === last[1]);
-    if (row.on_front) last = own;
-  }
+  const isLine = question.front.length === 2; // more have a front that is no line between two axes
+  for (const row of front(complying)) Object.assign(row, { on_front: true, on_line: isLine });
   return { complying, best: best && best.row };
+}
+
+// The shapes that no other beats in all metrics of the front; of equal ones, all.
+function front(among) {
+  const candidates = !question.front.length ? [] :
+    among.map((row) => ({ row, cost: costs(row) })).filter(({ cost }) => !cost.includes(null));
+  const order = (a, b) => a.cost.map((value, i) => value - b.cost[i]).find((difference) => difference) ?? 0;
+  const beats = (a, b) => a.cost.every((value, i) => value <= b.cost[i]) && order(a, b) !== 0;
+  const found = []; // who beats another comes before it, so that nothing has to be taken back
+  for (const candidate of candidates.sort(order)) {
+    if (!found.some((other) => beats(other, candidate))) found.push(candidate);
+  }
+  return found.map(({ row }) => row);
 }
 
 // The shape that comes closest where nothing complies, as a search says it: of those that meet all limits on metrics the

@@ -25,6 +25,14 @@ function orderTable() {
   table.order = [...complying, ...rows.filter((row) => !row.complies)];
 }
 
+// What stands in a cell; a value that it would show on the wrong side of a limit has more digits.
+function besideLimits(row, name, text) {
+  const metric = ["quality", "mean"].includes(name) ? quality.name : names.find((each) => column[each] === name);
+  if (metric === undefined || row[name] === null) return text;
+  const write = metric === quality.name ? alone : number, digits = digitsOf(metric, row[name], write);
+  return digits === 4 ? text : text.replace(/^\S+/, write(row[name], digits));
+}
+
 function drawTable() {
   const goal = goalOf(), last = Math.max(0, Math.ceil(rows.length / PAGE) - 1);
   table.page = Math.min(table.page, last);
@@ -33,7 +41,7 @@ function drawTable() {
     const verdict = row.best ? "★" : !row.complies ? "" : isSure(row) ? "✓" : "likely";
     const made = element("tr", row.best ? { class: "best" } : row.complies ? {} : { class: "dropped" });
     made.append(element("td", { class: "verdict" }, verdict), element("td", { class: "score" }, number(goal ? goal.scores[row.place] : null)));
-    for (const text of row.cells) made.append(element("td", {}, text));
+    row.cells.forEach((text, i) => made.append(element("td", {}, besideLimits(row, cells[i], text))));
     return made;
   }));
   $("pages").hidden = last === 0;
