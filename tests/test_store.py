@@ -280,6 +280,17 @@ def test_on_a_network_file_system_there_is_a_lease_in_place_of_a_lock(monkeypatc
     assert not Path("local/lease").exists()
 
 
+def test_a_path_that_is_too_long_for_sqlite_is_said_to_be(tmp_path: Path) -> None:
+    def directory(length: int) -> Path:
+        """Return a directory whose study file has a path of so many bytes."""
+        third, rest = divmod(length - len(f"{tmp_path}////study.sqlite"), 3)
+        return tmp_path / ("é" * (third // 2) + "x" * (third % 2)) / ("y" * third) / ("z" * (third + rest))
+
+    Store(directory(504)).close()
+    with pytest.raises(StudyError, match=r"\(its whole path has 505 bytes; SQLite takes 504 at most\)"):
+        Store(directory(505))
+
+
 def test_a_full_disk_is_said_to_be_full(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(Path("study"))
     store.database.connection.execute("PRAGMA max_page_count = 1")

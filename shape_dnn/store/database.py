@@ -28,6 +28,8 @@ NETWORK_FILE_SYSTEMS = frozenset(
 )  # fmt: skip
 """Where locks are not to be relied on, and SQLite could damage its files with them."""
 REMEDY = "wait for it, or choose another --study"
+LONGEST_PATH = 504
+"""Bytes that SQLite takes for the path of a file, since it adds a suffix for that of its journal."""
 
 
 class Database:
@@ -236,6 +238,8 @@ class Database:
 
     def _failure(self, error: sqlite3.Error) -> StudyError:
         message = f"study file {str(self.path)!r} cannot be read or written: {error}"
+        if (length := len(os.fsencode(self.path.absolute()))) > LONGEST_PATH:
+            return StudyError(f"{message} (its whole path has {length} bytes; SQLite takes {LONGEST_PATH} at most)")
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL):
             with suppress(OSError):  # SQLite tells these two apart for some calls only
                 free = shutil.disk_usage(self.directory).free
