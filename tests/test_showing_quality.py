@@ -89,6 +89,24 @@ def test_a_value_has_as_many_digits_as_it_deserves(
     assert quality.difference(value) == apart
 
 
+@pytest.mark.parametrize("goal", [None, "size"])
+def test_of_many_shapes_a_table_lists_the_best_and_says_where_the_others_are(goal: str | None) -> None:
+    shapes = [Shape(depth, Fraction(1)) for depth in range(1, 251)]
+    found = {shape: float((7 * shape.depth) % 251) for shape in shapes}  # every number from 1 to 250, once
+    complying = tuple(Candidate(shape, None, None) for shape in shapes)
+    best = next(candidate for candidate in complying if found[candidate.shape] == 120)  # which others were to beat
+    answer = Answer(250, (), frozenset(shapes), (), complying, None if goal is None else best)
+    scores = {} if goal is None else found
+    summary = summarize(Result(answer, None, {"size": found}, {"size": "MB"}, (), 2, goal=goal, scores=scores))
+    assert summary.title == "250 of 250 shapes comply"
+    listed = [Shape(int(row[0]), Fraction(row[1])) for row in summary.rows]
+    expected = shapes[:100] if goal is None else [s for s in shapes if found[s] <= 99 or found[s] == 120]
+    assert listed == expected
+    which = "the first" if goal is None else "the best by the goal"
+    assert summary.after[0] == f"these are {which}; --format csv and the report list 150 others as well"
+    assert summary.best == (None if goal is None else listed.index(best.shape))
+
+
 def test_what_has_no_unit_has_its_name_in_the_heading() -> None:
     assert [quality.heading("trained") for quality in (ACCURACY, LOUDNESS, PERPLEXITY)] == [
         "trained [%]", "trained [dB]", "trained [perplexity]",

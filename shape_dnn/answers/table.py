@@ -69,6 +69,10 @@ def number(value: float | None, digits: int = 4) -> str:
     return f"{float(text):,.10g}" if 100 <= abs(float(text)) < MOST_WRITTEN_OUT else text
 
 
+MOST_ROWS = 100
+"""Shapes that a table lists; of more, the best by the goal are listed, or the first if there is no goal."""
+
+
 def beside(limits: Iterable[Constraint], value: float, write: Callable[[float, int], str]) -> str:
     """Write a value with as many digits as it needs to be, as written, on the same side of its limits."""
     known = [(limit, limit.allows(value)) for limit in limits]
@@ -85,8 +89,9 @@ def summarize(result: Result) -> Summary:
     ]
     scored, limited = result.shows_score, result.shows_probability
     headers = [f"{name} [{result.units[name]}]" if result.units.get(name) else name for name in metrics]
+    listed = _listed(result)
     rows = []
-    for candidate in answer.complying:
+    for candidate in listed:
         prediction = candidate.prediction
         rows.append(
             [
@@ -102,7 +107,7 @@ def summarize(result: Result) -> Summary:
             ]
         )
     return Summary(
-        f"{len(rows):,} of {answer.space:,} shapes comply{_how_surely(result)}",
+        f"{len(answer.complying):,} of {answer.space:,} shapes comply{_how_surely(result)}",
         [
             *("depth", "width", *headers, quality.heading("predicted"), "+/-", quality.heading("trained")),
             *([] if result.as_trained is None else [quality.heading(AS_TRAINED)]),
@@ -111,9 +116,31 @@ def summarize(result: Result) -> Summary:
         ],
         rows,
         tuple(_stages(result)),
-        (*_best(result), *_notes(result), *_predictions(result), *_cost(result)),
-        result.shapes.index(result.best) if result.best in result.shapes else None,
+        (*_left_out(result, listed), *_best(result), *_notes(result), *_predictions(result), *_cost(result)),
+        next((place for place, candidate in enumerate(listed) if candidate.shape == result.best), None),
     )
+
+
+def _listed(result: Result) -> Sequence[Candidate]:
+    """Return the shapes that the table lists, in the order in which they comply."""
+    complying, scores = result.answer.complying, result.scores
+    if len(complying) <= MOST_ROWS:
+        return complying
+
+    def rank(place: int) -> tuple[bool, float, int]:
+        shape = complying[place].shape
+        score = scores.get(shape)
+        return shape != result.best, math.inf if score is None else score, place
+
+    return [complying[place] for place in sorted(sorted(range(len(complying)), key=rank)[:MOST_ROWS])]
+
+
+def _left_out(result: Result, listed: Sequence[Candidate]) -> Iterator[str]:
+    """Say that not all shapes that comply are listed, and where they are."""
+    others = len(result.answer.complying) - len(listed)
+    if others:
+        which = "the best by the goal" if result.scores else "the first"
+        yield f"these are {which}; --format csv and the report list {counted(others, 'other')} as well"
 
 
 AS_TRAINED = "in float32"
