@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import shape_dnn
-from shape_dnn.answers.table import number
+from shape_dnn.answers.words import number
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.system.text import grouped
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shape_dnn.answers.data_frames import data_frame
 from shape_dnn.answers.summary import Shown, Summary
-from shape_dnn.answers.table import data_frame, number
+from shape_dnn.answers.words import number
 from shape_dnn.records import Measurement
 from shape_dnn.shape import Shape
 from shape_dnn.system.text import counted

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn.answers import encoding
+from shape_dnn.answers.data_frames import data_frame
 from shape_dnn.answers.summary import Shown, Summary
-from shape_dnn.answers.table import beside, data_frame, number, summarize
+from shape_dnn.answers.table import summarize
+from shape_dnn.answers.words import beside, number
 from shape_dnn.constraints import Constraint
 from shape_dnn.errors import NothingCompliesError
 from shape_dnn.quality import ACCURACY, Quality

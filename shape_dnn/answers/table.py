@@ -2,83 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from shape_dnn.answers.reliability import missed_in_100
 from shape_dnn.answers.summary import Summary
-from shape_dnn.quality import MOST_WRITTEN_OUT
+from shape_dnn.answers.words import AS_TRAINED, beside, deployment_in_words, number, prior_in_words, recipe_lines
 from shape_dnn.shape import Shape
 from shape_dnn.system.text import counted
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-    from pandas import DataFrame
-
     from shape_dnn.answers.result import Result
-    from shape_dnn.constraints import Constraint
     from shape_dnn.search.query import Answer, Candidate
-
-Record = TypeVar("Record", bound="DataclassInstance")
-
-
-def data_frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> DataFrame:
-    """Make a pandas data frame of flat records; a value that is not known is NaN.
-
-    Raises:
-        ImportError: pandas is not installed.
-    """
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError("a data frame needs pandas: pip install 'shape-dnn[pandas]'") from error
-    known = [{name: math.nan if value is None else value for name, value in row.items()} for row in rows]
-    return pandas.DataFrame(known, columns=list(columns))
-
-
-class Records(list[Record]):
-    """Records of one kind: a list that is also a table.
-
-    Attributes:
-        columns: names of the entries of each record.
-    """
-
-    columns: ClassVar[tuple[str, ...]]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the records as dictionaries."""
-        return list(map(dataclasses.asdict, self))
-
-    def to_pandas(self) -> DataFrame:
-        """Return the records as a data frame; what is not known, or does not apply, is NaN.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
-        return data_frame(self.rows(), self.columns)
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """Write a number with a sensible precision; a value that is not known is a dash."""
-    if value is None:
-        return "-"
-    text = f"{value:.{digits}g}"
-    return f"{float(text):,.10g}" if 100 <= abs(float(text)) < MOST_WRITTEN_OUT else text
-
 
 MOST_ROWS = 100
 """Shapes that a table lists; of more, the best by the goal are listed, or the first if there is no goal."""
-
-
-def beside(limits: Iterable[Constraint], value: float, write: Callable[[float, int], str]) -> str:
-    """Write a value with as many digits as it needs to be, as written, on the same side of its limits."""
-    known = [(limit, limit.allows(value)) for limit in limits]
-    texts = (write(value, digits) for digits in range(4, 17))
-    told = (text for text in texts if all(limit.allows(float(text.replace(",", ""))) == side for limit, side in known))
-    return next(told, write(value, 17))
 
 
 def summarize(result: Result) -> Summary:
@@ -141,40 +80,6 @@ def _left_out(result: Result, listed: Sequence[Candidate]) -> Iterator[str]:
     if others:
         which = "the best by the goal" if result.scores else "the first"
         yield f"these are {which}; --format csv and the report list {counted(others, 'other')} as well"
-
-
-AS_TRAINED = "in float32"
-"""The heading of the qualities that networks had before they were converted."""
-
-
-def deployment_in_words(deployment: Mapping[str, Any]) -> str:
-    """Say what ships and where it runs, given its record in a result; empty for plain torch on this machine."""
-    name, precision, target = (deployment[part] for part in ("name", "precision", "target"))
-    if (name, precision, target) == ("torch", "float32", "local"):
-        return ""
-    what = f"as {name} {precision}"
-    if not isinstance(target, Mapping):
-        return what if target == "local" else f"{what} on {target}"
-    places = [each if each == address else f"{each} ({address})" for each, address in target.items()]
-    return f"{what} on {' and '.join(places)}"
-
-
-def recipe_lines(recipe: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
-    """Say, in a line for each of those who had a part in a recipe, what they have set."""
-    for setter in dict.fromkeys(part["from"] for part in recipe.values()):
-        parts = {name: part["value"] for name, part in recipe.items() if part["from"] == setter}
-        yield f"{setter}: " + ", ".join(f"{name} {notation(value)}" for name, value in parts.items())
-
-
-def prior_in_words(prior: Mapping[str, object]) -> str:
-    """Say what the accuracy model knew from elsewhere, given the record of that in a result."""
-    weight = "" if prior["weight"] is None else f", weight {prior['weight']:.2f}"
-    return f"{prior['trainings']:,} shapes of {prior['path']}{weight}"
-
-
-def notation(value: object) -> str:
-    """Write the value of a part of a recipe: text as it is, and anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _value(result: Result, metric: str, shape: Shape) -> str:

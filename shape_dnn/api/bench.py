@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
+from shape_dnn.answers.data_frames import Records
 from shape_dnn.answers.summary import Shown, Summary
-from shape_dnn.answers.table import Records, number
+from shape_dnn.answers.words import number
 from shape_dnn.assembly.replay import find_table
 from shape_dnn.assembly.selection import Selection
 from shape_dnn.benchmarking import comparison

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shape_dnn.answers.data_frames import Records
 from shape_dnn.answers.summary import Shown, Summary
-from shape_dnn.answers.table import Records, number
+from shape_dnn.answers.words import number
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.assembly.replay import warn_of_oddities
 from shape_dnn.errors import PluginError, UsageError

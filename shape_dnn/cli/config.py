@@ -99,7 +99,7 @@ class Gathered:
 
     def _recipe_as_comments(self) -> list[str]:
         """Write each part of the recipe with who set it, or why it cannot be known."""
-        from shape_dnn.answers.table import notation
+        from shape_dnn.answers.words import notation
         from shape_dnn.assembly.assembly import Assembly
         from shape_dnn.system.text import one_line
 

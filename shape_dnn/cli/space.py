@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from shape_dnn.answers.table import number
+from shape_dnn.answers.words import number
 from shape_dnn.cli.config import gather, options
 from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import CONFIG, DEBUG, FORMAT, print_table, results_only

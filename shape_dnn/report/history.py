@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shape_dnn.answers.question import MODEL
-from shape_dnn.answers.table import notation, prior_in_words
+from shape_dnn.answers.words import notation, prior_in_words
 from shape_dnn.assembly.own_trainer import is_file
 from shape_dnn.settings import INCIDENTAL, QUESTION, as_flags
 from shape_dnn.store.decoding import canonical

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import shape_dnn
-from shape_dnn.answers.table import AS_TRAINED, deployment_in_words, number
+from shape_dnn.answers.words import AS_TRAINED, deployment_in_words, number
 from shape_dnn.constraints import LATENCY
 from shape_dnn.errors import UsageError
 from shape_dnn.report import charts, sections
