@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from shape_dnn.answers.reliability import missed_in_100
+from shape_dnn.answers.reliability import MISSED, missed_in_100
 
+RECORD = Path(__file__).parent.parent / "benchmarks" / "results" / "2026-11-27-reliability.txt"
 DEFAULT = [{"kind": "sampler", "name": "active"}, {"kind": "accuracy_model", "name": "log-error"}]
 
 
@@ -19,6 +20,19 @@ def test_the_more_doubt_was_stated_the_more_was_missed() -> None:
     assert len(known) == len(missed)
     assert known == sorted(known)
     assert known[0] < known[-1]
+
+
+def test_what_is_said_is_what_was_recorded_of_all_tables() -> None:
+    *_, last = RECORD.read_text().split("\n\n")
+    heading, *rows = last.splitlines()
+    assert heading == "stated doubt up to   decisions   missed, in percent"
+    recorded = [row.split() for row in rows]
+    assert [(most, f"{missed}") for most, missed in MISSED] == [
+        (float(most), f"{float(missed):.0f}") for most, _, missed in recorded
+    ]
+    assert sum(int(decisions) for _, decisions, _ in recorded) == 2371
+    for most, missed in MISSED:
+        assert missed_in_100(most, DEFAULT) == missed
 
 
 @pytest.mark.parametrize("kind", ["sampler", "accuracy_model"])
