@@ -73,6 +73,20 @@ def test_a_search_that_fails_does_not_come_to_an_end(table: Path) -> None:
     assert not any(isinstance(event, SearchFinished) for event in events)
 
 
+@pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError, EOFError])
+def test_what_notify_raises_while_a_worker_waits_is_no_death_of_the_worker(error: type[Exception]) -> None:
+    told: list[Event] = []
+
+    def notify(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, EpochFinished):
+            raise error("nobody reads what is printed")
+
+    with pytest.raises(error, match="nobody reads"):
+        tune(**ONE, notify=notify)
+    assert isinstance(told[-1], EpochFinished)
+
+
 def test_the_weights_of_a_shape_that_grew_are_those_it_grew_to() -> None:
     settings = {**ONE, "width": "1/4:1:1/4", "sampler": "wider", "train": 1, "goal": "0 - size"}
     grown = events_of(**settings, transfer=1)[-1]

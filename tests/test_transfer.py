@@ -83,6 +83,16 @@ def test_what_verification_trains_starts_from_smaller_weights_and_takes_fewer_ep
     assert ask("shape-dnn-study", goal="size", plugin="larger.py").shapes
 
 
+def test_what_grew_from_a_shape_that_was_trained_for_longer_is_another_training() -> None:
+    Path("larger.py").write_text(LARGEST)
+    search = {**SEARCH, "depth": "10:11:6", "train": 2, "plugin": "larger.py", "model": "larger"}
+    tune(**{**search, "epochs": 2}, transfer="1/2")  # one epoch, from weights of two
+    short = {**search, "epochs": 1, "transfer": 1}  # one epoch, from weights of one
+    found, alone = tune(**short), tune(**short, study="another")
+    assert found.new_trainings == alone.new_trainings > 2
+    assert {**found.to_dict(), "report": None} == {**alone.to_dict(), "report": None}
+
+
 def test_what_grew_counts_where_another_search_stopped_the_training_from_scratch() -> None:
     shape, store = Shape(16, Fraction(1)), Store(None)
     scratch, grown = (store.context(TRAINING, {"seed": 0, "donor": donor}) for donor in (None, "10,1"))

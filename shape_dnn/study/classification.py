@@ -40,6 +40,7 @@ class Classification(Problem):
         recipe: how shapes are trained.
         protocol: on which images they are judged.
         donor: the shape whose weights trainings grow from; None if they grow from none.
+        donor_epochs: epochs that the donor was trained for.
         pretrained: weights of the architecture that trainings start from, by shape; None for random ones.
         home: directory of the images of the study.
     """
@@ -48,6 +49,7 @@ class Classification(Problem):
     recipe: Recipe
     protocol: Protocol
     donor: Shape | None = None
+    donor_epochs: int | None = None
     pretrained: Mapping[Shape, Pretrained] | None = None
     home: Path = Path()
 
@@ -110,7 +112,8 @@ class Classification(Problem):
     def grown_from(self, donor: Shape, part: Fraction) -> Self:
         """Return the same problem with trainings that start from a donor and take a part of the epochs."""
         epochs = max(1, round(part * self.recipe.epochs))
-        return self._replace(donor=donor, recipe=dataclasses.replace(self.recipe, epochs=epochs))
+        recipe = dataclasses.replace(self.recipe, epochs=epochs)
+        return self._replace(donor=donor, donor_epochs=self.recipe.epochs, recipe=recipe)
 
     def _replace(self, **changes: Any) -> Self:
         other = dataclasses.replace(self, **changes)
@@ -245,11 +248,19 @@ class Classification(Problem):
             "validation_fraction": self.dataset.instance.validation_fraction,
             "seed": self.seed,
             **({} if self.threads == 1 else {"threads": self.threads}),  # one went without saying in former studies
-            **({} if self.donor is None else {"donor": [self.donor.depth, str(self.donor.width)]}),
+            **self._grown_from,
             **self._weights,
         }
+
+    @property
+    def _grown_from(self) -> dict[str, object]:
+        """What determined the weights that trainings grow from, beyond what determines these trainings, too."""
+        if self.donor is None:
+            return {}
+        return {"donor": [self.donor.depth, str(self.donor.width)], "donor_epochs": self.donor_epochs}
 
 
 def _but_seed(identity: Mapping[str, object]) -> str:
     """Write down what determines trainings, but for their seed and what they grew from."""
-    return json.dumps({key: identity[key] for key in sorted(identity) if key not in ("seed", "donor")}, sort_keys=True)
+    others = {key: value for key, value in identity.items() if key not in ("seed", "donor", "donor_epochs")}
+    return json.dumps(others, sort_keys=True)

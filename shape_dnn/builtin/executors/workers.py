@@ -70,25 +70,30 @@ class Worker:
         self.silence = 0.0
         try:
             what, content = self.connection.recv()
-            if what == "ready":
-                self.ready = True
-                return None
-            if what == "report":
-                self.connection.send(report(task, content))
-                return None
         except (EOFError, ConnectionError):
-            why = self._cause_of_death()
-            self.kill()
-            if not self.ready:
-                raise UnavailableError(
-                    f"a worker process could not start: {why}. A script that starts a search must do so below "
-                    '`if __name__ == "__main__":`, since worker processes import it again'
-                ) from None
-            return Outcome(task, error=ProcessDiedError(why))
+            return self._died(task)
+        if what == "ready":
+            self.ready = True
+            return None
+        if what == "report":
+            goes_on = report(task, content)  # whatever that raises is no death of the worker
+            with contextlib.suppress(ConnectionError):  # it died meanwhile; the next receive() will say so
+                self.connection.send(goes_on)
+            return None
         failed_on_gpu = what == "error" and task.needs.device.startswith("cuda")
         if self._once or failed_on_gpu:  # what went wrong on a GPU may go on being wrong
             self.stop()
         return Outcome(task, result=content) if what == "result" else Outcome(task, error=content)
+
+    def _died(self, task: Task) -> Outcome:
+        why = self._cause_of_death()
+        self.kill()
+        if not self.ready:
+            raise UnavailableError(
+                f"a worker process could not start: {why}. A script that starts a search must do so below "
+                '`if __name__ == "__main__":`, since worker processes import it again'
+            ) from None
+        return Outcome(task, error=ProcessDiedError(why))
 
     def give_up(self, task: Task) -> Outcome:
         """End a task that hangs."""
