@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import own
 import pytest
 from test_main_job import HERE
 
-from shape_dnn import Shape, ask, export, tune
+from shape_dnn import Shape, ask, export, measure, record, tune
 from shape_dnn.answers.question import StudyQuestion
 from shape_dnn.answers.table import summarize
+from shape_dnn.errors import StudyError
 from shape_dnn.events import Event, TrainingFinished
 from shape_dnn.report import write_report
 from shape_dnn.store.facts import Store
@@ -305,3 +307,87 @@ def test_a_report_of_a_study_says_whether_its_question_was_searched() -> None:
     tune(**{**SEARCH, "width": "1/8:3/8:1/8", "epochs": 2}, goal="accuracy")
     (longer,) = write_report("shape-dnn-study", "longer.html", plugin="here.py", goal="size")
     assert not overview(Path(longer))["verified"], "it was asked of trainings of another length"
+
+
+WORK = """
+from shape_dnn import Formula, Plugin, hookimpl
+
+class Work(Formula):
+    metric, unit, cost, factor = "work", "", 0.5, 1
+    def compute(self, workload, shapes):
+        return [float(self.factor * shape.depth * workload.batch_size) for shape in shapes]
+
+class Hundredfold(Work):
+    factor = 100
+
+@hookimpl
+def shape_dnn_meters():
+    yield Plugin("work", "depth by batch size", Work)
+    yield Plugin("hundredfold", "a hundred times that", Hundredfold)
+"""
+
+
+def own_search(**more: Any) -> dict[str, Any]:
+    """Return settings of a search with trainings that cost nothing."""
+    Path("work.py").write_text(WORK)
+    trainer = str(own.write(own.BUILD, own.EXAMPLE, own.TRAIN))
+    return {"trainer": trainer, "plugin": "work.py", "depth": "1:4:1", "width": "1:3:1", **more}
+
+
+def test_a_question_leaves_out_what_another_meter_has_measured() -> None:
+    question = {"goal": "loss", "max": ["work=2"]}
+    found = tune(**own_search(**question))
+    measure(["work"], **own_search(meter=["work=hundredfold"]))
+    asked = ask("shape-dnn-study", **question, plugin="work.py")
+    assert {row["work"] for row in asked.rows()} == {1.0, 2.0}
+    assert asked.shapes == found.shapes
+
+
+def test_the_same_question_under_other_conditions_was_not_searched() -> None:
+    question = {"goal": "loss", "max": ["work=2"]}
+    tune(**own_search(**question, sampler="interval", train=2))
+    asked_as = {"plugin": "work.py"}
+    assert ask("shape-dnn-study", **question, **asked_as).verified
+    tune(**own_search(goal="loss", sampler="interval", train=2, batch_size=2))
+    with StudyQuestion.open("shape-dnn-study", {**question, **asked_as}) as known:
+        assert not known.was_searched
+    tune(**own_search(goal="loss", sampler="interval", train=2))
+    with StudyQuestion.open("shape-dnn-study", {**question, **asked_as}) as known:
+        assert known.was_searched
+
+
+def test_a_study_in_use_is_left_as_it_is_by_whoever_wants_to_convert_what_it_has() -> None:
+    tune(**own_search(goal="loss"))
+    files = sorted(Path("shape-dnn-study").rglob("*"))
+    holder = Store(Path("shape-dnn-study"))
+    holder.runs.lock()
+    try:
+        for begin in (tune, partial(record, "table.csv")):
+            with pytest.raises(StudyError, match="in use"):
+                begin(**own_search(), deploy="onnxruntime")
+    finally:
+        holder.close()
+    assert sorted(Path("shape-dnn-study").rglob("*")) == files
+
+
+LEVEL = """
+from shape_dnn import AccuracyModel, Option, Plugin, Prediction, hookimpl
+
+class Level(AccuracyModel):
+    def __init__(self, at: float = 50.0):
+        self.at = at
+    def fit(self, shapes, accuracies): pass
+    def predict(self, shapes): return [Prediction(self.at) for _ in shapes]
+
+@hookimpl
+def shape_dnn_accuracy_models(): yield Plugin("level", "the same for all", Level, {"at": Option(50.0)})
+"""
+
+
+def test_a_question_keeps_the_options_of_the_model_until_another_model_is_asked_for() -> None:
+    Path("level.py").write_text(LEVEL)
+    search = {**own_search(goal="loss", sampler="interval", train=2), "plugin": ["work.py", "level.py"]}
+    tune(**search, model="level", option={"model.at": 0.7})
+    asked_as = {"plugin": ["work.py", "level.py"]}
+    assert {row["predicted_loss"] for row in ask("shape-dnn-study", **asked_as).rows()} == {0.7}
+    assert {row["predicted_loss"] for row in ask("shape-dnn-study", **asked_as, model="level").rows()} == {50.0}

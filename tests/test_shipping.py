@@ -201,6 +201,21 @@ def test_a_trainer_of_ones_own_judges_what_ships() -> None:
     assert float(made.square().mean()) == pytest.approx(rows[result.best.depth]["loss"])
 
 
+def test_a_training_that_failed_is_judged_after_it_was_repeated_for_something_else() -> None:
+    failing = "def train(shape, run):\n    from pathlib import Path\n    assert not Path(DOWN).exists(), 'no data'\n"
+    code = QUALITIES.replace("def train(shape, run):\n", failing).replace("DOWN", repr(str(Path("down").absolute())))
+    path = own.write(own.BUILD, own.EXAMPLE, code)
+    asked = {"trainer": str(path), "goal": "loss", "train": "100%", "depth": "1:3:1", "width": "1:2:1"}
+    Path("down").touch()
+    assert len(tune(**asked, deploy="onnxruntime").to_dict()["failed"]) == 2
+    Path("down").unlink()
+    tune(**asked, retry_failed=True)
+    repeated = tune(**asked, deploy="onnxruntime")
+    assert repeated.new_trainings == 0
+    judged = [training["loss"] for training in repeated.to_dict()["trained"]]
+    assert judged == [row["loss"] for row in tune(**asked, deploy="onnxruntime", study="another").rows()]
+
+
 def test_what_ships_is_kept_where_it_belongs_though_the_trainer_changes_the_working_directory() -> None:
     moving = "def calibration(batch_size, run):\n    import os, tempfile\n    os.chdir(tempfile.mkdtemp())\n"
     code = QUALITIES.replace("def calibration(batch_size, run):\n", moving)

@@ -183,6 +183,7 @@ def _record(parts: Assembly, columns: Sequence[str], notify: Callable[[Event], N
         parts.problem.read(notify)  # so that a missing file shows before anything is measured
         store = Store(Path(parts.settings.study))
         stack.callback(store.close)
+        store.runs.lock()  # whoever prepares may write
         studies = [study_of(parts, store, meters, notify, seed=seed) for seed in parts.seeds]
         for study in studies:
             study.prepare()

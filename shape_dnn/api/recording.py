@@ -89,6 +89,7 @@ def _problem_record(parts: Assembly) -> dict[str, object]:
         **problem.record,
         **problem.shipping_record,
         **({"meters": of_meters} if of_meters else {}),
+        **({"chosen_meters": sorted(parts.settings.meter)} if parts.settings.meter else {}),
         **({} if recipe is None else {"recipe": recipe}),
     }
 

@@ -135,6 +135,7 @@ def _search(parts: Assembly, notify: Notify) -> tuple[Result, Path | None]:
         problem.read(notify)  # so that a missing file shows before anything is measured
         store = Store(Path(parts.settings.study))
         stack.callback(store.close)
+        store.runs.lock()  # whoever prepares may write
         recorder = Recorder(store, notify)
         with blame(terminator.instance):
             terminator.instance.consider(query.functional, query.goal)

@@ -172,15 +172,15 @@ class Runs:
         return began
 
     def was_searched(self, question: str, run: RecordedRun, resolved: Resolved = dict) -> bool:
-        """Tell whether a search with this question came to its end, in the space and by the trainings of a run.
+        """Tell whether a search with this question came to its end, in the space and by the facts of a run.
 
         Args:
             question: what was asked.
-            run: whose space and trainings are meant.
+            run: whose space, trainings and conditions of measurements are meant.
             resolved: makes settings alike that mean the same.
         """
-        query = "SELECT settings, contexts FROM search JOIN run ON run.id = search.run"
-        rows = self._database.read(f"{query} WHERE question = ? AND state = 'done'", question)
+        query = "SELECT settings, contexts FROM search JOIN run ON run.id = search.run WHERE question = ?"
+        rows = self._database.read(f"{query} AND state = 'done' AND {_SAME_CONDITIONS}", question, canonical(run.problem))
         with self._database.decoding():
             searched = [(decoding.mapping(asked), decoding.contexts(contexts)) for asked, contexts in rows]
         alike = [asked for asked, contexts in searched if contexts.get(TRAININGS) == run.contexts.get(TRAININGS)]
@@ -224,9 +224,7 @@ class Runs:
         if not rows:
             return None
         number, settings, problem, own_contexts, state = rows[0]
-        # No metric depends on these.
-        same = "json_remove(problem, '$.class_names', '$.recipe') = json_remove(?, '$.class_names', '$.recipe')"
-        others = self._database.read(f"SELECT contexts FROM run WHERE {same} ORDER BY id", problem)  # noqa: S608 - constants
+        others = self._database.read(f"SELECT contexts FROM run WHERE {_SAME_CONDITIONS} ORDER BY id", problem)  # noqa: S608 - constants
         with self._database.decoding():
             contexts: dict[Family, int] = {}
             for (text,) in others:  # trainings depend on more than the problem, such as the recipe
@@ -242,6 +240,10 @@ class Runs:
             state = RunState(last[0][0]) if last else RunState.NONE
         gone = state == RunState.RUNNING and not self._database.is_locked()
         return RunState.INTERRUPTED if gone else state
+
+
+_SAME_CONDITIONS = "json_remove(problem, '$.class_names', '$.recipe') = json_remove(?, '$.class_names', '$.recipe')"
+"""Whether a run has measured under the conditions of another, whose problem is given; no metric depends on the rest."""
 
 
 def _space(settings: Mapping[str, Any]) -> tuple[object, object]:

@@ -142,7 +142,7 @@ class ShippedStudy(TrainsAgain):
         """
         context = self._context(family)
         judged = self.facts.trainings(family)
-        missing = [t for t in trainings if not self.facts.is_made(judged.get(t.shape))]
+        missing = [t for t in trainings if not self._is_judged(judged.get(t.shape), t)]
         failed = [training for training in missing if training.quality is None]
         origin = provenance(self._problem, self._runner.executor)
         for training in failed:
@@ -169,6 +169,12 @@ class ShippedStudy(TrainsAgain):
                 seed = cast("JudgingTask", outcome.task).seed
                 self._conduct.notify(Converted(shape, after.quality, before.quality, too_much, done, len(tasks), seed))
         self.facts.forget_trainings(family)
+
+    def _is_judged(self, judged: Training | None, trained: Training) -> bool:
+        """Tell whether a training was judged, as what came of it by now: one that had failed may have been repeated."""
+        if not self.facts.is_made(judged):
+            return False
+        return trained.quality is None or (judged is not None and judged.quality is not None)
 
     def _outcomes(self, tasks: Sequence[JudgingTask]) -> Iterator[Outcome]:
         """Run tasks, and once more alone those whose process died."""
