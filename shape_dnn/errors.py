@@ -34,6 +34,10 @@ class UsageError(ShapeDnnError):
         return f"{self.setting}: {self.message}" if self.setting else self.message
 
 
+class NoScoreError(UsageError):
+    """A goal has no value for a shape: it would have to divide by zero, say."""
+
+
 class NothingCompliesError(ShapeDnnError):
     """No shape meets the constraints."""
 

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -180,6 +181,27 @@ def test_goals_that_cannot_be_computed_are_refused_in_a_search(goal: str, compla
     Path("table.csv").write_text(TABLE)
     with pytest.raises(UsageError, match=re.escape(complaint)):
         tune(replay="table.csv", goal=goal)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"sampler": "interval", "train": 7},
+        {"sampler": "interval", "train": 7, "model": "log-linear", "confidence": None},
+    ],
+)
+def test_a_shape_for_which_a_goal_has_no_value_is_not_the_best_and_ends_no_search(more: dict[str, Any]) -> None:
+    rows = [
+        f"{d},{w / 4},{90 - 50 / d - 4 / w if d > 10 else 0},{d * w * w}" for d in range(10, 60, 6) for w in range(1, 9)
+    ]
+    Path("table.csv").write_text("depth,width,accuracy,size\n" + "\n".join(rows) + "\n")
+    result = tune(replay="table.csv", goal="size/accuracy", **more)
+    scored = {row["depth"]: row["score"] for row in result.rows() if row["accuracy"] is not None}
+    assert result.best is not None
+    assert result.best.depth > 10
+    assert scored[10] is None
+    assert None not in {score for depth, score in scored.items() if depth > 10}
 
 
 @pytest.mark.parametrize("goal", ["sqrt(100-accuracy)", "log(100.1-accuracy)", "size/sqrt(accuracy-88)"])

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from shape_dnn.errors import UsageError
+from shape_dnn.errors import NoScoreError, UsageError
 from shape_dnn.kinds import Goal
 from shape_dnn.quality import Quality
 
@@ -150,7 +150,7 @@ class Expression(Goal):
         """Return the value of the expression.
 
         Raises:
-            UsageError: it has none for these metrics, for example since it divides by zero.
+            NoScoreError: it has none for these metrics, for example since it divides by zero.
         """
         try:
             value = self._value(values)
@@ -158,7 +158,7 @@ class Expression(Goal):
                 raise OverflowError("it is not finite")
         except (ArithmeticError, ValueError) as error:
             where = ", ".join(f"{name} {values[name]:g}" for name in self.metrics)
-            raise UsageError(f"{self.text!r} has no value for {where}: {error}", setting="goal") from None
+            raise NoScoreError(f"{self.text!r} has no value for {where}: {error}", setting="goal") from None
         return value
 
 

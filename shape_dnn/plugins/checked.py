@@ -128,6 +128,10 @@ def score(goal: Goal, known: Mapping[str, float | None]) -> float | None:
     Args:
         goal: orders shapes.
         known: metrics of the shape, more than the goal needs or fewer.
+
+    Raises:
+        NoScoreError: the goal is an expression that has no value for this shape.
+        PluginError: the goal failed.
     """
     values = {metric: value for metric in goal.metrics if (value := known.get(metric)) is not None}
     if len(values) < len(goal.metrics):

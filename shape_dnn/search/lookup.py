@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from shape_dnn.events import Event, ignore
 from shape_dnn.search.algorithm import apply_limits, apply_quality_limits
 from shape_dnn.search.facts import Facts
-from shape_dnn.search.ordering import closest, eligible, front, min_by_goal
+from shape_dnn.search.ordering import check_goal, closest, eligible, front, min_by_goal
 from shape_dnn.search.query import Answer, Candidate, Query
 from shape_dnn.shape import Shape
 
@@ -43,6 +43,8 @@ def recall(
         # A search with a confidence has trained the most promising shape before it says that nothing complies.
         nearest = closest(known if verified and query.confidence is not None and known else candidates, query)
     best = min_by_goal(eligible(complying, query, verified=verified), query, facts)
+    if best is None:
+        check_goal(complying, query, facts)
     if query.pareto:
         complying = front(complying, query, facts)
     test_quality = None

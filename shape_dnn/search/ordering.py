@@ -5,8 +5,10 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 
+from shape_dnn.errors import NoScoreError
 from shape_dnn.plugins import checked
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.search.facts import Facts
@@ -56,9 +58,10 @@ def best_first(candidates: Sequence[Candidate], query: Query, facts: Facts) -> I
     def rank(some: Sequence[int]) -> Iterator[tuple[float, tuple[Fraction, int], int]]:
         known = values_of([candidates[i] for i in some], goal.metrics, facts, query.quality)
         for i, values in zip(some, known, strict=True):
-            score = checked.score(goal, values)
-            if score is not None:
-                yield score, by_width_then_depth(candidates[i].shape), i
+            with suppress(NoScoreError):
+                score = checked.score(goal, values)
+                if score is not None:
+                    yield score, by_width_then_depth(candidates[i].shape), i
 
     waiting = list(rank(range(len(candidates))))
     heapq.heapify(waiting)
@@ -72,6 +75,25 @@ def best_first(candidates: Sequence[Candidate], query: Query, facts: Facts) -> I
             yield candidates[place]
         elif now:
             heapq.heappush(waiting, now[0])
+
+
+def check_goal(candidates: Sequence[Candidate], query: Query, facts: Facts) -> None:
+    """Refuse a goal that has no value for any candidate, though all that it needs is known of some.
+
+    Raises:
+        NoScoreError: says for which values of the metrics it has none.
+    """
+    goal, errors = query.goal, []
+    if goal is None:
+        return
+    for values in values_of(candidates, goal.metrics, facts, query.quality):
+        try:
+            if checked.score(goal, values) is not None:
+                return
+        except NoScoreError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def front(candidates: Sequence[Candidate], query: Query, facts: Facts) -> list[Candidate]:

@@ -180,7 +180,8 @@ class Runs:
             resolved: makes settings alike that mean the same.
         """
         query = "SELECT settings, contexts FROM search JOIN run ON run.id = search.run WHERE question = ?"
-        rows = self._database.read(f"{query} AND state = 'done' AND {_SAME_CONDITIONS}", question, canonical(run.problem))
+        query = f"{query} AND state = 'done' AND {_SAME_CONDITIONS}"
+        rows = self._database.read(query, question, canonical(run.problem))
         with self._database.decoding():
             searched = [(decoding.mapping(asked), decoding.contexts(contexts)) for asked, contexts in rows]
         alike = [asked for asked, contexts in searched if contexts.get(TRAININGS) == run.contexts.get(TRAININGS)]
