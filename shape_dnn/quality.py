@@ -150,10 +150,11 @@ class Quality:
         )
 
 
-_OF_RESULTS = frozenset({"depth", "width", "seed", "training", "predicted_std", "score", "estimated", "probability"})
-RESERVED_METRICS = _OF_RESULTS | {"accuracy", "predicted_accuracy", "test_accuracy"}
+OF_RESULTS = frozenset({"depth", "width", "seed", "training", "predicted_std", "score", "estimated", "probability"})
+"""Words that stand for something else in results, whatever trainings are judged by."""
+RESERVED_METRICS = OF_RESULTS | {"accuracy", "predicted_accuracy", "test_accuracy"}
 """Words that no metric can be called, since they stand for something else in results, beside metrics."""
-RESERVED_QUALITIES = _OF_RESULTS.union(
+RESERVED_QUALITIES = OF_RESULTS.union(
     ("shape", "size", "file-size", "latency", "energy", "memory", "std", "smaller", "again", "reason", "number"),
     ("curve", "seconds", "stop", "repetitions", "time", "event", "done", "total", "traceback"),
 )

@@ -36,6 +36,10 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_defau
         ("option: {recipe.epochs: 2, arch.stem: 8}", {}, {"epochs": "3"}, {"epochs": 3, "option": ("arch.stem=8",)}),
         ("lr: 0.1", {"EPOCHS": "4"}, {"option": ("recipe.lr=0.2",)}, {"lr": None, "epochs": 4}),
         ("epochs: 1", {"OPTION": "trainer.epochs=2"}, {}, {"epochs": None, "option": ("trainer.epochs=2",)}),
+        ("max_size: 1MB", {}, {"max": ("size=2MB", "memory=1")}, {"max_size": None, "max": ("size=2MB", "memory=1")}),
+        ("max: [size=2MB, memory=1]", {"MAX_SIZE": "1MB"}, {}, {"max_size": "1MB", "max": ("memory=1",)}),
+        ("min: accuracy=90", {}, {"min_accuracy": "95"}, {"min_accuracy": "95", "min": ()}),
+        ("min_accuracy: 90", {}, {"max": ("accuracy=95",)}, {"min_accuracy": "90", "max": ("accuracy=95",)}),
         ("epochs: 1\noption: [recipe.epochs=2]", {}, {"seed": "1"}, {"epochs": 1, "option": ("recipe.epochs=2",)}),
     ],
 )

@@ -391,3 +391,11 @@ def test_a_question_keeps_the_options_of_the_model_until_another_model_is_asked_
     asked_as = {"plugin": ["work.py", "level.py"]}
     assert {row["predicted_loss"] for row in ask("shape-dnn-study", **asked_as).rows()} == {0.7}
     assert {row["predicted_loss"] for row in ask("shape-dnn-study", **asked_as, model="level").rows()} == {50.0}
+
+
+def test_what_a_study_knows_is_shown_whatever_is_asked() -> None:
+    tune(**own_search(goal="loss", max_latency="100s"))
+    asked = {row["depth"]: row["latency"] for row in ask("shape-dnn-study", goal="loss", plugin="work.py").rows()}
+    limited = ask("shape-dnn-study", goal="loss", plugin="work.py", max_latency="100s").rows()
+    assert asked == {row["depth"]: row["latency"] for row in limited}
+    assert None not in asked.values()

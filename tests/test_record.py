@@ -130,7 +130,7 @@ def test_trainings_of_ones_own_are_recorded_in_their_unit_however_often_they_rep
     assert "loss 5.000" in ran.err
     assert "%" not in ran.err
     loss = Table.read(Path("mine.csv")).quality
-    assert read_curves(Path("mine-curves.csv"), loss)[Shape(1, Fraction(1)), 0] == (6.0, 5.5, 5.33333)
+    assert read_curves(Path("mine-curves.csv"), loss)[Shape(1, Fraction(1)), 0] == (6.0, 5.5, 5.33333333333)
     assert [(row["epoch"], row["step"]) for row in content("mine-curves.csv")[:3]] == [
         ("1", "10"),
         ("2", "20"),

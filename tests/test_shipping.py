@@ -15,9 +15,12 @@ import torch
 from sshd_fixture import Sshd
 
 from shape_dnn import Shape, UsageError, ask, export, load, tune
+from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.data import images
 from shape_dnn.errors import ExportError
 from shape_dnn.events import Converted, Event
+from shape_dnn.kinds import Target
+from shape_dnn.settings import Settings
 from shape_dnn.store.facts import Store
 from shape_dnn.training.classifier import split
 
@@ -186,6 +189,18 @@ def judge(predict, run):
 """
 
 
+@pytest.mark.parametrize(
+    ("options", "judges"),
+    [({}, ""), ({"judge": "true"}, "one"), ({"two.judge": "true"}, "two"), ({"judge": "true", "one.judge": "False"}, "two"),
+     ({"judge": "true", "two.judge": "true"}, "two")],
+)  # fmt: skip
+def test_qualities_are_judged_where_the_user_says(options: dict[str, str], judges: str) -> None:
+    settings = {"deploy": "onnxruntime", "target": ["one=ssh://a", "two=ssh://b"]}
+    parts = Assembly(Settings.create({**settings, "option": {f"target.{k}": v for k, v in options.items()}}))
+    parts.check()
+    assert parts.problem.judge == (parts.targets[judges] if judges else Target())
+
+
 def test_a_trainer_of_ones_own_judges_what_ships() -> None:
     path = own.write(own.BUILD, own.EXAMPLE, QUALITIES)
     asked = {"trainer": str(path), "goal": "loss", "train": "100%", "depth": "1:3:1", "width": "1:2:1"}
@@ -335,6 +350,8 @@ def test_inputs_that_are_not_like_the_example_are_named() -> None:
         ({"option": {"target.pi.python": "x"}}, "there is no target 'pi'"),
         ({"option": {"target.colour": "red"}}, "target.colour is not an option of a target"),
         ({"option": {"target.judge": "maybe"}}, "target.judge=maybe is not accepted"),
+        ({"target": "pi=local", "option": {"target.pi.judge": "maybe"}}, "target.judge=maybe is not accepted"),
+        ({"option": {"target.cores": "0"}}, "target.cores says something of a target, and nothing ships: give --deploy"),
         ({"option": {"target.ssh_config": "x"}}, "target.ssh_config is for targets by ssh"),
     ],
 )  # fmt: skip

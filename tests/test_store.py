@@ -15,9 +15,10 @@ import pytest
 
 from shape_dnn import Epoch, Measurement, Shape, Training, UsageError
 from shape_dnn.errors import StudyError
+from shape_dnn.records import Stop
 from shape_dnn.store.database import FILE_NAME
 from shape_dnn.store.facts import Store
-from shape_dnn.store.families import TRAININGS, Family
+from shape_dnn.store.families import TRAINING, TRAININGS, Family
 from shape_dnn.store.schema import MIGRATIONS, SCHEMA_VERSION
 
 SHAPE = Shape(10, Fraction(1, 3))
@@ -278,6 +279,16 @@ def test_on_a_network_file_system_there_is_a_lease_in_place_of_a_lock(monkeypatc
     monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [root])
     Store(Path("local")).close()
     assert not Path("local/lease").exists()
+
+
+def test_studies_count_trainings_once_and_none_that_was_stopped_as_failed() -> None:
+    store = Store(Path("study"))
+    trained, shipped = (store.context(TRAINING, {"seed": 0, **more}) for more in ({}, {"deployment": {"name": "x"}}))
+    for context in (trained, shipped):
+        store.add_training(context, Training(SHAPE, 91.0), {})
+        store.add_training(context, Training(Shape(16, Fraction(1)), None, "the loss became nan"), {})
+        store.add_training(context, Training(Shape(22, Fraction(1)), None, "stopped", stop=Stop("asha")), {})
+    assert (store.summary()["trained"], store.summary()["failed"]) == (1, 1)
 
 
 def test_a_path_that_is_too_long_for_sqlite_is_said_to_be(tmp_path: Path) -> None:

@@ -169,6 +169,20 @@ def test_a_replay_finds_what_the_table_holds(table: Path) -> None:
     assert (printed["best"]["depth"], printed["best"]["width"]) in looked_up
 
 
+@pytest.mark.parametrize("name", ["score", "probability", "estimated"])
+def test_a_column_that_is_called_like_an_entry_of_results_cannot_be_asked_for(name: str) -> None:
+    path = write(f"depth,width,accuracy,size,{name}\n10,1,90,1,2\n16,1,91,2,3\n")
+    with pytest.raises(UsageError, match=f"column '{name}' of .* is called like an entry of results; rename it"):
+        tune(replay=path, goal="size", max=[f"{name}=5"])
+    assert tune(replay=path, goal="size").rows()[0].keys() >= {"size", "accuracy"}
+
+
+def test_strategies_and_a_number_of_trainings_are_not_compared_together() -> None:
+    path = write("depth,width,accuracy\n" + "".join(f"{d},{w},{90 + d / w}\n" for d in (1, 2, 3) for w in (1, 2)))
+    with pytest.raises(UsageError, match="train: contradicts several strategies"):
+        simulate(path, strategies=["optimistic", "thorough"], train=3)
+
+
 def test_no_number_is_invented_for_a_metric_the_table_lacks(table: Path) -> None:
     with pytest.raises(MeterError, match=r"table\.csv has no column 'energy', and a replay measures nothing$"):
         tune(replay=table, max_energy="3J")

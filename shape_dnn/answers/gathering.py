@@ -14,6 +14,7 @@ from shape_dnn.plugins import checked
 from shape_dnn.search.facts import Facts
 from shape_dnn.search.query import Answer, Candidate
 from shape_dnn.shape import Shape
+from shape_dnn.store.families import Family
 from shape_dnn.study.known import KnownFacts
 
 FILE_SIZE = Metric("file-size", "MB")
@@ -71,7 +72,7 @@ def gather(
 def _metrics(parts: Assembly, answer: Answer, facts: Facts, shapes: Sequence[Shape]) -> Metrics:
     """Return what is known of each shape, for the metrics of the question and those that are always shown."""
     found: dict[str, Mapping[Shape, float | None]] = {}
-    for metric in sorted(_obtainable(parts)):
+    for metric in sorted(_obtainable(parts) | _recorded(facts)):
         try:
             found[metric] = dict(zip(shapes, facts.estimate(metric, shapes), strict=True))
         except MeterError:
@@ -82,6 +83,12 @@ def _metrics(parts: Assembly, answer: Answer, facts: Facts, shapes: Sequence[Sha
         files = facts.measurements(FILE_SIZE.name)
         found[FILE_SIZE.name] = {shape: files[shape].value if shape in files else None for shape in shapes}
     return found
+
+
+def _recorded(facts: Facts) -> set[str]:
+    """Return those of the metrics that are always shown of which a study knows something, whatever was asked."""
+    contexts = facts.contexts if isinstance(facts, KnownFacts) else {}
+    return {metric for metric in ALWAYS_SHOWN if Family(metric) in contexts}
 
 
 def _obtainable(parts: Assembly) -> set[str]:

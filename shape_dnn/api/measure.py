@@ -43,6 +43,7 @@ def measure(metrics: Iterable[str], *, notify: Callable[[Event], None] = ignore,
     if twice is not None:
         raise UsageError(f"{twice} is named twice", setting="metrics")
     parts = Assembly(Settings.create(by_file(settings)))
+    parts.check()
     quality = parts.quality.name
     if quality in metrics:
         raise UsageError(f"{quality} is not measured but trained; use tune", setting="metrics")

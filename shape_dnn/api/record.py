@@ -170,7 +170,7 @@ class _Recording:
         yield "depth", "width", "seed", "epoch", *steps, *losses, self.quality.name
         for seed, training in self.trainings:
             for i, epoch in enumerate(training.curve, 1):
-                step, loss = [epoch.number] if steps else [], [_text(epoch.loss)] if losses else []
+                step, loss = [epoch.number] if steps else [], [_text(epoch.loss, 6)] if losses else []
                 yield *training.shape, seed, i, *step, *loss, _text(epoch.quality)
 
 
@@ -259,5 +259,6 @@ def _csv(origin: Sequence[str], rows: Iterator[tuple[object, ...]]) -> str:
     return text.getvalue()
 
 
-def _text(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
+def _text(value: float | None, digits: int = 12) -> str:
+    """Write a number with so many digits: by default enough for limits to tell it from others as in the study."""
+    return "" if value is None else f"{value:.{digits}g}"

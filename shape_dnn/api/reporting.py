@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from shape_dnn.errors import UsageError, describe
@@ -25,6 +26,7 @@ def write_if_possible(overview: Callable[[], Overview], path: Path) -> Path | No
 def check_writable(path: Path, setting: str) -> None:
     """Check, before hours of training, that a file can be written where a setting wants it."""
     is_new = not path.exists()
+    made = [directory for directory in path.parents if not directory.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a"):
@@ -33,3 +35,6 @@ def check_writable(path: Path, setting: str) -> None:
         raise UsageError(f"cannot write {str(path)!r}: {error.strerror}", setting=setting) from None
     if is_new:
         path.unlink()
+    for directory in made:  # the innermost first; whoever has put something there meanwhile keeps it
+        with suppress(OSError):
+            directory.rmdir()

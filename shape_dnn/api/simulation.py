@@ -101,6 +101,9 @@ def simulate(
         "sampler": listed(samplers) or own.get("sampler") or _usable(registry, "sampler"),
         "model": listed(models) or own.get("model") or _usable(registry, "accuracy_model"),
     }
+    if base.train is not None and len(compared["strategy"]) > 1:
+        message = "contradicts several strategies, which say themselves how many shapes to train; give one of them"
+        raise UsageError(message, setting="train")
     _check_options(base, registry, compared)
     if not models and "model" not in own:
         compared["model"] = _that_take_the_prior(base, registry, compared["model"])

@@ -46,7 +46,7 @@ class Assembly(ProblemParts):
         passed_over |= {"trainer"} if is_file(self.settings.trainer) else set()
         self.selection.check(passed_over)
         _ = self.table, self.own, self.transfer, self.confidence, self.prior
-        shipping.check(self.deployment, self.own)
+        shipping.check(self.deployment, self.own, self.selection.options("target"))
         if self.own is not None and self.own.loaded.instance.steps is None and self.settings.terminator != "none":
             length = "give its train() a parameter epochs or steps, with a default"
             raise UsageError(f"nobody knows how long {self.own.title} trains; {length}", setting="terminator")

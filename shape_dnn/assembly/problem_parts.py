@@ -231,7 +231,7 @@ class ProblemParts:
         else:
             plugins = self.architecture, self.dataset, self.executor
             found = problem(self.selection, *plugins, self.device, self.recipe, self.shapes, self.pretrained)
-        judge = next(iter(self.targets.values())) if shipping.judges_there(self.selection) else Target()
+        judge = shipping.judge(self.selection, self.targets)
         return dataclasses.replace(found, deployment=self.deployment, targets=self.targets, judge=judge)
 
 

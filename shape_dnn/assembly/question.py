@@ -13,7 +13,7 @@ from shape_dnn.errors import PluginError, UsageError
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
 from shape_dnn.plugins.sources import Loaded
-from shape_dnn.quality import ACCURACY, Quality
+from shape_dnn.quality import ACCURACY, OF_RESULTS, Quality
 from shape_dnn.settings import Settings
 from shape_dnn.shape import exact
 from shape_dnn.study.tables import Table
@@ -61,6 +61,9 @@ class Metrics:
         if self._table is not None and name in self._text:
             raise UsageError(f"column {name!r} of {str(self._table.path)!r} holds text", setting=setting)
         if self._table is not None and name in self._table.metrics:
+            if name in OF_RESULTS:
+                message = f"column {name!r} of {str(self._table.path)!r} is called like an entry of results; rename it"
+                raise UsageError(message, setting=setting)
             return Metric(name, "")
         selection = self._selection
         if base_of(name) in selection.meters_by_metric:

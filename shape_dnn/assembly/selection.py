@@ -83,11 +83,10 @@ class Selection:
     def load_one_of_several(self, kind: str, name: str) -> Loaded[Any]:
         """Create one of several plugins of a kind with those options that are meant for it."""
         plugin = self.registry.declaration(kind, name)
-        given = {}
-        for option, text in self.options(KINDS[kind].flag).items():
-            owner, _, rest = option.rpartition(".")
-            if (owner == name) or (not owner and rest in plugin.options):
-                given[rest] = text
+        options = self.options(KINDS[kind].flag)
+        given = {option: text for option, text in options.items() if option in plugin.options}
+        # What is said of one counts more than what is said of all.
+        given |= {rest: text for option, text in options.items() if (rest := option.removeprefix(f"{name}.")) != option}
         if (kind, name) == ("meter", "size") and self.settings.trainer != "classifier":
             given = {"counted": "true", **given}  # there is no closed form for what somebody's function builds
         if kind == "meter" and self.settings.deploy == "torch":  # which meters run as they always did

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +46,12 @@ def targets(selection: Selection) -> dict[str, Target]:
     return {name: _target(name, address, given[name]) for name, address in named}
 
 
-def judges_there(selection: Selection) -> bool:
-    """Tell whether qualities are judged on the target rather than here.
-
-    Raises:
-        UsageError: it is neither true nor false.
-    """
-    text = selection.options("target").get("judge", "false")
-    if text.lower() not in ("true", "false"):
-        raise UsageError(f"target.judge={text} is not accepted: it should be true or false", setting="option")
-    return text.lower() == "true"
+def judge(selection: Selection, targets: Mapping[str, Target]) -> Target:
+    """Return where qualities are judged: here, unless the user names a target, or says that the first one judges."""
+    given = selection.options("target")
+    named = [name for name in targets if _truth(given.get(f"{name}.judge", "false"))]
+    willing = [name for name in targets if _truth(given.get(f"{name}.judge", given.get("judge", "false")))]
+    return next((targets[name] for name in [*named, *willing]), Target())
 
 
 def deployment(selection: Selection, targets: Mapping[str, Target]) -> Loaded[Deployment] | None:
@@ -71,12 +67,19 @@ def deployment(selection: Selection, targets: Mapping[str, Target]) -> Loaded[De
     return selection.load("deployment", settings.deploy)
 
 
-def check(deployment: Loaded[Deployment] | None, own: Own | None) -> None:
+def check(deployment: Loaded[Deployment] | None, own: Own | None, options: Iterable[str]) -> None:
     """See that there is something to ship, and that it can be judged where it may be worse.
 
+    Args:
+        deployment: what ships.
+        own: the trainer, if it is the user's own.
+        options: what is said of targets.
+
     Raises:
-        UsageError: there is not, or it cannot.
+        UsageError: there is not, or it cannot; or something is said of targets and nothing ships.
     """
+    for option in options if deployment is None else ():
+        raise UsageError(f"target.{option} says something of a target, and nothing ships: give --deploy", "option")
     if deployment is None or own is None:
         return
     instance, trainer = deployment.instance, own.loaded.instance
@@ -234,11 +237,17 @@ def _path(text: str) -> str:
     return text
 
 
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("true or false")
+    return text.lower() == "true"
+
+
 _OPTIONS: Mapping[str, Callable[[str], Any]] = {
     "python": _path,
     "ssh_config": _path,
     "cores": _cores,
     "hottest": _celsius,
-    "judge": str,
+    "judge": _truth,
 }
 """What can be said of a target, and how it is read."""

@@ -32,6 +32,13 @@ RIVALS: Mapping[str, tuple[str, ...]] = {
     **{option: (name,) for name, options in _LENGTH.items() for option in options},
 }
 """Settings and options of which only one can be in force: it replaces those that are given where they count less."""
+LIMITS: Mapping[str, tuple[str, str]] = {
+    "max_size": ("max", "size"),
+    "max_latency": ("max", "latency"),
+    "max_energy": ("max", "energy"),
+    "min_accuracy": ("min", "accuracy"),
+}
+"""Settings that are short for a limit on any metric."""
 
 
 @dataclass
@@ -66,6 +73,19 @@ class Gathered:
             self.origins.pop(other, None)
         if "option" in self.values:
             self.values["option"] = [text for text in _texts(self.values["option"]) if _name(text) not in others]
+        self._supersede_limits(given)
+
+    def _supersede_limits(self, given: Collection[str]) -> None:
+        limited = {LIMITS[name] for name in given if name in LIMITS}
+        for bound in {"max", "min"}.intersection(given):
+            limited |= {(bound, _name(text)) for text in _texts(self.values[bound])}
+        for name, limit in LIMITS.items():
+            if limit in limited and name not in given:
+                self.values.pop(name, None)
+                self.origins.pop(name, None)
+        for bound in {"max", "min"}.intersection(self.values).difference(given):
+            kept = [text for text in _texts(self.values[bound]) if (bound, _name(text)) not in limited]
+            self.values[bound] = kept
 
     def settings(self) -> Settings:
         """Check the values.

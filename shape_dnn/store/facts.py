@@ -259,13 +259,18 @@ class Store:
                 decoding.contexts(context)
 
     def summary(self) -> dict[str, object]:
-        """Count the facts, and tell the state of the last run and the time of the last fact."""
+        """Count the facts, and tell the state of the last run and the time of the last fact.
+
+        What was judged for a deployment is no training of its own, and one that was stopped early did not fail.
+        """
         ((measured,),) = self.database.read("SELECT count(*) FROM measurement")
-        ((trained,),) = self.database.read("SELECT count(*) FROM training WHERE quality IS NOT NULL")
-        ((failed,),) = self.database.read(
-            "SELECT count(*) FROM training AS t WHERE quality IS NULL AND attempt = (SELECT max(attempt) FROM training"
-            " WHERE context = t.context AND depth = t.depth AND width = t.width)"
-        )
+        own = "context IN (SELECT id FROM context WHERE json_extract(identity, '$.deployment') IS NULL)"
+        counted = f"SELECT count(*) FROM training AS t WHERE {own} AND quality IS"  # noqa: S608 - constants
+        ((trained,),) = self.database.read(f"{counted} NOT NULL")
+        same_shape = "context = t.context AND depth = t.depth AND width = t.width"
+        is_last = f"attempt = (SELECT max(attempt) FROM training WHERE {same_shape})"  # noqa: S608 - constants
+        is_whole = "id NOT IN (SELECT training FROM stop)"
+        ((failed,),) = self.database.read(f"{counted} NULL AND {is_whole} AND {is_last}")
         ((updated,),) = self.database.read(
             "SELECT max(recorded) FROM (SELECT recorded FROM measurement UNION ALL SELECT recorded FROM training)"
         )
