@@ -313,4 +313,8 @@ def as_flags(values: Mapping[str, object]) -> Iterator[str]:
 
 def unknown_setting(name: str) -> str:
     """Say that there is no such setting, and which one may be meant."""
-    return f"there is no setting {name!r}; {suggest(name, SETTINGS)}"
+    bound, _, metric = name.partition("_")
+    message = f"there is no setting {name!r}; {suggest(name, SETTINGS)}"
+    if bound in ("max", "min") and metric:
+        message += f" or, for a limit on that metric, {bound} with {metric.replace('_', '-')}=VALUE?"
+    return message.replace("? or", " or")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from shape_dnn import UsageError
+from shape_dnn import UsageError, tune
 from shape_dnn.cli.config import gather
 from shape_dnn.settings import SETTINGS, Settings, flag_of
 
@@ -160,6 +161,19 @@ def test_a_comma_within_an_option_in_the_environment_does_not_end_it() -> None:
     options = ("recipe.milestones=0.3,0.6", "target.pi.cores=0,2-3", "arch.stem=16")
     assert gathered.settings().option == options
     assert gathered.origins["recipe.milestones"] == gathered.origins["arch.stem"] == "SHAPE_DNN_OPTION"
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("max_rmse", "did you mean max_size or, for a limit on that metric, max with rmse=VALUE?"),
+        ("min_psnr_y", "or, for a limit on that metric, min with psnr-y=VALUE"),
+        ("detph", "did you mean depth?"),
+    ],
+)
+def test_python_is_told_which_setting_may_be_meant(name: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(complaint)):
+        tune(**{name: 3})
 
 
 def test_python_takes_numbers_ranges_and_mappings() -> None:

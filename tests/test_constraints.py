@@ -93,6 +93,22 @@ def test_a_percentage_that_looks_like_a_fraction_is_pointed_out(limit: str, is_d
 
 
 @pytest.mark.parametrize(
+    ("limits", "meant"),
+    [({"min": ["loss=0.5"]}, "loss >= 0.5 keeps the worse networks; perhaps --max loss=0.5 is meant"),
+     ({"max": ["loss=0.7"]}, None), ({"min": ["loss=0.5"], "max": ["loss=0.7"]}, None)],
+)  # fmt: skip
+def test_a_limit_that_keeps_the_worse_networks_is_pointed_out(
+    limits: dict[str, list[str]], meant: str | None, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("# quality: loss lower\ndepth,width,loss\n10,1,0.6\n16,1,0.4\n")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        tune(replay=str(table), goal="loss", **limits)
+    assert [str(warning.message) for warning in told] == ([] if meant is None else [meant])
+
+
+@pytest.mark.parametrize(
     ("accuracies", "is_doubtful"), [("0.97\n16,1,0.5", True), ("0\n16,1,0", False), ("1.5", False)]
 )
 def test_percentages_that_look_like_fractions_are_pointed_out_in_a_table(

@@ -13,7 +13,7 @@ import own
 import pytest
 from test_main_job import HERE
 
-from shape_dnn import Shape, ask, export, measure, record, tune
+from shape_dnn import NothingCompliesError, Shape, ask, export, measure, record, tune
 from shape_dnn.answers.question import StudyQuestion
 from shape_dnn.answers.table import summarize
 from shape_dnn.errors import StudyError
@@ -399,3 +399,32 @@ def test_what_a_study_knows_is_shown_whatever_is_asked() -> None:
     limited = ask("shape-dnn-study", goal="loss", plugin="work.py", max_latency="100s").rows()
     assert asked == {row["depth"]: row["latency"] for row in limited}
     assert None not in asked.values()
+
+
+def test_a_question_warns_of_nothing_that_another_limit_drops(recwarn: pytest.WarningsRecorder) -> None:
+    tune(**own_search(goal="loss", max=["work=2"], max_latency="100s"))  # deeper shapes were never measured
+    recwarn.clear()
+    question = {"goal": "loss", "max": ["work=2"], "max_latency": "100s", "plugin": "work.py"}
+    assert {row["depth"] for row in ask("shape-dnn-study", **question).rows()} == {1, 2}
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="does not know the latency of 2 of 6 shapes; these are left out"):
+        ask("shape-dnn-study", **{**question, "max": []})
+
+
+def test_search_and_question_say_the_same_of_limits_that_nothing_meets() -> None:
+    for question in ({"goal": "latency", "max": ["work=0"]}, {"pareto": "latency,loss", "max": ["work=0"]}):
+        with pytest.raises(NothingCompliesError) as searched:
+            tune(**own_search(**question)).raise_if_empty()
+        with pytest.raises(NothingCompliesError) as asked:
+            ask("shape-dnn-study", plugin="work.py", **question).raise_if_empty()
+        assert str(asked.value) == str(searched.value)
+
+
+def test_a_plan_shows_what_is_trained_and_promises_no_more_where_that_suffices() -> None:
+    search = own_search(goal="loss")
+    found = {row["depth"]: row["loss"] for row in tune(**search).rows()}
+    planned = tune(**search, dry_run=True)
+    assert {row["depth"]: row["loss"] for row in planned.rows()} == found
+    text = str(planned)
+    assert "would train nothing first: what is known suffices" in text
+    assert "depends on the results" not in text

@@ -153,4 +153,4 @@ def test_every_shape_is_trained_with_every_seed_and_no_training_is_made_twice(sh
         *("-o", "dataset.limit=300", "--sampler", "interval", "--seeds", 2),
     )
     assert "noise: " in shown.out
-    assert "points, by 4 trainings of 2 shapes" in shown.out
+    assert "points (two standard deviations), by 4 trainings of 2 shapes" in " ".join(shown.out.split())

@@ -166,7 +166,7 @@ def test_a_table_gives_differences_in_the_unit_if_there_is_one() -> None:
     assert summary.columns[3:6] == ["predicted [dB]", "+/-", "trained [dB]"]
     text = "\n".join(summary.after)
     assert "trained loudness 31.20 dB" in text
-    assert "noise: 0.57 dB, by 2 trainings of 1 shape" in text
+    assert "noise: 0.57 dB (two standard deviations), by 2 trainings of 1 shape" in text
     assert "came out +0.12 dB different" in text
 
 

@@ -446,6 +446,21 @@ def test_levels_of_16_bits_are_scaled_and_unknown_ones_refused(mode: str, expect
     assert (everything == expected).all((1, 2, 3)).sum() == 1
 
 
+def test_a_palette_with_transparent_colours_is_read_like_any_other(recwarn: pytest.WarningsRecorder) -> None:
+    from PIL import Image
+
+    write_folder(Path("photos"))
+    palette = Image.open("photos/class 0/1.png").convert("RGB").convert("P", palette=Image.Palette.ADAPTIVE)
+    palette.save("photos/class 0/1.png")
+    opaque, _ = Folder("photos", size=4).load()
+    palette.save("photos/class 0/1.png", transparency=bytes([0, 128]))
+    transparent, _ = Folder("photos", size=4).load()
+    assert isinstance(opaque, LabelledImages)
+    assert isinstance(transparent, LabelledImages)
+    assert (opaque.images == transparent.images).all()
+    assert not recwarn.list
+
+
 def test_a_pipe_is_no_image() -> None:
     write_folder(Path("photos"))
     os.mkfifo("photos/class 0/pipe.png")

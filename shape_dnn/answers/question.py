@@ -231,25 +231,42 @@ class StudyQuestion:
         arch = self.parts.architecture.choice.name
         return gather(self.parts, self.answer, self.first_seed, arch, of_seeds=self.of_seeds, advice=advice)
 
-    def check(self) -> None:
+    def check(self, stacklevel: int = 3) -> None:
         """Refuse a question about a metric of which the study knows nothing; warn if it knows it of some shapes only.
+
+        Shapes that are beyond another limit of the question lack nothing.
+
+        Args:
+            stacklevel: of the warning, as :func:`warnings.warn` takes it.
 
         Raises:
             MeterError: nothing is known of a metric.
         """
         shapes, metrics, quality = self.parts.shapes, self.parts.metrics_in_question, self.parts.quality.name
+        left = self._within_known_limits()
         trained = self.first_seed.train(shapes) if quality in metrics else []
-        if quality in metrics and not any(training.quality is not None for training in trained):
+        if left and quality in metrics and not any(training.quality is not None for training in trained):
             reasons = [training.reason for training in trained if training.reason and not training.stopped]
             why = f"no training of its last search succeeded; the first failed because {reasons[0]}" if reasons else ""
             raise MeterError(why or f"no shape of the study was trained, so no {quality} is known; run shape-dnn tune")
         for metric in sorted(metrics - {quality}):
-            unknown = sum(value is None for value in self.first_seed.estimate(metric, shapes))
-            if unknown == len(shapes):
+            lacking = {s for s, v in zip(shapes, self.first_seed.estimate(metric, shapes), strict=True) if v is None}
+            unknown = len(lacking & left)
+            if unknown and len(lacking) == len(shapes):
                 raise MeterError(f"the study knows the {metric} of no shape; measure it with shape-dnn measure or tune")
             if unknown:
                 count = f"{unknown:,} of {len(shapes):,} shapes"
-                warnings.warn(f"the study does not know the {metric} of {count}; these are left out", stacklevel=3)
+                message = f"the study does not know the {metric} of {count}; these are left out"
+                warnings.warn(message, stacklevel=stacklevel)
+
+    def _within_known_limits(self) -> set[Shape]:
+        """Return the shapes that no limit on a metric drops, as far as the metric is known of them."""
+        left = set(self.parts.shapes)
+        for limit in self.parts.query.non_functional:
+            values = self.first_seed.estimate(limit.metric, self.parts.shapes)
+            known = zip(self.parts.shapes, values, strict=True)
+            left -= {shape for shape, value in known if value is not None and not limit.allows(value)}
+        return left
 
 
 def _check_prior(parts: Assembly, settings: Mapping[str, Any]) -> None:

@@ -169,7 +169,7 @@ def _notes(result: Result) -> Iterator[str]:
         yield f"the least certain shape is on the other side of the limit with a probability of {wrong}; {equal}"
     if noise is not None:
         told_by = f"{noise.trainings:,} trainings of {counted(noise.shapes, 'shape')}"
-        yield f"noise: {quality.difference(noise.points)}, by {told_by}"
+        yield f"noise: {quality.difference(noise.points)} (two standard deviations), by {told_by}"
     if result.prior is not None:
         yield f"prior: {prior_in_words(result.prior)}"
     if transferred is not None:
@@ -261,7 +261,7 @@ def _plan(result: Result) -> Iterator[str]:
         yield "would train nothing first: what is known suffices"
     if planned:
         yield " ".join(str(training.shape) for training in answer.trainings)
-    if planned < most:
+    if 0 < planned < most:
         yield f"what is trained then depends on the results: at most {most:,} in all before verification{fewer}"
     if answer.unknown:
         are = "is" if len(answer.unknown) == 1 else "are"

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Collection
 
 from shape_dnn.assembly import goal_expressions, shipping
+from shape_dnn.assembly.own_trainer import CLASSIFIER
 from shape_dnn.assembly.selection import Selection, split_pair
 from shape_dnn.constraints import KNOWN_METRICS, Constraint, Metric, base_of, check_consistent, known_metric
 from shape_dnn.errors import PluginError, UsageError
@@ -133,6 +134,11 @@ def constraints(settings: Settings, metrics: Metrics) -> tuple[Constraint, ...]:
         if metric.unit == "%" and 0 < limit < 1 and "%" not in text:
             meant = f"{100 * limit:g}% if it is meant as a fraction, or {limit:g}% to have it as it is"
             warnings.warn(f"{text.strip()} as a limit on {name} is {limit:g} %; write {meant}", stacklevel=2)
+    of_quality = [limit for limit in found if limit.metric == quality.name]
+    keeps, other = ("min", "max") if quality.better == "higher" else ("max", "min")
+    if of_quality and all(limit.upper == (other == "max") for limit in of_quality):
+        meant = f"--{keeps} {quality.name}={of_quality[0].limit:g}"
+        warnings.warn(f"{of_quality[0]} keeps the worse networks; perhaps {meant} is meant", stacklevel=2)
     return tuple(found)
 
 
@@ -201,9 +207,13 @@ def _goal_plugin(name: str, selection: Selection, metrics: Metrics) -> Goal:
     try:
         loaded: Loaded[Goal] = selection.load("goal", name)
     except UsageError as error:
-        if metrics.quality == ACCURACY or selection.registry.is_declared("goal", name):
+        if selection.registry.is_declared("goal", name):
             raise
         message = f"{error.message}; the quality here is {metrics.quality.name} instead of accuracy"
+        if metrics.quality == ACCURACY:
+            if selection.settings.trainer == CLASSIFIER:
+                raise
+            message = f"{error.message}; trainings are judged by accuracy, since no other QUALITY is declared"
         raise UsageError(message, error.setting) from None
     for metric in checked.metrics(loaded.instance):
         if metric not in metrics.names and not selection.registry.is_declared("meter", metric):

@@ -58,6 +58,8 @@ def _describe(card: dict[str, Any]) -> str:
     quality = Quality(**card.get("quality", ACCURACY.record))
     trained, tested = metrics[quality.name], metrics[f"test_{quality.name}"]
     known = f"trained {quality.name} {quality.with_unit(trained)}"
+    seeds = card["training"].get("seeds", 1)
+    known += f" with seed {card['training']['seed']}, of {seeds} whose mean the search tells" if seeds > 1 else ""
     lines = [f"depth {shape['depth']}, width {shape['fraction']}: {known}"]
     if tested is not None:
         lines.append(f"test {quality.name} {quality.with_unit(tested)}")

@@ -159,13 +159,15 @@ def _decode(path: Path, start: int, length: int, input_shape: InputShape) -> NDA
 
 
 def _in_8_bits(image: Image.Image) -> Image.Image:
-    """Scale levels from 0 to 65535 to those of a byte, which a conversion would cut off.
+    """Scale levels from 0 to 65535 to those of a byte, which a conversion would cut off, and write palettes out.
 
     Raises:
         ValueError: it has levels of which nobody knows the most.
     """
     from PIL import Image
 
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA")  # has no part in what follows, but is warned of
     if image.mode in ("I", "F"):
         raise ValueError("its levels are not those of 8 or 16 bits; convert it to 8")
     if not image.mode.startswith("I;16"):

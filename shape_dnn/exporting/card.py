@@ -38,6 +38,7 @@ def describe(trained: Trained) -> dict[str, Any]:
             }
     deployment = artifact.describe(found)
     as_trained = known.first_that_counts(shape).as_trained(shape) if deployment else None
+    seeds = {"seeds": len(known.of_seeds)} if len(known.of_seeds) > 1 else {}
     return {
         "format": FORMAT,
         "shape": record(shape),
@@ -51,7 +52,7 @@ def describe(trained: Trained) -> dict[str, Any]:
         **({} if quality == ACCURACY else {"quality": quality.record}),
         **({} if deployment is None else {"deployment": deployment}),
         "measurements": measurements,
-        "training": {**trained.made, "seconds": found.training.seconds, **found.provenance},
+        "training": {**trained.made, **seeds, "seconds": found.training.seconds, **found.provenance},
         **({} if known.prior is None else {"prior": dict(known.prior)}),
         "exported_with": {name: metadata.version(name) for name in LIBRARIES},
     }

@@ -63,7 +63,7 @@ def best(known: StudyQuestion) -> Shape:
     """
     if known.parts.goal is None:
         raise UsageError("nothing says which shape is the best; give a goal, or name one by --shape", setting="goal")
-    known.check()
+    known.check(stacklevel=5)
     trained = [candidate for candidate in known.answer.complying if candidate.quality is not None]
     found = min_by_goal(trained, known.parts.query, known.facts)
     if found is None:

@@ -44,7 +44,8 @@ def plan(shapes: Sequence[Shape], query: Query, modelling: Modelling, facts: Fac
         chosen = checked.choose(modelling.sampler, tuple(survivors), (), budget, set())
         unknown |= {metric for metric in query.metrics_of_goal if None in facts.estimate(metric, survivors)}
     trainings = tuple(Training(shape, None) for shape in chosen)
-    complying = tuple(Candidate(shape, None, None) for shape in survivors)
+    trained = {training.shape: training.quality for training in facts.known(survivors)}
+    complying = tuple(Candidate(shape, trained.get(shape), None) for shape in survivors)
     return Answer(
         len(shapes), tuple(stages), frozenset(survivors), trainings, complying, None, budget=budget,
         unknown=tuple(sorted(unknown)),
