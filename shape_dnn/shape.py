@@ -33,6 +33,11 @@ class Shape(NamedTuple):
     def __str__(self) -> str:
         return f"({self.depth}, {self.width})"
 
+    @property
+    def file_name(self) -> str:
+        """The name of files of the shape, without a suffix, such as ``22-1_8``."""
+        return f"{self.depth}-{self.width.numerator}_{self.width.denominator}"
+
 
 def by_width_then_depth(shape: Shape) -> tuple[Fraction, int]:
     """Return the key that sorts shapes by width and then by depth, the order in which samplers see them."""

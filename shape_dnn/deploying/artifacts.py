@@ -71,7 +71,7 @@ def untrained(workload: Workload, shape: Shape) -> Artifact:
 
     shipping = workload.shipping
     assert shipping is not None  # noqa: S101 - or there is no artifact
-    directory = shipping.artifacts / f"{shape.depth}-{shape.width.numerator}_{shape.width.denominator}"
+    directory = shipping.artifacts / shape.file_name
     if directory.is_dir():
         return Artifact(directory)
     with torch.random.fork_rng(devices=[]):

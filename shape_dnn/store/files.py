@@ -44,7 +44,7 @@ class Files:
 
     def weights(self, context: int, shape: Shape) -> Path:
         """Return where the weights of a trained shape lie."""
-        return self.weights_of(context) / f"{_name(shape)}.safetensors"
+        return self.weights_of(context) / f"{shape.file_name}.safetensors"
 
     def artifact(self, context: int, shape: Shape) -> Path:
         """Return where the artifact of a trained shape lies that was judged."""
@@ -58,7 +58,7 @@ class Files:
 
     def checkpoints(self, context: int, shape: Shape) -> Path:
         """Return where the checkpoints of a training lie while it is not finished."""
-        return self._checkpoints_of(context) / _name(shape)
+        return self._checkpoints_of(context) / shape.file_name
 
     def _checkpoints_of(self, context: int) -> Path:
         return self._database.directory / "checkpoints" / self._digest(context)
@@ -67,9 +67,4 @@ class Files:
         """Look which trainings of a family have checkpoints; return what tells of each."""
         directory = self._checkpoints_of(context)
         there = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
-        return lambda shape: bool(there) and _name(shape) in there
-
-
-def _name(shape: Shape) -> str:
-    """Name the files of a shape."""
-    return f"{shape.depth}-{shape.width.numerator}_{shape.width.denominator}"
+        return lambda shape: bool(there) and shape.file_name in there

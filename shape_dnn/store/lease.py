@@ -34,7 +34,7 @@ PATIENCE = 60.0
 """Seconds without a sign of life after which a process on another machine is dead."""
 ENDED = "ended"
 CLOCK_ERROR = 2.0
-"""By how much two readings of the start of one process may differ."""
+"""Seconds by which the time differs, at most, that the system and a program tell of the same moment."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from shape_dnn.store import decoding
 from shape_dnn.store.database import REMEDY, Database
 from shape_dnn.store.decoding import canonical
 from shape_dnn.store.families import TRAININGS, Family
+from shape_dnn.store.lease import CLOCK_ERROR
 from shape_dnn.system.text import process_named
 
 
@@ -29,8 +30,6 @@ class RunState(StrEnum):
 
 
 Resolved = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-CLOCK_ERROR = 2.0
-"""Seconds by which the time differs that the system and a program tell of the same moment, at most."""
 
 
 @dataclass(frozen=True)
