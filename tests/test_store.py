@@ -302,6 +302,14 @@ def test_a_path_that_is_too_long_for_sqlite_is_said_to_be(tmp_path: Path) -> Non
         Store(directory(505))
 
 
+def test_a_study_that_is_moved_while_it_is_in_use_is_said_to_be(tmp_path: Path) -> None:
+    store = Store(tmp_path / "study")
+    (tmp_path / "study").rename(tmp_path / "another place")
+    with pytest.raises(StudyError, match=r"study\.sqlite' was moved or removed while it was in use"):
+        store.context("latency", {})
+    assert not (tmp_path / "study").exists()
+
+
 def test_a_full_disk_is_said_to_be_full(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(Path("study"))
     store.database.connection.execute("PRAGMA max_page_count = 1")

@@ -240,6 +240,8 @@ class Database:
         message = f"study file {str(self.path)!r} cannot be read or written: {error}"
         if (length := len(os.fsencode(self.path.absolute()))) > LONGEST_PATH:
             return StudyError(f"{message} (its whole path has {length} bytes; SQLite takes {LONGEST_PATH} at most)")
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_READONLY_DBMOVED":
+            return StudyError(f"study file {str(self.path)!r} was moved or removed while it was in use")
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL):
             with suppress(OSError):  # SQLite tells these two apart for some calls only
                 free = shutil.disk_usage(self.directory).free
