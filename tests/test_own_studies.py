@@ -160,7 +160,8 @@ def test_everything_else_can_be_asked_of_such_a_study(shape_dnn: Callable[..., A
     Path("my_training.py").unlink()  # which nobody runs to answer a question
     asked = shape_dnn("ask", "study", "--max-size", "1MB", "--goal", "loss", "--format", "json")
     assert asked.status == 0, asked.err
-    assert asked.json["best"] == searched.json["best"]
+    assert asked.json["best"]["latency"] > 0, "which was measured meanwhile"
+    assert {**asked.json["best"], "latency": None} == searched.json["best"]
     assert asked.json["quality"]["name"] == "loss"
     reported = shape_dnn("report", "study")
     assert reported.status == 0, reported.err
@@ -340,6 +341,23 @@ def test_a_variable_of_an_imported_module_that_was_set_from_outside_is_not_what_
         tune(trainer=factored.train, quality=LOSS, **question)
 
 
+def test_a_variable_of_another_module_that_a_function_takes_from_there_is_compared_as_well(
+    factored: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("settings_of_mine.py").write_text("RATE = 1.0\n")
+    Path("factored.py").write_text(
+        "import os, settings_of_mine\n\ndef train(shape, run):\n    os.environ\n    return settings_of_mine.RATE\n"
+    )
+    monkeypatch.delitem(sys.modules, "settings_of_mine", raising=False)
+    train = importlib.reload(factored).train
+    question: dict[str, Any] = {"depth": "1:4:1", "width": "1:2:1", "goal": "loss"}
+    assert tune(trainer=train, quality=LOSS, **question).new_trainings == 3
+    assert tune(trainer=train, quality=LOSS, **question).new_trainings == 0
+    vars(sys.modules["settings_of_mine"])["RATE"] = 5.0
+    with pytest.raises(PluginError, match=r"settings_of_mine\.RATE is 5\.0 where the search runs, and 1\.0 in workers"):
+        tune(trainer=train, quality=LOSS, **question)
+
+
 @pytest.mark.parametrize("edited", [FACTORED.replace("FACTOR * value", "FACTOR / value + 0"), "\n" + FACTORED, "def"])
 def test_a_module_whose_file_was_changed_after_it_was_imported_is_refused(factored: ModuleType, edited: str) -> None:
     Path("factored.py").write_text(edited)
@@ -432,5 +450,25 @@ def test_functions_are_the_same_if_all_they_refer_to_is_the_same() -> None:
     assert made(nets.format(1)) == made(nets.format(1)) != made(nets.format(2))
     loops = "def train(shape, run): return other\ndef other(): return train\n"
     assert made(loops) == made(loops)
+    again = (
+        "def mae(): return 1\ndef mse(): return 2\nmetric = {0}\ndef train(shape, run): return mae(), mse(), metric()\n"
+    )
+    assert made(again.format("mae")) != made(again.format("mse")), "which of those that were met it is"
+    wrapped = (
+        "import functools\ndef times(f):\n    @functools.wraps(f)\n    def inner(): return {0} * f()\n    return inner\n"
+        "@times\ndef score(): return 1\ndef train(shape, run): return score()\n"
+    )
+    assert made(wrapped.format(2)) == made(wrapped.format(2)) != made(wrapped.format(3))
+    cached = "import functools\n@functools.cache\ndef table(): return {0}\ndef train(shape, run): return table()\n"
+    assert made(cached.format(2)) == made(cached.format(2)) != made(cached.format(3))
+    scaled = "def train(shape, run): return train.scale\ntrain.scale = {0}\n"
+    assert made(scaled.format(2.0)) == made(scaled.format(2.0)) != made(scaled.format(3.0))
+    setters = (
+        "import functools\nclass Rate:\n    @property\n    def rate(self): return self._rate\n    @rate.setter\n"
+        "    def rate(self, value): self._rate = {0} * value\n    @functools.cached_property\n    def twice(self): return {1}\n"
+        "def train(shape, run): return Rate()\n"
+    )
+    assert made(setters.format(1, 2)) == made(setters.format(1, 2))
+    assert len({made(setters.format(*numbers)) for numbers in ((1, 2), (3, 2), (1, 3))}) == 3
     words = "def train(shape, run): return shape in {'a', 'b', 'c'} and NAMES\n"
     assert made(words, NAMES={"x", "y"}) == made(words, NAMES={"y", "x"})

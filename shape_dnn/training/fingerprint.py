@@ -6,9 +6,12 @@ import functools
 import hashlib
 import inspect
 import io
+import os
+import sys
 import types
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, Fraction, type(...), range)
@@ -42,6 +45,40 @@ def global_names(function: types.FunctionType) -> set[str]:
     return _names(function.__code__) & function.__globals__.keys()
 
 
+def taken_from_modules(function: types.FunctionType) -> dict[str, object]:
+    """Return the numbers and texts that a function takes from modules of the user, as in ``settings.RATE``."""
+    found: dict[str, object] = {}
+    for name in sorted(global_names(function)):
+        module = function.__globals__[name]
+        if isinstance(module, types.ModuleType) and _is_of_the_user(module):
+            there = plain_variables(vars(module), _names(function.__code__))
+            found |= {f"{module.__name__}.{own}": value for own, value in there.items()}
+    return found
+
+
+def plain_variables(variables: Mapping[str, object], names: Iterable[str]) -> dict[str, object]:
+    """Return those of the variables that are numbers, texts that do not look like paths, or containers of these."""
+    wanted = (name for name in sorted(names) if not name.startswith("__") and name in variables)
+    return {name: variables[name] for name in wanted if _is_plain(variables[name])}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return os.sep not in value
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, (*value, *value.values())))
+    return isinstance(value, PLAIN) or (isinstance(value, list | tuple) and all(map(_is_plain, value)))
+
+
+def _is_of_the_user(module: types.ModuleType) -> bool:
+    """Tell whether a module is neither the main program nor of a library, whose variables may differ in processes."""
+    path = getattr(module, "__file__", None)
+    if path is None or module.__name__ == "__main__":
+        return False
+    is_standard = module.__name__.partition(".")[0] in sys.stdlib_module_names
+    return not is_standard and not {"site-packages", "dist-packages"}.intersection(Path(path).parts)
+
+
 class _Walk:
     """A walk through everything that functions refer to."""
 
@@ -49,7 +86,8 @@ class _Walk:
         self.digest = hashlib.sha256()
         self.functions: list[types.FunctionType] = []
         self._own = own
-        self._seen: dict[int, object] = {}  # with the objects, so that no other one gets the number of one of them
+        self._count = 0
+        self._seen: dict[int, tuple[int, object]] = {}  # with the objects, so that no other one gets the id of one
 
     def add(self, value: Any) -> None:
         """Take note of a value, and of all that belongs to it."""
@@ -58,8 +96,11 @@ class _Walk:
             self._tell(repr(value))
         elif isinstance(value, types.ModuleType):
             self._tell(value.__name__)
-        elif id(value) not in self._seen:
-            self._seen[id(value)] = value
+        elif id(value) in self._seen:
+            self._tell(f"number {self._seen[id(value)][0]}")
+        else:
+            self._count += 1
+            self._seen[id(value)] = self._count, value
             self._follow(value)
             if isinstance(value, CONTAINERS):  # whether two equal ones are the same is of no importance
                 del self._seen[id(value)]
@@ -82,6 +123,8 @@ class _Walk:
                 self._add_class(value) if isinstance(value, type) else self._add_function(value)
         elif type(value).__module__ in self._own and hasattr(value, "__dict__"):
             self._add_all(type(value), vars(value))
+        elif callable(value) and hasattr(value, "__wrapped__"):  # as functools.lru_cache makes it
+            self._add_all(type(value), value.__wrapped__)
         else:
             self._add_object(value)
 
@@ -91,7 +134,11 @@ class _Walk:
         self._add_code(function.__code__) if source is None else self._tell(source)
         named = sorted(global_names(function))
         self._add_all(*((name, function.__globals__[name]) for name in named))
+        if taken := taken_from_modules(function):
+            self.add(taken)
         self._add_all(function.__defaults__, function.__kwdefaults__)
+        if vars(function):
+            self.add(vars(function))
         for cell in function.__closure__ or ():
             try:
                 self.add(cell.cell_contents)
@@ -108,7 +155,7 @@ class _Walk:
         for name, part in sorted(vars(kind).items()):
             if name not in MADE_BY_PYTHON:
                 self._tell(name)
-                self.add(getattr(part, "__func__", getattr(part, "fget", part)))
+                self._add_all(*_functions_of(part))
 
     def _add_object(self, value: object) -> None:
         try:
@@ -142,12 +189,21 @@ def _pickled(value: object) -> bytes:
     return content.getvalue()
 
 
+def _functions_of(part: Any) -> list[object]:
+    """Return the functions of a part of a class, or else the part itself."""
+    if isinstance(part, property):
+        return [part.fget, *(other for other in (part.fset, part.fdel) if other is not None)]
+    if isinstance(part, functools.cached_property):
+        return [part.func]
+    return [getattr(part, "__func__", part)]
+
+
 def _source(function: types.FunctionType) -> str | None:
     """Return the text of a function; None where Python does not have it, or may have another one."""
     if function.__code__.co_filename == "<string>":  # any text has that name, and Python 3.13 shows lines of others
         return None
     try:
-        return inspect.getsource(function)
+        return inspect.getsource(function.__code__)  # of itself, where it is wrapped around another one
     except (OSError, TypeError):
         return None
 

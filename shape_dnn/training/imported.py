@@ -8,7 +8,6 @@ that are not those of the name under which they are kept.
 from __future__ import annotations
 
 import functools
-import os
 import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,15 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from shape_dnn.errors import PluginError, UsageError
-from shape_dnn.training.fingerprint import PLAIN, global_names
+from shape_dnn.training.fingerprint import global_names, plain_variables, taken_from_modules
 
 REMEDY = "restart Python, or reload it by importlib.reload"
 
 
 def variables(functions: Iterable[types.FunctionType]) -> dict[str, str]:
-    """Return the numbers and texts that functions of imported modules refer to, as Python writes them, by their names.
+    """Return numbers and texts of imported modules that functions refer to, as Python writes them, by their names.
 
-    Texts that look like paths are left out, since files may lie elsewhere where a training runs.
+    Those are the variables of the module of a function, unless it is the main program, and those that it takes from
+    other modules of the user, as in ``settings.RATE``. Texts that look like paths are left out, since files may lie
+    elsewhere where a training runs.
 
     Raises:
         UsageError: the file of a module is no longer what was imported.
@@ -33,10 +34,13 @@ def variables(functions: Iterable[types.FunctionType]) -> dict[str, str]:
     for function in functions:
         if function.__module__ != "__main__" and function.__module__ in sys.modules:
             _check_current(function)
-            for name in sorted(global_names(function)):
-                if not name.startswith("__") and _is_plain(value := function.__globals__[name]):
-                    found[f"{function.__module__}.{name}"] = repr(value)
+            found |= _plain(function.__module__, function.__globals__, global_names(function))
+        found |= {name: repr(value) for name, value in taken_from_modules(function).items()}
     return found
+
+
+def _plain(module: str, variables: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    return {f"{module}.{name}": repr(value) for name, value in plain_variables(variables, names).items()}
 
 
 def check_same(wanted: Mapping[str, str]) -> None:
@@ -86,11 +90,3 @@ def _within(code: types.CodeType) -> Iterator[types.CodeType]:
         if isinstance(constant, types.CodeType):
             yield constant
             yield from _within(constant)
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, str):
-        return os.sep not in value
-    if isinstance(value, Mapping):
-        return all(map(_is_plain, (*value, *value.values())))
-    return isinstance(value, PLAIN) or (isinstance(value, list | tuple) and all(map(_is_plain, value)))
