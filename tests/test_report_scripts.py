@@ -55,6 +55,7 @@ return given.questions.map((asked) => {
 
 
 @in_node
+@pytest.mark.filterwarnings("ignore:accuracy <= .* keeps the worse networks:UserWarning")
 def test_what_comes_closest_on_the_page_is_what_the_terminal_names() -> None:
     both = {"min_accuracy": "97", "max": ["accuracy=98"]}
     record_study(Path("study"), depth="10:41:6", width="1/4:9/4:1/4", goal="latency", **both)

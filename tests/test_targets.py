@@ -373,11 +373,15 @@ def visits_all(
     Harm is done ``moments`` times to a connection that works, and in some part of the cases ``again`` soon afterwards.
     """
     generator = random.Random(moments)
-    ended, failed = threading.Event(), threading.Event()
+    ended, failed, answered = threading.Event(), threading.Event(), threading.Event()
 
     def harm_often() -> None:
         last: object = None
-        for _ in range(moments):
+        for moment in range(moments):
+            if moment % 3 == 0:  # a target that fails more often in a row than it is tried is lost, and rightly so
+                answered.clear()
+                while not answered.wait(0.01) and not failed.is_set():
+                    pass
             while running._connection in (None, last) and not failed.is_set():
                 time.sleep(0.01)
             last = running._connection
@@ -399,6 +403,7 @@ def visits_all(
             asked += 1
             for factor, model in enumerate(models, 2):
                 assert min(model.visit().blocks) > 0
+                answered.set()
                 assert len(model.conditions) == asked
                 for found, given in zip(model.run(ARRAYS), ARRAYS, strict=True):
                     assert np.array_equal(found, given * factor)

@@ -115,7 +115,7 @@ def _number(value: Any) -> str:
 def _about(each: Performance) -> str:
     table = each.table
     number, repetitions = table.qualities.shape
-    about = f"{number} shapes with {repetitions} trainings each, which vary by {table.noise:.2g} points"
+    about = f"{number} shapes with {repetitions} trainings each, which vary by {table.quality.difference(table.noise)}"
     return "; ".join([f"{table.name}: {about}", f"questions are about {', '.join(table.metrics)}", *table.notes]) + "."
 
 

@@ -10,6 +10,7 @@ from shape_dnn.cli.config import gather, options
 from shape_dnn.cli.help import Command
 from shape_dnn.cli.output import DEBUG, FORMAT, QUIET, print_found, results_only
 from shape_dnn.cli.usage import AT_LEAST_0, AT_LEAST_1
+from shape_dnn.system.text import visible
 
 
 @click.command(
@@ -73,4 +74,4 @@ def command(output: str, quiet: bool, metrics: str | None, plugin: tuple[str, ..
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    click.echo(visible(line), err=True)

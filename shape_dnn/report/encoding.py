@@ -58,6 +58,7 @@ def encode(overview: Overview) -> dict[str, Any]:
         "levels": [_level(confidence) for confidence in sorted(_confidences(overview))],
         "confidence": parts.query.confidence or 0.5,
         "confident": parts.query.confidence is not None,
+        "replayed": parts.table is not None,
         "goals": _goals(overview, candidates),
         "goal": parts.settings.goal or "",
         "verified": overview.verified,

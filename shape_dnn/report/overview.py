@@ -100,7 +100,9 @@ class Overview:
         assert parts.table is not None  # noqa: S101 - called only then
         shapes, metrics = parts.shapes, []
         for name in in_order({*parts.table.metrics, "size"} - {parts.quality.name, "seconds"}):
-            if name in parts.table.columns or parts.workload_of_table is not None:
+            is_column = name in parts.table.columns
+            recorded = (row[name] for rows in parts.table.rows.values() for row in rows) if is_column else ()
+            if any(value is not None for value in recorded) or (not is_column and parts.workload_of_table is not None):
                 values = dict(zip(shapes, parts.replay.measure(name, shapes), strict=True))
                 found = {shape: Measurement(value) for shape, value in values.items() if value is not None}
                 by_name = known_metric(name)

@@ -61,8 +61,7 @@ def render(overview: Overview) -> str:
 def render_content(shown: Mapping[str, Any]) -> str:
     """Return the page as HTML that shows what :func:`content` returned."""
     made = {name: trusted(shown[name]) for name in ("header", "main")}  # by templates that escape what they are given
-    page = complete("report", shown["data"], PROGRAM, title=shown["title"], **made)
-    return encodable(page)  # it names files, such as that of a trainer or a table
+    return complete("report", shown["data"], PROGRAM, title=shown["title"], **made)
 
 
 def content(overview: Overview) -> dict[str, Any]:
@@ -144,7 +143,7 @@ def complete(
         f"default-src 'none'; script-src '{_hash(library)}' '{_hash(script)}'; style-src '{_hash(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'" + ("; connect-src 'self'" if live else "")
     )
-    return (
+    page = (
         environment()
         .get_template(f"{room}/template.html")
         .render(
@@ -158,6 +157,7 @@ def complete(
             **values,
         )
     )
+    return encodable(page)  # it names files, such as that of a trainer or a table
 
 
 SNIPPET = "window.vegaEmbed = vegaEmbed;"

@@ -60,7 +60,7 @@ def best_first(candidates: Sequence[Candidate], query: Query, facts: Facts) -> I
         for i, values in zip(some, known, strict=True):
             with suppress(NoScoreError):
                 score = checked.score(goal, values)
-                if score is not None:
+                if score is not None and math.isfinite(score):
                     yield score, by_width_then_depth(candidates[i].shape), i
 
     waiting = list(rank(range(len(candidates))))

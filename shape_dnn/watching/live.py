@@ -266,7 +266,8 @@ class Live:
         if chosen.complies is not None:
             told.append(f"complies with probability {chosen.complies:.2f}")
         if chosen.better is not None:
-            told.append(f"better than the best so far with probability {chosen.better:.2f}")
+            what = "beyond the front so far" if chosen.reason is Reason.BEYOND else "better than the best so far"
+            told.append(f"{what} with probability {chosen.better:.2f}")
         return ", ".join(told)
 
 

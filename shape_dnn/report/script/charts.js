@@ -33,10 +33,13 @@ function tooltip(value) {
 function drawn() {
   if (rows.length <= MOST_POINTS) return rows.map((row) => ({ ...row }));
   const thinned = (all, most) => all.length <= most ? all : Array.from({ length: most }, (_, i) => all[Math.floor((i * all.length) / most)]);
-  const best = rows.filter((row) => row.best), matters = (row) => row.on_front || row.quality !== null;
-  const first = rows.filter((row) => !row.best && matters(row)), others = rows.filter((row) => !row.best && !matters(row));
+  const isKept = (row) => row.best || row.on_front;
+  const best = thinned(rows.filter(isKept), MOST_POINTS - 1);
+  if (!best.some((row) => row.best)) best.push(...rows.filter((row) => row.best));
+  const first = rows.filter((row) => !isKept(row) && row.quality !== null);
+  const others = rows.filter((row) => !isKept(row) && row.quality === null);
   const room = MOST_POINTS - best.length;
-  const shown = thinned(first, Math.max(MOST_POINTS / 2, room - others.length));
+  const shown = thinned(first, Math.min(room, Math.max(MOST_POINTS / 2, room - others.length)));
   return [...best, ...shown, ...thinned(others, room - shown.length)].map((row) => ({ ...row }));
 }
 

@@ -138,8 +138,9 @@ function commandLine() {
   for (const { flag, metric, value } of question.limits.filter((limit) => limit.value !== null)) {
     parts.push(flag, flag === "--max" || flag === "--min" ? word(`${metric}=${value}`) : value);
   }
-  if (question.limits.some((limit) => limit.metric === quality.name && limit.value !== null)) {
-    parts.push(`--confidence ${question.confidence}`);
-  }
-  return parts;
+  const isLimited = question.limits.some((limit) => limit.metric === quality.name && limit.value !== null);
+  // A replay is a search: whether it has a confidence decides what it trains, also where no quality is limited.
+  const isWanted = !overview.replayed ? isLimited :
+    overview.confident || (isLimited && question.confidence !== overview.confidence);
+  return isWanted ? [...parts, `--confidence ${question.confidence}`] : parts;
 }
