@@ -22,7 +22,7 @@ from simulated_machine import KINDS, Machine, Network, estimates
 from shape_dnn import DeploymentError, Measurement, Shape, ShapeDnnError, TargetError, UsageError, Workload, devices
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.meters.latency import GraphLatency, Latency
-from shape_dnn.measuring import disturbance
+from shape_dnn.measuring import disturbance, groups
 from shape_dnn.measuring.disturbance import ProcessorState
 from shape_dnn.measuring.groups import GROUP
 from shape_dnn.measuring.latency import LatencyMeter, TimedCall
@@ -340,6 +340,19 @@ LATER = replace(QUIET, wall=1.0, own=1.0, busy=1.0)
 def test_each_sign_of_other_work_is_noticed(change: dict[str, float], sign: str) -> None:
     assert disturbance.signs(QUIET, LATER, 1) == {}
     assert set(disturbance.signs(QUIET, replace(LATER, **change), 1)) == {sign}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("throttled", "switched", "status"), [(1, 0, "ok"), (1, 1, "ok"), (2, 1, "ok"), (20, 0, "throttled"), (20, 19, "throttled"),
+                                          (8, 20, "contended")],
+)  # fmt: skip
+def test_throttling_is_the_status_only_where_it_leaves_too_little(throttled: int, switched: int, status: str) -> None:
+    series = Series(Anchor(lambda: 1.0, [1.0] * 50))
+    signs = throttled * ["throttled"] + switched * ["switched"] + (40 - throttled - switched) * [""]
+    for place, sign in enumerate(signs):
+        visit = Visit((1.0 + place % 3 * 1e-4,), 0.06, {sign: 1.0} if sign else {})
+        series.visits.append((visit, (1.0, 1.0)))
+    assert groups._measurement(series, {}).status == status
 
 
 ARM = """

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shape_dnn import PluginError, UsageError
+from shape_dnn import PluginError, UsageError, tune
 from shape_dnn.api.new_plugin import example
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.plugins.registry import Registry
@@ -300,6 +300,24 @@ def test_a_plugin_that_changed_since_it_was_chosen_is_not_used_in_its_place() ->
     Path("mine.py").write_text(GOOD.replace("offset=0", "offset=1"))
     with pytest.raises(PluginError, match=r"sampler 'middle' was \w{12} when the search started"):
         Registry([Path("mine.py")]).load_again(choice)
+
+
+def test_a_copy_of_a_plugin_file_finds_what_lies_beside_it_and_one_file_is_read_once() -> None:
+    content = """
+from pathlib import Path
+from functools import partial
+from shape_dnn import Plugin, TableFile, hookimpl
+
+@hookimpl
+def shape_dnn_tables():
+    yield Plugin("mine", "beside this file", partial(TableFile, Path(__file__).parent / "t.csv"))
+"""
+    for name, accuracy in (("one", 90), ("other", 50)):
+        Path(name).mkdir()
+        Path(name, "mine.py").write_text(content)
+        Path(name, "t.csv").write_text(f"depth,width,accuracy\n1,1,{accuracy}\n")
+        found = tune(replay="mine", goal="accuracy", plugin=[f"{name}/mine.py", str(Path(name, "mine.py").absolute())])
+        assert [row["accuracy"] for row in found.rows()] == [accuracy]
 
 
 def test_a_plugin_file_that_cannot_be_loaded_is_an_error_at_once() -> None:

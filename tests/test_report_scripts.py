@@ -15,6 +15,7 @@ import pytest
 from recorded_study import record_study
 
 import shape_dnn
+from shape_dnn import tune
 from shape_dnn.answers.question import StudyQuestion
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.report import page
@@ -96,6 +97,32 @@ def test_after_a_search_what_comes_closest_was_trained() -> None:
     assert in_scripts(["question"], CLOSEST, {"data": data, "questions": [question]}) != [str(closest.shape)]
 
 
+COMMAND = """
+take(given);
+const before = commandLine();
+question.limits.find((limit) => limit.metric === "accuracy" && !limit.upper).value = 80;
+return [before, commandLine()].map((parts) => parts.find((part) => String(part).startsWith("--confidence")) ?? null);
+"""
+
+
+@in_node
+@pytest.mark.parametrize(
+    ("search", "before", "limited"),
+    [({"confidence": 0.99}, "--confidence 0.99", "--confidence 0.99"), ({}, "--confidence 0.95", "--confidence 0.95"),
+     ({"sampler": "interval", "model": "paper", "train": 12}, None, None)],
+)  # fmt: skip
+def test_the_command_of_a_replay_has_a_confidence_if_the_search_had_one(
+    search: dict[str, Any], before: str | None, limited: str | None
+) -> None:
+    rows = "".join(f"{d},{w},{90 - 40 / d - 9 / w:.2f},{d * w * w}\n" for d in range(4, 40, 6) for w in range(1, 7))
+    Path("t.csv").write_text(f"depth,width,accuracy,size\n{rows}")
+    tune(replay="t.csv", goal="accuracy", report="r.html", **search)
+    text = Path("r.html").read_text(encoding="utf-8")
+    start = text.index(">", text.index('id="data"')) + 1
+    data = json.loads(text[start : text.index("</script>", start)])
+    assert in_scripts(["question"], COMMAND, data) == [before, limited]
+
+
 DRAWN = """
 function IntersectionObserver() { this.observe = this.disconnect = () => {}; } // there is no page
 rows = given.map((row, place) => ({ ...row, place }));
@@ -109,6 +136,7 @@ def test_a_chart_of_a_large_space_shows_each_point_once_and_the_best_among_them(
     rows = [{"quality": None, "on_front": place < mattering, "best": place == 1999} for place in range(2000)]
     places = in_scripts(["charts"], DRAWN, rows)
     assert None not in places
+    assert len(set(places).intersection(range(mattering))) >= min(mattering, 1499), "which no other point displaces"
     assert len(set(places)) == len(places) == 1500
     assert 1999 in places
     assert {place // 100 for place in places} == set(range(20)), "from all parts of the space"

@@ -12,7 +12,7 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hypothesis
 import numpy as np
@@ -558,6 +558,31 @@ def test_names_of_shards_may_have_large_letters(test_shard: str) -> None:
     Path("other/train-000000.tar").rename(Path("shards", test_shard))
     train, test = WebDataset("shards", size=20, stream="no").load()
     assert (len(train), len(test)) == (30, 9)
+
+
+def test_shards_behind_links_are_found_and_no_loop_is_endless() -> None:
+    write_shards(Path("shards"), shards=2)
+    write_shards(Path("elsewhere"), number=9, shards=1)
+    Path("shards/test").symlink_to(Path("elsewhere").absolute())
+    Path("elsewhere/back").symlink_to(Path("shards").absolute())
+    train, test = WebDataset("shards", size=20, stream="no").load()
+    assert (len(train), len(test)) == (30, 9)
+
+
+def test_whatever_damaged_files_make_decoders_raise_the_image_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import struct
+
+    from PIL import ImageOps
+
+    def damaged(*_: object) -> NoReturn:
+        raise struct.error("required argument is not an integer")
+
+    write_folder(Path("photos"))
+    monkeypatch.setattr(ImageOps, "exif_transpose", damaged)
+    with pytest.raises(
+        DatasetError, match=r"photos/.* cannot be read as an image: required argument is not an integer"
+    ):
+        Folder("photos", stream="no").load()
 
 
 @pytest.mark.parametrize("name", ["train-000003.tar.gz", "more/TRAIN-2.TGZ", "test.tar.zst", "a.tar.bz2"])

@@ -141,9 +141,9 @@ def _decode(path: Path, start: int, length: int, input_shape: InputShape) -> NDA
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     channels, height, width = input_shape
+    if not path.is_file():  # a pipe, say, which might never end
+        _refuse(path, start, "it is no file, or not there any more")
     try:
-        if not path.is_file():  # a pipe, say, which might never end
-            raise FileNotFoundError("it is no file, or not there any more")
         with path.open("rb") as file:
             file.seek(start)
             content = io.BytesIO(file.read(length))
@@ -152,8 +152,10 @@ def _decode(path: Path, start: int, length: int, input_shape: InputShape) -> NDA
             resized = upright.resize((width, height), Image.Resampling.BILINEAR)
     except UnidentifiedImageError:
         _refuse(path, start, "it is of no known format")
-    except (OSError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
-        _refuse(path, start, " ".join(str(error).split()))
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - damaged files make the decoders raise whatever comes to them
+        _refuse(path, start, " ".join(str(error).split()) or type(error).__name__)
     levels = np.asarray(resized, np.uint8)
     return levels[None] if channels == 1 else levels.transpose(2, 0, 1)
 

@@ -123,5 +123,5 @@ def _measurement(series: Series, state: Mapping[str, object]) -> Measurement:
         "anchor_samples_ms": [round(statistics.mean(beside) * 1e3, 6) for _, beside in series.visits],
     }
     throttled = sum("throttled" in visit.evidence for visit, _ in series.visits)
-    status = "throttled" if 2 * throttled > max(1, estimate.disturbed) else estimate.status
+    status = "throttled" if estimate.is_contended and 2 * throttled > estimate.disturbed else estimate.status
     return Measurement(estimate.value * 1e3, estimate.low * 1e3, estimate.high * 1e3, status, details)

@@ -170,10 +170,11 @@ def _check_declaration(record: object) -> Plugin:
 def _import_file(path: Path, content: bytes, digest: str) -> ModuleType:
     # The digest in the name keeps files of one name apart, and a changed file from its former self.
     name = f"shape_dnn_plugin_{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest}"
-    if name in sys.modules:
+    place = str(path.absolute())
+    if name in sys.modules and sys.modules[name].__file__ == place:  # a copy may find other files beside it
         return sys.modules[name]
     module = ModuleType(name)
-    module.__file__ = str(path)
+    module.__file__ = place
     sys.modules[name] = module
     try:
         # Not Python's importer: it may run bytecode of a former content, and the digest would name what was not run.

@@ -37,7 +37,7 @@ class Registry:
     """
 
     def __init__(self, files: Iterable[Path] = (), environ: Mapping[str, str] | None = None) -> None:
-        self.files = tuple(dict.fromkeys(files))
+        self.files = tuple({path.absolute(): path for path in files}.values())
         self._entries = discover(self.files, os.environ if environ is None else environ)
 
     def entries(self) -> list[Entry]:

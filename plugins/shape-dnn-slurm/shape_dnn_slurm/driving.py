@@ -71,7 +71,7 @@ class Job:
         if not messages or self.taken_back:
             return
         self._silence = 0.0
-        before = self._said
+        before = self._said, self._goes_on
         for kind, content in messages:
             if kind == "began":
                 self.began, self.node, self._position = True, str(content), 0
@@ -82,10 +82,10 @@ class Job:
                     self._furthest = self._position
                     self._goes_on = report(self.task, content) and self._goes_on
             elif kind == "alive":
-                report(self.task, None)
+                self._goes_on = report(self.task, None) and self._goes_on
             elif kind == "ended":
                 self.has_ended = True
-        if self._said > before:
+        if (self._said, self._goes_on) != before:
             self.folder.answer(Answer(self._said, self._goes_on, self._driver))
 
     @property

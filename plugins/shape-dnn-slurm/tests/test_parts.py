@@ -109,6 +109,16 @@ def test_a_search_that_takes_a_job_over_hears_all_that_it_told_once(folder: Fold
     assert folder.answered() == (7, True, "the driver")
 
 
+def test_a_sign_of_life_is_answered_so_that_an_interrupted_search_stops_within_an_epoch(folder: Folder) -> None:
+    line = Line(folder, goes_on=True)
+    line.begin()
+    taken = Job(Count(), folder, RECORD, "the driver")
+    taken.read(lambda *_: True)
+    folder.tell(Message("alive"))
+    taken.read(lambda _task, content: content is not None)  # as a search that was interrupted
+    assert not folder.answered().go_on
+
+
 def test_a_job_does_not_wait_for_a_search_that_has_not_taken_it_over_yet(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

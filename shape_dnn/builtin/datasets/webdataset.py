@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tarfile
 from collections.abc import Collection, Iterable, Iterator
@@ -54,8 +55,7 @@ class WebDataset(ImageFiles):
 
     @cached_property
     def _found(self) -> tuple[EncodedImages, EncodedImages | None]:
-        found = (path.relative_to(self.root) for path in self.root.rglob("*.[tT]*"))
-        visible = [path for path in found if not any(part.startswith(".") for part in path.parts)]
+        visible = [path for path in _files_below(self.root) if re.search(r"\.[tT]", path.name)]
         shards = sorted(self.root / path for path in visible if path.suffix.lower() == ".tar")
         self._refuse_compressed(visible, set(shards))
         if not shards:
@@ -104,6 +104,20 @@ class WebDataset(ImageFiles):
         if not places:
             raise DatasetError(f"dataset {self.name!r}: {names[0]!r} and those beside it hold no image with a label")
         return EncodedImages(root, names, np.array(places, np.int64), np.array(labels, np.int64), self.input_shape)
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    """Give the files below a directory, relative to it: none that is hidden, but those behind links."""
+    seen = set()
+    for directory, folders, names in os.walk(root, followlinks=True):
+        if (real := os.path.realpath(directory)) in seen:  # links may lead back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
+        for name in names:
+            if not name.startswith("."):
+                yield Path(directory, name).relative_to(root)
 
 
 def _is_of_test(shard: Path) -> bool:
