@@ -113,8 +113,9 @@ def from_counter(readings: Sequence[Reading]) -> list[Segment]:
 def mean_of_counter(readings: Sequence[Reading]) -> Segment:
     """Return the mean power of a whole window, from its first step of the counter to its last.
 
-    One least-squares slope counts the middle of the window more than its ends. Of what keeps its power, or varies faster
-    than the window lasts, it is the most precise estimate; of what drifts by 10 % within the window it is off by 1 to 2 %.
+    One least-squares slope counts the middle of the window more than its ends. Of a power that stays as it is, or
+    varies many times within the window, it is more precise than slopes of parts; of one that drifts by 10 % within the
+    window it is off by 1 to 2 %.
     """
     steps = counter_steps(readings)
     return Segment(steps[0][0], steps[-1][0], _slope(steps))
