@@ -108,7 +108,7 @@ return [before, commandLine()].map((parts) => parts.find((part) => String(part).
 @in_node
 @pytest.mark.parametrize(
     ("search", "before", "limited"),
-    [({"confidence": 0.99}, "--confidence 0.99", "--confidence 0.99"), ({}, "--confidence 0.95", "--confidence 0.95"),
+    [({"confidence": 0.99}, "--confidence 0.99", "--confidence 0.99"), ({}, None, "--confidence 0.95"),
      ({"sampler": "interval", "model": "paper", "train": 12}, None, None)],
 )  # fmt: skip
 def test_the_command_of_a_replay_has_a_confidence_if_the_search_had_one(

@@ -8,6 +8,7 @@ from statistics import NormalDist
 from typing import Any
 
 from shape_dnn.answers.question import in_order
+from shape_dnn.assembly.assembly import CONFIDENCE
 from shape_dnn.assembly.goal_expressions import Least, Most
 from shape_dnn.constraints import Constraint
 from shape_dnn.kinds import Goal
@@ -59,6 +60,7 @@ def encode(overview: Overview) -> dict[str, Any]:
         "confidence": parts.query.confidence or 0.5,
         "confident": parts.query.confidence is not None,
         "replayed": parts.table is not None,
+        "usual_confidence": CONFIDENCE if parts.table is not None and parts.sampler.instance.confident else None,
         "goals": _goals(overview, candidates),
         "goal": parts.settings.goal or "",
         "verified": overview.verified,

@@ -139,8 +139,9 @@ function commandLine() {
     parts.push(flag, flag === "--max" || flag === "--min" ? word(`${metric}=${value}`) : value);
   }
   const isLimited = question.limits.some((limit) => limit.metric === quality.name && limit.value !== null);
-  // A replay is a search: whether it has a confidence decides what it trains, also where no quality is limited.
-  const isWanted = !overview.replayed ? isLimited :
-    overview.confident || (isLimited && question.confidence !== overview.confidence);
+  // A replay is a search: whether it has a confidence, and which, decides what it trains, whatever is limited.
+  const { replayed, confident, confidence, usual_confidence: usual } = overview;
+  const isOther = question.confidence !== (confident ? usual : confidence);
+  const isWanted = !replayed ? isLimited : confident ? isOther || isLimited : isOther && isLimited;
   return isWanted ? [...parts, `--confidence ${question.confidence}`] : parts;
 }
