@@ -411,6 +411,18 @@ def test_a_question_warns_of_nothing_that_another_limit_drops(recwarn: pytest.Wa
         ask("shape-dnn-study", **{**question, "max": []})
 
 
+def test_a_question_that_was_searched_lacks_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    tune(**own_search(goal="latency", max=["work=2"]))
+    recwarn.clear()
+    with StudyQuestion.open("shape-dnn-study", {"goal": "latency", "plugin": "work.py"}) as known:
+        known.__dict__["was_searched"] = True  # as if a search had found that the others cannot matter
+        known.check()
+        assert not recwarn.list
+        known.__dict__["was_searched"] = False
+        with pytest.warns(UserWarning, match="does not know the latency of 2 of 6 shapes"):
+            known.check()
+
+
 def test_search_and_question_say_the_same_of_limits_that_nothing_meets() -> None:
     for question in ({"goal": "latency", "max": ["work=0"]}, {"pareto": "latency,loss", "max": ["work=0"]}):
         with pytest.raises(NothingCompliesError) as searched:

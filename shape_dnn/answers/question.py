@@ -254,7 +254,7 @@ class StudyQuestion:
             unknown = len(lacking & left)
             if unknown and len(lacking) == len(shapes):
                 raise MeterError(f"the study knows the {metric} of no shape; measure it with shape-dnn measure or tune")
-            if unknown:
+            if unknown and not self.was_searched:  # a search has measured what its question needs
                 count = f"{unknown:,} of {len(shapes):,} shapes"
                 message = f"the study does not know the {metric} of {count}; these are left out"
                 warnings.warn(message, stacklevel=stacklevel)
