@@ -314,7 +314,6 @@ def as_flags(values: Mapping[str, object]) -> Iterator[str]:
 def unknown_setting(name: str) -> str:
     """Say that there is no such setting, and which one may be meant."""
     bound, _, metric = name.partition("_")
-    message = f"there is no setting {name!r}; {suggest(name, SETTINGS)}"
-    if bound in ("max", "min") and metric:
-        message += f" or, for a limit on that metric, {bound} with {metric.replace('_', '-')}=VALUE?"
-    return message.replace("? or", " or")
+    is_limit = bound in ("max", "min") and metric
+    limit = f"a limit on any metric is {bound} with {metric.replace('_', '-')}=VALUE; " if is_limit else ""
+    return f"there is no setting {name!r}; {limit}{suggest(name, SETTINGS)}"

@@ -386,6 +386,16 @@ def test_noise_is_that_of_repeated_trainings_or_what_the_table_says_or_what_the_
     assert any("0.2 points are assumed" in note for note in assumed.notes)
 
 
+@pytest.mark.parametrize("seconds", ["0", ""])
+def test_seconds_that_are_not_there_for_every_shape_are_those_of_a_closed_form(bare: Path, seconds: str) -> None:
+    head, columns, *rows = bare.read_text().splitlines()
+    told = [f"{row},{seconds if i == 0 or seconds else 7}" for i, row in enumerate(rows)]
+    bare.write_text("\n".join([head, f"{columns},seconds", *told]) + "\n")
+    table = RecordedTable.read(TableFile(bare))
+    assert table.seconds.tolist() == [float(shape.depth * shape.width**2) for shape in table.shapes]
+    assert any("has no seconds" in note for note in table.notes)
+
+
 def test_questions_are_about_the_metrics_that_a_table_has(small: Path, bare: Path) -> None:
     assert list(RecordedTable.read(TableFile(small)).metrics) == ["size"]
     assert list(RecordedTable.read(TableFile(small), metrics=["seconds", "size"]).metrics) == ["seconds", "size"]

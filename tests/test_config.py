@@ -166,8 +166,8 @@ def test_a_comma_within_an_option_in_the_environment_does_not_end_it() -> None:
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
-        ("max_rmse", "did you mean max_size or, for a limit on that metric, max with rmse=VALUE?"),
-        ("min_psnr_y", "or, for a limit on that metric, min with psnr-y=VALUE"),
+        ("max_rmse", "a limit on any metric is max with rmse=VALUE; did you mean max_size?"),
+        ("min_psnr_y", "a limit on any metric is min with psnr-y=VALUE; "),
         ("detph", "did you mean depth?"),
     ],
 )

@@ -121,7 +121,7 @@ def judge(table: RecordedTable, question: Question, run: Run) -> Outcome:
     cost = Outcome(
         len(left),
         float(sum(run.parts)),
-        float(table.seconds[trained] @ np.array(run.parts)) / (float(table.seconds[left].sum()) or 1.0),
+        float(table.seconds[trained] @ np.array(run.parts)) / float(table.seconds[left].sum()),
         within=False,
         covered=run.covered,
         measured=run.measured / len(left),

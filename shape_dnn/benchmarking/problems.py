@@ -131,8 +131,12 @@ class _Reader:
                 known = ", ".join(there) or "none"
                 message = f"{self.path} has no metric {name!r}; its metrics are: {known}"
                 raise UsageError(message, setting="metrics")
-        usual = [name for name in ASKED_ABOUT if name in there]
-        named = list(dict.fromkeys(wanted)) or usual or [name for name in ("params", "seconds") if name in there][:1]
+        usual = [name for name in ASKED_ABOUT if self._tells(name)]
+        named = list(dict.fromkeys(wanted)) or usual or list(filter(self._tells, ("params", "seconds")))[:1]
+        if not wanted and (gaps := [name for name in ASKED_ABOUT if name in there and name not in usual]):
+            self.notes.append(
+                f"{self.path.stem} does not have the {' and '.join(gaps)} of every shape: not asked about"
+            )
         if named:
             return {name: self._column(name) for name in named}
         self.notes.append(f"{self.path.stem} has no metric; depth times the square of the width stands for the size")
@@ -140,14 +144,18 @@ class _Reader:
 
     def seconds(self) -> Floats:
         """Return the durations of trainings, or what grows as they do."""
-        if "seconds" in self.table.columns:
-            # Other work on the machine can only add to a duration.
-            return self._column("seconds", least=True)
-        for name in ("multiply-adds", "latency"):
-            if name in self.table.columns:
-                return self._column(name)
+        for name in ("seconds", "multiply-adds", "latency"):
+            if self._tells(name):  # of seconds the least, since other work on the machine can only add to a duration
+                return self._column(name, least=name == "seconds")
         self.notes.append(f"{self.path.stem} has no seconds; depth times the square of the width stands for them")
         return self._closed_form()
+
+    def _tells(self, name: str) -> bool:
+        """Tell whether the table has a value of every shape, and not 0 of all."""
+        if name not in self.table.columns:
+            return False
+        known = [[row[name] for row in rows if row[name] is not None] for rows in self.trained.values()]
+        return all(known) and any(map(any, known))
 
     def noise(self, given: float | None) -> float:
         """Return the noise from repeated trainings, or else from the table, or else as given, or else as assumed."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from shape_dnn import devices
-from shape_dnn.errors import NetworkError, PluginError, ShapeDnnError, blame, describe, label
+from shape_dnn.errors import NetworkError, NoScoreError, PluginError, ShapeDnnError, blame, describe, label
 from shape_dnn.kinds import (
     Architecture,
     Dataset,
@@ -160,13 +160,21 @@ def scores(goal: Goal, columns: Mapping[str, NDArray[np.float64]]) -> list[float
     return found
 
 
-def score_of(goal: Goal, known: Mapping[str, float | None]) -> float | None:
-    """Do the same to show it: None also for a shape that has no finite score."""
+def finite_score(goal: Goal, known: Mapping[str, float | None]) -> float | None:
+    """Ask for the score of a shape as :func:`score` does: None also where the goal has no finite value."""
     try:
         result = score(goal, known)
-    except ShapeDnnError:
+    except NoScoreError:
         return None
     return result if result is not None and math.isfinite(result) else None
+
+
+def score_of(goal: Goal, known: Mapping[str, float | None]) -> float | None:
+    """Do the same to show it: None also where the goal fails."""
+    try:
+        return finite_score(goal, known)
+    except ShapeDnnError:
+        return None
 
 
 def adapt(architecture: Architecture, recipe: Recipe) -> Recipe:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shape_dnn.constraints import Constraint
-from shape_dnn.errors import NoScoreError
 from shape_dnn.kinds import Goal
 from shape_dnn.plugins import checked
 from shape_dnn.quality import Quality
@@ -293,10 +292,7 @@ class Contest:
     def _score(self, metrics: Mapping[str, Floats], place: int, quality: float) -> float:
         """Return the score of a shape if it had this quality; infinite if it lacks a metric, or the goal a value."""
         values = {name: float(column[place]) for name, column in metrics.items() if not math.isnan(column[place])}
-        try:
-            score = checked.score(self.goal, {**values, self.quality.name: quality})
-        except NoScoreError:
-            return math.inf
+        score = checked.finite_score(self.goal, {**values, self.quality.name: quality})
         return math.inf if score is None else score
 
     def _scores(self, tabulated: Floats, qualities: Floats, places: NDArray[np.int64]) -> Floats:

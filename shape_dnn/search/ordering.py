@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from fractions import Fraction
 
 from shape_dnn.errors import NoScoreError
@@ -58,10 +57,9 @@ def best_first(candidates: Sequence[Candidate], query: Query, facts: Facts) -> I
     def rank(some: Sequence[int]) -> Iterator[tuple[float, tuple[Fraction, int], int]]:
         known = values_of([candidates[i] for i in some], goal.metrics, facts, query.quality)
         for i, values in zip(some, known, strict=True):
-            with suppress(NoScoreError):
-                score = checked.score(goal, values)
-                if score is not None and math.isfinite(score):
-                    yield score, by_width_then_depth(candidates[i].shape), i
+            score = checked.finite_score(goal, values)
+            if score is not None:
+                yield score, by_width_then_depth(candidates[i].shape), i
 
     waiting = list(rank(range(len(candidates))))
     heapq.heapify(waiting)

@@ -34,13 +34,13 @@ function drawn() {
   if (rows.length <= MOST_POINTS) return rows.map((row) => ({ ...row }));
   const thinned = (all, most) => all.length <= most ? all : Array.from({ length: most }, (_, i) => all[Math.floor((i * all.length) / most)]);
   const isKept = (row) => row.best || row.on_front;
-  const best = thinned(rows.filter(isKept), MOST_POINTS - 1);
-  if (!best.some((row) => row.best)) best.push(...rows.filter((row) => row.best));
+  const kept = thinned(rows.filter(isKept), MOST_POINTS - 1);
+  if (!kept.some((row) => row.best)) kept.push(...rows.filter((row) => row.best));
   const first = rows.filter((row) => !isKept(row) && row.quality !== null);
   const others = rows.filter((row) => !isKept(row) && row.quality === null);
-  const room = MOST_POINTS - best.length;
+  const room = MOST_POINTS - kept.length;
   const shown = thinned(first, Math.min(room, Math.max(MOST_POINTS / 2, room - others.length)));
-  return [...best, ...shown, ...thinned(others, room - shown.length)].map((row) => ({ ...row }));
+  return [...kept, ...shown, ...thinned(others, room - shown.length)].map((row) => ({ ...row }));
 }
 
 async function draw(id, spec, more = {}) {
