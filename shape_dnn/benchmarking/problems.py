@@ -131,12 +131,8 @@ class _Reader:
                 known = ", ".join(there) or "none"
                 message = f"{self.path} has no metric {name!r}; its metrics are: {known}"
                 raise UsageError(message, setting="metrics")
-        usual = [name for name in ASKED_ABOUT if self._tells(name)]
+        usual = [name for name in ASKED_ABOUT if name in there]
         named = list(dict.fromkeys(wanted)) or usual or list(filter(self._tells, ("params", "seconds")))[:1]
-        if not wanted and (gaps := [name for name in ASKED_ABOUT if name in there and name not in usual]):
-            self.notes.append(
-                f"{self.path.stem} does not have the {' and '.join(gaps)} of every shape: not asked about"
-            )
         if named:
             return {name: self._column(name) for name in named}
         self.notes.append(f"{self.path.stem} has no metric; depth times the square of the width stands for the size")
