@@ -40,6 +40,7 @@ from shape_dnn import (
     testing,
 )
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
+from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.builtin.datasets.cifar import Cifar10, Cifar100
 from shape_dnn.builtin.datasets.digits import Digits
 from shape_dnn.data import images
@@ -134,10 +135,10 @@ class TestFolder(FilesContract):
     def files(self) -> None:
         from PIL import Image
 
-        for label in ("a", "b", "c"):
+        for place, label in enumerate(("a", "b", "c")):
             Path("data", label).mkdir(parents=True)
             for number in range(12):
-                Image.new("RGB", (9, 7), (number, 2 * number, 3)).save(Path("data", label, f"{number}.png"))
+                Image.new("RGB", (9, 7), (number, 2 * number, place)).save(Path("data", label, f"{number}.png"))
 
 
 class TestStreamedFolder(TestFolder):
@@ -620,6 +621,27 @@ def shape_dnn_samplers():
     failed = [line for line in ran.out.splitlines() if line.startswith("FAILED")]
     assert len(failed) == 1, ran.out
     assert "TestDrawn::test_chooses_the_same_every_time" in failed[0]
+
+
+def test_growth_whose_copies_stay_alike_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Growing(ArchitectureContract):
+        inputs = ((3, 32, 32),)
+
+    Growing().test_grows_without_changing_what_it_computes(WideResNet())
+    monkeypatch.setattr(torch, "rand", lambda number, **_: torch.ones(number))  # equal shares for all copies
+    with pytest.raises(AssertionError, match=r"copies in .*groups\.0\.0\.conv1\.weight.* are alike after three steps"):
+        Growing().test_grows_without_changing_what_it_computes(WideResNet())
+
+
+def test_a_dataset_that_tests_on_what_it_trains_on_is_found_out() -> None:
+    class Leaking(Digits):
+        def load(self) -> tuple[LabelledImages, LabelledImages]:
+            train, _ = super().load()
+            return train, LabelledImages(train.images[:100], train.labels[:100])
+
+    DatasetContract().test_tests_on_other_images_than_it_trains_on(Digits())
+    with pytest.raises(AssertionError, match="100 of 100 test images are training images"):
+        DatasetContract().test_tests_on_other_images_than_it_trains_on(Leaking())
 
 
 class Known(AccuracyModel):

@@ -50,7 +50,7 @@ def write_mnist(directory: Path, ending: str = ".gz", number: int = 40) -> None:
 def write_batch(
     path: Path, classes: int, labels: str, number: int = 40, first: int = 0, protocol: int = 2
 ) -> np.ndarray:
-    data = np.random.default_rng(0).integers(0, 256, (number, 3072), dtype=np.uint8)
+    data = np.random.default_rng(list(path.name.encode())).integers(0, 256, (number, 3072), dtype=np.uint8)
     batch = {"data": data, labels: [first + i % classes for i in range(number)], "filenames": ["a.png"] * number}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pickle.dumps(batch, protocol))
@@ -111,7 +111,7 @@ def test_cifar10_batches(place: str) -> None:
     write_cifar10(Path("data") / place)
     train, test = Cifar10("data").load()
     assert train.images.shape == (200, 3, 32, 32)
-    data = write_batch(Path("again"), 10, "labels")
+    data = write_batch(Path("again", "test_batch"), 10, "labels")
     assert np.array_equal(test.images.reshape(40, -1), data), "the first 1024 values of a row are the red channel"
 
 

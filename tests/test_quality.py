@@ -18,6 +18,7 @@ from test_record import SMALL
 from shape_dnn import AccuracyModel, Result, Shape, UsageError, bench, simulate, tune
 from shape_dnn.api.record import record
 from shape_dnn.assembly.assembly import Assembly
+from shape_dnn.assembly.goal_expressions import Expression
 from shape_dnn.builtin.accuracy_models.log_error import LogError
 from shape_dnn.builtin.accuracy_models.log_linear import LogLinear
 from shape_dnn.builtin.accuracy_models.paper import LeastSquares
@@ -25,6 +26,7 @@ from shape_dnn.builtin.accuracy_models.power_law import PowerLaw
 from shape_dnn.builtin.accuracy_models.ridge import Ridge
 from shape_dnn.quality import ACCURACY, Quality
 from shape_dnn.records import Epoch, Training
+from shape_dnn.search.contest import Column, Contest
 from shape_dnn.search.learning_curves import extrapolate
 from shape_dnn.search.scale import Scale
 from shape_dnn.study.tables import Table, quality_line, read_curves
@@ -106,6 +108,25 @@ def test_the_set_within_a_limit_on_loss_is_returned() -> None:
     complying = {shape for shape in SPACE if loss(shape) <= limit}
     assert complying - unsure
     assert set(result.shapes) - unsure == complying - unsure
+
+
+@pytest.mark.parametrize("question", [{"goal": "loss", "max_size": 8}, {"goal": "size", "max": "loss=1.1"}, {}])
+def test_what_is_trained_does_not_depend_on_the_unit_of_a_loss(question: dict[str, Any]) -> None:
+    large, small = table(LOSS), Path("small.csv")
+    head = [f"# quality: {quality_line(LOSS)}", "depth,width,loss,size"]
+    rows = [f"{s.depth},{s.width},{loss(s) * 1e-12!r},{size(s)}" for s in SPACE]
+    small.write_text("\n".join([*head, *rows]) + "\n")
+    beside = {**question, **({"max": "loss=1.1e-12"} if "max" in question else {})}
+    assert trained(tune(replay=str(small), **beside)) == trained(tune(replay=large, **question))
+
+
+def test_losses_that_are_all_the_same_large_number_are_compared() -> None:
+    draws, sizes = np.full((8, 4), 1e9), Column.known([1, 2, 3, 4])
+    contest = Contest(
+        SPACE[:4], LOSS, draws, 0.0, {SPACE[3]: 1e9}, np.arange(3), [], Expression("loss*size"), {"size": sizes}
+    )
+    assert contest.better.all()
+    assert contest.gains == pytest.approx(np.tile([3e9, 2e9, 1e9], (8, 1)))
 
 
 def test_a_front_trades_the_lower_loss_against_the_lower_size() -> None:

@@ -424,6 +424,16 @@ def test_a_removal_of_a_survey_that_was_interrupted_is_finished_the_next_time(mo
     assert list(Path("surveys").iterdir()) == [latest]
 
 
+def test_grey_maps_of_16_bits_are_scaled() -> None:
+    write_folder(Path("photos"))
+    for name, most, level in (("a", 65535, 200 * 257), ("b", 1023, 803)):
+        levels = np.full((20, 20), level, ">u2")
+        Path(f"photos/class 0/{name}.pgm").write_bytes(b"P5 20 20 %d\n" % most + levels.tobytes())
+    images, _ = Folder("photos", size=4).find()
+    wanted = [place for place, name in enumerate(images.names) if name.endswith(".pgm")]
+    assert np.unique(encoded.decode(images.take(np.array(wanted)))).tolist() == [200]
+
+
 @pytest.mark.parametrize(("mode", "expected"), [("L", 200), ("I;16", 200), ("I", None), ("F", None)])
 def test_levels_of_16_bits_are_scaled_and_unknown_ones_refused(mode: str, expected: int | None) -> None:
     from PIL import Image

@@ -148,7 +148,9 @@ def _decode(path: Path, start: int, length: int, input_shape: InputShape) -> NDA
             file.seek(start)
             content = io.BytesIO(file.read(length))
         with Image.open(content) as opened:
-            upright = _in_8_bits(ImageOps.exif_transpose(opened)).convert("RGB" if channels == 3 else "L")
+            has_16_bits = opened.mode.startswith("I;16") or (opened.mode == "I" and opened.format == "PPM")
+            upright = _in_8_bits(ImageOps.exif_transpose(opened), has_16_bits)
+            upright = upright.convert("RGB" if channels == 3 else "L")
             resized = upright.resize((width, height), Image.Resampling.BILINEAR)
     except UnidentifiedImageError:
         _refuse(path, start, "it is of no known format")
@@ -160,7 +162,7 @@ def _decode(path: Path, start: int, length: int, input_shape: InputShape) -> NDA
     return levels[None] if channels == 1 else levels.transpose(2, 0, 1)
 
 
-def _in_8_bits(image: Image.Image) -> Image.Image:
+def _in_8_bits(image: Image.Image, has_16_bits: bool) -> Image.Image:
     """Scale levels from 0 to 65535 to those of a byte, which a conversion would cut off, and write palettes out.
 
     Raises:
@@ -170,11 +172,11 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
 
     if image.mode == "P" and "transparency" in image.info:
         return image.convert("RGBA")  # has no part in what follows, but is warned of
+    if has_16_bits:
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError("its levels are not those of 8 or 16 bits; convert it to 8")
-    if not image.mode.startswith("I;16"):
-        return image
-    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image
 
 
 def _refuse(path: Path, start: int, why: str) -> NoReturn:

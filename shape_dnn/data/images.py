@@ -30,7 +30,7 @@ INDEX, NAMES = "index.json", "names.json"
 
 def fingerprint(*parts: Images) -> str:
     """Digest the content of images and labels, so that the same data has the same name wherever and however it lies."""
-    return _fingerprint(parts, [_levels(part) for part in parts])
+    return _fingerprint(parts, [all_levels(part) for part in parts])
 
 
 def _fingerprint(parts: Sequence[Images], levels: Sequence[Iterator[NDArray[np.uint8]]]) -> str:
@@ -43,7 +43,8 @@ def _fingerprint(parts: Sequence[Images], levels: Sequence[Iterator[NDArray[np.u
     return digest.hexdigest()
 
 
-def _levels(part: Images) -> Iterator[NDArray[np.uint8]]:
+def all_levels(part: Images) -> Iterator[NDArray[np.uint8]]:
+    """Return the levels of all images, some of them at a time."""
     return encoded.levels(part) if isinstance(part, EncodedImages) else iter((part.images,))
 
 

@@ -27,7 +27,8 @@ STRAIGHT = 1e-9
 AT_ONCE = 128
 """Shapes whose scores are interpolated at a time, so that they stay in the caches of a processor."""
 CLEARANCE, LEAST_CLEARANCE = 1e-3, 1e-8
-"""Parts of the range of a quality that its levels keep from the far bound, and from each other."""
+"""Parts of the range of a quality that its levels keep from the far bound, and from each other; the latter also of a
+value, where that is larger than the range of what was drawn."""
 DEVIATIONS = 3.0
 """Standard deviations by which a metric may be lower or higher than guessed."""
 
@@ -216,7 +217,7 @@ class Contest:
             own = self.trained[self.shapes[self.incumbent]]
             return np.full((1, 1), self._score(self._likely_metrics, self.incumbent, own))
         typical = np.ma.masked_invalid(self._scores_of_all).mean(0).compressed()
-        return np.full((1, 1), typical.max() + 0.3 * np.ptp(typical) + 1e-9 if len(typical) else 0.0)
+        return np.full((1, 1), typical.max() + 0.3 * np.ptp(typical) if len(typical) else 0.0)
 
     @cached_property
     def _open_draws(self) -> Floats:
@@ -237,7 +238,7 @@ class Contest:
         low, high = self.draws.min(0) - self.tolerance, self.draws.max(0) + self.tolerance
         span = most - least if math.isfinite(most - least) else float(high.max() - low.min()) or 1.0
         clear = CLEARANCE * span
-        high = np.maximum(high, low + LEAST_CLEARANCE * span)
+        high = np.maximum(high, low + LEAST_CLEARANCE * np.maximum(span, np.abs(low)))
         return np.clip(low, least, most - clear), np.clip(high, least + clear, most)
 
     def _spread(self, number: int) -> Floats:

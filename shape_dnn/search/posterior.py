@@ -34,10 +34,17 @@ BY_GUESSES = 0.01
 """Doubt that may rest on metrics that were guessed; where it is more, they are measured."""
 COST_EXPONENT = 0.5
 """How much cheapness counts against improvement: 0 not at all, 1 as improvement per second."""
+TIE = 1e-9
+"""What a shape without any worth counts, beside the largest worth: among such the cheapest is chosen."""
 
 
 def _nothing(metric: str, _shapes: Sequence[Shape]) -> Sequence[float | None]:
     raise KeyError(metric)
+
+
+def _relative(worths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return worths as parts of the largest, so that no choice depends on the unit of a quality or a score."""
+    return worths / (float(worths[np.isfinite(worths)].max(initial=0.0)) or 1.0)
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,7 @@ class AnswerPosterior:
             reason = Reason.BEYOND
         elif self.goal is None:
             worth = self._misjudged if self.limits else self._spread
-            order = rounding.largest_first((worth + 1e-9) / self._prices)[:number]
+            order = rounding.largest_first((_relative(worth) + TIE) / self._prices)[:number]
             reason = Reason.UNDECIDED if self.limits else Reason.UNCERTAIN
         elif self._contest.incumbent is None and not self._contest.better.any() and self._most_promising in self._open:
             order = np.flatnonzero(self._open == self._most_promising)
@@ -184,7 +191,7 @@ class AnswerPosterior:
 
     def _improving_most(self, contest: Contest, number: int) -> NDArray[np.int64]:
         """Return the positions, among the open shapes, of those that improve most on the best and on each other."""
-        return improving_most(contest.gains + 1e-9 * contest.better, self._prices, number)
+        return improving_most(_relative(contest.gains) + TIE * contest.better, self._prices, number)
 
     @cached_property
     def _contest(self) -> Contest:

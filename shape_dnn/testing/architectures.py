@@ -22,6 +22,21 @@ if TYPE_CHECKING:
 
 
 ODD_WIDTHS = tuple(map(Fraction, ("1/1000", "1/100", "1/33", "1/24", "1/16", "1/3", "13/7")))
+ALIKE = 1e-6
+"""Distance of two rows of a weight, as a part of the longest, up to which only rounding tells them apart."""
+
+
+def alike(network: torch.nn.Module) -> set[str]:
+    """Return the names of weights of which two outputs read their inputs in the same way, but for rounding."""
+    import torch
+
+    found = set()
+    for name, weight in network.named_parameters():
+        if weight.dim() > 1 and len(weight) > 1:
+            rows = weight.detach().flatten(1).double()
+            if torch.pdist(rows).min() <= ALIKE * rows.norm(dim=1).max():
+                found.add(name)
+    return found
 
 
 class ArchitectureContract(Contract):
@@ -196,6 +211,9 @@ class ArchitectureContract(Contract):
         """If a network can grow into a larger one, that gives the same logits, and the copies learn to differ."""
         import torch
 
+        from shape_dnn.training.step import Step
+
+        recipe = checked.adapt(plugin, Recipe(epochs=12, batch_size=8, lr=0.2, precision="float32"))
         pairs = [pair for pair in itertools.permutations(self.corners(plugin), 2) if plugin.can_grow(*pair)]
         for (shape, larger), images in itertools.product(pairs, self.inputs):
             network = self.built(plugin, shape, images, 1)
@@ -206,6 +224,12 @@ class ArchitectureContract(Contract):
             batch = torch.randn(4, *images)
             with torch.inference_mode():
                 torch.testing.assert_close(grown.eval()(batch), network(batch), rtol=1e-3, atol=1e-4)
+            fresh = alike(self.built(plugin, larger, images))
+            step = Step(grown.to(memory_format=torch.channels_last).train(), recipe)
+            for _ in range(3):
+                step(torch.randn(8, *images), torch.arange(8) % self.classes, recipe.lr / 10)
+            stuck = sorted(alike(grown) - fresh)
+            assert not stuck, f"from {shape} to {larger}: copies in {', '.join(stuck)} are alike after three steps"
 
     def test_is_restored_from_its_weights(self, plugin: Architecture) -> None:
         """A network with the ``state_dict`` of another one gives the same logits, bit for bit."""

@@ -34,6 +34,11 @@ class DatasetContract(Contract):
         assert len({total for _, total in told}) <= 1
         assert all(done == total for done, total in told[-1:])
 
+    def test_tests_on_other_images_than_it_trains_on(self, plugin: Dataset) -> None:
+        """At most half of the test images are in the training set as well, as a few are in many a published dataset."""
+        train, test = ({each.tobytes() for some in images.all_levels(part) for each in some} for part in plugin.load())
+        assert len(test & train) <= len(test) / 2, f"{len(test & train)} of {len(test)} test images are training images"
+
     def test_is_large_enough_to_hold_some_out(self, plugin: Dataset) -> None:
         """If images are held out for validation, training images are left, and those held out have several classes."""
         train, _ = plugin.load()
