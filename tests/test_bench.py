@@ -107,6 +107,21 @@ class Greedy(Method):
         return Found(seen.best)
 
 
+def test_what_a_method_measures_is_counted() -> None:
+    path = Path("timed.csv")
+    rows = [f"{d},{w},{accuracy(d, w)},{d * w**2},{d + w}" for d in DEPTHS for w in WIDTHS]
+    path.write_text("\n".join(["# noise: 0.15 points", "depth,width,accuracy,size,latency", *rows]) + "\n")
+    table, asked_for = RecordedTable.read(TableFile(path)), 0
+    for i, question in enumerate(draw(table, 40, seed=0)):
+        by_latency = question.goal is not None and "latency" in question.goal.metrics
+        few, every = (ask(table, question, parse(spec, Registry()), i).measured for spec in ("random:6", "bisection"))
+        assert few <= (6 if by_latency else 0)
+        if not question.goal_is_quality:
+            assert every == (len(question.candidates) if by_latency else 0)
+        asked_for += by_latency
+    assert asked_for
+
+
 # The command
 
 

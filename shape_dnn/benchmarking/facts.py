@@ -15,7 +15,7 @@ from shape_dnn.shape import Shape
 
 
 class Seen:
-    """The facts of one question: metrics for nothing, and one training of each shape, of which every part is counted.
+    """The facts of one question: metrics, and one training of each shape; what is measured and trained is counted.
 
     It answers a search of this project as a study would (:class:`shape_dnn.search.facts.Facts`).
 
@@ -47,10 +47,6 @@ class Seen:
 
     # What costs nothing
 
-    def metric(self, name: str) -> Floats:
-        """Return a metric of all shapes."""
-        return self.__table.metrics[name][self.__question.candidates]
-
     @property
     def metrics(self) -> list[str]:
         """The metrics that there are."""
@@ -61,11 +57,6 @@ class Seen:
         """Whether the best quality is asked for; any other goal is known of every shape without training."""
         return self.__question.goal_is_quality
 
-    def scores(self) -> Floats:
-        """Return the score of all shapes, where the goal is not quality; the lowest is the best."""
-        assert self.goal is not None  # noqa: S101 - asked for only then
-        return np.asarray(sum(weight * self.metric(name) for name, weight in self.goal.weights.items()))
-
     def complies(self, value: float | None) -> bool:
         """Tell whether a quality meets the limit."""
         return all(limit.allows(value) for limit in self.limits)
@@ -75,6 +66,19 @@ class Seen:
         return self.quality.sign * value
 
     # What is counted
+
+    def metric(self, name: str) -> Floats:
+        """Return a metric of all shapes."""
+        return np.array([self._measured(name, shape) for shape in self.shapes])
+
+    def scores(self) -> Floats:
+        """Return the score of all shapes, where the goal is not quality; the lowest is the best."""
+        return np.array([self.score(shape) for shape in self.shapes])
+
+    def score(self, shape: Shape) -> float:
+        """Return that of one shape."""
+        assert self.goal is not None  # noqa: S101 - asked for only where there is one
+        return sum(weight * self._measured(name, shape) for name, weight in self.goal.weights.items())
 
     def trained(self, shape: Shape) -> float:
         """Train a shape to the end, or look up what came of it if that was done; return its quality."""
@@ -105,8 +109,7 @@ class Seen:
         """The best by the goal of what was trained to the end and met the limit."""
         if self.goal_is_quality:
             return max(self.complying, key=lambda shape: self.upwards(self.trained(shape)), default=None)
-        score = dict(zip(self.shapes, self.scores(), strict=True))
-        return min(self.complying, key=score.__getitem__, default=None)
+        return min(self.complying, key=self.score, default=None)
 
     # As a study answers
 
@@ -116,10 +119,7 @@ class Seen:
 
     def measure(self, metric: str, shapes: Sequence[Shape]) -> list[float | None]:
         """Look a metric up."""
-        if metric not in CLOSED_FORMS:
-            self.measured.update(shapes)
-        column = self.__table.metrics[metric]
-        return [float(column[self.__position[shape]]) for shape in shapes]
+        return [self._measured(metric, shape) for shape in shapes]
 
     def estimate(self, metric: str, shapes: Sequence[Shape], limit: Constraint | None = None) -> list[float | None]:
         """Look a metric up."""
@@ -150,6 +150,11 @@ class Seen:
     def test(self, shape: Shape, *, again: bool = False) -> float | None:
         """There is no second quality."""
         return None
+
+    def _measured(self, metric: str, shape: Shape) -> float:
+        if metric not in CLOSED_FORMS:
+            self.measured.add(shape)
+        return float(self.__table.metrics[metric][self.__position[shape]])
 
 
 def whole_curve(qualities: Sequence[float]) -> tuple[Epoch, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
@@ -64,7 +65,6 @@ class Tuner(Method):
         logs = logarithms(seen.shapes)
         depths, widths = (np.unique(column) for column in logs.T)
         spans = np.maximum(np.ptp(logs, axis=0), 1e-9)
-        scores = None if seen.goal_is_quality else np.log(np.maximum(seen.scores(), 1e-300))
         conversation = self.begin(seen, depths, widths, seed)
         rng = np.random.default_rng(seed)
         trained: list[int] = []
@@ -78,5 +78,6 @@ class Tuner(Method):
                 trained.append(i)
             reached = seen.upwards(seen.trained(seen.shapes[i]))
             shortfall = seen.upwards(seen.limits[0].limit) - reached if seen.limits else None
-            conversation.tell(-reached if scores is None else float(scores[i]), shortfall)
+            score = -reached if seen.goal_is_quality else math.log(max(seen.score(seen.shapes[i]), 1e-300))
+            conversation.tell(score, shortfall)
         return Found(seen.best)
