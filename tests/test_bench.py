@@ -306,6 +306,11 @@ def test_who_has_found_the_best_has_missed_nothing_whatever_counts_as_equal(smal
         assert found == [(0.1, False), (0.1, len(order) > 1)]
 
 
+def test_the_doubt_of_a_shape_is_not_compared_with_what_came_of_its_set(small: Path) -> None:
+    (found,) = bench(small, methods=["default"], questions=6, ask="sets").rows()
+    assert found["doubt_error"] is None
+
+
 def test_a_search_is_asked_for_sets(small: Path, shape_dnn: Callable[..., Any]) -> None:
     rows = shape_dnn("bench", small, "--ask", "sets", "--questions", 6, "--method", "exhaustive", "--method", "default",
                      "--format", "json").json  # fmt: skip

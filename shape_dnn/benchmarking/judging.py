@@ -96,7 +96,7 @@ class Outcome:
         covered: part of the trainings not made within the 90 % interval of their prediction.
         measured: part of the candidates of which a metric was asked that is no closed form.
         doubts: of every decision the stated doubt, and whether it missed a shape that is better by more than what it
-            said counts as equal.
+            said counts as equal; none where all that comply are asked for, since that doubt is of a single shape.
     """
 
     candidates: int
@@ -178,5 +178,4 @@ def _judge_set(table: RecordedTable, question: Question, run: Run, cost: Outcome
         violates=not bool(question.complies(table.truth[returned], -2 * table.noise).all()),
         recall=recall,
         precision=precision,
-        doubts=[(decision.doubt, found < len(inside) or wrong > 0) for decision in run.decisions[-1:]],
     )
