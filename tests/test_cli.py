@@ -300,6 +300,7 @@ def test_a_dry_run_says_what_would_be_trained_and_leaves_no_trace(shape_dnn: Run
         (["--depth", "10:60016:6", "--width", "1:1001:1"], 2, "--depth: the space has 10,001,000 shapes"),
         (["--max-size", "٣"], 2, "--max-size"),
         (["-o", "meter.seconds=inf"], 2, "-o: meter.seconds=inf: expected a number"),
+        (["-o", "meter.interval=1", "--max", "energy=1"], 2, "-o: meter.interval=1: accepted are numbers from 0.01 to "),
         (["-o", "meter.threads=0"], 2, "-o: meter.threads=0: accepted are numbers from 1"),
         (["-o", "executor.threads=0"], 2, "-o: executor.threads=0: accepted are numbers from 1"),
         (["-o", "dataset.limit=-5"], 2, "-o: dataset.limit=-5: accepted are numbers from 0"),

@@ -227,7 +227,7 @@ def test_an_option_has_the_default_of_the_constructor_unless_it_has_its_own(shap
     for constructor, complaint in (
         ("offset", "option 'offset' has no default, and no parameter of the factory has one for it"),
         ("offset=[]", r"option 'offset' has the default \[\]; accepted are text, numbers"),
-        ("offset=-1", "option 'offset' has the default -1 and the minimum 0"),
+        ("offset=-1", "option 'offset' has the default -1, and accepted are numbers from 0"),
     ):
         Path("mine.py").write_text(derived.replace("offset=0", constructor))
         registry = Registry([Path("mine.py")])
@@ -262,9 +262,10 @@ def test_a_package_that_is_installed_for_editing_is_known_by_its_content(install
 @pytest.mark.parametrize(
     ("declared", "complaint"),
     [
-        ('Option(0, "", minimum=1)', "has the default 0 and the minimum 1"),
+        ('Option(0, "", minimum=1)', "has the default 0, and accepted are numbers from 1"),
+        ('Option(2, "", maximum=1)', "has the default 2, and accepted are numbers to 1"),
         ('Option(9, "", (1, 2))', "has the default 9, which is none of its choices"),
-        ('Option("a", "", minimum=1)', "has the default 'a' and the minimum 1"),
+        ('Option("a", "", minimum=1)', "has the default 'a', and accepted are numbers from 1"),
         ('Option(float("nan"), "")', "which is not finite"),
         ("Option([], '')", "accepted are text, numbers, fractions, true and false"),
         ("7", "is a int instead of a shape_dnn.Option"),

@@ -26,6 +26,7 @@ class Option:
         help: one line.
         choices: the accepted values, if there are only a few.
         minimum: the least number that is accepted.
+        maximum: the largest.
         is_path: whether the value says where something lies. Its place does not distinguish one fact from another; what
             lies there may, and then it is up to the plugin to say so.
     """
@@ -34,6 +35,7 @@ class Option:
     help: str = ""
     choices: tuple[OptionValue, ...] = ()
     minimum: float | None = None
+    maximum: float | None = None
     is_path: bool = False
 
 

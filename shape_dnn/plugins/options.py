@@ -41,9 +41,25 @@ def parse(label: str, option: Option, value: object) -> OptionValue:
     if option.choices and parsed not in option.choices:
         accepted = ", ".join(str(choice) for choice in option.choices)
         raise UsageError(f"{label}={value}: accepted are {accepted}", setting="option")
-    if option.minimum is not None and not isinstance(parsed, str) and parsed < option.minimum:
-        raise UsageError(f"{label}={value}: accepted are numbers from {option.minimum:g}", setting="option")
+    if not _is_inside(option, parsed):
+        raise UsageError(f"{label}={value}: accepted are {_bounds(option)}", setting="option")
     return parsed
+
+
+def _is_inside(option: Option, value: OptionValue) -> bool:
+    """Tell whether a value lies within the bounds of its option, if that has any; no text does."""
+    if option.minimum is None and option.maximum is None:
+        return True
+    if isinstance(value, str):
+        return False
+    is_low = option.minimum is not None and value < option.minimum
+    return not (is_low or (option.maximum is not None and value > option.maximum))
+
+
+def _bounds(option: Option) -> str:
+    low = "" if option.minimum is None else f" from {option.minimum:g}"
+    high = "" if option.maximum is None else f" to {option.maximum:g}"
+    return f"numbers{low}{high}"
 
 
 def _finite(text: str) -> float:
@@ -88,6 +104,6 @@ def _fault_of_default(option: Option, default: Any) -> str:
         return f"has the default {default}, which is not finite"
     if option.choices and default not in option.choices:
         return f"has the default {default!r}, which is none of its choices"
-    if option.minimum is not None and (isinstance(default, str) or default < option.minimum):
-        return f"has the default {default!r} and the minimum {option.minimum:g}"
+    if not _is_inside(option, default):
+        return f"has the default {default!r}, and accepted are {_bounds(option)}"
     return ""

@@ -16,7 +16,7 @@ class NvmlEnergy(ArtifactEnergyMeter):
 
     Args:
         seconds: longest window of a shape.
-        interval: seconds between two readings.
+        interval: seconds between two readings; where two lie half a second apart, a window tells nothing.
         precision: numeric format of weights and images.
         channels_last: memory format.
         mode: ``eager`` or ``graph``.
