@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
@@ -89,7 +90,10 @@ class Board:
 
     def watts(self, start: float, end: float) -> float:
         """The true mean power between two moments."""
-        return self.settings["watts"] + self.settings["ramp"] * ((start + end) / 2 - self.origin)
+        start, end = start - self.origin, end - self.origin
+        turn = 2 * math.pi / self.settings.get("period", 1)
+        swung = self.settings.get("swing", 0) * (math.cos(turn * start) - math.cos(turn * end)) / turn
+        return self.settings["watts"] + self.settings["ramp"] * (start + end) / 2 + swung / (end - start)
 
 
 @pytest.fixture
@@ -164,7 +168,6 @@ class TestEnergyOnCuda(MeterContract):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"swing": 80, "period": 0.37},
         {"step": 0.3},
         *(pytest.param(more, marks=pytest.mark.nightly) for more in ({}, {"step": 0.02}, {"ramp": 10}, {"watts": 40})),
     ],
@@ -179,6 +182,16 @@ def test_the_mean_power_is_right_within_half_a_percent(board: Board, settings: d
     assert window.agreement == pytest.approx(1, abs=0.05), "with the power that is read beside the counter"
     assert 0.005 < window.seconds < 0.5
     assert recording.condition() == {"clock_mhz": 1410, "temperature_c": 50}
+
+
+@pytest.mark.parametrize("period", [0.37, 9])
+def test_a_power_that_swings_is_right_within_half_a_percent(
+    board: Board, period: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board.set(swing=80, period=period)
+    monkeypatch.setattr(energy, "WINDOW_LEAST", 8.0)  # in which half the time between two readings is 0.15 %
+    window, _ = record(seconds=8.0)
+    assert window.watts == pytest.approx(board.watts(window.start, window.end), rel=0.005)
 
 
 @pytest.mark.parametrize("without", [["COUNTER"], ["COUNTER", "FIELDS"]])

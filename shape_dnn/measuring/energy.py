@@ -29,6 +29,8 @@ from shape_dnn.work import alive
 
 TOLERANCE = 0.02
 """Half the width of the 95 % interval, as a part of the value, at which a window is long enough."""
+NORMAL = 1.96
+"""Standard deviations on either side that make a 95 % interval."""
 AGREEMENT = 0.05
 """Part by which the counter of energy and the integral of the power may differ."""
 IDLE_SECONDS = 1.0
@@ -230,7 +232,7 @@ class Recording:
         seconds = self._latency(whole)
         return Window(
             whole.watts * seconds,
-            power.half_width(joules),
+            math.hypot(power.half_width(joules), NORMAL * whole.unsure * seconds),
             whole.watts,
             seconds,
             source,
