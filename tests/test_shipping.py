@@ -14,10 +14,10 @@ import pytest
 import torch
 from sshd_fixture import Sshd
 
-from shape_dnn import Shape, UsageError, ask, export, load, tune
+from shape_dnn import Shape, UsageError, ask, export, load, measure, tune
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.data import images
-from shape_dnn.errors import ExportError
+from shape_dnn.errors import ExportError, MeterError, TrainingError
 from shape_dnn.events import Converted, Event
 from shape_dnn.kinds import Target
 from shape_dnn.settings import Settings
@@ -229,6 +229,69 @@ def test_a_training_that_failed_is_judged_after_it_was_repeated_for_something_el
     assert repeated.new_trainings == 0
     judged = [training["loss"] for training in repeated.to_dict()["trained"]]
     assert judged == [row["loss"] for row in tune(**asked, deploy="onnxruntime", study="another").rows()]
+
+
+def test_a_shape_whose_artifact_cannot_be_judged_is_one_without_quality_and_harms_no_other() -> None:
+    code = QUALITIES.replace("made = ", "assert len(run.load()) != 4, 'refused'\n    made = ")
+    code = code.replace("def judge(predict, run):\n", "def judge(predict, run):\n    open('judged', 'a').write('.')\n")
+    asked = {
+        "trainer": str(own.write(own.BUILD, own.EXAMPLE, code)), "goal": "loss", "train": "100%", "depth": "1:4:1",
+        "width": "1:2:1", "deploy": "onnxruntime",
+    }  # fmt: skip
+    first = tune(**asked)
+    (failed,) = first.to_dict()["failed"]
+    assert "judge() failed" in failed["reason"]
+    assert len(first.rows()) == 2
+    judged = Path("judged").read_text()
+    assert tune(**asked).to_dict()["failed"] == [failed]
+    assert Path("judged").read_text() == judged, "what failed is not judged again"
+    tune(**asked, retry_failed=True)
+    assert len(Path("judged").read_text()) == len(judged) + 1, "unless that is wanted"
+
+
+def test_if_no_artifact_can_be_judged_the_search_ends_and_says_why() -> None:
+    code = QUALITIES.replace("made = ", "raise ValueError('no device')\n    made = ")
+    path = own.write(own.BUILD, own.EXAMPLE, code)
+    with pytest.raises(TrainingError, match="no device"):
+        tune(trainer=str(path), goal="loss", depth="1:3:1", width="1:2:1", deploy="onnxruntime")
+
+
+LOSING = """
+from shape_dnn import Outcome, Plugin, hookimpl
+from shape_dnn.builtin.executors.local import Local
+from shape_dnn.errors import MachineLostError
+
+class Losing(Local):
+    times = LOSSES
+
+    def run(self, tasks, workers, report):
+        if self.times and any(type(task).__name__ == "TASK" for task in tasks):
+            self.times -= 1
+            yield from (Outcome(task, error=MachineLostError("job 31 was preempted", "first")) for task in tasks)
+        else:
+            yield from super().run(tasks, workers, report)
+
+@hookimpl
+def shape_dnn_executors():
+    yield Plugin("losing", "loses machines", Losing)
+"""
+
+
+def test_what_is_judged_or_measured_on_a_machine_that_is_lost_is_done_again() -> None:
+    asked = {
+        "trainer": str(own.write(own.BUILD, own.EXAMPLE, QUALITIES)), "goal": "loss", "train": "100%",
+        "depth": "1:3:1", "width": "1:2:1", "deploy": "onnxruntime", "max": "file-size=1MB", "executor": "losing",
+    }  # fmt: skip
+    for task in ("JudgingTask", "MeasuringTask"):
+        Path(f"{task}.py").write_text(LOSING.replace("TASK", task).replace("LOSSES", "3"))
+        result = tune(**asked, plugin=f"{task}.py", study=task)
+        assert len(result.rows()) == 2, "a lost machine says nothing of a shape"
+    Path("lost.py").write_text(LOSING.replace("TASK", "MeasuringTask").replace("LOSSES", "100"))
+    with pytest.raises(MeterError, match="measuring file-size by file-size failed: job 31 was preempted"):
+        tune(**asked, plugin="lost.py", study="again and again")
+    found = measure(["file-size"], trainer=asked["trainer"], depth="1:3:1", width="1:2:1", deploy="onnxruntime",
+                    study="again and again")  # fmt: skip
+    assert all(values["file-size"].status == "ok" for values in found.values()), "nothing was recorded of it"
 
 
 def test_what_ships_is_kept_where_it_belongs_though_the_trainer_changes_the_working_directory() -> None:

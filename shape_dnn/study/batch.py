@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import cast
 
-from shape_dnn.errors import MachineLostError, MemoryShortageError, ProcessDiedError
+from shape_dnn.errors import MachineLostError
 from shape_dnn.events import TrainingFinished, TrainingLost, TrainingsPlanned
 from shape_dnn.records import Training
 from shape_dnn.shape import Shape
 from shape_dnn.study.preparer import work
 from shape_dnn.study.trainings import Trainings
 from shape_dnn.training.task import TrainingTask
-from shape_dnn.work import Outcome, Task
-
-LOSSES = 3
-"""How often trainings are started again together whose machines were lost."""
+from shape_dnn.work import Task
 
 
 def train(trainers: Sequence[Trainings], shapes: Sequence[Shape]) -> None:
@@ -61,7 +58,8 @@ class _Batch:
         tasks = [task for trainer, own in owners for task in trainer.begin(own)]
         # The longest first, so that none is left running alone at the end.
         tasks.sort(key=lambda task: (-work(task.shape), task.shape, task.seed))
-        for done, outcome in enumerate(self._run_with_retries(tasks), start=1):
+        outcomes = self._runner.run_with_retries(tasks, self._conduct.workers, self._watch, self._again, self._lose)
+        for done, outcome in enumerate(outcomes, start=1):
             task = cast("TrainingTask", outcome.task)
             ended = self._trainers[task.seed].end(outcome)
             if ended is None:
@@ -78,35 +76,13 @@ class _Batch:
             if remark:
                 warnings.warn(remark, stacklevel=2)
 
-    def _run_with_retries(self, tasks: Sequence[TrainingTask]) -> Iterator[Outcome]:
-        """Run trainings, and some of them again.
-
-        Those whose machine was lost are tried with the others that were; one that ran out of memory, or whose process
-        died for any reason, is tried alone.
-        """
-        died: list[TrainingTask] = []
-        for again in range(1 + LOSSES):
-            lost: list[TrainingTask] = []
-            for outcome in self._runner.run(tasks, self._conduct.workers, self._watch):
-                task = cast("TrainingTask", outcome.task)
-                if isinstance(outcome.error, MachineLostError):
-                    self._conduct.notify(TrainingLost(task.shape, outcome.error.machine, task.seed))
-                if isinstance(outcome.error, MachineLostError) and again < LOSSES:
-                    lost.append(task)
-                elif isinstance(outcome.error, ProcessDiedError | MemoryShortageError):
-                    died.append(task)
-                else:
-                    yield outcome
-            if not lost or self._runner.interrupted:
-                break
-            tasks = [self._again(task) for task in lost]
-        for task in sorted(died, key=lambda task: (task.shape, task.seed)):
-            if self._runner.interrupted:
-                return
-            yield from self._runner.run([self._again(task, deaths=1)], 1, self._watch)
-
     def _watch(self, task: Task, report: object) -> bool:
         return self._trainers[cast("TrainingTask", task).seed].watch(task, report)
 
-    def _again(self, task: TrainingTask, deaths: int = 0) -> TrainingTask:
-        return self._trainers[task.seed].begin_again(task.shape, deaths)
+    def _again(self, task: Task, deaths: int) -> TrainingTask:
+        training = cast("TrainingTask", task)
+        return self._trainers[training.seed].begin_again(training.shape, deaths)
+
+    def _lose(self, task: Task, error: MachineLostError) -> None:
+        training = cast("TrainingTask", task)
+        self._conduct.notify(TrainingLost(training.shape, error.machine, training.seed))

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any, cast
 
 from shape_dnn.constraints import Constraint
-from shape_dnn.errors import MeterError, NetworkError, PluginError, ProcessDiedError, ShapeDnnError, blame, describe
+from shape_dnn.errors import (
+    MachineLostError,
+    MeterError,
+    NetworkError,
+    PluginError,
+    ProcessDiedError,
+    ShapeDnnError,
+    blame,
+    describe,
+)
 from shape_dnn.events import Fitted, Measured, MeasuringFinished, Remarked
 from shape_dnn.kinds import Executor, Instrument
 from shape_dnn.measuring import depth_line
@@ -22,7 +31,7 @@ from shape_dnn.shape import Shape
 from shape_dnn.store.families import Family
 from shape_dnn.study.known import KnownFacts
 from shape_dnn.study.problem import Problem, provenance
-from shape_dnn.study.runner import Conduct, Runner, reason
+from shape_dnn.study.runner import LOSSES, Conduct, Runner, reason
 from shape_dnn.work import Task
 
 
@@ -153,10 +162,13 @@ class Measurer:
             expected, attempt = self._elsewhere.get(metric), secrets.token_hex(8)
             return MeasuringTask(bench, shapes, expected, attempt, self._conduct.patience)
 
-        died = self._died(task(*shapes), metric, record)
-        for shape in [s for s in shapes if died and s in pending and not self._runner.interrupted]:
+        def died(some: Sequence[Shape]) -> str:
+            return self._died(lambda: task(*[shape for shape in some if shape in pending]), metric, record)
+
+        one_died = died(shapes)
+        for shape in [s for s in shapes if one_died and s in pending and not self._runner.interrupted]:
             # One of them ended the process, perhaps for lack of memory. Alone each has only itself to blame.
-            reason = self._died(task(shape), metric, record)
+            reason = died([shape])
             if reason and shape in pending:
                 record(task(shape), (shape, Measurement(None, status=reason)))
         if self._runner.interrupted:
@@ -165,16 +177,24 @@ class Measurer:
             raise PluginError(f"{name} did not measure shape {min(pending)}")
         self._conduct.notify(MeasuringFinished(metric, dict(Counter(known[shape].status for shape in shapes))))
 
-    def _died(self, task: MeasuringTask, metric: str, record: Callable[[Task, object], bool]) -> str:
-        """Run a measurement; say what ended its process, if something did.
+    def _died(self, task: Callable[[], MeasuringTask], metric: str, record: Callable[[Task, object], bool]) -> str:
+        """Run a measurement, and again if its machine is lost; say what ended its process, if something did.
+
+        Args:
+            task: returns one for what is still to be measured.
+            metric: that is measured.
+            record: told of each measurement.
 
         Raises:
-            MeterError: the metric cannot be measured.
+            MeterError: the metric cannot be measured, or the machine was lost again and again.
             PluginError: the architecture failed.
         """
-        meter = self._facts.meters[metric]
-        error = next((outcome.error for outcome in self._runner.run([task], 1, record)), None)
-        if isinstance(error, ProcessDiedError):
+        meter, error = self._facts.meters[metric], None
+        for _ in range(1 + LOSSES):
+            error = next((outcome.error for outcome in self._runner.run([task()], 1, record)), None)
+            if not isinstance(error, MachineLostError) or self._runner.interrupted:
+                break
+        if isinstance(error, ProcessDiedError) and not isinstance(error, MachineLostError):
             return str(error)
         if isinstance(error, NetworkError):
             raise PluginError(f"measuring {metric}: {error} (--debug shows where)") from error

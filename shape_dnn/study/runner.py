@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from shape_dnn.errors import PluginError, ShapeDnnError, describe
+from shape_dnn.errors import (
+    MachineLostError,
+    MemoryShortageError,
+    PluginError,
+    ProcessDiedError,
+    ShapeDnnError,
+    describe,
+)
 from shape_dnn.events import Event
 from shape_dnn.kinds import Executor
 from shape_dnn.plugins import checked
@@ -16,6 +23,9 @@ from shape_dnn.system import interrupts
 from shape_dnn.training.preparing import Preparation, PreparingTask
 from shape_dnn.training.task import TrainingTask
 from shape_dnn.work import Outcome, Task
+
+LOSSES = 3
+"""How often tasks are started again together whose machines were lost."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,46 @@ class Runner:
             if error.__cause__ in raised:
                 raise raised[0] from None
             raise
+
+    def run_with_retries(
+        self,
+        tasks: Sequence[Task],
+        workers: int | None,
+        report: Callable[[Task, object], bool],
+        again: Callable[[Task, int], Task],
+        lose: Callable[[Task, MachineLostError], None] = lambda *_: None,
+    ) -> Iterator[Outcome]:
+        """Run tasks, and some of them again.
+
+        Those whose machine was lost are tried with the others that were; one that ran out of memory, or whose process
+        died for any reason, is tried alone.
+
+        Args:
+            tasks: as of :meth:`run`.
+            workers: likewise.
+            report: likewise.
+            again: returns what does a task once more, given how often its process died of itself.
+            lose: told of every task whose machine was lost.
+        """
+        died: list[Task] = []
+        for attempt in range(1 + LOSSES):
+            lost: list[Task] = []
+            for outcome in self.run(tasks, workers, report):
+                if isinstance(outcome.error, MachineLostError):
+                    lose(outcome.task, outcome.error)
+                if isinstance(outcome.error, MachineLostError) and attempt < LOSSES:
+                    lost.append(outcome.task)
+                elif isinstance(outcome.error, ProcessDiedError | MemoryShortageError):
+                    died.append(outcome.task)
+                else:
+                    yield outcome
+            if not lost or self.interrupted:
+                break
+            tasks = [again(task, 0) for task in lost]
+        for task in died:
+            if self.interrupted:
+                return
+            yield from self.run([again(task, 1)], 1, report)
 
     def _outcomes(
         self, tasks: Sequence[Task], workers: int | None, heed: Callable[[Task, object], bool]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
 from shape_dnn.constraints import Constraint
 from shape_dnn.deploying.judging import Data, JudgingTask
-from shape_dnn.errors import ProcessDiedError, StudyError
+from shape_dnn.errors import DeploymentError, MachineLostError, StudyError, TrainingError
 from shape_dnn.events import Converted, Tested
 from shape_dnn.kinds import Deployment, Executor
 from shape_dnn.plugins.sources import Loaded
@@ -21,11 +22,11 @@ from shape_dnn.study import batch
 from shape_dnn.study.known import KnownFacts
 from shape_dnn.study.measurer import Measurer
 from shape_dnn.study.problem import Problem, provenance
-from shape_dnn.study.runner import Conduct, Runner
+from shape_dnn.study.runner import Conduct, Runner, reason
 from shape_dnn.study.study import Memo, Study, TrainsAgain
 from shape_dnn.study.trainings import Trainings
 from shape_dnn.training.preparing import leaves_traces
-from shape_dnn.work import Needs, Outcome
+from shape_dnn.work import Needs, Outcome, Task
 
 
 class ShippedStudy(TrainsAgain):
@@ -64,6 +65,7 @@ class ShippedStudy(TrainsAgain):
         self._trained, self._problem, self._conduct = trained, problem, conduct
         self._runner = Runner(executor)
         self._measurer = Measurer(facts, problem, self._runner, conduct, remeasure=remeasure)
+        self._refused: set[tuple[Family, Shape]] = set()
 
     def prepare(self) -> None:
         """Find out what determines the facts, and judge what was trained before for something else.
@@ -142,51 +144,59 @@ class ShippedStudy(TrainsAgain):
         """
         context = self._context(family)
         judged = self.facts.trainings(family)
-        missing = [t for t in trainings if not self._is_judged(judged.get(t.shape), t)]
-        failed = [training for training in missing if training.quality is None]
+        left = [training for training in trainings if (family, training.shape) not in self._refused]
+        missing = [training for training in left if not self._is_judged(judged.get(training.shape), training)]
         origin = provenance(self._problem, self._runner.executor)
-        for training in failed:
-            self.facts.store.add_training(context, training, origin)
+        for training in missing:
+            if training.quality is None:
+                self.facts.store.add_training(context, training, origin)
         of_shape = {training.shape: training for training in missing if training.quality is not None}
         for shape in of_shape:
             if not (weights := self._weights_file(family, shape)).is_file():
                 message = f"the weights of {shape} are gone: there is no {str(weights)!r}, and nothing can ship"
                 raise StudyError(f"{message}; a copy of a study needs its folder 'weights', too")
         tasks = [self._task(family, shape) for shape in sorted(of_shape)]
-        deployment = self._deployment
+        failed: list[Outcome] = []
         done = 0
         with self._runner.stopping_well():
             for outcome in self._outcomes(tasks):
-                shape = cast("JudgingTask", outcome.task).shape
-                before = of_shape[shape]
-                quality = cast("float | None", outcome.result)
+                if _is_of_shape(outcome.error):
+                    failed.append(outcome)
+                    continue
+                task = cast("JudgingTask", _successful(outcome).task)
+                before, quality = of_shape[task.shape], cast("float | None", outcome.result)
                 after = before if quality is None else dataclasses.replace(before, quality=quality)
                 self.facts.store.add_training(context, after, origin)
                 done += 1
                 assert before.quality is not None and after.quality is not None  # noqa: S101, PT018 - chosen so
                 lost = self._problem.quality.sign * (before.quality - after.quality)
-                too_much = lost > deployment.max_drop
-                seed = cast("JudgingTask", outcome.task).seed
-                self._conduct.notify(Converted(shape, after.quality, before.quality, too_much, done, len(tasks), seed))
+                too_much = lost > self._deployment.max_drop
+                total, seed = len(tasks) - len(failed), task.seed
+                self._conduct.notify(Converted(task.shape, after.quality, before.quality, too_much, done, total, seed))
+        self.facts.forget_trainings(family)
+        if failed and not any(training.quality is not None for training in self.facts.trainings(family).values()):
+            _successful(failed[0])  # nothing ships, so it is hardly the fault of a shape
+        for outcome in failed:
+            task, error = cast("JudgingTask", outcome.task), cast("Exception", outcome.error)
+            self._refused.add((family, task.shape))  # and is not judged again by this search
+            nothing = dataclasses.replace(of_shape[task.shape], quality=None, reason=reason(error))
+            self.facts.store.add_training(context, nothing, origin)
         self.facts.forget_trainings(family)
 
     def _is_judged(self, judged: Training | None, trained: Training) -> bool:
         """Tell whether a training was judged, as what came of it by now: one that had failed may have been repeated."""
-        if not self.facts.is_made(judged):
+        if judged is None or not self.facts.is_made(judged):
             return False
-        return trained.quality is None or (judged is not None and judged.quality is not None)
+        return trained.quality is None or judged.quality is not None or judged.seconds == trained.seconds
 
     def _outcomes(self, tasks: Sequence[JudgingTask]) -> Iterator[Outcome]:
-        """Run tasks, and once more alone those whose process died."""
-        died: list[JudgingTask] = []
-        for outcome in self._runner.run(tasks, self._conduct.workers, lambda *_: True) if tasks else ():
-            if isinstance(outcome.error, ProcessDiedError):
-                died.append(cast("JudgingTask", outcome.task))
-            else:
-                yield _successful(outcome)
-        for task in [] if self._runner.interrupted else died:
-            again = dataclasses.replace(task, attempt=secrets.token_hex(8))
-            yield from map(_successful, self._runner.run([again], 1, lambda *_: True))
+        """Run tasks, and again those whose machine was lost or whose process died."""
+
+        def again(task: Task, _deaths: int) -> JudgingTask:
+            return dataclasses.replace(cast("JudgingTask", task), attempt=secrets.token_hex(8))
+
+        if tasks:
+            yield from self._runner.run_with_retries(tasks, self._conduct.workers, lambda *_: True, again)
 
     def _context(self, family: Family) -> int:
         """Return the number of the family of facts here of what was trained."""
@@ -234,7 +244,10 @@ class ShippedStudy(TrainsAgain):
         with self._runner.stopping_well():
             task = self._task(found[0], shape, "test")
             for outcome in self._outcomes([task]):
-                if outcome.result is not None:
+                if _is_of_shape(outcome.error):
+                    why = reason(cast("Exception", outcome.error))
+                    warnings.warn(f"the test set could not be read for {shape}: {why}", stacklevel=2)
+                elif _successful(outcome).result is not None:
                     quality = cast("float", outcome.result)
                     self.facts.store.add_test(self._context(found[0]), shape, quality)
                     self._conduct.notify(Tested(shape, quality, task.seed))
@@ -257,11 +270,16 @@ class ShippedStudy(TrainsAgain):
         return self._trained.transferred
 
 
+def _is_of_shape(error: Exception | None) -> bool:
+    """Tell whether what failed says something of a shape, and nothing of the others."""
+    return isinstance(error, TrainingError | DeploymentError) and not isinstance(error, MachineLostError)
+
+
 def _successful(outcome: Outcome) -> Outcome:
     """Return what came of a task that judges.
 
     Raises:
-        ShapeDnnError: it failed, which no other way of shipping the same network would change.
+        ShapeDnnError: it failed.
     """
     if outcome.error is not None:
         raise outcome.error
