@@ -50,11 +50,13 @@ class OpenVino(Deployment):
         return {"threads": self.threads, "device": self._device, "precision": self.precision}
 
     def identity(self) -> Mapping[str, object]:
-        """Name the versions of what exports, converts and quantises."""
+        """Name the versions of what exports, converts and quantises, and how ranges are found."""
         from importlib import metadata
 
+        ranges = {"ranges": "least and largest"} if self.precision == "int8" else {}
         try:
-            return {name: metadata.version(name) for name in ("torch", "onnx", "onnxscript", "openvino", "nncf")}
+            names = ("torch", "onnx", "onnxscript", "openvino", "nncf")
+            return {**ranges, **{name: metadata.version(name) for name in names}}
         except metadata.PackageNotFoundError as error:
             raise UnavailableError(f"{describe(error)}; pip install openvino nncf") from error
 

@@ -21,6 +21,7 @@ from shape_dnn_openvino.openvino_runtime import silently
 with silently(), quietly():
     import nncf
     import openvino as ov
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
 
 def read(model: onnx.ModelProto, scratch: Path) -> ov.Model:
@@ -67,8 +68,9 @@ def compare(program: ov.Model, model: onnx.ModelProto, network: torch.nn.Module,
 def quantised(program: ov.Model, calibration: Sequence[Any], device: str) -> ov.Model:
     """Return a program whose weights and activations are quantised to 8 bits.
 
-    Weights have a scale for each channel, activations one for each tensor, with a zero of its own. Nothing of it is
-    drawn at random.
+    Weights have a scale for each channel, activations one for each tensor, with a zero of its own and from the least to
+    the largest value that occurs: the mean of that of each example, which is usual, cuts off what few examples have,
+    and cost small networks up to 6 points of accuracy. Nothing of it is drawn at random.
 
     Args:
         program: in float32.
@@ -87,7 +89,9 @@ def quantised(program: ov.Model, calibration: Sequence[Any], device: str) -> ov.
             preset=nncf.QuantizationPreset.MIXED,
             target_device=nncf.TargetDevice(device),
             subset_size=len(batches),
-            advanced_parameters=nncf.AdvancedQuantizationParameters(batchwise_statistics=True),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                batchwise_statistics=True, activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+            ),
         )
     if not any(operator.get_type_name() == "FakeQuantize" for operator in made.get_ops()):
         raise DeploymentError("nothing in the network can be quantised: it has no convolutions and no linear layers")

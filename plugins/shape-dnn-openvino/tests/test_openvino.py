@@ -112,6 +112,18 @@ def test_in_eight_bits_every_convolution_and_product_of_matrices_is_computed_in_
     assert [kernel for kernel in kernels if not kernel.lower().endswith("i8")] == []
 
 
+def test_in_eight_bits_nothing_is_cut_off_that_few_examples_have(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trained = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 3)).eval()
+    given = torch.randn(128, 4) * torch.logspace(-1, 1, 128)[:, None]  # a few large ones among many small ones
+    artifact = artifacts.make(OpenVino("int8"), trained, given[:1], given.split(1), tmp_path / "artifact")
+    model = in_process.load(OpenVino("int8"), artifact.files_in)
+    with torch.inference_mode():
+        expected = trained(given).numpy()
+    found = np.concatenate([model.run([one.numpy()])[0] for one in given.split(1)])
+    assert np.sqrt(np.mean((found - expected) ** 2)) < 0.05 * expected.std()
+
+
 def test_eight_bits_that_a_processor_would_compute_in_float32_are_refused(tmp_path: Path) -> None:
     artifact = made(OpenVino(), network("wrn"), tmp_path / "artifact")
     settings = OpenVino("int8").settings
