@@ -470,5 +470,13 @@ def test_functions_are_the_same_if_all_they_refer_to_is_the_same() -> None:
     )
     assert made(setters.format(1, 2)) == made(setters.format(1, 2))
     assert len({made(setters.format(*numbers)) for numbers in ((1, 2), (3, 2), (1, 3))}) == 3
+    listed = "class Layers(list): pass\nLAYERS = Layers([1])\nLAYERS.rate = {0}\ndef train(shape, run): return LAYERS\n"
+    assert made(listed.format(1)) == made(listed.format(1)) != made(listed.format(2))
     words = "def train(shape, run): return shape in {'a', 'b', 'c'} and NAMES\n"
     assert made(words, NAMES={"x", "y"}) == made(words, NAMES={"y", "x"})
+
+
+def test_functions_of_one_line_are_told_apart() -> None:
+    one, two = (lambda shape, run: 1.0), (lambda shape, run: 2.0)
+    assert fingerprint({"train": one}, {__name__}) == fingerprint({"train": one}, {__name__})
+    assert fingerprint({"train": one}, {__name__}) != fingerprint({"train": two}, {__name__})

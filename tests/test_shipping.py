@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from sshd_fixture import Sshd
 from shape_dnn import Shape, UsageError, ask, export, load, measure, tune
 from shape_dnn.assembly.assembly import Assembly
 from shape_dnn.data import images
+from shape_dnn.deploying.judging import Predict, calibrating
 from shape_dnn.errors import ExportError, MeterError, TrainingError
 from shape_dnn.events import Converted, Event
 from shape_dnn.kinds import Target
@@ -385,6 +387,24 @@ def test_without_judge_what_ships_is_as_the_trainer_builds_it_for_that() -> None
     given = torch.rand(4, 3)
     shipped, network = load(directory, artifact=True, plugin="mine.py"), load(directory, **mine)
     assert torch.allclose(shipped(given), 2 * network(given), atol=1e-6)
+
+
+def test_a_last_batch_that_is_not_whole_is_no_part_of_a_calibration() -> None:
+    trainer: Any = SimpleNamespace(calibration=lambda size, run: torch.zeros(10, 1).split(size))
+    run: Any = None
+    assert [len(batch) for batch in calibrating(trainer, 8, 4, run)] == [4, 4]
+    with pytest.raises(UsageError, match=r"calibration=9: .* gives 8 examples in whole batches of 4; ask for fewer"):
+        calibrating(trainer, 9, 4, run)
+
+
+@pytest.mark.parametrize("output", [np.float32(1), np.zeros((3, 4), np.float32)])
+def test_outputs_that_do_not_count_examples_are_named(output: Any) -> None:
+    model: Any = SimpleNamespace(run=lambda arrays: [arrays[0], output])
+    predict = Predict(model, torch.zeros(2, 1), lambda: None)
+    with pytest.raises(
+        TrainingError, match=r"output 1 of what ships has the shape .* its first dimension should count the 2 "
+    ):
+        predict(torch.zeros(5, 1))
 
 
 def test_inputs_that_are_not_like_the_example_are_named() -> None:

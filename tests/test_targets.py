@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 from sshd_fixture import Sshd, free_port, make_key
 
+from shape_dnn import devices
 from shape_dnn.deploying import copying, interpreter, runner, session
 from shape_dnn.deploying.artifacts import Artifact
 from shape_dnn.deploying.interpreter import quoted
@@ -161,6 +162,12 @@ def test_an_artifact_runs_here(fake: Fake, artifact: Callable[[str], Artifact]) 
         assert running.fingerprint["cores"]["pinned"] == 1  # type: ignore[index]
         assert json.loads(json.dumps(running.fingerprint)) == running.fingerprint
         assert set(running.condition) >= {"clock_mhz", "temperature_c", "load"}
+
+
+@pytest.mark.skipif(devices.cores() < 2, reason="there is one processor")
+def test_runners_beside_each_other_are_not_all_given_the_same_processor(fake: Fake) -> None:
+    with Session(fake, Target(), alone=False) as one, Session(fake, Target(), alone=False) as other:
+        assert [each.condition["cores"] for each in (one, other)] == [sorted(os.sched_getaffinity(0))] * 2
 
 
 def test_an_artifact_runs_by_ssh_and_is_sent_once(

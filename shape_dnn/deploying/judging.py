@@ -109,11 +109,20 @@ def calibrating(trainer: Trainer, number: int, batch_size: int, run: Run) -> lis
     if not number:
         return []
     wanted = -(-number // batch_size)
-    batches = list(itertools.islice(trainer.calibration(batch_size, run), wanted))
+    # An artifact takes whole batches, and the last one of a trainer's may be smaller.
+    whole = itertools.takewhile(
+        lambda batch: _examples(batch) in (batch_size, None), trainer.calibration(batch_size, run)
+    )
+    batches = list(itertools.islice(whole, wanted))
     if len(batches) < wanted:
-        there = f"{label(trainer)} gives {len(batches) * batch_size} examples in batches of {batch_size}"
+        there = f"{label(trainer)} gives {len(batches) * batch_size} examples in whole batches of {batch_size}"
         raise UsageError(f"deploy.calibration={number}: {there}; ask for fewer", setting="option")
     return batches
+
+
+def _examples(batch: Any) -> int | None:
+    """Return how many examples a batch has; None if it has no dimension that counts them."""
+    return next((len(tensor) for tensor in inputs.tensors(batch) if tensor.dim()), None)
 
 
 class Predict:
@@ -128,14 +137,15 @@ class Predict:
     def __init__(self, model: Runs, example: Any, alive: Callable[[], None]) -> None:
         self._model, self._alive = model, alive
         self._like = inputs.tensors(example)
-        self._batch_size = next((len(tensor) for tensor in self._like if tensor.dim()), 1)
+        self._batch_size = _examples(example) or 1
 
     def __call__(self, given: Any) -> Any:
         """Return what the network makes of inputs: a tensor, or a tuple of tensors where it makes several.
 
         Raises:
-            TrainingError: they are not like the example.
+            TrainingError: they are not like the example, or an output has no dimension that counts examples.
         """
+        import numpy as np
         import torch
 
         tensors = inputs.tensors(given)
@@ -146,11 +156,19 @@ class Predict:
             # A last incomplete batch is filled up with what it has, and that is left out of what is made of it.
             rows = torch.arange(start, start + self._batch_size).clamp(max=number - 1)
             arrays = [(tensor[rows] if tensor.dim() else tensor).numpy() for tensor in tensors]
-            outputs = [torch.from_numpy(array.copy()) for array in self._model.run(arrays)]
+            outputs = [torch.from_numpy(np.array(array)) for array in self._model.run(arrays)]
+            self._check_outputs(outputs)
             made.append([output[:taken] for output in outputs])
             self._alive()
         together = tuple(torch.cat(parts) for parts in zip(*made, strict=True))
         return together[0] if len(together) == 1 else together
+
+    def _check_outputs(self, outputs: Sequence[torch.Tensor]) -> None:
+        for place, output in enumerate(outputs):
+            if not output.dim() or len(output) != self._batch_size:
+                shape = tuple(output.shape)
+                expected = f"its first dimension should count the {self._batch_size} examples of a batch"
+                raise TrainingError(f"predict(): output {place} of what ships has the shape {shape}; {expected}")
 
     def _check(self, tensors: Sequence[torch.Tensor]) -> int:
         """See that inputs are like the example but for their number, which is returned."""

@@ -69,6 +69,7 @@ class Session:
             "settings": dict(deployment.settings),
             "threads": deployment.threads,
             "cores": list(target.cores),
+            "alone": alone,
             "idle": IDLE_SECONDS,
             "root": ROOT,
             "python": target.python,

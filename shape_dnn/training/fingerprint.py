@@ -107,12 +107,8 @@ class _Walk:
         self.digest.update(b")")
 
     def _follow(self, value: Any) -> None:
-        if isinstance(value, Mapping):
-            self._add_all(*value.items())
-        elif isinstance(value, list | tuple):
-            self._add_all(*value)
-        elif isinstance(value, Set):
-            self._tell(*sorted(fingerprint({"": each}, self._own) for each in value))
+        if isinstance(value, CONTAINERS):
+            self._add_content(value)
         elif isinstance(value, types.MethodType):
             self._add_all(value.__func__, value.__self__)
         elif isinstance(value, functools.partial):
@@ -121,17 +117,31 @@ class _Walk:
             self._tell(value.__module__, value.__qualname__)
             if value.__module__ in self._own:
                 self._add_class(value) if isinstance(value, type) else self._add_function(value)
-        elif type(value).__module__ in self._own and hasattr(value, "__dict__"):
+        elif self._is_own(value):
             self._add_all(type(value), vars(value))
         elif callable(value) and hasattr(value, "__wrapped__"):  # as functools.lru_cache makes it
             self._add_all(type(value), value.__wrapped__)
         else:
             self._add_object(value)
 
+    def _is_own(self, value: object) -> bool:
+        return type(value).__module__ in self._own and hasattr(value, "__dict__")
+
+    def _add_content(self, values: Any) -> None:
+        if isinstance(values, Set):
+            self._tell(*sorted(fingerprint({"": each}, self._own) for each in values))
+        else:
+            self._add_all(*(values.items() if isinstance(values, Mapping) else values))
+        if self._is_own(values):
+            self._add_all(type(values), vars(values))
+
     def _add_function(self, function: types.FunctionType) -> None:
         self.functions.append(function)
         source = _source(function)
-        self._add_code(function.__code__) if source is None else self._tell(source)
+        if source is not None:
+            self._tell(source)
+        if source is None or (function.__name__ == "<lambda>" and source.count("lambda") > 1):
+            self._add_code(function.__code__)  # the text is that of the whole line, with the other lambdas in it
         named = sorted(global_names(function))
         self._add_all(*((name, function.__globals__[name]) for name in named))
         if taken := taken_from_modules(function):

@@ -93,9 +93,10 @@ class Runner:
         return describe(error)
 
     def do_start(self, **start: Any) -> Answer:
-        """Take settings: ``runtime``, ``settings``, ``threads``, ``cores``, ``idle``, ``root``, ``python``, ``former``.
+        """Take settings.
 
-        The last is the number of the driver's former runner, whose end is of interest.
+        These are ``runtime``, ``settings``, ``threads``, ``cores``, ``alone``, ``idle``, ``root``, ``python`` and
+        ``former``, the number of the driver's former runner, whose end is of interest.
         """
         self._start = start
         self._pipe.idle = start["idle"]
@@ -109,7 +110,8 @@ class Runner:
             raise Refusal("target", f"{threads} threads are too many for its {len(usable)} cores; take fewer")
         if wanted and not usable:
             raise Refusal("target", "its system does not pin processes to cores; leave target.cores out")
-        self._machine.pin(wanted or self._machine.choose(usable, threads))
+        # Runners beside each other would all choose the same cores.
+        self._machine.pin(wanted or (self._machine.choose(usable, threads) if start["alone"] else usable))
         limit_threads(threads)
         self._former_died = self._cache.is_left_by_dead(start["former"])  # before it is ended for the lock
         return None, b""
