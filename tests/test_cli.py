@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from shape_dnn import __version__
 from shape_dnn.api.new_plugin import example
@@ -636,6 +637,31 @@ def test_images_that_are_not_what_their_dataset_says_are_refused(shape_dnn: Run)
         assert ran.status == 4
         assert "dataset 'stripes' of wrong.py" in ran.error
         assert complaint in ran.error
+
+
+@pytest.mark.parametrize("width", range(40, 180, 7))
+def test_every_word_and_number_of_a_table_is_printed_whole(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = ["depth", "width", "size [MB]", "latency [ms]", "file-size [MB]", "latency@board [ms]", "predicted [mIoU]",
+               "+/-", "trained [mIoU]", "in float32 [mIoU]", "complies"]  # fmt: skip
+    row = [
+        "1",
+        "1/4",
+        "0.000902",
+        "0.2172",
+        "0.01053",
+        "0.2172",
+        "0.7961",
+        "0.0068",
+        "0.8003",
+        "0.8004",
+        "likely, 50.1 %",
+    ]
+    printed = io.StringIO()
+    monkeypatch.setattr(output, "console", lambda: Console(file=printed, width=width, highlight=False))
+    output.print_table([row], columns)
+    words = printed.getvalue().split()
+    assert all(len(line) <= width for line in printed.getvalue().splitlines())
+    assert {word for cell in (*columns, *row) for word in cell.split()} <= {word.rstrip(";") for word in words}
 
 
 @pytest.mark.parametrize("longest", range(10, 60, 7))

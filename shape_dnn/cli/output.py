@@ -155,6 +155,7 @@ def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str], title: st
     A word or a number is never divided: where a terminal is too narrow for that, each row is a paragraph.
     """
     from rich import box
+    from rich.cells import cell_len
     from rich.table import Table
 
     out = console()
@@ -163,7 +164,8 @@ def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str], title: st
         _print_list(out, rows)
         return
     rows = list(rows)
-    words = [max(map(len, " ".join(cells).split()), default=1) for cells in zip(columns, *rows, strict=True)]
+    by_column = list(zip(columns, *rows, strict=True))
+    words = [max(map(cell_len, " ".join(cells).split()), default=1) for cells in by_column]
     least = sum(words) + len(words) + 1
     if out.width < least:
         _print_paragraphs(out, rows, columns, title)
@@ -173,12 +175,23 @@ def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str], title: st
         box=box.SIMPLE_HEAD, title=plain(title) if title else None, title_justify="left", pad_edge=False,
         padding=(0, padding),
     )  # fmt: skip
-    for column, longest in zip(columns, words, strict=True):
+    cells = [max(map(cell_len, cells)) for cells in by_column]
+    room = out.width - (len(words) + 1) - 2 * padding * (len(words) - 1)
+    for column, width in zip(columns, _fitted(cells, words, room), strict=True):
         justify: JustifyMethod = "right" if column not in LEFT else "left"
-        table.add_column(plain(column), justify=justify, min_width=longest, overflow="fold")
+        table.add_column(plain(column), justify=justify, width=width, overflow="fold")
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))
     out.print(table)
+
+
+def _fitted(wanted: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Return the widths of columns, of which the widest are narrowed until all fit; the least of each fit anyway."""
+    widths = list(wanted)
+    while sum(widths) > room:
+        widest = max((i for i, width in enumerate(widths) if width > least[i]), key=widths.__getitem__)
+        widths[widest] -= 1
+    return widths
 
 
 def _print_paragraphs(out: Console, rows: Iterable[Sequence[str]], columns: Sequence[str], title: str) -> None:

@@ -90,6 +90,8 @@ class Runner:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT):
             place = error.filename or self._cache.directory
             return f"{place} cannot be written ({error.strerror}); set XDG_CACHE_HOME there"
+        if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            return f"files in {self._cache.directory} cannot be locked; set XDG_CACHE_HOME there, to a disk of its own"
         return describe(error)
 
     def do_start(self, **start: Any) -> Answer:
