@@ -130,6 +130,17 @@ def test_a_question_to_a_study_whose_last_search_failed_says_why(shape_dnn: Call
         )
 
 
+def test_a_question_names_the_trainings_that_failed_and_a_count_of_trainings_is_none_of_shapes(
+    shape_dnn: Callable[..., Any],
+) -> None:
+    code = "def train(shape, run):\n    assert shape.depth != 2, 'too deep'\n    return 50.0 + run.seed + shape.depth\n"
+    asked = ["--trainer", write(code), "--depth", "1:5:1", "--width", "1:2:1", "--goal", "loss", "--train", "100%"]
+    assert "trained 4 of 4 candidates, 4 of them now" in shape_dnn(*asked).out
+    assert "trained 4 of 4 candidates, 4 trainings now" in shape_dnn(*asked, "--seeds", 2).out
+    (failed,) = shape_dnn("ask", "shape-dnn-study", "--goal", "loss", "--format", "json").json["failed"]
+    assert (failed["depth"], failed["reason"].rpartition(": ")[2]) == (2, "too deep")
+
+
 def test_two_seeds_are_two_trainings_whose_mean_counts(shape_dnn: Callable[..., Any]) -> None:
     write("def train(shape, run): return 1 + run.seed\n")
     ran = shape_dnn(*FILE, "--train", "2", "--seeds", "2", "--format", "json")
@@ -148,7 +159,7 @@ def test_sizes_of_networks_that_cannot_be_built_end_space_as_they_end_a_search(s
 def test_everything_else_can_be_asked_of_such_a_study(shape_dnn: Callable[..., Any]) -> None:
     write(BUILD, EXAMPLE, SINE)
     searched = shape_dnn(*SEARCH, "--max-size", "1MB", "--goal", "loss", "--study", "study")
-    assert searched.status == 0, searched.err
+    assert searched.status == 0, searched.out + searched.err
     measured = shape_dnn("measure", *FILE, "--metrics", "size,latency,memory", "--study", "study", "--format", "json")
     assert measured.status == 0, measured.err
     assert all(row["latency"] > 0 and row["memory"] > 0 for row in measured.json)

@@ -211,7 +211,8 @@ class StudyQuestion:
         found = recall(
             parts.shapes, parts.query, self.candidates, self.facts, verified=self.was_searched, again=counted.accidental
         )
-        return replace(found, failing=counted.failing, accidents=counted.accidents)
+        failed = tuple(t for t in counted.trainings if t.reason and t.shape in found.survivors)
+        return replace(found, failing=counted.failing, accidents=counted.accidents, known_failed=failed)
 
     @cached_property
     def was_searched(self) -> bool:

@@ -157,7 +157,6 @@ class Result(Shown):
         answer, name = self.answer, self.quality.name
         best = answer.best
         trained = [t for t in answer.trainings if not t.reason]
-        failed = [t for t in answer.trainings if t.reason]
         return {
             "space": {"arch": self.arch, "shapes": answer.space},
             **({} if self.quality == ACCURACY else {"quality": self.quality.record}),
@@ -168,7 +167,7 @@ class Result(Shown):
                 for s in answer.stages
             ],
             "trained": [{**encoding.shape(t.shape), name: t.quality} for t in trained],
-            "failed": [{**encoding.shape(t.shape), "reason": t.reason} for t in failed],
+            "failed": [{**encoding.shape(t.shape), "reason": t.reason} for t in answer.failed],
             "shapes": self.rows(),
             "best": None if best is None else {**self._row(best), f"test_{name}": answer.test_quality},
             "verified": answer.verified,

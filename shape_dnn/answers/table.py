@@ -207,9 +207,8 @@ def _probability(value: float) -> str:
 def _cost(result: Result) -> Iterator[str]:
     """Say what was trained, or would be, and what failed."""
     answer = result.answer
-    for training in answer.trainings:
-        if training.reason:
-            yield f"{training.shape} has no {result.quality.name}: {training.reason}"
+    for training in answer.failed:
+        yield f"{training.shape} has no {result.quality.name}: {training.reason}"
     trained, repeated = len(answer.trainings), answer.repeated
     if answer.budget is not None:
         yield from _plan(result)
@@ -222,7 +221,7 @@ def _cost(result: Result) -> Iterator[str]:
             else ""
         )
         now = result.new_trainings
-        new = f"{now:,} of them now" if now <= trained else f"{now:,} trainings now"
+        new = f"{now:,} of them now" if result.seeds == 1 and not repeated else f"{now:,} trainings now"
         again = f" and {repeated:,} of these again" if repeated else ""
         yield f"trained {_trained(answer)}{again}, {new}{fewer}"
     if result.report is not None:

@@ -179,6 +179,7 @@ class Answer:
         failing: the shapes that fail to train, by width and then depth, if a confidence was asked for.
         accidents: the shapes of which a second training counts, since the first came out badly by accident.
         repeated: number of shapes that were trained again to tell these apart.
+        known_failed: of a question, for which nothing is trained, the trainings that are known to have failed.
     """
 
     space: int
@@ -195,6 +196,12 @@ class Answer:
     failing: tuple[Failing, ...] = ()
     accidents: tuple[Accident, ...] = ()
     repeated: int = 0
+    known_failed: tuple[Training, ...] = ()
+
+    @property
+    def failed(self) -> tuple[Training, ...]:
+        """The trainings that came to nothing."""
+        return tuple(training for training in (*self.trainings, *self.known_failed) if training.reason)
 
     @property
     def candidates(self) -> int:
