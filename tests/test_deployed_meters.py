@@ -411,6 +411,18 @@ def test_limits_goals_and_results_name_their_target(shape_dnn: Run) -> None:
     assert {"name": "latency@one", "unit": "ms"} in metrics_of(Path("page.html").read_text())
 
 
+@pytest.mark.parametrize(("searched", "asked"), [("latency", "latency@pi"), ("latency@pi", "latency")])
+def test_with_one_target_a_metric_has_two_names(searched: str, asked: str, shape_dnn: Run) -> None:
+    flags = [*FLAGS, *QUICK, "--target", "pi=local", "--epochs", "1", "--max", f"{searched}=1s", "--goal", "size"]
+    found = shape_dnn(*flags, "--format", "json")
+    assert found.status == 0, found.err
+    again = shape_dnn("ask", "shape-dnn-study", "--max", f"{asked}=1s", "--goal", "size", "--format", "json")
+    assert again.status == 0, again.err
+    assert again.json["best"][asked] == found.json["best"][searched]
+    assert shape_dnn("report", "shape-dnn-study", "--output", "page.html", "--max", f"{asked}=1s").status == 0
+    assert {"name": asked, "unit": "ms"} in metrics_of(Path("page.html").read_text())
+
+
 def metrics_of(page: str) -> list[dict[str, str]]:
     found, _ = json.JSONDecoder().raw_decode(page, page.index("[", page.index('"metrics"')))
     return list(found)

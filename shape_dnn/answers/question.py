@@ -287,11 +287,29 @@ def in_order(names: Set[str]) -> list[str]:
     return sorted(names, key=lambda name: (first.index(base) if (base := base_of(name)) in first else len(first), name))
 
 
+def _under_other_names(parts: Assembly, contexts: Mapping[Family, int]) -> dict[Family, int]:
+    """Return what is known of metrics in question that were measured by their other name.
+
+    With one target, ``latency`` and ``latency@pi`` are the same.
+    """
+    if len(parts.targets) != 1:
+        return {}
+    (target,) = parts.targets
+    names = {f"{base}@{target}": base for base in map(base_of, parts.metrics_in_question)}
+    both = [*names.items(), *((base, placed) for placed, base in names.items())]
+    return {
+        Family(wanted): contexts[Family(other)]
+        for wanted, other in both
+        if wanted in parts.metrics_in_question and Family(other) in contexts
+    }
+
+
 def remember(
     store: Store, workload: Workload, parts: Assembly, contexts: Mapping[Family, int], *, retry_failed: bool = False
 ) -> list[KnownFacts]:
     """Return what is known for each seed."""
     found, seeds = [], len(parts.seeds)
+    contexts = {**_under_other_names(parts, contexts), **contexts}
     stop = stop_by(parts.terminator, parts.question)
     for seed in range(seeds):
         own = {
