@@ -62,6 +62,12 @@ class Quality:
         return self.maximum if self.better == "higher" else self.minimum
 
     @property
+    def percent(self) -> float:
+        """One percent of its range, in its unit; 1 if it has none."""
+        span = self.maximum - self.minimum
+        return span / 100 if math.isfinite(span) else 1.0
+
+    @property
     def metric(self) -> Metric:
         """The quality as a metric, which can be limited."""
         return Metric(self.name, self.unit, self.maximum, self.minimum)

@@ -218,6 +218,21 @@ def test_a_trainer_of_ones_own_judges_what_ships() -> None:
     assert float(made.square().mean()) == pytest.approx(rows[result.best.depth]["loss"])
 
 
+def test_a_loss_by_conversion_is_told_by_the_range_of_the_quality(shape_dnn: Any) -> None:
+    code = (
+        QUALITIES.replace("return float(made.square().mean())", "return 0.45")
+        + """
+QUALITY = Quality("mIoU", better="higher", minimum=0, maximum=1)
+"""
+    )
+    asked = ["--trainer", str(own.write(own.BUILD, own.EXAMPLE, code)), "--goal", "mIoU", "--train", "100%",
+             "--depth", "1:2:1", "--width", "1:2:1", "--deploy", "onnxruntime"]  # fmt: skip
+    for drop, is_told in (("1", True), ("6", False)):
+        ran = shape_dnn(*asked, "-o", f"deploy.max_drop={drop}", "--study", drop)
+        assert ran.status == 0, ran.err
+        assert ("more than deploy.max_drop allows" in ran.err) == is_told
+
+
 def test_a_training_that_failed_is_judged_after_it_was_repeated_for_something_else() -> None:
     failing = "def train(shape, run):\n    from pathlib import Path\n    assert not Path(DOWN).exists(), 'no data'\n"
     code = QUALITIES.replace("def train(shape, run):\n", failing).replace("DOWN", repr(str(Path("down").absolute())))

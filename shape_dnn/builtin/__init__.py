@@ -45,7 +45,10 @@ _PROVIDERS = ("cpu", "cuda", "tensorrt", "coreml", "dml", "openvino", "qnn", "ro
 def shape_dnn_deployments() -> Iterable[Plugin]:
     """Declare the built-in deployments."""
     package = "shape_dnn.builtin.deployments"
-    drop = Option(help="most that the quality may lose by the conversion before that is said", minimum=0.0)
+    drop = Option(
+        help="most that the quality may lose by the conversion before that is said, in percent of its range",
+        minimum=0.0,
+    )
     yield Plugin(
         "torch",
         "networks as torch runs them",

@@ -80,7 +80,8 @@ class Deployment(ABC):
     calibration: int = 0
     """Number of examples of the training split from which the ranges of activations are found; 0 if none are needed."""
     max_drop: float = 1.0
-    """How much quality the conversion may lose before that is reported, in the unit of the quality."""
+    """How much quality the conversion may lose before that is reported: in percent of its range (points of accuracy),
+    or in its unit if it has none."""
 
     @property
     @abstractmethod

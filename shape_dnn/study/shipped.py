@@ -170,7 +170,7 @@ class ShippedStudy(TrainsAgain):
                 done += 1
                 assert before.quality is not None and after.quality is not None  # noqa: S101, PT018 - chosen so
                 lost = self._problem.quality.sign * (before.quality - after.quality)
-                too_much = lost > self._deployment.max_drop
+                too_much = lost > self._deployment.max_drop * self._problem.quality.percent
                 total, seed = len(tasks) - len(failed), task.seed
                 self._conduct.notify(Converted(task.shape, after.quality, before.quality, too_much, done, total, seed))
         self.facts.forget_trainings(family)

@@ -25,7 +25,7 @@ class ExecuTorch(Deployment):
         precision: numeric format of weights and activations; what goes in and comes out is float32.
         threads: of an operator; operators run one after the other.
         calibration: examples of the training split by which int8 finds the ranges of activations.
-        max_drop: of the quality.
+        max_drop: of the quality, in percent of its range.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class OpenVino(Deployment):
         threads: of an operator on a processor; operators run one after the other.
         device: what runs the operators, all of them.
         calibration: examples of the training split by which int8 finds the ranges of activations.
-        max_drop: of the quality.
+        max_drop: of the quality, in percent of its range.
     """
 
     def __init__(

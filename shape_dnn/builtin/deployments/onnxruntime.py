@@ -45,7 +45,7 @@ class OnnxRuntime(Deployment):
         optimization: of the graph when it is loaded.
         arena: whether memory on the processor is kept for the next call.
         calibration: images of the training split by which int8 finds the ranges of activations.
-        max_drop: of the quality.
+        max_drop: of the quality, in percent of its range.
 
     Raises:
         UsageError: the provider does not have the precision.

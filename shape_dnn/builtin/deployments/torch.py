@@ -27,7 +27,7 @@ class Torch(Deployment):
         channels_last: memory format.
         mode: ``eager`` or ``graph``.
         threads: of the operators on a processor.
-        max_drop: of the quality.
+        max_drop: of the quality, in percent of its range.
         tf32: whether a GPU may compute convolutions in float32 in TF32.
     """
 
