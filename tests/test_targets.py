@@ -330,6 +330,8 @@ def test_the_configuration_of_ssh_says_where_a_host_is(fake: Fake, sshd: Sshd, t
     own = tmp_path / "config"
     names = f"Host board\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User {sshd.user}\n"
     own.write_text(names + sshd.config.read_text())
+    silent = Target("nowhere", "nowhere.invalid", ssh_config=str(own))
+    assert f"whether 'ssh -F {own} nowhere.invalid' works" in refused(fake, silent)
     with Session(fake, Target("board", "board", python=sys.executable, ssh_config=str(own))) as running:
         assert running.fingerprint
 

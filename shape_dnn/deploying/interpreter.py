@@ -91,7 +91,8 @@ def explanation(target: Target, python: str, status: int, said: str, *, has_gree
     if not target.is_here and status == 255:
         for pattern, error, remedy in _TROUBLES if not has_greeted else ():
             if re.search(pattern, said):
-                command = f"ssh{f' -p {target.port}' if target.port else ''} {_account(target)}"
+                given = (("-F", target.ssh_config), ("-p", target.port))
+                command = " ".join(["ssh", *(f"{flag} {value}" for flag, value in given if value), _account(target)])
                 return error(f"{name}: {remedy.format(target=target, command=command)} ({_last(said)})")
         if _LOST.search(said):
             return TargetLostError(f"{name}: the connection to {target} broke ({_last(said)})")
