@@ -30,7 +30,7 @@ class Message(NamedTuple):
 
     Attributes:
         kind: of message.
-        content: what it reports, or of ``began`` the name of the node.
+        content: what it reports; of ``began`` the name of the node, and of ``again`` whether its time is over.
     """
 
     kind: Kind

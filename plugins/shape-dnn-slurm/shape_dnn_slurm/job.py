@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import pickle
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -30,6 +32,8 @@ SET_CHILD_SUBREAPER = 36
 """What Linux calls so (prctl); Slurm runs on nothing else."""
 LONGEST_NAP = 0.2
 """Seconds between two looks for an answer."""
+LIMITS = 10
+"""Time limits that may pass without a further report: a training may save what it never goes on from."""
 
 
 class Finished(NamedTuple):
@@ -106,6 +110,7 @@ def _run(folder: Folder, line: Line) -> Finished:
         )
         return Finished(error=UnavailableError(why))
     processes.start_copies()
+    line.watch(task.scratch)
     try:
         return Finished(task.run(line.report))
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises is an outcome
@@ -126,24 +131,33 @@ class Line:
     def __init__(self, folder: Folder, *, goes_on: bool) -> None:
         self.said = 0
         self._folder, self._goes_on = folder, goes_on
-        self._total, self._furthest = 0, 0
+        self._total, self._furthest, self._limits = 0, 0, 0
+        self._scratch, self._saved_at = tuple[Path, ...](), 0
         self._heartbeat = Heartbeat(folder.path.parent)
         self._beat, self._beat_at = "", time.monotonic()
 
     @property
     def progressed(self) -> bool:
-        """Whether this start has come further than the ones before."""
-        return self.said > self._furthest
+        """Whether this start has come further than the ones before: has reported more, or as much and saved since."""
+        if self.said != self._furthest or self._limits >= LIMITS:
+            return self.said > self._furthest
+        return _last_written(self._scratch) > self._saved_at
 
     def begin(self) -> None:
         """Count what earlier starts have told, and say that another one begins."""
         self._folder.mend()
         position = 0
-        for kind, _ in Messages(self._folder).new():
+        for kind, content in Messages(self._folder).new():
             position = 0 if kind == "began" else position + (kind == "said")
             self._total += kind == "said"
-            self._furthest = max(self._furthest, position)
+            if position > self._furthest:
+                self._furthest, self._limits = position, 0
+            self._limits += kind == "again" and bool(content)
         self._folder.tell(Message("began", node_name()))
+
+    def watch(self, scratch: tuple[Path, ...]) -> None:
+        """Take note of what earlier starts have saved, so that it is seen whether this one saves anything."""
+        self._scratch, self._saved_at = scratch, _last_written(scratch)
 
     def report(self, content: object) -> bool:
         """Report something, and wait for the answer; a sign of life needs none."""
@@ -172,9 +186,9 @@ class Line:
             self._beat, self._beat_at = beat, time.monotonic()
         return time.monotonic() - self._beat_at > GONE_SECONDS
 
-    def again(self) -> None:
-        """Say that this job is about to be started again."""
-        self._folder.tell(Message("again"))
+    def again(self, *, is_late: bool) -> None:
+        """Say that this job is about to be started again, and whether that is because its time is over."""
+        self._folder.tell(Message("again", is_late))
 
     def end(self, finished: Finished) -> None:
         """Leave the outcome, and then say that it is there."""
@@ -211,13 +225,24 @@ class Notice:
             )
             self._line.end(Finished(error=ProcessDiedError(why)))
         else:
-            self._line.again()
+            self._line.again(is_late=is_late)
             ran = subprocess.run(["scontrol", "requeue", job_number()], capture_output=True, text=True, check=False)  # noqa: S603, S607
             if ran.returncode:
                 why = f"job {job_number()} lost its node, and could not be started again: {ran.stderr.strip()[-200:]}"
                 self._line.end(Finished(error=MachineLostError(why, node_name())))
         _end_children()
         os._exit(0)
+
+
+def _last_written(directories: Iterable[Path]) -> int:
+    """Return when a file below directories was last written, by the clock of its file system; 0 if there is none."""
+    last = 0
+    for directory in directories:
+        for place, _, names in os.walk(directory):
+            for name in names:
+                with contextlib.suppress(OSError):  # of an attempt that was given up, and still runs somewhere
+                    last = max(last, Path(place, name).stat().st_mtime_ns)
+    return last
 
 
 def _notice_signal() -> signal.Signals:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -56,6 +57,27 @@ class Steps(Task):
             self.output.write_text("written there")
         place = os.environ["SLURMD_NODENAME"]
         return os.environ["SLURM_JOB_ID"], place, [str(done), os.environ.get("SLURM_CPUS_ON_NODE", "")]
+
+
+@dataclass(frozen=True)
+class Noticed(Task):
+    """Save something in each of the first starts, report nothing, and be told that the time is over."""
+
+    home: Path
+    saves: int = 0
+    attempt: str = field(default_factory=lambda: token_hex(8))
+
+    @property
+    def scratch(self) -> tuple[Path, ...]:
+        return (self.home,)
+
+    def run(self, report: Callable[[object], bool]) -> None:
+        (self.home / "an attempt").mkdir(parents=True, exist_ok=True)
+        saved = self.home / "an attempt" / "saved"
+        done = int(saved.read_text()) if saved.exists() else 0
+        if done < self.saves:
+            saved.write_text(str(done + 1))
+        os.kill(os.getpid(), signal.SIGUSR2)
 
 
 @dataclass(frozen=True)

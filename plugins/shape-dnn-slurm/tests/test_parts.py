@@ -9,12 +9,17 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nfs_client import remembering_absence
+
+sys.path.insert(0, str(Path(__file__).parent))  # where jobs find them, too
+
+from slurm_tasks import Noticed
 
 from shape_dnn.display.tally import Losses
 from shape_dnn.errors import (
@@ -141,21 +146,33 @@ Notice(line, 0).take(0, None)
 """
 
 
-@pytest.mark.parametrize(("steps", "works"), [(0, True), (1, True), (1, False)])
-def test_a_job_that_came_further_is_started_again_and_no_other(folder: Folder, steps: int, works: bool) -> None:
-    scontrol = folder.path / "scontrol"
-    scontrol.write_text(f'#!/bin/sh\necho "$@" > {folder.path}/asked\n' + ("" if works else "echo no >&2; exit 1\n"))
-    scontrol.chmod(0o755)
+WORK = "import sys; from shape_dnn_slurm.job import Work; Work(sys.argv[1], 1)()"
+
+
+def in_job(folder: Folder, scontrol: str, code: str, *arguments: str) -> Outcome | None:
+    """Run a program as job 7 on node a1, where a shell script is scontrol; return what came of its task."""
+    path = folder.path / "scontrol"
+    path.write_text(f'#!/bin/sh\necho "$@" >> {folder.path}/asked\n{scontrol}')
+    path.chmod(0o755)
     environment = {**os.environ, "PATH": f"{folder.path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
     environment["SLURMD_NODENAME"] = "a1"
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    command = [sys.executable, "-c", NOTICE, str(folder.path), str(steps)]
-    subprocess.run(command, env=environment, check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-c", code, str(folder.path), *arguments], env=environment, check=True)  # noqa: S603
     ended = Job(Square(1), folder, RECORD, "the driver")
     ended.read(lambda *_: True)
-    outcome = ended.outcome()
+    return ended.outcome()
+
+
+def asked(folder: Folder) -> list[str]:
+    """Return what scontrol was asked for."""
+    return (folder.path / "asked").read_text().splitlines()
+
+
+@pytest.mark.parametrize(("steps", "works"), [(0, True), (1, True), (1, False)])
+def test_a_job_that_came_further_is_started_again_and_no_other(folder: Folder, steps: int, works: bool) -> None:
+    outcome = in_job(folder, "" if works else "echo no >&2; exit 1", NOTICE, str(steps))
     if steps and works:
-        assert (folder.path / "asked").read_text() == "requeue 7\n"
+        assert asked(folder) == ["requeue 7"]
         assert outcome is None
     elif steps:
         assert outcome is not None
@@ -166,6 +183,51 @@ def test_a_job_that_came_further_is_started_again_and_no_other(folder: Folder, s
         assert outcome is not None
         assert isinstance(outcome.error, ProcessDiedError)
         assert "came no further within its time limit of 0 minutes (TIMEOUT)" in str(outcome.error)
+
+
+def test_an_epoch_may_take_several_time_limits_if_something_is_saved_in_each(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "jobs" / "an-attempt")
+    folder.create(Noticed(tmp_path / "home", saves=2), "the driver")
+    folder.register(replace(RECORD, number="7", minutes=0))
+    for start in (1, 2):
+        assert in_job(folder, "", WORK) is None
+        assert asked(folder) == ["requeue 7"] * start
+    outcome = in_job(folder, "", WORK)
+    assert outcome is not None
+    assert "came no further within its time limit of 0 minutes (TIMEOUT)" in str(outcome.error)
+    assert len(asked(folder)) == 2
+
+
+def test_a_job_that_saves_and_never_goes_on_from_it_is_not_started_again_for_ever(
+    folder: Folder, tmp_path: Path
+) -> None:
+    """One that is preempted has not had its time, so that does not count."""
+    folder.answer(Answer(100, True, "the driver"))
+    seconds = 0
+
+    def comes_further(*, is_late: bool, reports: int = 0) -> bool:
+        nonlocal seconds
+        line = Line(folder, goes_on=True)
+        line.begin()
+        line.watch((tmp_path / "home",))
+        for _ in range(reports):
+            line.report("an epoch")
+        seconds += 1
+        saved = tmp_path / "home" / "saved"
+        saved.parent.mkdir(exist_ok=True)
+        saved.touch()
+        os.utime(saved, (seconds, seconds))
+        found = line.progressed
+        line.again(is_late=is_late)
+        return found
+
+    assert all(comes_further(is_late=False) for _ in range(2 * job.LIMITS))
+    assert all(comes_further(is_late=True) for _ in range(job.LIMITS))
+    assert not comes_further(is_late=True)
+    assert comes_further(is_late=True, reports=1)
+    assert all(comes_further(is_late=True, reports=1) for _ in range(job.LIMITS - 1))
+    assert not comes_further(is_late=True, reports=1)
+    assert not comes_further(is_late=True), "it has not even done again what was done before"
 
 
 def test_submitit_asks_for_the_signal_that_jobs_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
