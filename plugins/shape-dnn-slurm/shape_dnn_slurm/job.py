@@ -209,13 +209,15 @@ class Notice:
     """
 
     def __init__(self, line: Line, minutes: int) -> None:
-        self._line, self._minutes, self._began = line, minutes, time.monotonic()
+        self._line, self._minutes, self._began, self._process = line, minutes, time.monotonic(), os.getpid()
 
     def take(self, _number: int, _frame: FrameType | None) -> None:
         """Have the job started again, unless that would lead nowhere; this process ends here and now.
 
         No exception is raised, which the code of a user might catch.
         """
+        if os.getpid() != self._process:  # forked by the task, as to load data: Slurm signals all that a job runs
+            return
         signal.signal(_notice_signal(), signal.SIG_IGN)
         is_late = time.monotonic() - self._began > 60 * self._minutes / 2
         if is_late and not self._line.progressed:
@@ -227,7 +229,7 @@ class Notice:
         else:
             self._line.again(is_late=is_late)
             ran = subprocess.run(["scontrol", "requeue", job_number()], capture_output=True, text=True, check=False)  # noqa: S603, S607
-            if ran.returncode:
+            if ran.returncode and "pending execution" not in ran.stderr:  # since Slurm itself has started it again
                 why = f"job {job_number()} lost its node, and could not be started again: {ran.stderr.strip()[-200:]}"
                 self._line.end(Finished(error=MachineLostError(why, node_name())))
         _end_children()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -16,7 +17,10 @@ from shape_dnn.work import Needs, Task
 
 @dataclass(frozen=True)
 class Steps(Task):
-    """Take steps that go on from a file of the directory that another attempt goes on from; return where they ran."""
+    """Take steps that go on from a file of the directory that another attempt goes on from; return where they ran.
+
+    Meanwhile processes that it has forked wait for work, as those that load data.
+    """
 
     steps: int = 3
     seconds: float = 0.1
@@ -24,6 +28,7 @@ class Steps(Task):
     output: Path | None = None
     demand: Needs = Needs()  # noqa: RUF009
     patience: float | None = None
+    loaders: int = 0
     attempt: str = field(default_factory=lambda: token_hex(8))
 
     @property
@@ -40,6 +45,8 @@ class Steps(Task):
 
     def run(self, report: Callable[[object], bool]) -> tuple[str, str, list[str]]:
         done = 0
+        for _ in range(self.loaders):
+            multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,), daemon=True).start()
         if self.home is not None:
             self.home.mkdir(parents=True, exist_ok=True)
             saved = self.home / "saved"
@@ -61,10 +68,14 @@ class Steps(Task):
 
 @dataclass(frozen=True)
 class Noticed(Task):
-    """Save something in each of the first starts, report nothing, and be told that the time is over."""
+    """Save something in each of the first starts, report nothing, and be told that the time is over.
+
+    What it has forked, as to load data, is told so before.
+    """
 
     home: Path
     saves: int = 0
+    forks: int = 0
     attempt: str = field(default_factory=lambda: token_hex(8))
 
     @property
@@ -77,6 +88,11 @@ class Noticed(Task):
         done = int(saved.read_text()) if saved.exists() else 0
         if done < self.saves:
             saved.write_text(str(done + 1))
+        for _ in range(self.forks):
+            if os.fork() == 0:
+                os.kill(os.getpid(), signal.SIGUSR2)
+                os._exit(0)
+            os.wait()
         os.kill(os.getpid(), signal.SIGUSR2)
 
 

@@ -185,6 +185,18 @@ def test_a_job_that_came_further_is_started_again_and_no_other(folder: Folder, s
         assert "came no further within its time limit of 0 minutes (TIMEOUT)" in str(outcome.error)
 
 
+def test_a_job_that_slurm_itself_has_started_again_is_not_lost(folder: Folder) -> None:
+    assert in_job(folder, "echo 'Job is pending execution for job 7' >&2; exit 1", NOTICE, "1") is None
+
+
+def test_only_the_job_itself_takes_the_notice_which_reaches_all_that_it_has_forked(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "jobs" / "an-attempt")
+    folder.create(Noticed(tmp_path / "home", saves=1, forks=3), "the driver")
+    folder.register(replace(RECORD, number="7", minutes=0))
+    assert in_job(folder, "", WORK) is None
+    assert asked(folder) == ["requeue 7"]
+
+
 def test_an_epoch_may_take_several_time_limits_if_something_is_saved_in_each(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "jobs" / "an-attempt")
     folder.create(Noticed(tmp_path / "home", saves=2), "the driver")

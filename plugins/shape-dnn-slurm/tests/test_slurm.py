@@ -361,7 +361,7 @@ def test_a_job_that_loses_its_node_goes_on_from_where_it_was(executor: Slurm, cl
                 cluster.fail(node)
         return True
 
-    outcome = only(executor.run([Steps(steps=8, seconds=0.5, home=Path("home"))], None, take))
+    outcome = only(executor.run([Steps(steps=8, seconds=0.5, home=Path("home"), loaders=3)], None, take))
     if how == "node":
         cluster.start_node(node)
     assert outcome.error is None
