@@ -54,6 +54,11 @@ class State:
         return self.word in LIVE
 
     @property
+    def stands_still(self) -> bool:
+        """Whether it does nothing now, and may go on: it waits, is suspended, or is about to be started again."""
+        return self.is_live and self.word not in ("RUNNING", "COMPLETING")
+
+    @property
     def waits_for_ever(self) -> bool:
         """Whether it asks for what there will never be."""
         return self.word == "PENDING" and HOPELESS.search(self.reason) is not None

@@ -64,7 +64,7 @@ class Job:
         """
         now = time.monotonic()
         # Time in which this process was stopped, or busy, is not held against the job.
-        if self.began and self._state.word != "PENDING":
+        if self.began and not self._state.stands_still:
             self._silence += min(now - self._looked, 1.0)
         self._looked = now
         messages = self._messages.new()
@@ -75,6 +75,8 @@ class Job:
         for kind, content in messages:
             if kind == "began":
                 self.began, self.node, self._position = True, str(content), 0
+                if self._state.stands_still:  # which it no longer does, also where Slurm does not answer
+                    self._state = State("RUNNING")
             elif kind == "said":
                 self._said += 1
                 self._position += 1

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -30,7 +31,7 @@ from shape_dnn.errors import (
 )
 from shape_dnn.events import TrainingLost
 from shape_dnn.shape import Shape
-from shape_dnn.testing.executors import Count, Square
+from shape_dnn.testing.executors import Count, Hang, Square
 from shape_dnn.work import Needs, Outcome
 from shape_dnn_slurm import cluster, job, submitting
 from shape_dnn_slurm.cluster import Partition, State
@@ -295,6 +296,44 @@ def test_what_slurm_adds_to_the_log_of_a_job_is_told_from_what_its_program_said(
     assert str(broken).endswith(": no such image")
     absent = error(f"{who}error: execve(): python: No such file or directory", "srun: error: a1: task 0: Exited")
     assert str(absent).endswith("execve(): python: No such file or directory")
+
+
+@pytest.mark.parametrize(
+    ("word", "hangs"),
+    [
+        ("RUNNING", True),
+        ("COMPLETING", True),
+        ("", True),  # Slurm does not answer
+        ("PENDING", False),
+        ("CONFIGURING", False),
+        ("REQUEUED", False),
+        ("SUSPENDED", False),
+        ("STOPPED", False),
+    ],
+)
+def test_silence_is_held_against_a_job_only_while_it_can_speak(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, word: str, hangs: bool
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    silent = Job(Hang(patience=5.0), folder, RECORD, "the driver")
+    Line(folder, goes_on=True).begin()
+    silent.read(lambda *_: True)
+    if word:
+        silent.learn(State(word, node="a1"))
+    for _ in range(10):
+        assert silent.outcome() is None or hangs
+        now += 1
+        silent.read(lambda *_: True)
+    outcome = silent.outcome()
+    assert (outcome is not None) == hangs
+    if outcome is not None:
+        assert str(outcome.error) == "it hung: no sign of life for 10 s, so it was ended"
+    silent.learn(State("RUNNING"))
+    for _ in range(6):
+        now += 1
+        silent.read(lambda *_: True)
+    assert silent.outcome() is not None, "it is held against it again once it goes on"
 
 
 def died(job: Job, state: State | None) -> Outcome:
