@@ -28,10 +28,11 @@ NOWHERE = frozenset({"None", "None assigned", "(null)"})
 UNTOLD = 1
 """MB that a node has where its configuration does not say."""
 HOPELESS = re.compile(
-    r"PerJob(Limit)?$|PerNodeLimit$|^(Partition(Config|TimeLimit|NodeLimit)|BadConstraints|AccountNotAllowed|QOSNotAllowed"
-    r"|InvalidAccount|InvalidQOS|launch failed requeued held)$"
+    r"PerJob(Limit)?$|PerNodeLimit$|^(Partition(Config|TimeLimit|NodeLimit)|BadConstraints|AccountNotAllowed|QOSNotAllowed)$"
 )
-"""Reasons for which a job would wait for ever."""
+"""Reasons for which a job would wait for ever in a partition; in another one that it names, it may start."""
+HOPELESS_ANYWHERE = frozenset({"InvalidAccount", "InvalidQOS", "launch failed requeued held"})
+"""And those for which it would in any."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,13 @@ class State:
         word: as Slurm has it, such as ``RUNNING``.
         reason: why it waits.
         node: where it runs or ran.
+        partition: where it waits; several, with commas between, if any of them will do.
     """
 
     word: str
     reason: str = ""
     node: str = ""
+    partition: str = ""
 
     @property
     def is_live(self) -> bool:
@@ -61,15 +64,16 @@ class State:
     @property
     def waits_for_ever(self) -> bool:
         """Whether it asks for what there will never be."""
-        return self.word == "PENDING" and HOPELESS.search(self.reason) is not None
+        is_hopeless = "," not in self.partition and HOPELESS.search(self.reason) is not None
+        return self.word == "PENDING" and (is_hopeless or self.reason in HOPELESS_ANYWHERE)
 
 
 @dataclass(frozen=True)
 class Partition:
-    """What the nodes of a partition have.
+    """What the nodes of a partition have, or of several together.
 
     Attributes:
-        name: of the partition.
+        name: of the partition; of several, with commas between.
         minutes: most time for a job; None for any.
         memory: MB of the node that has most; 0 where Slurm was not told, and takes no job that asks for any.
         cores_per_gpu: processors that belong to each GPU, on the node that has fewest; 0 where there are no GPUs.
@@ -131,7 +135,14 @@ def one_line(text: str) -> str:
 
 
 def partition(name: str, option: str = "partition") -> Partition:
-    """Look at a partition; without a name, at that which jobs go to by default.
+    """Look at a partition, or at several, of which each job gets the one where it starts first.
+
+    Several together have the shortest time that one of them allows, so that jobs may start in each, and the most memory
+    that one of them has, so that jobs which need it start there.
+
+    Args:
+        name: of the partition; of several, with commas between; empty for that which jobs go to by default.
+        option: that gives it.
 
     Raises:
         UsageError: there is none of this name; lists those there are.
@@ -139,16 +150,20 @@ def partition(name: str, option: str = "partition") -> Partition:
     """
     shown = run("sinfo", "--exact", "--noheader", "--format=%P|%l|%m|%c|%G").splitlines()
     lines = [line.split("|") for line in shown]
-    own = [line for line in lines if (line[0].rstrip("*") == name if name else line[0].endswith("*"))]
-    if not own:
-        there = ", ".join(sorted({line[0].rstrip("*") for line in lines})) or "none"
-        if name:
-            raise UsageError(f"executor.{option}: Slurm has no partition {name!r}; there are: {there}", "option")
-        raise UsageError(f"Slurm has no partition by default; name one with -o executor.{option}: {there}", "option")
+    there = {line[0].rstrip("*"): line[0].endswith("*") for line in lines}
+    known = ", ".join(sorted(there)) or "none"
+    named = [each for each in name.split(",") if each]
+    names = named or [each for each, is_default in there.items() if is_default]
+    if not names:
+        raise UsageError(f"Slurm has no partition by default; name one with -o executor.{option}: {known}", "option")
+    for each in names:
+        if each not in there:
+            raise UsageError(f"executor.{option}: Slurm has no partition {each!r}; there are: {known}", "option")
+    own = [line for line in lines if line[0].rstrip("*") in names]
     limits = [minutes(line[1]) for line in own]
     memory = max(_number(line[2]) for line in own)
     return Partition(
-        own[0][0].rstrip("*"),
+        ",".join(names),
         min((limit for limit in limits if limit is not None), default=None),
         0 if memory == UNTOLD else memory,
         min((_cores_per_gpu(_number(line[3]), gpus) for line in own if (gpus := _gpus(line[4]))), default=0),
@@ -210,7 +225,7 @@ def states(numbers: Collection[str]) -> dict[str, State]:
     Raises:
         UnavailableError: Slurm does not answer.
     """
-    flags = ("--states=all", "--array", "--noheader", "--format=%i|%T|%r|%N")
+    flags = ("--states=all", "--array", "--noheader", "--format=%i|%T|%r|%N|%P")
     found = _read(run("squeue", f"--user={os.getuid()}", f"--name={NAME}", *flags).splitlines(), numbers)
     missing = [number for number in numbers if number not in found]
     if missing:
@@ -231,9 +246,9 @@ def _account(numbers: Collection[str]) -> dict[str, State]:
 def _read(lines: Iterable[str], numbers: Collection[str]) -> dict[str, State]:
     found = {}
     for line in lines:
-        number, word, reason, node = [*line.strip().split("|"), "", "", ""][:4]
+        number, word, *more = [*line.strip().split("|"), "", "", "", ""][:5]
         if number in numbers and word:
-            found[number] = State(word.split()[0], *("" if each in NOWHERE else each for each in (reason, node)))
+            found[number] = State(word.split()[0], *("" if each in NOWHERE else each for each in more))
     return found
 
 

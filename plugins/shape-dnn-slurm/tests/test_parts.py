@@ -477,6 +477,33 @@ def test_memory_is_asked_for_where_slurm_knows_of_any(monkeypatch: pytest.Monkey
     assert Terms(memory="2G").ask(Needs(), place, requeues=True).memory == 2048, "as the user says"
 
 
+def test_several_partitions_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["main*|infinite|8000|16|(null)", "short|2:00:00|4000|8|gpu:1", "gpu|1-00|1000+|64|gpu:4", "rest|1|9000|1|"]
+    monkeypatch.setattr(cluster, "run", lambda *_: "\n".join(lines))
+    assert cluster.partition("main,gpu") == Partition("main,gpu", 1440, 8000, cores_per_gpu=16)
+    assert cluster.partition("gpu,short,") == Partition("gpu,short", 120, 4000, cores_per_gpu=4)
+    assert cluster.partition("") == cluster.partition("main")
+    with pytest.raises(UsageError, match="no partition 'nope'; there are: gpu, main, rest, short"):
+        cluster.partition("main,nope")
+
+
+@pytest.mark.parametrize(
+    ("told", "for_ever"),
+    [
+        ("PENDING|BadConstraints||main", True),
+        ("PENDING|BadConstraints||main,apart", False),
+        ("PENDING|PartitionTimeLimit||main,apart", False),
+        ("PENDING|InvalidAccount||main,apart", True),
+        ("PENDING|Resources||main", False),
+    ],
+)
+def test_a_job_waits_on_for_another_partition_where_one_has_no_place_for_it(
+    monkeypatch: pytest.MonkeyPatch, told: str, for_ever: bool
+) -> None:
+    monkeypatch.setattr(cluster, "run", lambda *_: f"7|{told}\n")
+    assert cluster.states({"7"})["7"].waits_for_ever == for_ever
+
+
 @pytest.mark.parametrize(("said", "most"), [("MaxArraySize = 1001", 1001), ("MaxArraySize = 0", 1), ("", 1)])
 def test_how_many_jobs_an_array_may_have_is_what_slurm_says(
     monkeypatch: pytest.MonkeyPatch, said: str, most: int

@@ -132,6 +132,14 @@ def test_a_study_may_have_any_name_that_sbatch_does_not_read(tmp_path: Path, exe
     assert not [path.name for path in tmp_path.iterdir() if path.name != name]
 
 
+def test_a_job_that_names_several_partitions_waits_for_the_one_that_has_a_place_for_it() -> None:
+    with slurm_executor(partition="apart,main", constraint="bench") as executor:
+        assert executor.device("auto") == "cpu"
+        outcomes = list(executor.run([Steps(steps=30, demand=Needs(cores=2)) for _ in range(2)], None, go_on))
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert {outcome.result[1] for outcome in outcomes} == {"third"}  # type: ignore[index]
+
+
 def test_what_a_task_writes_is_where_the_search_expects_it(executor: Slurm) -> None:
     outcome = only(executor.run([Steps(output=Path("results/here"))], None, go_on))
     assert outcome.error is None
