@@ -50,6 +50,7 @@ class Job:
         self.task, self.folder, self.record, self._driver = task, folder, record, driver
         self.began = self.has_ended = self.is_well = self.taken_back = False
         self.node = ""
+        self._memory = record.memory
         self._state = State("PENDING")
         self._endings = 0
         self._messages = Messages(folder)
@@ -77,6 +78,8 @@ class Job:
                 self.began, self.node, self._position = True, str(content), 0
                 if self._state.stands_still:  # which it no longer does, also where Slurm does not answer
                     self._state = State("RUNNING")
+            elif kind == "given" and isinstance(content, int):
+                self._memory = self.record.memory or content
             elif kind == "said":
                 self._said += 1
                 self._position += 1
@@ -139,7 +142,7 @@ class Job:
         node = self._state.node or self.node  # Slurm may know nothing of it any more
         who = f"job {self.record.number}" + (f" on {node}" if node else "")
         if self._is_out_of_memory:
-            had = f"with {self.record.memory} MB" if self.record.memory else "with the memory that jobs have by default"
+            had = f"with {self._memory} MB" if self._memory else "with the memory that jobs have by default"
             return MemoryShortageError(f"out of memory: {who} was killed, {had} ({word})")
         if word in ("TIMEOUT", "DEADLINE"):
             limit = f"its time limit of {self.record.minutes} minutes ({word})"
@@ -182,6 +185,6 @@ class Job:
 
     def memory_shortage(self) -> Mapping[str, int]:
         """Return how much memory another attempt at the same work should have, in MB, if this one had too little."""
-        if self.has_ended or not (self._is_out_of_memory and self.record.work and self.record.memory):
+        if self.has_ended or not (self._is_out_of_memory and self.record.work and self._memory):
             return {}
-        return {self.record.work: 2 * self.record.memory}
+        return {self.record.work: 2 * self._memory}

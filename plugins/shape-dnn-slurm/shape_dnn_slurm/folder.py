@@ -20,8 +20,10 @@ from typing import Any, Literal, NamedTuple
 from shape_dnn.system import durable
 from shape_dnn.work import Task
 
-Kind = Literal["began", "alive", "said", "again", "ended"]
-"""A job began on a node, shows life, reports something, is about to be started again, or has left its outcome."""
+Kind = Literal["began", "given", "alive", "said", "again", "ended"]
+"""A job began on a node, says what memory it was given, shows life, reports something, is about to be started again, or
+has left its outcome.
+"""
 _LENGTH = struct.Struct("<Q")
 
 
@@ -30,7 +32,8 @@ class Message(NamedTuple):
 
     Attributes:
         kind: of message.
-        content: what it reports; of ``began`` the name of the node, and of ``again`` whether its time is over.
+        content: what it reports; of ``began`` the name of the node, of ``given`` the memory in MB, and of ``again``
+            whether its time is over.
     """
 
     kind: Kind

@@ -85,8 +85,19 @@ def job_number() -> str:
 
 def asked_cores() -> int | None:
     """Return how many processors this job has asked for, to which not every cluster binds it; None for a whole node."""
-    asked = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return int(asked) if asked.isdigit() else None
+    return _told("CPUS_PER_TASK") or None
+
+
+def given_memory() -> int:
+    """Return the MB that this job has, whether it asked for them or not; 0 if Slurm does not limit them."""
+    per_core, per_gpu = _told("MEM_PER_CPU") * _told("CPUS_ON_NODE"), _told("MEM_PER_GPU") * _told("GPUS_ON_NODE")
+    return _told("MEM_PER_NODE") or per_core or per_gpu
+
+
+def _told(name: str) -> int:
+    """Return a number that Slurm tells this job; 0 if it does not."""
+    text = os.environ.get(f"SLURM_{name}", "")
+    return int(text) if text.isdigit() else 0
 
 
 def node_name() -> str:
@@ -154,6 +165,7 @@ class Line:
                 self._furthest, self._limits = position, 0
             self._limits += kind == "again" and bool(content)
         self._folder.tell(Message("began", node_name()))
+        self._folder.tell(Message("given", given_memory()))
 
     def watch(self, scratch: tuple[Path, ...]) -> None:
         """Take note of what earlier starts have saved, so that it is seen whether this one saves anything."""

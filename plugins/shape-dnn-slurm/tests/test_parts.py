@@ -273,6 +273,34 @@ def test_how_slurm_ended_a_job_is_how_the_training_failed(
 
 
 @pytest.mark.parametrize(
+    ("told", "memory"),
+    [
+        ({"MEM_PER_NODE": "3000"}, 3000),
+        ({"MEM_PER_CPU": "1000", "CPUS_ON_NODE": "4"}, 4000),
+        ({"MEM_PER_GPU": "9000", "GPUS_ON_NODE": "2", "CPUS_ON_NODE": "4"}, 18_000),
+        ({"CPUS_ON_NODE": "4"}, 0),
+    ],
+)
+def test_a_job_that_asked_for_no_memory_and_had_too_little_gets_twice_what_it_was_given(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, told: dict[str, str], memory: int
+) -> None:
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    for name, value in told.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    needs = Needs("cuda:0", memory=2**33)
+    asked = Terms().ask(needs, PLACE, requeues=True)
+    assert asked.memory == 0, "what is known is how much it takes of the GPU"
+    Line(folder, goes_on=True).begin()
+    ended = Job(Square(1), folder, replace(RECORD, memory=asked.memory), "the driver")
+    ended.read(lambda *_: True)
+    had = f"with {memory} MB" if memory else "with the memory that jobs have by default"
+    assert f"was killed, {had} (OUT_OF_MEMORY)" in str(died(ended, State("OUT_OF_MEMORY", node="a1")).error)
+    least = ended.memory_shortage().get("some work", 0)
+    assert Terms().ask(needs, PLACE, requeues=True, least_memory=least).memory == 2 * memory
+
+
+@pytest.mark.parametrize(
     "who",
     ["slurmstepd: ", "slurmstepd-a1: ", "[2026-11-27T16:56:26.113] "],
     ids=["22.05", "22.05, several nodes on a machine", "26.05"],

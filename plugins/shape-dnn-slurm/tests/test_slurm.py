@@ -240,13 +240,16 @@ def test_what_no_node_has_is_not_waited_for(needs: Needs) -> None:
     assert re.search(r"would wait for ever: |no node of Slurm has what a job takes", str(error))
 
 
-def test_a_job_that_is_killed_for_memory_ran_out_of_memory_and_the_next_attempt_has_more() -> None:
-    task = Greedy(600 * 2**20, Path("home"), 10**8)
+@pytest.mark.parametrize(("known", "memory"), [(10**8, 1536), (0, 300)], ids=["asked", "given"])
+def test_a_job_that_is_killed_for_memory_ran_out_of_memory_and_the_next_attempt_has_more(
+    known: int, memory: int
+) -> None:
+    task = Greedy(600 * 2**20, Path("home"), known)
     with slurm_executor(sbatch="--mem=300M") as executor:
         first = only(executor.run([task], None, go_on))
         assert isinstance(first.error, MemoryShortageError), first.error
-        assert re.match(r"out of memory: job \d+ on \w+ was killed, with 1536 MB", str(first.error))
-        assert executor._ask(task).memory == 2 * 1536  # noqa: SLF001
+        assert re.match(rf"out of memory: job \d+ on \w+ was killed, with {memory} MB", str(first.error))
+        assert executor._ask(task).memory == 2 * memory  # noqa: SLF001
 
 
 def test_a_job_that_is_out_of_time_says_so() -> None:
