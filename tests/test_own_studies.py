@@ -141,6 +141,21 @@ def test_a_question_names_the_trainings_that_failed_and_a_count_of_trainings_is_
     assert (failed["depth"], failed["reason"].rpartition(": ")[2]) == (2, "too deep")
 
 
+def test_options_of_the_training_alone_say_nothing_of_what_is_measured() -> None:
+    code = BUILD.replace("def build(shape)", "def build(shape, more=0)").replace(
+        "4 * shape.width", "4 * shape.width + more"
+    )
+    path, space = write(code, EXAMPLE, TRAIN), {"depth": "1:3:1", "width": "1:2:1"}
+
+    def latencies(*options: str) -> list[float | None]:
+        found = measure(["latency"], trainer=path, option=[f"trainer.{each}" for each in options], **space)
+        return [values["latency"].value for values in found.values()]
+
+    first = latencies()
+    assert latencies("epochs=7", "lr=0.1") == first, "what was measured is known"
+    assert latencies("more=1") != first
+
+
 def test_two_seeds_are_two_trainings_whose_mean_counts(shape_dnn: Callable[..., Any]) -> None:
     write("def train(shape, run): return 1 + run.seed\n")
     ran = shape_dnn(*FILE, "--train", "2", "--seeds", "2", "--format", "json")

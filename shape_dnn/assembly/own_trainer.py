@@ -78,11 +78,15 @@ class Own:
 
     @property
     def architecture(self) -> Loaded[Architecture]:
-        """The family of the networks that it builds."""
+        """The family of the networks that it builds.
+
+        Options of its training alone are no part of it, so that nothing is measured again where one is changed.
+        """
         loaded = self.loaded
-        trainer = loaded.instance
+        trainer, choice = loaded.instance, loaded.choice
         networks = BuiltByTrainer(self.source, self.title, trainer.default_depths, trainer.default_widths)
-        return Loaded(loaded.choice, loaded.source, networks, loaded.content)
+        options = functions.options_of_networks(trainer, choice.options)
+        return Loaded(Choice(choice.kind, choice.name, options), loaded.source, networks, loaded.content)
 
     def problem(self, selection: Selection, device: str, largest: Shape, threads: int) -> OwnTraining:
         """Put the problem together."""

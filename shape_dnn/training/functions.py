@@ -215,6 +215,19 @@ class FunctionTrainer(Trainer):
         return self.functions.resources or Resources()
 
 
+OF_NETWORKS = ("build", "example")
+"""Functions that say what networks are, and what goes into them."""
+
+
+def options_of_networks(trainer: Trainer, options: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
+    """Return those options that networks may depend on: all but of functions, of which it is known who takes what."""
+    if not isinstance(trainer, FunctionTrainer):
+        return dict(options)
+    functions = [getattr(trainer.functions, name) for name in OF_NETWORKS if name in trainer.functions.callables]
+    taken = {name for function in functions for name in inspect.signature(function).parameters}
+    return {name: value for name, value in options.items() if name in taken}
+
+
 def has(trainer: Trainer, method: str) -> bool:
     """Tell whether a trainer has what it need not have: networks, inputs for them, data that was kept for the end."""
     if isinstance(trainer, FunctionTrainer):
