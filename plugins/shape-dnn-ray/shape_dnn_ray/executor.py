@@ -245,8 +245,6 @@ class RayCluster(Executor):
         running = self._running.pop(reference)
         try:
             finished: node.Finished = ray.get(reference)
-        except exceptions.TaskCancelledError:
-            return None
         except exceptions.RayError as error:
             return None if running.taken_back else Outcome(running.task, error=_failure(running, error))
         if finished.error is not None:
@@ -305,6 +303,8 @@ def _failure(running: Running, error: Exception) -> ProcessDiedError:
     end = time.monotonic() + LOSS_SECONDS
     while running.node is not None and not isinstance(error, exceptions.OutOfMemoryError):
         if running.node not in {each["NodeID"] for each in _alive()}:
+    if isinstance(error, exceptions.TaskCancelledError):  # also where nobody cancels it, but it raises what Ctrl-C does
+        return ProcessDiedError("it was interrupted on its node")
             return MachineLostError(f"its node is gone: {why}", running.node)
         if isinstance(error, exceptions.WorkerCrashedError) or time.monotonic() > end:
             break

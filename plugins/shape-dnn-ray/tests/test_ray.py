@@ -29,7 +29,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from shape_dnn import Shape, devices, tune
-from shape_dnn.errors import MachineLostError, MeterError, UnavailableError, UsageError
+from shape_dnn.errors import MachineLostError, MeterError, ProcessDiedError, UnavailableError, UsageError
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Epoch
 from shape_dnn.system import environment
@@ -151,6 +151,19 @@ class Where(Task):
         paths = [path if path.is_file() else path / "inner" / "a" for path in self.files]
         node = str(ray.get_runtime_context().get_node_id())
         return node, [str(path) for path in paths], [path.read_text() for path in paths]
+
+
+@dataclass(frozen=True)
+class Interrupted(Task):
+    """Raise what an interrupt does."""
+
+    def run(self, report: Callable[[object], bool]) -> None:
+        raise KeyboardInterrupt
+
+
+def test_a_task_that_is_interrupted_has_an_outcome_like_any_other(executor: RayCluster) -> None:
+    outcomes = list(executor.run([Interrupted(), Where()], 1, go_on))
+    assert [type(outcome.error) for outcome in outcomes] == [ProcessDiedError, type(None)]
 
 
 def test_files_travel_to_the_node_and_back_once_each(executor: RayCluster) -> None:
