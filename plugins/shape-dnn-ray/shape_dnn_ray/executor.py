@@ -7,7 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +56,14 @@ class Running:
         task: the task.
         number: by which its messages are known.
         node: where it runs; None while it waits for resources.
-        heard: when it last showed a sign of life, in seconds of the monotonic clock.
+        silence: seconds that were waited for a sign of life since the last one.
         taken_back: whether it was cancelled before it was known to have begun.
     """
 
     task: Task
     number: int
     node: str | None = None
-    heard: float = field(default_factory=time.monotonic)
+    silence: float = 0.0
     taken_back: bool = False
 
 
@@ -147,7 +147,12 @@ class RayCluster(Executor):
             if self._stopping:
                 self._take_back()
             references = [self._mail, *self._running]
+            before = time.monotonic()
             ray.wait(references, num_returns=1, timeout=POLL)
+            # Time in which this process was stopped, or did something else, is not held against them.
+            passed = min(time.monotonic() - before, POLL)
+            for running in self._running.values():
+                running.silence += passed
             ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
             if self._mail in ready:
                 messages = ray.get(self._mail)
@@ -235,7 +240,7 @@ class RayCluster(Executor):
         for message in messages:
             running = known.get(message.task)
             if running is not None:
-                running.node, running.heard = message.node, time.monotonic()
+                running.node, running.silence = message.node, 0.0
             started = isinstance(message.content, Started)
             answers[message.number] = running is not None and (started or report(running.task, message.content))
         self._mailbox.answer.remote(answers)
@@ -256,13 +261,12 @@ class RayCluster(Executor):
 
     def _give_up(self) -> Iterator[Outcome]:
         """End tasks that run and show no sign of life for longer than their patience."""
-        now = time.monotonic()
         for reference, running in list(self._running.items()):
-            silence, patience = now - running.heard, running.task.patience
-            if running.node is not None and patience is not None and silence > patience:
+            patience = running.task.patience
+            if running.node is not None and patience is not None and running.silence > patience:
                 del self._running[reference]
                 ray.cancel(reference, force=True)
-                message = f"it hung: no sign of life for {silence:.3g} s, so it was ended"
+                message = f"it hung: no sign of life for {running.silence:.3g} s, so it was ended"
                 yield Outcome(running.task, error=ProcessDiedError(message))
 
     def _take_back(self) -> None:
@@ -299,12 +303,12 @@ def _failure(running: Running, error: Exception) -> ProcessDiedError:
     """Tell a lost machine from a process that died on one, and from what surrounds the task there."""
     if isinstance(error, exceptions.RayTaskError):
         return ProcessDiedError(f"it failed on its node: {str(error)[-300:]}")
+    if isinstance(error, exceptions.TaskCancelledError):  # also where nobody cancels it, but it raises what Ctrl-C does
+        return ProcessDiedError("it was interrupted on its node")
     why = " ".join(str(error).split())[:300]
     end = time.monotonic() + LOSS_SECONDS
     while running.node is not None and not isinstance(error, exceptions.OutOfMemoryError):
         if running.node not in {each["NodeID"] for each in _alive()}:
-    if isinstance(error, exceptions.TaskCancelledError):  # also where nobody cancels it, but it raises what Ctrl-C does
-        return ProcessDiedError("it was interrupted on its node")
             return MachineLostError(f"its node is gone: {why}", running.node)
         if isinstance(error, exceptions.WorkerCrashedError) or time.monotonic() > end:
             break

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -164,6 +165,44 @@ class Interrupted(Task):
 def test_a_task_that_is_interrupted_has_an_outcome_like_any_other(executor: RayCluster) -> None:
     outcomes = list(executor.run([Interrupted(), Where()], 1, go_on))
     assert [type(outcome.error) for outcome in outcomes] == [ProcessDiedError, type(None)]
+
+
+@dataclass(frozen=True)
+class Lively(Task):
+    """Show signs of life, and then none for a moment."""
+
+    patience: float | None = 100.0
+
+    def run(self, report: Callable[[object], bool]) -> None:
+        report(None)
+        time.sleep(0.5)
+
+
+@pytest.mark.parametrize("busy", ["reporting", "waiting"])
+def test_time_in_which_the_driver_was_busy_or_stopped_is_not_held_against_tasks(
+    executor: RayCluster, busy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed, wait = 0.0, ray.wait
+
+    def spend() -> None:
+        nonlocal passed
+        passed += 1000
+
+    def report(_task: Task, _content: object) -> bool:
+        if busy == "reporting":
+            spend()
+        return True
+
+    def wait_stopped(*args: Any, **options: Any) -> Any:
+        if busy == "waiting":
+            spend()
+        return wait(*args, **options)
+
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed, sleep=time.sleep)
+    monkeypatch.setattr("shape_dnn_ray.executor.time", clock)
+    monkeypatch.setattr("shape_dnn_ray.executor.POLL", 0.05)
+    monkeypatch.setattr(ray, "wait", wait_stopped)
+    assert [outcome.error for outcome in executor.run([Lively()], 1, report)] == [None]
 
 
 def test_files_travel_to_the_node_and_back_once_each(executor: RayCluster) -> None:
