@@ -32,10 +32,12 @@ class Parcel:
     Attributes:
         path: where it lies on the machine of the driver.
         digest: of its name and content.
+        sizes: bytes of each file, by its path within the directory.
     """
 
     path: Path
     digest: str
+    sizes: tuple[tuple[str, int], ...]
 
 
 def pack(path: Path) -> tuple[Parcel, Content]:
@@ -46,30 +48,39 @@ def pack(path: Path) -> tuple[Parcel, Content]:
     for name, values in content.items():
         digest.update(f"{name}\0{len(values)}\0".encode())
         digest.update(values.data)
-    return Parcel(path, digest.hexdigest()), content
+    return Parcel(path, digest.hexdigest(), tuple((name, len(values)) for name, values in content.items())), content
 
 
 def unpack(parcel: Parcel, fetch: Callable[[], Content]) -> Path:
-    """Return where a parcel lies on this machine, after writing it there if it is the first time.
+    """Return where a parcel lies on this machine, after writing it there if it is not there whole.
 
-    All processes of a machine see the same copy, which is there whole or not at all.
+    All processes of a machine see the same copy, which lies where others may remove some of it after some days. Each
+    file is there whole or not at all, so that one can be put back while other processes work with the rest.
 
     Args:
         parcel: what is meant.
-        fetch: brings its content; called only if it is not here yet.
+        fetch: brings its content; called only if it is not here yet, or not any more.
     """
     place = _room() / parcel.digest / parcel.path.name
-    if place.exists():
+    if _is_whole(place, parcel):
         return place
     with FileLock(_room() / f"{parcel.digest}.lock"):
-        if not place.exists():
-            partial = Path(tempfile.mkdtemp(dir=_room()))
+        if not _is_whole(place, parcel):
             for name, values in fetch().items():
-                target = partial / parcel.path.name / name if name else partial / parcel.path.name
+                target = place / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                values.tofile(target)
-            partial.rename(place.parent)
+                with tempfile.NamedTemporaryFile(dir=_room(), delete=False) as partial:
+                    partial.write(values.data)
+                Path(partial.name).replace(target)
     return place
+
+
+def _is_whole(place: Path, parcel: Parcel) -> bool:
+    """Tell whether all files of a parcel are in a place."""
+    try:
+        return all((place / name).stat().st_size == size for name, size in parcel.sizes)
+    except OSError:  # one is not there
+        return False
 
 
 def scratch(path: Path) -> Path:

@@ -12,6 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -254,10 +255,31 @@ def test_files_lie_where_their_owner_is_known_by_number(monkeypatch: pytest.Monk
         file_transfer.output()
 
 
-def test_a_parcel_is_fetched_once_and_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def own_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Have files of tasks in a place of this test's own."""
     room = tmp_path / "room"
     room.mkdir()
     monkeypatch.setattr(file_transfer, "_room", lambda: room)
+
+
+@pytest.mark.usefixtures("own_room")
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_what_was_removed_of_a_parcel_is_put_back_beside_what_is_in_use(damage: Callable[[Path], object]) -> None:
+    Path("images").mkdir()
+    Path("images/gone").write_bytes(b"put back")
+    Path("images/used").write_bytes(b"in use")
+    parcel, content = file_transfer.pack(Path("images"))
+    place = file_transfer.unpack(parcel, lambda: content)
+    with (place / "used").open("rb") as in_use, ThreadPoolExecutor(2) as tasks:
+        damage(place / "gone")
+        assert set(tasks.map(lambda _: file_transfer.unpack(parcel, lambda: content), range(2))) == {place}
+        assert in_use.read() == b"in use"
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == {"gone": b"put back", "used": b"in use"}
+
+
+@pytest.mark.usefixtures("own_room")
+def test_a_parcel_is_fetched_once_and_is_whole() -> None:
     Path("images").mkdir()
     np.arange(9, dtype=np.uint8).tofile("images/some.npy")
     parcel, content = file_transfer.pack(Path("images"))
