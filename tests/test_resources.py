@@ -84,6 +84,14 @@ def test_as_many_run_at_once_as_there_are_cores_for_and_one_alone_is_never_refus
     assert len(placed(Room(cores, threads), [Needs(cores=each) for each in demands])) == at_once
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_what_needs_a_device_for_itself_has_nothing_beside_it_there(device: str) -> None:
+    room, alone, shared = Room(cores=99), Needs(device, exclusive=True), Needs(device)
+    other = Needs("cuda:1", exclusive=True)
+    assert [len(placed(room, both)) for both in ([alone, shared], [shared, alone], [alone, alone])] == [1, 1, 1]
+    assert len(placed(room, [alone, other])) == 2
+
+
 @pytest.mark.parametrize(("workers", "most"), [(None, 2), (1, 1), (3, 2), (8, 4)])
 def test_workers_limit_the_number_of_tasks_and_may_be_more_than_there_are_cores(
     executor: Local, workers: int | None, most: int, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import secrets
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 
@@ -126,6 +128,19 @@ class Alone(Trial):
             _process.release()
 
 
+@dataclass
+class Stay(Trial):
+    """Take a moment."""
+
+    needs: Needs = Needs()  # noqa: RUF009
+
+    def run(self, report: Callable[[object], bool]) -> tuple[float, float]:
+        """Tell when it began and ended, by the clock of its machine."""
+        began = time.monotonic()
+        time.sleep(0.2)
+        return began, time.monotonic()
+
+
 def _go_on(_task: Task, _report: object) -> bool:
     return True
 
@@ -188,6 +203,16 @@ class ExecutorContract(Contract):
         tasks = [Mark(), Mark(), Mark(Needs()), Mark()]
         outcomes = [outcome for task in tasks for outcome in checked.run(executor, [task], 1, _go_on)]
         assert [(outcome.error, outcome.result) for outcome in outcomes] == [(None, False)] * 4
+
+    def test_a_task_that_needs_the_device_for_itself_has_nothing_beside_it(self, executor: Executor) -> None:
+        """It waits for others to end, and others wait for it; those of other machines have other devices."""
+        if executor.elsewhere:
+            return
+        tasks = [Stay(Needs(exclusive=alone)) for alone in (False, True, True, False)]
+        outcomes = list(checked.run(executor, tasks, 4, _go_on))
+        spans = sorted((*cast("tuple[float, float]", each.result), each.task.needs.exclusive) for each in outcomes)
+        for (_, ended, first), (began, _, second) in itertools.combinations(spans, 2):
+            assert ended <= began or not (first or second), "two tasks ran at once, and one needs the device for itself"
 
     def test_does_not_wait_for_gpus_that_there_will_never_be(self, executor: Executor) -> None:
         """If a task needs that many GPUs, its outcome is an UnavailableError."""

@@ -22,9 +22,14 @@ class Place:
     needs: Needs
     gpus: tuple[int, ...] = ()
 
-    def uses(self, gpu: int) -> bool:
-        """Tell whether it has a GPU, or part of it."""
-        return gpu in self.gpus or (not self.gpus and self.needs.device == f"cuda:{gpu}")
+    @property
+    def devices(self) -> set[str]:
+        """What it has, all of it or a part."""
+        return {f"cuda:{gpu}" for gpu in self.gpus} or {self.needs.device}
+
+    def excludes(self, other: Place) -> bool:
+        """Tell whether one of two tasks needs a device for itself that the other one has, too."""
+        return (self.needs.exclusive or other.needs.exclusive) and not self.devices.isdisjoint(other.devices)
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,8 @@ class Room:
         gpus = _find_gpus(needs, taken)
         if gpus is None or (taken and self._takes_too_much(needs, taken)):
             return None
-        return Place(needs, gpus)
+        place = Place(needs, gpus)
+        return None if any(place.excludes(each) for each in taken) else place
 
     def _takes_too_much(self, needs: Needs, taken: Sequence[Place]) -> bool:
         everyone = [needs, *(place.needs for place in taken)]
@@ -73,5 +79,5 @@ def _find_gpus(needs: Needs, taken: Sequence[Place]) -> tuple[int, ...] | None:
             f"a training takes whole GPUs, and --device {needs.device} names a single one; give --device cuda, and in "
             "CUDA_VISIBLE_DEVICES those that may be used"
         )
-    free = [gpu for gpu in range(there) if not any(place.uses(gpu) for place in taken)]
+    free = [gpu for gpu in range(there) if not any(f"cuda:{gpu}" in place.devices for place in taken)]
     return tuple(free[: needs.whole_gpus]) if len(free) >= needs.whole_gpus else None
