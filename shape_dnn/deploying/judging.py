@@ -43,6 +43,7 @@ class JudgingTask(Task):
         freight: what ships, and where it is judged.
         batch_size: of the artifact.
         artifact: directory for it.
+        is_made: whether it is there, so that what was judged before is judged again, byte for byte, on any machine.
         data: what it is judged on.
         attempt: tells this task from others.
         patience: seconds without a sign of life after which it is given up.
@@ -56,6 +57,7 @@ class JudgingTask(Task):
     freight: Freight
     batch_size: int
     artifact: Path
+    is_made: bool = False
     data: Data = "judged"
     attempt: str = ""
     patience: float | None = None
@@ -63,13 +65,14 @@ class JudgingTask(Task):
 
     @property
     def reads(self) -> tuple[Path, ...]:
-        """What the trainer and the deployment need, and the weights."""
-        return tuple(dict.fromkeys((*self.trainer.files, *self.freight.deployment.files, self.weights)))
+        """What the trainer and the deployment need, the weights, and the artifact if it is there."""
+        made = (self.artifact,) if self.is_made else ()
+        return tuple(dict.fromkeys((*self.trainer.files, *self.freight.deployment.files, self.weights, *made)))
 
     @property
     def writes(self) -> tuple[Path, ...]:
-        """The artifact."""
-        return (self.artifact,)
+        """The artifact, once."""
+        return () if self.is_made else (self.artifact,)
 
     def run(self, report: Callable[[object], bool]) -> float | None:
         """Return the quality of the artifact; None if the trainer cannot tell, or has no such data.

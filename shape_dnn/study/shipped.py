@@ -210,6 +210,7 @@ class ShippedStudy(TrainsAgain):
     def _task(self, family: Family, shape: Shape, data: Data = "judged") -> JudgingTask:
         trained, files = self._trained.facts.contexts[family], self.facts.store.files
         freight = self._problem.freight(self._problem.judge)
+        artifact = files.artifact(self._context(family), shape)
         assert freight is not None  # noqa: S101 - something else than networks ships
         return JudgingTask(
             self._trained.source,
@@ -218,7 +219,8 @@ class ShippedStudy(TrainsAgain):
             self._weights_file(family, shape),
             freight,
             self._problem.conditions.batch_size,
-            files.artifact(self._context(family), shape),
+            artifact,
+            artifact.is_dir(),
             data,
             secrets.token_hex(8),
             self._conduct.patience,

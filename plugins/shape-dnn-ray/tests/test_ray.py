@@ -32,6 +32,7 @@ from ray.cluster_utils import Cluster
 
 from shape_dnn import Shape, devices, tune
 from shape_dnn.errors import MachineLostError, MeterError, ProcessDiedError, UnavailableError, UsageError
+from shape_dnn.events import Converted, Event
 from shape_dnn.plugins.registry import Registry
 from shape_dnn.records import Epoch
 from shape_dnn.system import environment
@@ -556,6 +557,24 @@ def test_a_search_has_the_same_result_as_on_this_machine() -> None:
     assert not list(Path("there/weights").glob("*/*.partial"))
     assert there.to_dict()["best"]["test_accuracy"] is not None
     assert tune(**SEARCH, train=3, executor="ray", study="there", goal="latency", min_accuracy=10).new_trainings == 0
+
+
+def test_the_artifact_that_was_judged_is_tested_and_stays_in_the_study_byte_for_byte() -> None:
+    judged: dict[Path, int] = {}
+
+    def lying() -> dict[Path, int]:
+        return {path: path.stat().st_ino for path in Path("ships/artifacts").rglob("*.onnx")}
+
+    def note(event: Event) -> None:
+        if isinstance(event, Converted):
+            judged.update(lying())
+
+    one = {**SEARCH, "depth": "10:11:6", "width": "1/4:1/2:1/4", "epochs": 1, "goal": "size"}
+    ships = {**SEARCH["option"], "deploy.precision": "int8", "deploy.calibration": "64"}
+    result = tune(**{**one, "option": ships}, deploy="onnxruntime", executor="ray", study="ships", notify=note)
+    assert result.answer.test_quality is not None
+    assert judged
+    assert judged.items() <= lying().items()
 
 
 OWN = """
