@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +20,10 @@ from shape_dnn import DeploymentError, PluginError, Shape, Workload
 from shape_dnn.builtin.architectures.wrn import WideResNet
 from shape_dnn.deploying.artifacts import Artifact, make, untrained
 from shape_dnn.errors import NetworkError, StudyError
-from shape_dnn.kinds import Deployment, Shipping, Target
+from shape_dnn.kinds import Conditions, Deployment, Shipping, Target
+from shape_dnn.measuring.task import Bench, Freight, MeasuringTask
+from shape_dnn.plugins.sending import FromPlugin
+from shape_dnn.plugins.sources import Choice
 from shape_dnn.training.functions import Functions
 from shape_dnn.training.networks import BuiltByTrainer
 
@@ -134,6 +138,26 @@ def test_a_network_of_ones_own_ships_as_it_is_with_inputs_of_any_type() -> None:
     tokens, counts = example(artifact)
     assert (tokens.dtype, tokens.shape) == (np.int64, (4, 7))
     assert (counts.dtype, counts.shape) == (np.bool_, (4, 7))
+
+
+def test_where_the_study_is_not_seen_the_artifacts_that_are_measured_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    Path(tempfile.gettempdir()).mkdir()
+    there = tmp_path / "artifacts"
+    freight = Freight(FromPlugin(Choice("deployment", "onnxruntime"), ()), Target(), there)
+    networks = FromPlugin[Any](Choice("architecture", "wrn"), ())
+    bench = Bench(Choice("meter", "file-size"), (), networks, Conditions((3, 8, 8), 10, 1, "cpu"), freight)
+    task, sizes = MeasuringTask(bench, (SHAPE,)), []
+    task.run(lambda measured: sizes.append(measured) or True)  # type: ignore[func-returns-value]
+    assert not there.exists()
+    there.mkdir()
+    task.run(lambda measured: sizes.append(measured) or True)  # type: ignore[func-returns-value]
+    assert [path.name for path in there.iterdir()] == ["10-3_8"]
+    assert len(sizes) == 2
+    assert sizes[0] == sizes[1]
+    assert not list(Path(tempfile.gettempdir()).rglob("*.onnx"))
 
 
 class Failing(Notes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -222,7 +223,7 @@ def test_a_meter_shows_signs_of_life_while_it_works_on_a_shape(name: str, monkey
         FromPlugin(Choice("architecture", "wrn"), ()),
         Conditions((1, 8, 8), 10, 2, "cpu"),
     )
-    monkeypatch.setattr(Bench, "set_up", lambda _: (make(), workload))
+    monkeypatch.setattr(Bench, "set_up", lambda _: nullcontext((make(), workload)))
     monkeypatch.setattr(Pulse, "SECONDS", 0.0)
     said: list[object] = []
     MeasuringTask(bench, tuple(SHAPES[:2])).run(lambda what: said.append(what) or True)

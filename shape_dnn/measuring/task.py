@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -27,16 +29,19 @@ class Freight:
     Attributes:
         deployment: makes artifacts.
         target: runs them.
-        artifacts: directory for those with random weights.
+        artifacts: directory for those with random weights; where it is not there, they are made in one that is removed.
     """
 
     deployment: Sendable[Deployment]
     target: Target
     artifacts: Path
 
-    def load(self) -> Shipping:
+    @contextmanager
+    def loaded(self) -> Iterator[Shipping]:
         """Create the deployment."""
-        return Shipping(self.deployment.load(), self.target, self.artifacts)
+        there = self.artifacts.is_dir()  # not on a machine that does not see the study
+        with nullcontext(self.artifacts) if there else tempfile.TemporaryDirectory() as artifacts:
+            yield Shipping(self.deployment.load(), self.target, Path(artifacts))
 
 
 @dataclass(frozen=True)
@@ -57,11 +62,12 @@ class Bench:
     conditions: Conditions
     freight: Freight | None = None
 
-    def set_up(self) -> tuple[Instrument, Workload]:
+    @contextmanager
+    def set_up(self) -> Iterator[tuple[Instrument, Workload]]:
         """Create both."""
         meter = cast("Instrument", Registry(self.plugin_files).load_again(self.meter))
-        shipping = None if self.freight is None else self.freight.load()
-        return meter, self.conditions.of(self.networks.load(), shipping)
+        with nullcontext() if self.freight is None else self.freight.loaded() as shipping:
+            yield meter, self.conditions.of(self.networks.load(), shipping)
 
 
 class BenchTask(Task):
@@ -104,8 +110,8 @@ class IdentityTask(BenchTask):
         Raises:
             MeterError: there is nothing to measure with.
         """
-        with showing_life(report):
-            return checked_meters.identity(*self.bench.set_up())
+        with showing_life(report), self.bench.set_up() as (meter, workload):
+            return checked_meters.identity(meter, workload)
 
 
 @dataclass(frozen=True)
@@ -132,8 +138,7 @@ class MeasuringTask(BenchTask):
         Raises:
             MeterError: the sensor failed, or the device is not the one that was expected.
         """
-        with showing_life(report):
-            meter, workload = self.bench.set_up()
+        with showing_life(report), self.bench.set_up() as (meter, workload):
             if self.expected is not None and checked_meters.identity(meter, workload) != self.expected:
                 raise MeterError("the device is of another kind than the one that was measured before; start again")
             measured = 0

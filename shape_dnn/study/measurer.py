@@ -32,6 +32,7 @@ from shape_dnn.store.families import Family
 from shape_dnn.study.known import KnownFacts
 from shape_dnn.study.problem import Problem, provenance
 from shape_dnn.study.runner import LOSSES, Conduct, Runner, reason
+from shape_dnn.system import durable
 from shape_dnn.work import Task
 
 
@@ -140,8 +141,11 @@ class Measurer:
         meter, problem = self._facts.meters[metric], self._problem
         known = self._facts.measurements(metric)
         origin = provenance(problem, meter)
-        ships = problem.deployment is not None
-        artifacts = self._facts.store.files.artifacts(problem.artifact_identity) if ships else Path()
+        artifacts = Path()
+        if problem.deployment is not None:
+            artifacts = self._facts.store.files.artifacts(problem.artifact_identity).absolute()
+            with durable.naming_errors(artifacts):
+                artifacts.mkdir(parents=True, exist_ok=True)  # by which other machines tell whether they see the study
         bench = problem.bench(meter, metric, artifacts)
         done, pending = 0, set(shapes)
         name = f"meter {meter.choice.name!r} of {meter.source}"
