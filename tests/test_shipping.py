@@ -284,6 +284,8 @@ class Losing(Local):
     def run(self, tasks, workers, report):
         if self.times and any(type(task).__name__ == "TASK" for task in tasks):
             self.times -= 1
+            if not self.times:  # all was done, and the machine is lost with the outcome
+                list(super().run(tasks, workers, report))
             yield from (Outcome(task, error=MachineLostError("job 31 was preempted", "first")) for task in tasks)
         else:
             yield from super().run(tasks, workers, report)

@@ -195,10 +195,14 @@ class Measurer:
         """
         meter, error = self._facts.meters[metric], None
         for _ in range(1 + LOSSES):
-            error = next((outcome.error for outcome in self._runner.run([task()], 1, record)), None)
+            missing = task()
+            if not missing.shapes:  # the machine was lost after the last of them
+                return ""
+            error = next((outcome.error for outcome in self._runner.run([missing], 1, record)), None)
             if not isinstance(error, MachineLostError) or self._runner.interrupted:
                 break
-        if isinstance(error, ProcessDiedError) and not isinstance(error, MachineLostError):
+        is_lost = isinstance(error, MachineLostError) and not self._runner.interrupted
+        if isinstance(error, ProcessDiedError) and not is_lost:
             return str(error)
         if isinstance(error, NetworkError):
             raise PluginError(f"measuring {metric}: {error} (--debug shows where)") from error
