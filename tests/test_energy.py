@@ -185,13 +185,13 @@ def test_the_mean_power_is_right_within_half_a_percent(board: Board, settings: d
 
 
 @pytest.mark.parametrize("period", [0.37, 9])
-def test_a_power_that_swings_is_right_within_half_a_percent(
+def test_a_power_that_swings_is_right_within_one_percent(
     board: Board, period: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board.set(swing=80, period=period)
-    monkeypatch.setattr(energy, "WINDOW_LEAST", 8.0)  # in which half the time between two readings is 0.15 %
+    monkeypatch.setattr(energy, "WINDOW_LEAST", 8.0)  # of which the time between two readings is 0.3 %
     window, _ = record(seconds=8.0)
-    assert window.watts == pytest.approx(board.watts(window.start, window.end), rel=0.005)
+    assert window.watts == pytest.approx(board.watts(window.start, window.end), rel=0.01)
 
 
 @pytest.mark.parametrize("without", [["COUNTER"], ["COUNTER", "FIELDS"]])

@@ -498,6 +498,13 @@ def test_functions_are_the_same_if_all_they_refer_to_is_the_same() -> None:
     assert len({made(setters.format(*numbers)) for numbers in ((1, 2), (3, 2), (1, 3))}) == 3
     listed = "class Layers(list): pass\nLAYERS = Layers([1])\nLAYERS.rate = {0}\ndef train(shape, run): return LAYERS\n"
     assert made(listed.format(1)) == made(listed.format(1)) != made(listed.format(2))
+    slotted = (
+        "from typing import NamedTuple\nclass Pair(NamedTuple):\n    a: int = 1\n    def both(self): return {0}\n"
+        "class Rate:\n    __slots__ = ('rate',)\n    def twice(self): return {1}\n"
+        "PAIR, RATE = Pair(), Rate()\nRATE.rate = {2}\ndef train(shape, run): return PAIR, RATE\n"
+    )
+    assert made(slotted.format(1, 2, 3)) == made(slotted.format(1, 2, 3))
+    assert len({made(slotted.format(*each)) for each in ((1, 2, 3), (4, 2, 3), (1, 4, 3), (1, 2, 4))}) == 4
     words = "def train(shape, run): return shape in {'a', 'b', 'c'} and NAMES\n"
     assert made(words, NAMES={"x", "y"}) == made(words, NAMES={"y", "x"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -408,8 +409,13 @@ def test_without_judge_what_ships_is_as_the_trainer_builds_it_for_that() -> None
 
 def test_a_last_batch_that_is_not_whole_is_no_part_of_a_calibration() -> None:
     trainer: Any = SimpleNamespace(calibration=lambda size, run: torch.zeros(10, 1).split(size))
+    endless: Any = SimpleNamespace(calibration=lambda size, run: itertools.cycle(torch.zeros(10, 1).split(size)))
+    uneven: Any = SimpleNamespace(calibration=lambda size, run: itertools.repeat(torch.zeros(3, 1)))
     run: Any = None
     assert [len(batch) for batch in calibrating(trainer, 8, 4, run)] == [4, 4]
+    assert [len(batch) for batch in calibrating(endless, 12, 4, run)] == [4, 4, 4]
+    with pytest.raises(UsageError, match=r"calibration=12: .* gives 0 examples in whole batches of 4"):
+        calibrating(uneven, 12, 4, run)
     with pytest.raises(UsageError, match=r"calibration=9: .* gives 8 examples in whole batches of 4; ask for fewer"):
         calibrating(trainer, 9, 4, run)
 
@@ -418,10 +424,9 @@ def test_a_last_batch_that_is_not_whole_is_no_part_of_a_calibration() -> None:
 def test_outputs_that_do_not_count_examples_are_named(output: Any) -> None:
     model: Any = SimpleNamespace(run=lambda arrays: [arrays[0], output])
     predict = Predict(model, torch.zeros(2, 1), lambda: None)
-    with pytest.raises(
-        TrainingError, match=r"output 1 of what ships has the shape .* its first dimension should count the 2 "
-    ):
+    with pytest.raises(TrainingError, match=r"output 1 of what ships has the shape .* give predict\(\) 2 at a time"):
         predict(torch.zeros(5, 1))
+    assert torch.equal(predict(torch.zeros(2, 1))[1], torch.tensor(output)), "nothing need be joined of a whole batch"
 
 
 def test_inputs_that_are_not_like_the_example_are_named() -> None:

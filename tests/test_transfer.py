@@ -113,6 +113,29 @@ def test_a_shape_that_no_other_can_grow_into_is_trained_from_scratch() -> None:
     assert result.transferred is None or result.transferred.bias is None
 
 
+REFUSING = """
+from shape_dnn import Outcome, Plugin, hookimpl
+from shape_dnn.builtin.executors.local import Local
+from shape_dnn.errors import TrainingError
+class Refusing(Local):
+    def run(self, tasks, workers, report):
+        for outcome in super().run(tasks, workers, report):
+            is_judged = type(outcome.task).__name__ == "JudgingTask" and str(outcome.task.shape) == "(22, 3/4)"
+            yield Outcome(outcome.task, error=TrainingError("it cannot be judged")) if is_judged else outcome
+@hookimpl
+def shape_dnn_executors(): yield Plugin("refusing", "refuses what is judged of one shape", Refusing)
+"""
+
+
+def test_what_grew_and_cannot_be_judged_costs_its_own_shape_alone() -> None:
+    Path("refusing.py").write_text(LARGEST + REFUSING)
+    search = {**SEARCH, "epochs": 1, "plugin": "refusing.py", "model": "larger", "executor": "refusing"}
+    search["option"] = {"dataset.limit": 400, "deploy.precision": "int8", "deploy.calibration": 32}
+    result = tune(**search, transfer=1, deploy="onnxruntime")
+    assert [(row["depth"], row["width"]) for row in result.to_dict()["failed"]] == [(22, 0.75)]
+    assert result.best is not None
+
+
 @pytest.mark.parametrize("text", ["0", "2", "-1/2", "x"])
 def test_the_part_of_the_epochs_is_checked(text: str) -> None:
     with pytest.raises(UsageError, match="not a part of the epochs"):

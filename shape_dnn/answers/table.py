@@ -221,7 +221,8 @@ def _cost(result: Result) -> Iterator[str]:
             else ""
         )
         now = result.new_trainings
-        new = f"{now:,} of them now" if result.seeds == 1 and not repeated else f"{now:,} trainings now"
+        is_shapes = now <= trained and result.seeds == 1 and not repeated
+        new = f"{now:,} of them now" if is_shapes else f"{now:,} trainings now"
         again = f" and {repeated:,} of these again" if repeated else ""
         yield f"trained {_trained(answer)}{again}, {new}{fewer}"
     if result.report is not None:

@@ -168,7 +168,7 @@ def shape_dnn_meters() -> Iterable[Plugin]:
         f"{package}.energy:NvmlEnergy",
         {
             "seconds": Option(help="longest window of each shape, after the power has settled", minimum=3),
-            "interval": Option(help="seconds between two readings of the sensors", minimum=0.01, maximum=0.25),
+            "interval": Option(help="seconds between two readings of the sensors", minimum=0.01, maximum=0.1),
             **gpu_options,
         },
     )

@@ -164,7 +164,7 @@ def print_table(rows: Iterable[Sequence[str]], columns: Sequence[str], title: st
         _print_list(out, rows)
         return
     rows = list(rows)
-    by_column = list(zip(columns, *rows, strict=True))
+    by_column = [[visible(cell) for cell in cells] for cells in zip(columns, *rows, strict=True)]
     words = [max(map(cell_len, " ".join(cells).split()), default=1) for cells in by_column]
     least = sum(words) + len(words) + 1
     if out.width < least:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -112,11 +111,14 @@ def calibrating(trainer: Trainer, number: int, batch_size: int, run: Run) -> lis
     if not number:
         return []
     wanted = -(-number // batch_size)
-    # An artifact takes whole batches, and the last one of a trainer's may be smaller.
-    whole = itertools.takewhile(
-        lambda batch: _examples(batch) in (batch_size, None), trainer.calibration(batch_size, run)
-    )
-    batches = list(itertools.islice(whole, wanted))
+    batches, others = [], 0
+    for batch in trainer.calibration(batch_size, run):
+        if _examples(batch) in (batch_size, None):
+            batches.append(batch)
+        else:
+            others += 1  # an artifact takes whole batches, and the last one of an epoch may be smaller
+        if len(batches) == wanted or others > wanted:
+            break
     if len(batches) < wanted:
         there = f"{label(trainer)} gives {len(batches) * batch_size} examples in whole batches of {batch_size}"
         raise UsageError(f"deploy.calibration={number}: {there}; ask for fewer", setting="option")
@@ -160,18 +162,19 @@ class Predict:
             rows = torch.arange(start, start + self._batch_size).clamp(max=number - 1)
             arrays = [(tensor[rows] if tensor.dim() else tensor).numpy() for tensor in tensors]
             outputs = [torch.from_numpy(np.array(array)) for array in self._model.run(arrays)]
-            self._check_outputs(outputs)
-            made.append([output[:taken] for output in outputs])
+            if number != self._batch_size:
+                self._check_outputs(outputs)
+            made.append([output[:taken] if taken < self._batch_size else output for output in outputs])
             self._alive()
-        together = tuple(torch.cat(parts) for parts in zip(*made, strict=True))
+        together = tuple(torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*made, strict=True))
         return together[0] if len(together) == 1 else together
 
     def _check_outputs(self, outputs: Sequence[torch.Tensor]) -> None:
         for place, output in enumerate(outputs):
             if not output.dim() or len(output) != self._batch_size:
                 shape = tuple(output.shape)
-                expected = f"its first dimension should count the {self._batch_size} examples of a batch"
-                raise TrainingError(f"predict(): output {place} of what ships has the shape {shape}; {expected}")
+                remedy = f"it does not count examples, so give predict() {self._batch_size} at a time, a whole batch"
+                raise TrainingError(f"predict(): output {place} of what ships has the shape {shape}; {remedy}")
 
     def _check(self, tensors: Sequence[torch.Tensor]) -> int:
         """See that inputs are like the example but for their number, which is returned."""

@@ -193,15 +193,13 @@ class Measurer:
             MeterError: the metric cannot be measured, or the machine was lost again and again.
             PluginError: the architecture failed.
         """
-        meter, error = self._facts.meters[metric], None
-        for _ in range(1 + LOSSES):
-            missing = task()
-            if not missing.shapes:  # the machine was lost after the last of them
-                return ""
+        meter, error, losses = self._facts.meters[metric], None, 0
+        while (missing := task()).shapes and losses <= LOSSES:
             error = next((outcome.error for outcome in self._runner.run([missing], 1, record)), None)
             if not isinstance(error, MachineLostError) or self._runner.interrupted:
                 break
-        is_lost = isinstance(error, MachineLostError) and not self._runner.interrupted
+            losses = 0 if len(task().shapes) < len(missing.shapes) else losses + 1
+        is_lost = isinstance(error, MachineLostError) and not self._runner.interrupted and bool(task().shapes)
         if isinstance(error, ProcessDiedError) and not is_lost:
             return str(error)
         if isinstance(error, NetworkError):

@@ -17,6 +17,7 @@ from shape_dnn.kinds import Deployment, Executor
 from shape_dnn.plugins.sources import Loaded
 from shape_dnn.records import Training, Transferred
 from shape_dnn.shape import Shape
+from shape_dnn.store.decoding import canonical
 from shape_dnn.store.families import TRAINING, Family
 from shape_dnn.study import batch
 from shape_dnn.study.known import KnownFacts
@@ -173,8 +174,7 @@ class ShippedStudy(TrainsAgain):
                 too_much = lost > self._deployment.max_drop * self._problem.quality.percent
                 total, seed = len(tasks) - len(failed), task.seed
                 self._conduct.notify(Converted(task.shape, after.quality, before.quality, too_much, done, total, seed))
-        self.facts.forget_trainings(family)
-        if failed and not any(training.quality is not None for training in self.facts.trainings(family).values()):
+        if failed and not self._has_judged:
             _successful(failed[0])  # nothing ships, so it is hardly the fault of a shape
         for outcome in failed:
             task, error = cast("JudgingTask", outcome.task), cast("Exception", outcome.error)
@@ -182,6 +182,17 @@ class ShippedStudy(TrainsAgain):
             nothing = dataclasses.replace(of_shape[task.shape], quality=None, reason=reason(error))
             self.facts.store.add_training(context, nothing, origin)
         self.facts.forget_trainings(family)
+
+    @property
+    def _has_judged(self) -> bool:
+        """Whether any artifact of this deployment was judged, be it of other weights or with another seed."""
+        store, ours = self.facts.store, canonical(self._problem.of_what_ships({}))
+        judged = (
+            number
+            for number in store.contexts(TRAINING)
+            if canonical({"deployment": store.identity(number).get("deployment")}) == ours
+        )
+        return any(training.quality is not None for each in judged for training in store.trainings(each).values())
 
     def _is_judged(self, judged: Training | None, trained: Training) -> bool:
         """Tell whether a training was judged, as what came of it by now: one that had failed may have been repeated."""

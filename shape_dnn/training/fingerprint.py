@@ -117,23 +117,26 @@ class _Walk:
             self._tell(value.__module__, value.__qualname__)
             if value.__module__ in self._own:
                 self._add_class(value) if isinstance(value, type) else self._add_function(value)
-        elif self._is_own(value):
-            self._add_all(type(value), vars(value))
+        elif type(value).__module__ in self._own:
+            self._add_own(value)
         elif callable(value) and hasattr(value, "__wrapped__"):  # as functools.lru_cache makes it
             self._add_all(type(value), value.__wrapped__)
         else:
             self._add_object(value)
 
-    def _is_own(self, value: object) -> bool:
-        return type(value).__module__ in self._own and hasattr(value, "__dict__")
+    def _add_own(self, value: object) -> None:
+        self._add_all(type(value), getattr(value, "__dict__", {}))
+        slots = [vars(kind).get("__slots__", ()) for kind in type(value).__mro__]
+        names = {name for some in slots for name in ((some,) if isinstance(some, str) else some)}
+        self._add_all(*((name, getattr(value, name)) for name in sorted(names) if hasattr(value, name)))
 
     def _add_content(self, values: Any) -> None:
         if isinstance(values, Set):
             self._tell(*sorted(fingerprint({"": each}, self._own) for each in values))
         else:
             self._add_all(*(values.items() if isinstance(values, Mapping) else values))
-        if self._is_own(values):
-            self._add_all(type(values), vars(values))
+        if type(values).__module__ in self._own:
+            self._add_own(values)
 
     def _add_function(self, function: types.FunctionType) -> None:
         self.functions.append(function)
@@ -205,6 +208,8 @@ def _functions_of(part: Any) -> list[object]:
         return [part.fget, *(other for other in (part.fset, part.fdel) if other is not None)]
     if isinstance(part, functools.cached_property):
         return [part.func]
+    if isinstance(part, types.MemberDescriptorType):  # of a slot, which the class names as well
+        return []
     return [getattr(part, "__func__", part)]
 
 

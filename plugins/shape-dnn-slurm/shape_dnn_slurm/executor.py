@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from shape_dnn.errors import UnavailableError, UsageError
+from shape_dnn.errors import MachineLostError, UnavailableError, UsageError
 from shape_dnn.kinds import Executor
 from shape_dnn.system import durable
 from shape_dnn.work import Needs, Outcome, Task
@@ -244,7 +244,7 @@ class Slurm(Executor):
                 continue
             self._jobs.remove(job)
             if job.task.needs.exclusive and job.began:
-                self._bench = job.node
+                self._bench = "" if isinstance(outcome.error, MachineLostError) else job.node
             self._memory |= job.memory_shortage()
             if not job.has_ended:
                 with contextlib.suppress(UnavailableError):

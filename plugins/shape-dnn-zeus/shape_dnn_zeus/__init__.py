@@ -18,7 +18,7 @@ def shape_dnn_meters() -> Iterable[Plugin]:
         {
             "sensor": Option(help="which sensor", choices=("auto", "cpu", "gpu", "soc")),
             "seconds": Option(help="longest window of each shape, after the power has settled", minimum=3),
-            "interval": Option(help="seconds between two readings of the sensor", minimum=0.01, maximum=0.25),
+            "interval": Option(help="seconds between two readings of the sensor", minimum=0.01, maximum=0.1),
             **Numerics.OPTIONS,
         },
     )
