@@ -314,6 +314,38 @@ def test_what_is_judged_or_measured_on_a_machine_that_is_lost_is_done_again() ->
     assert all(values["file-size"].status == "ok" for values in found.values()), "nothing was recorded of it"
 
 
+PREEMPTED = """
+import dataclasses
+from shape_dnn import Outcome, Plugin, hookimpl
+from shape_dnn.builtin.executors.local import Local
+from shape_dnn.errors import MachineLostError
+
+class Preempted(Local):
+    def run(self, tasks, workers, report):
+        for task in tasks:
+            if type(task).__name__ == "MeasuringTask":
+                assert task.shapes, "nobody is asked for nothing"
+                list(super().run([dataclasses.replace(task, shapes=task.shapes[:1])], workers, report))
+                yield Outcome(task, error=MachineLostError("job 31 was preempted", "first"))
+            else:
+                yield from super().run([task], workers, report)
+
+@hookimpl
+def shape_dnn_executors():
+    yield Plugin("preempted", "is preempted after every shape", Preempted)
+"""
+
+
+def test_a_machine_that_comes_further_each_time_may_be_lost_any_number_of_times() -> None:
+    Path("preempted.py").write_text(PREEMPTED)
+    path = own.write(own.BUILD, own.EXAMPLE, QUALITIES)
+    found = measure(
+        ["file-size"], trainer=str(path), depth="1:7:1", width="1:2:1", deploy="onnxruntime", plugin="preempted.py",
+        executor="preempted",
+    )  # fmt: skip
+    assert [values["file-size"].status for values in found.values()] == ["ok"] * 6
+
+
 def test_what_ships_is_kept_where_it_belongs_though_the_trainer_changes_the_working_directory() -> None:
     moving = "def calibration(batch_size, run):\n    import os, tempfile\n    os.chdir(tempfile.mkdtemp())\n"
     code = QUALITIES.replace("def calibration(batch_size, run):\n", moving)
