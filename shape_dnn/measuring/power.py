@@ -132,7 +132,7 @@ def mean_of_counter(readings: Sequence[Reading]) -> Segment:
 
     The energy between the two by the time between them is right however the power varied, as far as their moments are
     known. The least-squares slope of all steps averages over moments, but counts the middle of the window more: it is
-    the more precise of a power that stays as it is, and off by up to 5 % of one that rises and falls once. So it counts
+    the more precise of a power that stays as it is, and off by up to 9 % of one that rises and falls once. So it counts
     unless the two differ by more than the moments explain.
     """
     steps = counter_steps(readings)
